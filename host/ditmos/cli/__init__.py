@@ -1,0 +1,23 @@
+"""The command line: one module of this package per group of commands, each with an ``add(app)`` function."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pkgutil import iter_modules
+
+import typer
+
+from ditmos.errors import DitmosError
+
+
+def main() -> None:
+    """Entry point: user errors are one line and exit code 2."""
+    app = typer.Typer(name="ditmos", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}").add(app)
+    try:
+        app()
+    except DitmosError as error:
+        print(f"ditmos: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,292 @@
+"""The shape of a routed network: what is trained, quantised, planned and run, in one description.
+
+A *branch* (the selector, or each of the K classifiers) is a stack of 1-D convolutions, each followed by ReLU and
+max-pooling, then one or two fully connected layers. Map ``level`` i is the pooled output of convolution i; level 0
+is the window itself. A classifier starts from the window or from a selector map, and may see further selector maps,
+concatenated to its own map of the same level (classifier channels first).
+
+K = 1 without a selector is a plain network, so that every rival runs through the same path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import Any, Literal
+
+from ditmos.errors import DitmosError
+
+Branch = Literal["selector", "classifier"]
+
+MAX_CONVS = 6
+MAX_KERNEL = 31
+MAX_CLASSIFIERS = 64
+
+
+@dataclass(frozen=True)
+class ConvSpec:
+    """Convolution without padding, ReLU, then max-pooling of ``pool`` rows with the same stride (1: none)."""
+
+    channels: int
+    kernel: int
+    stride: int = 1
+    pool: int = 2
+
+    def rows_out(self, rows_in: int) -> int:
+        """Pooled rows from ``rows_in`` rows; 0 or less when the input is too short."""
+        return ((rows_in - self.kernel) // self.stride + 1) // self.pool if rows_in >= self.kernel else 0
+
+
+@dataclass(frozen=True)
+class BranchSpec:
+    """``convs`` then ``hidden`` (at most one) fully connected layer with ReLU, then the linear head."""
+
+    convs: tuple[ConvSpec, ...]
+    hidden: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class MapRef:
+    """A feature map: ``level`` 0 is the window (branch is then "selector" by convention)."""
+
+    branch: Branch
+    level: int
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """One layer with its operands and its geometry.
+
+    For a fully connected layer ``rows_in`` and ``rows_out`` are 1 and ``kernel`` is 1; its inputs are flattened
+    channel by channel (all rows of channel 0 first). ``inputs`` is empty where the input is the preceding fully
+    connected layer.
+    """
+
+    name: str
+    branch: Branch
+    kind: Literal["conv", "fc"]
+    inputs: tuple[MapRef, ...]
+    input_channels: tuple[int, ...]
+    rows_in: int
+    rows_out: int
+    channels_out: int
+    kernel: int = 1
+    stride: int = 1
+    pool: int = 1
+    relu: bool = True
+
+    @property
+    def channels_in(self) -> int:
+        return sum(self.input_channels)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one run, every convolution position counted, pooled away or not."""
+        positions = (self.rows_in - self.kernel) // self.stride + 1
+        return positions * self.kernel * self.channels_in * self.channels_out
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        conv = (self.channels_out, self.channels_in, self.kernel)
+        return conv if self.kind == "conv" else conv[:2]
+
+    @property
+    def weights(self) -> int:
+        return prod(self.weight_shape)
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Selector (or none), K classifiers of one shape, and how they are joined.
+
+    ``start``: level of the selector map that classifiers start from, 0 for the window.
+    ``aggregate``: levels whose selector map is concatenated to the classifier's map of that level.
+    ``selector_outputs``: K unless given (an early-exit network has a selector that answers with class logits).
+    """
+
+    window: int
+    channels: int
+    classes: int
+    classifiers: int
+    classifier: BranchSpec
+    selector: BranchSpec | None = None
+    start: int = 0
+    aggregate: tuple[int, ...] = ()
+    selector_outputs: int = -1
+
+    def __post_init__(self) -> None:
+        if self.selector_outputs < 0:
+            object.__setattr__(self, "selector_outputs", self.classifiers if self.selector else 0)
+        self._check()
+
+    def _check(self) -> None:
+        def need(ok: bool, what: str) -> None:
+            if not ok:
+                raise DitmosError(f"network: {what}")
+
+        need(self.window >= 1, f"window is {self.window}, expected at least 1 row")
+        need(self.channels >= 1, f"channels is {self.channels}, expected at least 1")
+        need(self.classes >= 1, f"classes is {self.classes}, expected at least 1")
+        need(
+            1 <= self.classifiers <= MAX_CLASSIFIERS,
+            f"classifiers is {self.classifiers}, expected 1 to {MAX_CLASSIFIERS}",
+        )
+        for name, branch in (("selector", self.selector), ("classifier", self.classifier)):
+            if branch is None:
+                continue
+            first = self.start if name == "classifier" else 0
+            count = len(branch.convs)
+            need(
+                (1 if first == 0 else 0) <= count <= MAX_CONVS,
+                f"{name} has {count} convolutions, expected 1 to {MAX_CONVS}",
+            )
+            need(len(branch.hidden) <= 1, f"{name} has {len(branch.hidden)} hidden layers, expected 0 or 1")
+            need(all(width >= 1 for width in branch.hidden), f"{name}: hidden width {branch.hidden}, expected >= 1")
+            for i, conv in enumerate(branch.convs, first + 1):
+                need(conv.channels >= 1, f"{name}.{i}: channels is {conv.channels}, expected at least 1")
+                need(1 <= conv.kernel <= MAX_KERNEL, f"{name}.{i}: kernel is {conv.kernel}, expected 1 to {MAX_KERNEL}")
+                need(conv.stride in (1, 2), f"{name}.{i}: stride is {conv.stride}, expected 1 or 2")
+                need(conv.pool in (1, 2), f"{name}.{i}: pool is {conv.pool}, expected 1 or 2")
+        if self.selector is None:
+            need(self.start == 0 and not self.aggregate, "start and aggregate need a selector")
+            need(self.selector_outputs == 0, "selector_outputs needs a selector")
+        else:
+            levels = len(self.selector.convs)
+            need(self.selector_outputs >= 1, f"selector_outputs is {self.selector_outputs}, expected at least 1")
+            need(0 <= self.start <= levels, f"start is {self.start}, expected 0 to {levels}")
+            top = min(levels, self.start + len(self.classifier.convs))
+            need(
+                tuple(sorted(set(self.aggregate))) == self.aggregate,
+                f"aggregate is {self.aggregate}, expected rising levels",
+            )
+            for level in self.aggregate:
+                need(self.start < level <= top, f"aggregate level {level}, expected {self.start + 1} to {top}")
+                ours, theirs = self.rows("classifier", level), self.rows("selector", level)
+                need(
+                    ours == theirs,
+                    f"level {level} has {ours} rows in the classifier and {theirs} in the selector, expected equal",
+                )
+        for layer in self.selector_layers() + self.classifier_layers():
+            need(
+                layer.rows_out >= 1,
+                f"{layer.name}: {layer.rows_in} rows are too few for kernel {layer.kernel}, stride {layer.stride}, "
+                f"pool {layer.pool}",
+            )
+
+    def _convs(self, branch: Branch) -> tuple[ConvSpec, ...]:
+        found = self.selector if branch == "selector" else self.classifier
+        return found.convs if found else ()
+
+    def rows(self, branch: Branch, level: int) -> int:
+        """Rows of the map at ``level``; 0 is the window."""
+        if level == 0:
+            return self.window
+        if branch == "classifier" and level <= self.start:
+            branch = "selector"
+        first = self.start if branch == "classifier" else 0
+        rows = self.rows("selector", first)
+        for conv in self._convs(branch)[: level - first]:
+            rows = conv.rows_out(rows)
+        return rows
+
+    def map_channels(self, ref: MapRef) -> int:
+        if ref.level == 0:
+            return self.channels
+        first = self.start if ref.branch == "classifier" else 0
+        return self._convs(ref.branch)[ref.level - first - 1].channels
+
+    def _operands(self, branch: Branch, level: int) -> tuple[MapRef, ...]:
+        """The maps that the layer after ``level`` reads."""
+        if branch == "selector" or level <= self.start:
+            return (MapRef("selector", level),)
+        own = MapRef("classifier", level)
+        return (own, MapRef("selector", level)) if level in self.aggregate else (own,)
+
+    def _layers(self, branch: Branch) -> tuple[LayerShape, ...]:
+        spec = self.selector if branch == "selector" else self.classifier
+        if spec is None:
+            return ()
+        first = self.start if branch == "classifier" else 0
+        layers: list[LayerShape] = []
+        for level, conv in enumerate(spec.convs, first):
+            inputs = self._operands(branch, level)
+            layers.append(
+                LayerShape(
+                    name=f"{branch}.{level + 1}",
+                    branch=branch,
+                    kind="conv",
+                    inputs=inputs,
+                    input_channels=tuple(self.map_channels(ref) for ref in inputs),
+                    rows_in=self.rows(branch, level),
+                    rows_out=self.rows(branch, level + 1),
+                    channels_out=conv.channels,
+                    kernel=conv.kernel,
+                    stride=conv.stride,
+                    pool=conv.pool,
+                )
+            )
+        last = first + len(spec.convs)
+        inputs = self._operands(branch, last)
+        sizes = tuple(self.map_channels(ref) * self.rows(ref.branch, ref.level) for ref in inputs)
+        outputs = self.selector_outputs if branch == "selector" else self.classes
+        widths = (*spec.hidden, outputs)
+        for i, width in enumerate(widths):
+            layers.append(
+                LayerShape(
+                    name=f"{branch}.fc{i + 1}",
+                    branch=branch,
+                    kind="fc",
+                    inputs=inputs,
+                    input_channels=sizes,
+                    rows_in=1,
+                    rows_out=1,
+                    channels_out=width,
+                    relu=i < len(widths) - 1,
+                )
+            )
+            inputs, sizes = (), (width,)
+        return tuple(layers)
+
+    def selector_layers(self) -> tuple[LayerShape, ...]:
+        return self._layers("selector")
+
+    def classifier_layers(self) -> tuple[LayerShape, ...]:
+        """Layers of one classifier; all K have this shape."""
+        return self._layers("classifier")
+
+    @property
+    def macs(self) -> int:
+        """MACs of one inference: the selector and one classifier."""
+        return sum(layer.macs for layer in self.selector_layers() + self.classifier_layers())
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> NetworkSpec:
+        """Inverse of :meth:`to_dict`, also for what TOML and JSON give.
+
+        Raises:
+            DitmosError: unknown or missing keys, or values out of range.
+        """
+
+        def branch(value: Mapping[str, Any] | None) -> BranchSpec | None:
+            if value is None:
+                return None
+            return BranchSpec(tuple(ConvSpec(**conv) for conv in value["convs"]), tuple(value.get("hidden", ())))
+
+        try:
+            fields = dict(data)
+            fields["selector"] = branch(fields.get("selector"))
+            fields["classifier"] = branch(fields["classifier"])
+            fields["aggregate"] = tuple(fields.get("aggregate", ()))
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise DitmosError(f"network: {error}") from None
+
+
+def reference_spec(classes: int = 17, classifiers: int = 6, window: int = 151, channels: int = 3) -> NetworkSpec:
+    """The authors' UniMiB-SHAR network: 91,752 MACs in the selector, 131,176 in a classifier (METHOD.md)."""
+    branch = BranchSpec((ConvSpec(8, 15), ConvSpec(8, 9), ConvSpec(4, 5)), (64,))
+    return NetworkSpec(window, channels, classes, classifiers, branch, branch, aggregate=(1, 2))
