@@ -1,0 +1,83 @@
+// Kernels: one layer, or a chunk of its rows, on int8 planes. Arithmetic: docs/arithmetic.md.
+//
+// Every implementation of a packing gives the same bytes. kernels_ref.c runs everywhere; on a core with the DSP
+// extension kernels_m7.* takes its place, unless DITMOS_PORTABLE is defined.
+#ifndef DITMOS_KERNELS_H
+#define DITMOS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__ARM_FEATURE_DSP) && !defined(DITMOS_PORTABLE)
+#define DITMOS_KERNELS_M7 (1)
+#else
+#define DITMOS_KERNELS_M7 (0)
+#endif
+
+#define DITMOS_MAX_OPERANDS (2)
+
+// Packing of a layer's weights: docs/format.md, WGHT.
+enum {
+    DITMOS_PACKING_PLAIN = 0,
+};
+
+// What does not change from chunk to chunk or from classifier to classifier.
+typedef struct {
+    uint8_t fully_connected;
+    uint8_t kernel; // 1 to 31; 1 for a fully connected layer
+    uint8_t stride; // 1 or 2
+    uint8_t pool; // 1 or 2
+    uint8_t packing;
+    int8_t zero_point; // of the output; -128 is the ReLU
+    uint16_t channels_in; // of both operands together; fully connected: number of inputs
+    uint16_t channels_out;
+    uint32_t weights_size; // bytes of the packed weights
+} ditmos_layer_t;
+
+// `channels` planes of int8, `stride` bytes from one to the next, `rows` rows in each. `data` is row 0 of plane 0.
+// Convolution: row 0 is the first row that the first output row depends on. Fully connected: the inputs are all rows
+// of plane 0, then of plane 1, and so on (planes without a gap are handed over as one plane with many rows).
+typedef struct {
+    const int8_t *data;
+    uint32_t stride;
+    uint16_t channels;
+    uint16_t rows;
+} ditmos_operand_t;
+
+// One call. All pointers lie in the arena, except `weights`.
+//
+// A kernel reads nothing outside the rows of its operands, but for the other bytes of an aligned word that holds one
+// of those rows. It writes `rows` bytes in each plane of `out`, which never overlap the operands.
+typedef struct {
+    const void *weights; // aligned to 4 bytes, checked by ditmos_weights_valid()
+    ditmos_operand_t in[DITMOS_MAX_OPERANDS]; // weights of in[0] come first; in[1].channels may be 0
+    int8_t *out; // row 0 of channel 0 of the output of this call
+    uint32_t out_stride; // bytes from one output channel to the next; fully connected: 1
+    uint16_t rows; // output (pooled) rows to compute, at least 1
+    bool first; // this call computes the first rows of the layer: no carry from before
+    // Kept from one chunk of a layer to the next, `channels_out` words, or NULL. What is in it is the kernel's affair;
+    // chunks of one layer follow each other without gaps while it lives.
+    int32_t *carry;
+    // Bytes that the kernel may use during this call, aligned to 4, or NULL. Too few of them: the kernel does without.
+    void *scratch;
+    uint32_t scratch_size;
+} ditmos_call_t;
+
+// Input rows that `rows` output rows of a convolution depend on.
+static inline uint32_t ditmos_conv_rows_in(const ditmos_layer_t *layer, uint32_t rows) {
+    return (rows * layer->pool - 1) * layer->stride + layer->kernel;
+}
+
+// Whether the packed weights are well formed for this layer and this build has a kernel for them: sizes, channel
+// lists, lane bounds, multipliers. Nothing else is known about the bytes, which come from a file; `weights` is aligned
+// to 4 bytes and `layer->weights_size` long. With a false result *offset is the first wrong byte.
+bool ditmos_weights_valid(const ditmos_layer_t *layer, const void *weights, uint32_t *offset);
+
+// Convolution, max-pooling, requantisation of call->rows rows for all output channels.
+void ditmos_conv(const ditmos_layer_t *layer, const ditmos_call_t *call);
+
+// Fully connected layer: channels_out bytes at call->out.
+void ditmos_fc(const ditmos_layer_t *layer, const ditmos_call_t *call);
+
+#endif // DITMOS_KERNELS_H
