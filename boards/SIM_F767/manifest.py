@@ -1,0 +1,2 @@
+module("_boot.py", base_path="frozen")
+include("../../device/manifest.py")

@@ -1,0 +1,92 @@
+// Time, from CMSDK timer 0 that runs freely at 25 MHz. Nothing interrupts periodically, so that a count of
+// instructions counts nothing else.
+
+#include "py/mphal.h"
+#include "py/runtime.h"
+#include "lib/oofatfs/ff.h"
+#include "shared/timeutils/timeutils.h"
+
+#include "board.h"
+
+static volatile uint32_t wraps;
+
+void ticks_init(void) {
+    TIMER0->CTRL = 0;
+    TIMER0->RELOAD = 0xffffffff;
+    TIMER0->VALUE = 0xffffffff;
+    TIMER0->CTRL = TIMER_ENABLE | TIMER_INTERRUPT;
+}
+
+void ticks_wrap_handler(void) {
+    TIMER0->INTSTATUS = 1;
+    wraps++;
+}
+
+// Units of 40 ns since the start.
+static uint64_t ticks(void) {
+    uint32_t high, low;
+    do {
+        high = wraps;
+        low = 0xffffffff - TIMER0->VALUE;
+    } while (high != wraps);
+    return (uint64_t)high << 32 | low;
+}
+
+mp_uint_t mp_hal_ticks_us(void) {
+    return ticks() / (TIMER_HZ / 1000000);
+}
+
+mp_uint_t mp_hal_ticks_ms(void) {
+    return ticks() / (TIMER_HZ / 1000);
+}
+
+// Units of 256 ns. Under `qemu -icount shift=8`, where every instruction takes exactly that, this is the number of
+// instructions executed: the place of the real board's cycle counter.
+mp_uint_t mp_hal_ticks_cpu(void) {
+    return (ticks() * 40 + 128) >> 8;
+}
+
+void mp_hal_delay_us(mp_uint_t us) {
+    uint64_t end = ticks() + (uint64_t)us * (TIMER_HZ / 1000000);
+    while (ticks() < end) {
+    }
+}
+
+void mp_hal_delay_ms(mp_uint_t ms) {
+    uint64_t end = ticks() + (uint64_t)ms * (TIMER_HZ / 1000);
+    for (;;) {
+        mp_event_handle_nowait();
+        uint64_t now = ticks();
+        if (now >= end) {
+            return;
+        }
+        ticks_wait((end - now) / (TIMER_HZ / 1000));
+    }
+}
+
+void ticks_wake_handler(void) {
+    TIMER1->INTSTATUS = 1;
+}
+
+// Sleep until an interrupt, at most `timeout_ms` (negative: no limit of the caller's). An interrupt may slip in
+// before WFI, so no sleep is longer than 10 ms.
+void ticks_wait(int timeout_ms) {
+    uint32_t sleep_ms = timeout_ms < 0 || timeout_ms > 10 ? 10 : timeout_ms;
+    if (sleep_ms == 0) {
+        return;
+    }
+    TIMER1->CTRL = 0;
+    TIMER1->RELOAD = TIMER1->VALUE = sleep_ms * (TIMER_HZ / 1000);
+    TIMER1->CTRL = TIMER_ENABLE | TIMER_INTERRUPT;
+    __asm volatile ("wfi");
+    TIMER1->CTRL = 0;
+}
+
+uint64_t mp_hal_time_ns(void) {
+    return ticks() * 40;
+}
+
+// The board has no clock that knows the date: files are of 1 January 2025.
+DWORD get_fattime(void) {
+    return (2025 - 1980) << 25 | 1 << 21 | 1 << 16;
+}

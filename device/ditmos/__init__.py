@@ -1,0 +1,1 @@
+"""Routed tiny models on the board."""
