@@ -1,0 +1,2 @@
+include("$(MPY_DIR)/extmod/asyncio")
+package("ditmos", base_path="../../device")

@@ -1,0 +1,23 @@
+# NUCLEO_F767ZI_DITMOS: MicroPython's NUCLEO_F767ZI, out of tree and unpatched, with the `_ditmos` module.
+# `ditmos firmware build nucleo` runs, in ports/stm32 of MicroPython 1.25.0 (submodule lib/stm32lib only):
+#   make BOARD_DIR=<this folder> USER_C_MODULES=<repository root> BUILD=... MPY_LIB_DIR=../..
+include boards/NUCLEO_F767ZI/mpconfigboard.mk
+
+# No Ethernet, so neither lwIP nor mbedTLS (nor their submodules).
+MICROPY_PY_LWIP = 0
+MICROPY_PY_SSL = 0
+MICROPY_SSL_MBEDTLS = 0
+
+# One linker script: the memory map of this board and the port's own section fragments.
+LD_FILES = $(BOARD_DIR)/f767zi_ditmos.ld
+# objcopy keeps only the sections named here: without .itcm the .bin and .dfu would lack the kernels.
+TEXT1_SECTIONS = .itcm .text .data .ARM
+
+FROZEN_MANIFEST = $(BOARD_DIR)/manifest.py
+
+SRC_C += boards/NUCLEO_F767ZI/board_init.c
+# The stock board's pins; pins.csv beside this file only satisfies the port's pattern rule.
+override BOARD_PINS := boards/NUCLEO_F767ZI/pins.csv
+
+# No path of the machine that builds gets into the image.
+CFLAGS_EXTRA += -ffile-prefix-map=$(abspath $(BOARD_DIR)/../..)=. -ffile-prefix-map=$(abspath $(TOP))=micropython

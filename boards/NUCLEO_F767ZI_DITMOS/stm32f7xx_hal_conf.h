@@ -1,0 +1,1 @@
+#include "boards/NUCLEO_F767ZI/stm32f7xx_hal_conf.h"
