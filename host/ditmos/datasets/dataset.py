@@ -1,0 +1,219 @@
+"""The `Dataset` and its file: an `.npz` that anyone's recordings can be put into (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ditmos.errors import DitmosError
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+SPLIT_NAMES = ("train", "validation", "test")
+
+_REQUIRED = ("x", "scale", "units", "fs", "y", "subject", "group", "class_names", "channels")
+# What numpy and zipfile raise on damaged files.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+)
+_UNREADABLE += (zipfile.BadZipFile, zlib.error, struct.error, AttributeError, TypeError, SyntaxError)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Windows of one set; see `check` for what is required of them.
+
+    x: (N, time, channels) int16 or float32, in units of ``scale``: ``x * scale`` is in ``units``.
+    fs: rows per second.
+    y, subject, group: (N,) class index, person, and the recording that a window was cut from.
+    split: (N,) TRAIN, VALIDATION, TEST, or None where the set has no split of its own.
+    """
+
+    x: NDArray
+    y: NDArray[np.int64]
+    subject: NDArray[np.int64]
+    group: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    channels: tuple[str, ...]
+    scale: float
+    units: str
+    fs: float
+    split: NDArray[np.int8] | None = None
+    name: str = "dataset"
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def window(self) -> int:
+        """Rows of one window."""
+        return self.x.shape[1]
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    def part(self, which: int) -> NDArray[np.int64]:
+        """Indices of the windows in TRAIN, VALIDATION or TEST. Raises DitmosError without a split."""
+        if self.split is None:
+            raise DitmosError(f"{self.name}: it has no split, expected one (see ditmos.datasets.splits)")
+        return np.flatnonzero(self.split == which)
+
+    def real(self, index: ArrayLike | slice = slice(None)) -> NDArray[np.float32]:
+        """Windows in ``units`` as the networks read them: float32 (n, channels, time)."""
+        return np.ascontiguousarray(self.x[index].transpose(0, 2, 1).astype(np.float32) * np.float32(self.scale))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of windows, labels and scale: which data an artefact was made from."""
+        digest = hashlib.sha256(repr((self.x.shape, str(self.x.dtype), self.scale, self.class_names)).encode())
+        for array in (self.x, self.y, self.subject, self.group):
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
+    def check(self) -> Dataset:
+        """Return self, or raise DitmosError naming what is wrong."""
+
+        def need(ok: bool, what: str) -> None:
+            if not ok:
+                raise DitmosError(f"{self.name}: {what}")
+
+        x, count = self.x, len(self.x)
+        need(x.ndim == 3, f"x has shape {x.shape}, expected (windows, time, channels)")
+        need(min(x.shape) > 0, f"x has shape {x.shape}, expected no empty axis")
+        need(x.dtype in (np.int16, np.float32), f"x has type {x.dtype}, expected int16 or float32")
+        if x.dtype == np.float32:
+            bad = np.flatnonzero(~np.isfinite(x).all(axis=(1, 2)))
+            need(bad.size == 0, f"x has NaN or infinity in {bad.size} windows, the first is {bad[:1]}")
+        for field in ("y", "subject", "group"):
+            shape = getattr(self, field).shape
+            need(shape == (count,), f"{field} has shape {shape}, expected ({count},), one value per window of x")
+        need(len(self.class_names) >= 1, "class_names is empty")
+        need(len(set(self.class_names)) == self.classes, "class_names has a name twice")
+        wrong = np.flatnonzero((self.y < 0) | (self.y >= self.classes))
+        if wrong.size:
+            need(False, f"y[{wrong[0]}] is {self.y[wrong[0]]}, expected 0 to {self.classes - 1} (class_names)")
+        need(
+            len(self.channels) == x.shape[2], f"{len(self.channels)} channels are named, expected {x.shape[2]} as in x"
+        )
+        need(np.isfinite(self.scale) and self.scale > 0, f"scale is {self.scale}, expected a positive number")
+        need(np.isfinite(self.fs) and self.fs > 0, f"fs is {self.fs}, expected a positive number of Hz")
+        if self.split is not None:
+            split = self.split
+            need(split.shape == (count,), f"split has shape {split.shape}, expected ({count},)")
+            wrong = np.flatnonzero((split < TRAIN) | (split > TEST))
+            if wrong.size:
+                need(False, f"split[{wrong[0]}] is {split[wrong[0]]}, expected 0 train, 1 validation or 2 test")
+            need(bool((split == TRAIN).any()), "split has no training window (0)")
+            group = straddling(self.group, split)
+            need(group is None, f"group {group} lies on both sides of the split, expected every group on one side")
+        return self
+
+    def with_split(self, split: NDArray[np.int8]) -> Dataset:
+        return replace(self, split=np.asarray(split, np.int8))
+
+
+def straddling(group: NDArray, split: NDArray) -> int | None:
+    """A group with windows in more than one part, or None."""
+    groups, inverse = np.unique(group, return_inverse=True)
+    low, high = np.full(len(groups), 127), np.full(len(groups), -128)
+    np.minimum.at(low, inverse, split)
+    np.maximum.at(high, inverse, split)
+    both = np.flatnonzero(low != high)
+    return int(groups[both[0]]) if both.size else None
+
+
+def load(path: str | Path) -> Dataset:
+    """Read and check an `.npz`.
+
+    Raises:
+        DitmosError: no such file, not an npz, a key is missing, or `Dataset.check` finds something.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DitmosError(f"{path}: no such file, expected a dataset (.npz)")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [key for key in _REQUIRED if key not in archive.files]
+            if missing:
+                raise DitmosError(f"{path}: {', '.join(missing)} missing, expected the keys {', '.join(_REQUIRED)}")
+            arrays = {key: archive[key] for key in (*_REQUIRED, "split") if key in archive.files}
+    except _UNREADABLE as error:
+        raise DitmosError(f"{path}: not a readable .npz ({error})") from None
+
+    def integers(key: str) -> NDArray[np.int64]:
+        value = arrays[key]
+        if value.dtype.kind not in "iu":
+            raise DitmosError(f"{path}: {key} has type {value.dtype}, expected integers")
+        return value.astype(np.int64)
+
+    def number(key: str) -> float:
+        value = arrays[key]
+        if value.size != 1 or value.dtype.kind not in "iuf":
+            raise DitmosError(f"{path}: {key} has shape {value.shape} and type {value.dtype}, expected one number")
+        return float(value.reshape(())[()])
+
+    def strings(key: str) -> tuple[str, ...]:
+        value = arrays[key]
+        if value.dtype.kind != "U":
+            raise DitmosError(f"{path}: {key} has type {value.dtype}, expected strings")
+        return tuple(str(item) for item in np.atleast_1d(value))
+
+    return Dataset(
+        x=arrays["x"],
+        y=integers("y"),
+        subject=integers("subject"),
+        group=integers("group"),
+        class_names=strings("class_names"),
+        channels=strings("channels"),
+        scale=number("scale"),
+        units=strings("units")[0],
+        fs=number("fs"),
+        split=integers("split").clip(-1, 3).astype(np.int8) if "split" in arrays else None,
+        name=path.stem,
+    ).check()
+
+
+def save(dataset: Dataset, path: str | Path) -> Path:
+    """Check and write an `.npz`; the old file stays until the new one is complete."""
+    dataset.check()
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    arrays = {
+        "x": dataset.x,
+        "scale": np.float64(dataset.scale),
+        "units": np.str_(dataset.units),
+        "fs": np.float64(dataset.fs),
+        "y": dataset.y.astype(np.int16 if dataset.classes < 2**15 else np.int64),
+        "subject": dataset.subject,
+        "group": dataset.group,
+        "class_names": np.array(dataset.class_names),
+        "channels": np.array(dataset.channels),
+    }
+    if dataset.split is not None:
+        arrays["split"] = dataset.split
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        temporary.replace(path)
+    except OSError as error:
+        raise DitmosError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,28 @@
+"""Fixtures that every test folder shares."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real recordings: DITMOS_DATA, else ../shared/data beside the checkout. Skips without one."""
+    named = os.environ.get("DITMOS_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings: {folder} is not a folder (set DITMOS_DATA)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tests run beside one another: one torch thread each, whatever a test sets."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    yield
