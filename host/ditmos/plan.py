@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
+
+from ditmos.spec import LayerShape, NetworkSpec
 
 NONE = 255  # "no buffer" in an operand
 
@@ -17,7 +20,11 @@ class BufferKind(IntEnum):
 
 @dataclass(frozen=True)
 class Buffer:
-    """``offset`` and ``stride`` in bytes. ``kept``: live from select to classify (and for a second classify)."""
+    """``offset`` and ``stride`` in bytes. ``kept``: live from select to classify (and for a second classify).
+
+    The output of a fully connected layer is a map of one row with stride 1. Carry and scratch have rows 0; scratch
+    has channels 0, carry has stride 0.
+    """
 
     kind: BufferKind
     offset: int
@@ -25,6 +32,17 @@ class Buffer:
     rows: int
     channels: int
     kept: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        if self.kind == BufferKind.MAP:
+            return self.stride * self.channels
+        return 4 * self.channels if self.kind == BufferKind.CARRY else self.stride
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.size
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,11 @@ class Slice:
 
 @dataclass(frozen=True)
 class Plan:
-    """A complete schedule. Indices ``window``, ``selector_logits``, ``logits`` name buffers."""
+    """A complete schedule. Indices ``window``, ``selector_logits``, ``logits`` name buffers.
+
+    ``packings``: how the weights of each layer are packed for the kernel that runs it, the selector's layers first
+    (docs/format.md, WGHT).
+    """
 
     name: str
     arena_size: int
@@ -66,3 +88,25 @@ class Plan:
     window: int
     logits: int
     selector_logits: int = NONE
+    packings: tuple[int, ...] = ()
+
+
+def layer_table(spec: NetworkSpec) -> tuple[LayerShape, ...]:
+    """All layers in the order that ``Stage.layer`` and the model file count them."""
+    return spec.selector_layers() + spec.classifier_layers()
+
+
+def slice_name(layers: Sequence[LayerShape]) -> str:
+    """Name of a slice from its stages' layers: the last layer's, after the first's where they differ.
+
+    Convolutions are called by their level, fully connected layers together ``head``: ``selector.2``,
+    ``selector.1-3``, ``classifier.head``, ``selector.1-classifier.3``.
+    """
+
+    def part(layer: LayerShape) -> tuple[str, str]:
+        return layer.branch, layer.name.rpartition(".")[2] if layer.kind == "conv" else "head"
+
+    first, last = part(layers[0]), part(layers[-1])
+    if first == last:
+        return ".".join(first)
+    return f"{'.'.join(first)}-{last[1] if first[0] == last[0] else '.'.join(last)}"

@@ -1,0 +1,301 @@
+"""Dry run of a plan: the engine's pull schedule (docs/format.md, PLAN) with row counters and no arithmetic.
+
+It is what accepts or refuses a plan on the host, as `cmodule/model.c` does on the device, and it tells the planner
+which kernel calls a schedule leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ditmos.errors import DitmosError
+from ditmos.plan import NONE, BufferKind, Plan, Slice, Stage, layer_table
+from ditmos.spec import LayerShape, NetworkSpec
+
+WINDOW = -1  # "layer" that the window comes from
+NOTHING = 1 << 31  # first row needed by a stage that has finished
+
+
+class PlanError(DitmosError, ValueError):
+    """A plan that cannot run; ``table`` and ``index`` say where (table: plan, buffer, stage or slice)."""
+
+    def __init__(self, table: str, index: int, message: str) -> None:
+        super().__init__(f"plan: {table} {index}: {message}" if table != "plan" else f"plan: {message}")
+        self.table = table
+        self.index = index
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call: rows ``first .. first + rows - 1`` of a stage's layer. ``slice`` and ``stage`` are indices.
+
+    ``moved``: bytes that line buffers had to move down to make room for its output.
+    """
+
+    slice: int
+    stage: int
+    first: int
+    rows: int
+    moved: int
+
+
+@dataclass
+class _Content:
+    """Rows ``base .. end - 1`` of the map that ``layer`` makes."""
+
+    layer: int
+    base: int
+    end: int
+
+
+def producers(spec: NetworkSpec) -> list[tuple[int, ...]]:
+    """For each layer the layers whose maps it reads, in operand order; `WINDOW` for the window."""
+    layers = layer_table(spec)
+    by_level = {(s.branch, s.inputs[0].level + 1): i for i, s in enumerate(layers) if s.kind == "conv"}
+    by_level["selector", 0] = WINDOW
+    return [
+        tuple(by_level[ref.branch, ref.level] for ref in shape.inputs) if shape.inputs else (i - 1,)
+        for i, shape in enumerate(layers)
+    ]
+
+
+def rows_needed(layer: LayerShape, first: int, rows: int) -> tuple[int, int]:
+    """Input rows (from, to) that output rows ``first .. first + rows - 1`` of a convolution depend on."""
+    step = layer.pool * layer.stride
+    return first * step, ((first + rows) * layer.pool - 1) * layer.stride + layer.kernel
+
+
+def simulate(spec: NetworkSpec, plan: Plan) -> list[Call]:
+    """Check a plan and run it dry: select, classify, and classify once more.
+
+    Returns:
+        The kernel calls of one select and one classify.
+
+    Raises:
+        PlanError: the plan breaks a rule of docs/format.md.
+    """
+    run = _Run(spec, plan)
+    run.check_tables()
+    calls = run.phase("select")
+    run.check_results("select")
+    calls += run.phase("classify")
+    run.check_results("classify")
+    run.phase("classify")
+    run.check_results("classify")
+    return calls
+
+
+class _Run:
+    def __init__(self, spec: NetworkSpec, plan: Plan) -> None:
+        self.spec = spec
+        self.plan = plan
+        self.layers = layer_table(spec)
+        self.sources = producers(spec)
+        self.contents: dict[int, _Content] = {}
+        self.done: dict[int, int] = {}
+
+    def rows_of(self, layer: int) -> int:
+        return self.spec.window if layer == WINDOW else self.layers[layer].rows_out
+
+    def channels_of(self, layer: int) -> int:
+        return self.spec.channels if layer == WINDOW else self.layers[layer].channels_out
+
+    # Tables: everything that can be said without running.
+
+    def check_tables(self) -> None:
+        plan = self.plan
+        for i, buffer in enumerate(plan.buffers):
+            need = _checker("buffer", i)
+            need(buffer.size > 0, "has no bytes")
+            need(buffer.end <= plan.arena_size, f"ends at byte {buffer.end} of an arena of {plan.arena_size}")
+            if buffer.kind == BufferKind.MAP:
+                need(1 <= buffer.rows <= buffer.stride, f"has {buffer.rows} rows and stride {buffer.stride}")
+            else:
+                need(buffer.offset % 4 == 0, f"starts at {buffer.offset}, expected a multiple of 4")
+                need(not buffer.kept, "is kept, but is not a map")
+        need = _checker("plan", 0)
+        need(plan.arena_size % 4 == 0, f"arena of {plan.arena_size} bytes, expected a multiple of 4")
+        self._check_map(need, "window", plan.window, WINDOW, whole=True)
+        self._check_map(need, "logits", plan.logits, len(self.layers) - 1, whole=True)
+        if self.spec.selector is None:
+            need(plan.selector_logits == NONE, "names selector logits, but there is no selector")
+        else:
+            last = len(self.spec.selector_layers()) - 1
+            self._check_map(need, "selector logits", plan.selector_logits, last, whole=True)
+        stages = 0
+        for i, part in enumerate(plan.slices):
+            need = _checker("slice", i)
+            need(part.first == stages, f"starts with stage {part.first}, expected {stages}")
+            need(part.count >= 1, "has no stages")
+            after = i > 0 and plan.slices[i - 1].phase == "classify"
+            need(part.phase == "classify" or not after, "is a select slice after a classify slice")
+            stages += part.count
+            need(stages <= len(plan.stages), f"ends after stage {stages} of {len(plan.stages)}")
+            for j in range(part.first, stages):
+                self._check_stage(_checker("stage", j), plan.stages[j], part)
+        _checker("plan", 0)(stages == len(plan.stages), f"has {len(plan.stages)} stages, {stages} of them in slices")
+
+    def _check_stage(self, need: Callable[[bool, str], None], stage: Stage, part: Slice) -> None:
+        need(0 <= stage.layer < len(self.layers), f"layer is {stage.layer}, expected less than {len(self.layers)}")
+        layer, sources = self.layers[stage.layer], self.sources[stage.layer]
+        need(part.phase == "classify" or layer.branch == "selector", f"{layer.name} in a select slice")
+        need(1 <= stage.chunk <= layer.rows_out, f"chunk is {stage.chunk}, expected 1 to {layer.rows_out}")
+        whole = layer.kind == "fc"
+        self._check_map(need, "out", stage.out, stage.layer, whole)
+        self._check_map(need, "in0", stage.in0, sources[0], whole)
+        if len(sources) == 2:
+            self._check_map(need, "in1", stage.in1, sources[1], whole)
+        else:
+            need(stage.in1 == NONE, f"{layer.name} reads one operand, in1 is {stage.in1}")
+        for name, index, kind in (
+            ("carry", stage.carry, BufferKind.CARRY),
+            ("scratch", stage.scratch, BufferKind.SCRATCH),
+        ):
+            if index != NONE:
+                need(index < len(self.plan.buffers), f"{name} is buffer {index} of {len(self.plan.buffers)}")
+                need(self.plan.buffers[index].kind == kind, f"{name} is buffer {index}, which is of another kind")
+        if stage.carry != NONE:
+            channels = self.plan.buffers[stage.carry].channels
+            need(channels == layer.channels_out, f"carry has {channels} channels, expected {layer.channels_out}")
+
+    def _check_map(self, need: Callable[[bool, str], None], what: str, index: int, layer: int, whole: bool) -> None:
+        """Buffer ``index`` can hold the map of ``layer``; ``whole``: all of it."""
+        need(index < len(self.plan.buffers), f"{what} is buffer {index} of {len(self.plan.buffers)}")
+        buffer = self.plan.buffers[index]
+        rows, channels = self.rows_of(layer), self.channels_of(layer)
+        need(buffer.kind == BufferKind.MAP, f"{what} is buffer {index}, which is not a map")
+        need(buffer.channels == channels, f"{what} has {buffer.channels} channels, expected {channels}")
+        need(buffer.rows == rows if whole else buffer.rows <= rows, f"{what} has {buffer.rows} rows for {rows}")
+
+    # The run.
+
+    def phase(self, phase: str) -> list[Call]:
+        if phase == "select":
+            self._write(self.plan.window)
+            self.contents = {self.plan.window: _Content(WINDOW, 0, self.spec.window)}
+        calls: list[Call] = []
+        for i, part in enumerate(self.plan.slices):
+            if part.phase == phase:
+                self._slice(i, part, calls)
+        return calls
+
+    def check_results(self, phase: str) -> None:
+        """Logits are there, and so are the kept maps."""
+        need = _checker("plan", 0)
+        if phase == "classify":
+            need(self._complete(self.plan.logits, len(self.layers) - 1), "the logits are not there after classify")
+        elif self.spec.selector is not None:
+            last = len(self.spec.selector_layers()) - 1
+            need(self._complete(self.plan.selector_logits, last), "the selector's logits are not there after select")
+        for i, buffer in enumerate(self.plan.buffers):
+            if buffer.kept:
+                content = self.contents.get(i)
+                ok = content is not None and self._complete(i, content.layer)
+                _checker("buffer", i)(ok, f"is kept, but does not hold a whole map after {phase}")
+
+    def _complete(self, index: int, layer: int) -> bool:
+        content = self.contents.get(index)
+        return content is not None and (content.layer, content.base, content.end) == (layer, 0, self.rows_of(layer))
+
+    def _write(self, index: int) -> None:
+        """What lies in other buffers on the same bytes is lost."""
+        ours = self.plan.buffers[index]
+        for other in list(self.contents):
+            theirs = self.plan.buffers[other]
+            if other == index or (ours.offset < theirs.end and theirs.offset < ours.end):
+                del self.contents[other]
+
+    def _slice(self, index: int, part: Slice, calls: list[Call]) -> None:
+        plan = self.plan
+        stages = range(part.first, part.first + part.count)
+        used: set[int] = set()
+        self.producer: dict[int, int] = {}
+        self.readers: dict[int, list[int]] = {}
+        self.done = {i: 0 for i in stages}
+        for i in stages:
+            stage, need = plan.stages[i], _checker("stage", i)
+            need(stage.out not in self.producer, f"writes buffer {stage.out}, as another stage of the slice does")
+            self.producer[stage.out] = i
+            for operand in (stage.in0, stage.in1):
+                if operand != NONE:
+                    self.readers.setdefault(operand, []).append(i)
+            carries = [s.carry for s in plan.stages[part.first : i]]
+            need(stage.carry == NONE or stage.carry not in carries, f"carry {stage.carry} is used twice in the slice")
+            used |= {b for b in (stage.in0, stage.in1, stage.out, stage.carry, stage.scratch) if b != NONE}
+        ordered = sorted(used, key=lambda b: plan.buffers[b].offset)
+        for a, b in pairwise(ordered):
+            overlap = plan.buffers[b].offset < plan.buffers[a].end
+            _checker("slice", index)(not overlap, f"buffers {a} and {b} share bytes while both are in use")
+        for i in stages:
+            for b in (plan.stages[i].out, plan.stages[i].carry, plan.stages[i].scratch):
+                if b != NONE:
+                    self._write(b)
+        for i in stages:
+            self.contents[plan.stages[i].out] = _Content(plan.stages[i].layer, 0, 0)
+        for i in stages:
+            stage = plan.stages[i]
+            for operand, source in zip((stage.in0, stage.in1), self.sources[stage.layer], strict=False):
+                content = self.contents.get(operand)
+                ok = content is not None and content.layer == source
+                name = "the window" if source == WINDOW else f"the map of {self.layers[source].name}"
+                _checker("stage", i)(ok, f"buffer {operand} does not hold {name}")
+        last = stages[-1]
+        self._finish(index, last, calls)
+        for i in stages:
+            if plan.buffers[plan.stages[i].out].rows == self.rows_of(plan.stages[i].layer):
+                self._finish(index, i, calls)
+
+    def _finish(self, index: int, stage: int, calls: list[Call]) -> None:
+        while self.done[stage] < self.rows_of(self.plan.stages[stage].layer):
+            self._run(index, stage, calls)
+
+    def _run(self, index: int, i: int, calls: list[Call]) -> None:
+        """One chunk of stage i, after whatever it needs."""
+        stage = self.plan.stages[i]
+        layer = self.layers[stage.layer]
+        rows = min(stage.chunk, layer.rows_out - self.done[i])
+        operands = [self.contents[b] for b in (stage.in0, stage.in1) if b != NONE]
+        if layer.kind == "conv":
+            first, end = rows_needed(layer, self.done[i], rows)
+        else:
+            first, end = 0, self.rows_of(operands[0].layer)
+        while (shortest := min(operands, key=lambda c: c.end)).end < end:
+            buffer = (stage.in0, stage.in1)[operands.index(shortest)]
+            need = _checker("stage", i)
+            need(buffer in self.producer, f"needs row {end - 1} of buffer {buffer}, which holds {shortest.end}")
+            self._run(index, self.producer[buffer], calls)
+        for content in operands:
+            _checker("stage", i)(content.base <= first, f"needs row {first}, dropped up to {content.base}")
+        moved = self._make_room(i, rows)
+        self.contents[stage.out].end += rows
+        calls.append(Call(index, i, self.done[i], rows, moved))
+        self.done[i] += rows
+
+    def _make_room(self, i: int, rows: int) -> int:
+        """Drop rows of the stage's line buffer that nobody in the slice needs any more, if room is needed."""
+        stage = self.plan.stages[i]
+        buffer, content = self.plan.buffers[stage.out], self.contents[stage.out]
+        if content.end - content.base + rows <= buffer.rows:
+            return 0
+        content.base = min((self._next_row(j) for j in self.readers.get(stage.out, ())), default=content.end)
+        content.base = min(content.base, content.end)
+        left = content.end - content.base
+        _checker("stage", i)(left + rows <= buffer.rows, f"{left} + {rows} rows do not fit into {buffer.rows}")
+        return left * buffer.channels
+
+    def _next_row(self, i: int) -> int:
+        """First input row that stage i still needs."""
+        layer = self.layers[self.plan.stages[i].layer]
+        if self.done[i] == layer.rows_out:
+            return NOTHING
+        return rows_needed(layer, self.done[i], 1)[0] if layer.kind == "conv" else 0
+
+
+def _checker(table: str, index: int) -> Callable[[bool, str], None]:
+    def need(ok: bool, message: str) -> None:
+        if not ok:
+            raise PlanError(table, index, message)
+
+    return need

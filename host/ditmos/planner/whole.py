@@ -1,0 +1,43 @@
+"""The plan without slicing in time: every convolution computes its whole map, selector maps are kept."""
+
+from __future__ import annotations
+
+from ditmos.plan import NONE, Plan, Stage
+from ditmos.planner.schedule import Schedule
+from ditmos.spec import MapRef, NetworkSpec
+
+
+def needed_maps(spec: NetworkSpec) -> set[MapRef]:
+    """The selector's maps (level 0: the window) that a classifier reads."""
+    return {ref for layer in spec.classifier_layers() for ref in layer.inputs if ref.branch == "selector"}
+
+
+def whole_plan(spec: NetworkSpec, name: str = "whole") -> Plan:
+    """One slice per convolution, one for the fully connected layers of a branch; pooling fused, no concat copy."""
+    schedule = Schedule()
+    needed = needed_maps(spec)
+    window = MapRef("selector", 0)
+    maps = {window: schedule.map(spec.window, spec.channels, kept=window in needed)}
+    schedule.window = maps[window]
+    index = 0
+    for phase, layers in (("select", spec.selector_layers()), ("classify", spec.classifier_layers())):
+        head: list[Stage] = []
+        previous = NONE
+        for layer in layers:
+            operands = [maps[ref] for ref in layer.inputs] or [previous]
+            in1 = operands[1] if len(operands) > 1 else NONE
+            if layer.kind == "conv":
+                ref = MapRef(layer.branch, layer.inputs[0].level + 1)
+                out = maps[ref] = schedule.map(layer.rows_out, layer.channels_out, kept=ref in needed)
+                schedule.slices.append((phase, [Stage(index, operands[0], out, layer.rows_out, in1)]))
+            else:
+                previous = schedule.map(1, layer.channels_out)
+                head.append(Stage(index, operands[0], previous, 1, in1))
+            index += 1
+        if head:
+            schedule.slices.append((phase, head))
+            if phase == "select":
+                schedule.selector_logits = previous
+            else:
+                schedule.logits = previous
+    return schedule.plan(name, spec)
