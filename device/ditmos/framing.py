@@ -1,0 +1,265 @@
+"""Reliable messages over a noisy serial line: one file for the board and for the host (docs/protocol.md).
+
+Frames are byte-stuffed so that neither 0x00, which ends a frame, nor 0x03, which is Ctrl-C to MicroPython, ever
+occurs in one: the interrupt stays armed while frames are on the line. `Link` adds order and repetition.
+"""
+
+from binascii import crc32
+
+ACK, NAK, HELLO, SAMPLES, RESULT, STATUS, END = range(7)
+MORE = 0x80  # flag of a kind: the message goes on in the next frame
+
+PAYLOAD = 100  # bytes of payload in one frame, at most
+OVERHEAD = 12  # a frame on the line is at most this much longer: header 3, CRC 4, stuffing 3, delimiters 2
+CREDIT = 224  # two full frames: what a board with a receive buffer of 260 bytes lets the host send ahead
+HEARTBEAT = 500  # ms: an idle side acknowledges this often
+SILENCE = 2500  # ms without one good frame: the other side is gone
+
+_RUN = 126  # longest run of bytes behind one code
+_RESIDUE = 0x2144DF1C  # CRC-32 over data followed by its own CRC-32, little-endian
+_WINDOW = 16  # frames sent and not acknowledged, at most
+_PATIENCE = 100  # ms before an unacknowledged frame is sent again, on top of twice the round trip
+_LONGEST = 1600  # ms, limit of that
+
+
+def stuff(data):
+    """`data` without 0x00 and 0x03: consistent overhead byte stuffing over two values.
+
+    Each block is a code and up to 126 bytes; the code says how many bytes follow and which value comes after them
+    (0: 0x00, 1: 0x03, or none behind a full run). At the end stands a 0x00 that is not part of the data.
+    """
+    out = bytearray()
+    start, size = 0, len(data)
+    while start <= size:
+        end = start
+        limit = min(start + _RUN, size)
+        while end < limit and data[end] != 0 and data[end] != 3:
+            end += 1
+        run = end - start
+        if run == _RUN:
+            out.append(254)
+            out += data[start:end]
+            start = end
+            continue
+        code = run + (_RUN if end < size and data[end] else 0)
+        out.append(code + 1 if code < 2 else code + 2)
+        out += data[start:end]
+        start = end + 1
+    return out
+
+
+class Decoder:
+    """Bytes from the line to frames. `frame[:size]` is the last good one; `bad` counts those that were not."""
+
+    def __init__(self):
+        self.frame = bytearray(PAYLOAD + 7)
+        self.view = memoryview(self.frame)
+        self.size = 0
+        self.bad = 0
+        self._clear()
+
+    def _clear(self):
+        self._n = 0  # bytes decoded; -1: the frame is spoilt
+        self._left = 0  # bytes up to the next code
+        self._after = -1  # value that comes before the next code, -1: none
+        self._empty = True
+
+    def feed(self, data, start, stop):
+        """Take `data[start:stop]` up to the end of the first good frame.
+
+        Returns the index behind it; `stop` with `size` 0 when there was none.
+        """
+        frame = self.frame
+        limit = len(frame)
+        n, left, after, empty = self._n, self._left, self._after, self._empty
+        self.size = 0
+        while start < stop:
+            c = data[start]
+            start += 1
+            if c == 0:
+                good = n >= 7 and left == 0 and after == 0 and crc32(self.view[:n]) == _RESIDUE
+                self._clear()
+                if good:
+                    self.size = n
+                    return start
+                if not empty:
+                    self.bad += 1
+                n, left, after, empty = 0, 0, -1, True
+                continue
+            empty = False
+            if n < 0:
+                continue
+            if left:
+                left -= 1
+                value = c
+            else:
+                value = after
+                code = c - 1 if c < 3 else c - 2
+                if code < _RUN:
+                    left, after = code, 0
+                elif code < 2 * _RUN:
+                    left, after = code - _RUN, 3
+                else:
+                    left, after = _RUN, -1
+                    if code > 2 * _RUN:
+                        n = -1
+                        continue
+            if c == 3 or (value >= 0 and n == limit):
+                n = -1
+            elif value >= 0:
+                frame[n] = value
+                n += 1
+        self._n, self._left, self._after, self._empty = n, left, after, empty
+        return start
+
+
+def encode(kind, number, ack, payload):
+    """One frame as it goes over the line, with a delimiter at each end."""
+    frame = bytearray((kind, number, ack))
+    frame += payload
+    frame += crc32(frame).to_bytes(4, "little")
+    return b"\0" + stuff(frame) + b"\0"
+
+
+class Link:
+    """One end of a line: messages arrive once, in order, whole, or not at all.
+
+    Args:
+        write: sends bytes.
+        clock: milliseconds, modulo 2^30 or more.
+        deliver: called with (kind, payload) for each message; the payload is valid until it returns. When it returns
+            False the frame counts as not received; the other side sends it again.
+        credit: bytes that may be on their way to the other side.
+    """
+
+    def __init__(self, write, clock, deliver, credit=CREDIT):
+        self._put = write
+        self._clock = clock
+        self._deliver = deliver
+        self.credit = credit
+        self.decoder = Decoder()
+        self.queue = []  # (kind, payload) that are not acknowledged yet
+        self._first = 0  # number of queue[0]
+        self._sent = 0  # how many of the queue are on their way
+        self._flight = 0  # bytes of those on the line, at most
+        self._next = 0  # number expected from the other side
+        self._owed = False  # an acknowledgement is due
+        self._asked = False  # a repetition from _next on has been asked for
+        self._text = b""
+        self._patience = _PATIENCE
+        self._trip = 0  # ms, recent longest round trip
+        self.heard = self._said = self._timer = self._back = clock()
+        self.frames = self.resent = self.duplicates = self.missed = self.received = 0
+
+    def since(self, then):
+        """Milliseconds since a clock reading."""
+        return (self._clock() - then) & 0x3FFFFFFF
+
+    def send(self, kind, payload):
+        """Queue a message and send what the credit allows."""
+        size = len(payload)
+        start = 0
+        while size - start > PAYLOAD:
+            self.queue.append((kind | MORE, bytes(payload[start : start + PAYLOAD])))
+            start += PAYLOAD
+        self.queue.append((kind, bytes(payload[start:])))
+        self._transmit()
+
+    def _write(self, kind, number, payload):
+        self._owed = False
+        self._said = self._clock()
+        self.frames += 1
+        self._put(encode(kind, number, self._next, payload))
+
+    def _transmit(self):
+        queue = self.queue
+        while self._sent < min(len(queue), _WINDOW):
+            kind, payload = queue[self._sent]
+            size = len(payload) + OVERHEAD
+            if self._flight and self._flight + size > self.credit:
+                break
+            if not self._sent:
+                self._timer = self._clock()
+            self._write(kind, (self._first + self._sent) & 255, payload)
+            self._flight += size
+            self._sent += 1
+
+    def _go_back(self):
+        self.resent += self._sent
+        self._sent = self._flight = 0
+        self._back = self._clock()
+        self._transmit()
+
+    def _acknowledged(self, number):
+        count = (number - self._first) & 255
+        if 0 < count <= self._sent:
+            self._trip = max(self.since(self._timer), self._trip * 7 // 8)
+            self._patience = _PATIENCE + 2 * self._trip
+            for _ in range(count):
+                self._flight -= len(self.queue.pop(0)[1]) + OVERHEAD
+            self._first = number
+            self._sent -= count
+            self._timer = self._clock()
+            self._transmit()
+            return True
+        return False
+
+    def receive(self, data, size):
+        """Take `data[:size]` from the line."""
+        decoder = self.decoder
+        start = 0
+        while start < size:
+            bad = decoder.bad
+            start = decoder.feed(data, start, size)
+            if decoder.bad != bad:
+                self._write(NAK, 0, b"")
+            if decoder.size:
+                self.heard = self._clock()
+                self.received += 1
+                self._frame(decoder.frame[0], decoder.frame[1], decoder.frame[2])
+
+    def _frame(self, kind, number, ack):
+        progress = self._acknowledged(ack)
+        if kind == NAK and self._sent and (progress or self.since(self._back) > 20):
+            self._go_back()
+        if kind <= NAK:
+            return
+        ahead = (number - self._next) & 255
+        if ahead == 0:
+            # Before delivery, so that an answer sent from there carries the acknowledgement.
+            self._next = (number + 1) & 255
+            self._owed = True
+            self._asked = False
+            if not self._message(kind, self.decoder.view[3 : self.decoder.size - 4]):
+                self._next = number
+        elif ahead >= 128:
+            self.duplicates += 1
+            self._owed = True
+        else:
+            self.missed += 1
+            if not self._asked:
+                self._asked = True
+                self._write(NAK, 0, b"")
+
+    def _message(self, kind, payload):
+        if kind & MORE:
+            self._text += bytes(payload)
+            return True
+        whole = self._text + bytes(payload) if self._text else payload
+        if self._deliver(kind, whole) is False:
+            return False
+        self._text = b""
+        return True
+
+    def poll(self):
+        """What time brings: acknowledgements, repetitions, heartbeats. Call it often."""
+        if self._sent and self.since(self._timer) > self._patience:
+            self._patience = min(2 * self._patience, _LONGEST)
+            self._timer = self._clock()
+            self._go_back()
+        elif self._owed or self.since(self._said) > HEARTBEAT:
+            self._write(ACK, 0, b"")
+
+    def gone(self, limit=SILENCE):
+        """Whether nothing good has been heard for `limit` ms."""
+        return self.since(self.heard) > limit

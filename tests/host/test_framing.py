@@ -1,0 +1,176 @@
+"""The codec and the link of device/ditmos/framing.py, on CPython."""
+
+import random
+from collections import deque
+
+import pytest
+from ditmos import framing
+from ditmos.framing import CREDIT, OVERHEAD, PAYLOAD, RESULT, SAMPLES, Decoder, Link, encode, stuff
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(st.binary(max_size=PAYLOAD), st.integers(0, 255), st.integers(0, 255))
+def test_frame_survives_and_holds_no_reserved_byte(payload, number, ack):
+    wire = encode(SAMPLES, number, ack, payload)
+    assert len(wire) <= len(payload) + OVERHEAD
+    assert wire[0] == wire[-1] == 0
+    assert 0 not in wire[1:-1] and 3 not in wire
+    decoder = Decoder()
+    assert decoder.feed(wire, 0, len(wire)) == len(wire)
+    assert bytes(decoder.frame[3 : decoder.size - 4]) == payload
+    assert tuple(decoder.frame[:3]) == (SAMPLES, number, ack)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", b"\3", b"a" * 125, b"a" * 126, b"a" * 126 + b"\3", b"a" * 252, b"\0\3" * 50]
+)
+def test_stuffing_at_the_limits_of_a_run(data):
+    stuffed = stuff(data)
+    assert 0 not in stuffed and 3 not in stuffed
+    assert len(stuffed) <= len(data) + 1 + len(data) // 126
+
+
+def test_every_single_bit_and_every_lost_byte_is_noticed():
+    payload = bytes(range(60))
+    wire = encode(SAMPLES, 1, 2, payload)
+    for at in range(1, len(wire) - 1):
+        for damaged in [wire[:at] + bytes((wire[at] ^ 1 << bit,)) + wire[at + 1 :] for bit in range(8)] + [
+            wire[:at] + wire[at + 1 :]
+        ]:
+            decoder = Decoder()
+            start = 0
+            while start < len(damaged):
+                start = decoder.feed(damaged, start, len(damaged))
+                assert decoder.size == 0
+            assert decoder.bad
+            assert decoder.feed(wire, 0, len(wire)) and decoder.size, "the next frame is not understood"
+
+
+def test_oversized_frame_is_refused():
+    wire = encode(SAMPLES, 0, 0, bytes(PAYLOAD + 1))
+    decoder = Decoder()
+    decoder.feed(wire, 0, len(wire))
+    assert decoder.size == 0 and decoder.bad == 1
+
+
+class Line:
+    """Carries bytes to one Link in virtual milliseconds, with faults."""
+
+    def __init__(self, rate, seed, limit=None):
+        self.bytes = deque()
+        self.random = random.Random(seed)
+        self.rate = rate
+        self.limit = limit  # of the receiver's buffer; what does not fit is lost
+        self.most = 0
+        self.held = 0
+
+    def write(self, data):
+        for c in data:
+            fault = self.random.choice(("dropped", "inserted", "flipped", "cut", "delayed")) if self.hit() else None
+            if fault == "inserted":
+                self.bytes.append(self.random.randrange(256))
+            elif fault == "flipped":
+                c ^= 1 << self.random.randrange(8)
+            elif fault == "delayed":
+                self.held = 60
+            elif fault:
+                if fault == "cut":
+                    return
+                continue
+            self.bytes.append(c)
+        self.most = max(self.most, len(self.bytes))
+        while self.limit and len(self.bytes) > self.limit:
+            self.bytes.pop()
+
+    def hit(self):
+        return self.random.random() < self.rate
+
+    def take(self, count):
+        if self.held:
+            self.held -= 1
+            return b""
+        return bytes(self.bytes.popleft() for _ in range(min(count, len(self.bytes))))
+
+
+def talk(messages, rate, seed, limit=None):
+    """Run `messages` both ways; returns what each side got, the links, the lines, the virtual time."""
+    now = [0]
+    lines = Line(rate, seed, limit), Line(rate, seed + 1)
+    got = [], []
+    ends = tuple(
+        Link(lines[i].write, lambda: now[0], lambda kind, data, i=i: got[i].append((kind, bytes(data))), credit)
+        for i, credit in ((0, CREDIT), (1, 1024))
+    )
+    todo = [deque(messages), deque(messages)]
+    while len(got[0]) < len(messages) or len(got[1]) < len(messages):
+        now[0] += 1
+        assert now[0] < 400 * len(messages) + 10_000, "no progress"
+        for i, end in enumerate(ends):
+            data = lines[1 - i].take(12)
+            end.receive(data, len(data))
+            if todo[i] and len(end.queue) < 8:
+                end.send(*todo[i].popleft())
+            end.poll()
+    return got, ends, lines, now[0]
+
+
+def some(count, seed, longest=PAYLOAD):
+    chance = random.Random(seed)
+    return [(chance.choice((SAMPLES, RESULT)), chance.randbytes(chance.randrange(longest))) for _ in range(count)]
+
+
+def test_link_on_a_clean_line_repeats_nothing_and_keeps_to_its_credit():
+    messages = some(500, 1, 3 * PAYLOAD)
+    got, ends, lines, _ = talk(messages, 0, 1)
+    assert got[0] == messages and got[1] == messages
+    assert all(end.resent == end.duplicates == end.missed == end.decoder.bad == 0 for end in ends)
+    assert lines[0].most <= 259
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_link_on_a_bad_line_loses_doubles_and_reorders_nothing(seed):
+    messages = some(500, seed)
+    got, ends, _, _ = talk(messages, 1e-3, seed, limit=259)
+    assert got[0] == messages and got[1] == messages
+    assert ends[1].decoder.bad > 10
+
+
+def test_link_on_a_very_bad_line_still_delivers():
+    messages = some(100, 9, 20)
+    got, *_ = talk(messages, 1e-2, 9, limit=259)
+    assert got[0] == messages and got[1] == messages
+
+
+def test_refused_message_is_sent_again():
+    now, wires, got, open_ = [0], ([], []), [], [False]
+
+    def deliver(kind, data):
+        if open_[0]:
+            got.append(bytes(data))
+        return open_[0]
+
+    sender = Link(wires[0].append, lambda: now[0], lambda *_: None)
+    receiver = Link(wires[1].append, lambda: now[0], deliver)
+    sender.send(SAMPLES, b"one")
+    for step in range(1000):
+        now[0] = step
+        open_[0] = step > 300
+        for wire in wires[0]:
+            receiver.receive(wire, len(wire))
+        wires[0].clear()
+        for wire in wires[1]:
+            sender.receive(wire, len(wire))
+        wires[1].clear()
+        sender.poll()
+        receiver.poll()
+    assert got == [b"one"] and not sender.queue
+
+
+def test_silence_is_noticed():
+    now = [0]
+    link = Link(lambda _: None, lambda: now[0], lambda *_: None)
+    now[0] = framing.SILENCE
+    assert not link.gone()
+    now[0] += 1
+    assert link.gone()
