@@ -11,6 +11,11 @@ from ditmos.spec import LayerShape, NetworkSpec
 
 NONE = 255  # "no buffer" in an operand
 
+# What a device has room for.
+MAX_BUFFERS = 64
+MAX_STAGES = 32
+MAX_SLICES = 32
+
 
 class BufferKind(IntEnum):
     MAP = 0  # int8 planes: channel c starts at offset + c * stride, one byte per row

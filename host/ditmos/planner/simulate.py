@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ditmos.errors import DitmosError
-from ditmos.plan import NONE, BufferKind, Plan, Slice, Stage, layer_table
+from ditmos.plan import MAX_BUFFERS, MAX_SLICES, MAX_STAGES, NONE, BufferKind, Plan, Slice, Stage, layer_table
 from ditmos.spec import LayerShape, NetworkSpec
 
 WINDOW = -1  # "layer" that the window comes from
@@ -25,6 +25,7 @@ class PlanError(DitmosError, ValueError):
         super().__init__(f"plan: {table} {index}: {message}" if table != "plan" else f"plan: {message}")
         self.table = table
         self.index = index
+        self.message = message
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,13 @@ class _Run:
 
     def check_tables(self) -> None:
         plan = self.plan
+        need = _checker("plan", 0)
+        for what, table, most in (
+            ("buffers", plan.buffers, MAX_BUFFERS),
+            ("stages", plan.stages, MAX_STAGES),
+            ("slices", plan.slices, MAX_SLICES),
+        ):
+            need(1 <= len(table) <= most, f"has {len(table)} {what}, expected 1 to {most}")
         for i, buffer in enumerate(plan.buffers):
             need = _checker("buffer", i)
             need(buffer.size > 0, "has no bytes")
@@ -211,7 +219,7 @@ class _Run:
         plan = self.plan
         stages = range(part.first, part.first + part.count)
         used: set[int] = set()
-        self.producer: dict[int, int] = {}
+        self.producer: dict[int, int] = {}  # buffer: the stage that writes it
         self.readers: dict[int, list[int]] = {}
         self.done = {i: 0 for i in stages}
         for i in stages:
@@ -221,6 +229,8 @@ class _Run:
             for operand in (stage.in0, stage.in1):
                 if operand != NONE:
                     self.readers.setdefault(operand, []).append(i)
+                    later = any(s.out == operand for s in plan.stages[i : part.first + part.count])
+                    need(not later, f"reads buffer {operand}, which a later stage of the slice writes")
             carries = [s.carry for s in plan.stages[part.first : i]]
             need(stage.carry == NONE or stage.carry not in carries, f"carry {stage.carry} is used twice in the slice")
             used |= {b for b in (stage.in0, stage.in1, stage.out, stage.carry, stage.scratch) if b != NONE}

@@ -1,0 +1,32 @@
+"""Fixed-size records of a `.dtm`, little-endian without padding: docs/format.md."""
+
+from struct import Struct
+
+MAGIC = b"DTMS"
+VERSION = 1
+
+HEADER = Struct("<4sHHII")  # magic, version, sections, length, crc
+SECTION = Struct("<4sII")  # tag, offset, length
+NETWORK = Struct("<HHHHBBBBIffffhhhHI")
+LAYER = Struct("<BBBBBBbBHHHHHHII")
+PLAN = Struct("<IBBBBBBHI")  # arena_size, buffers, stages, slices, window, selector_logits, logits, reserved
+BUFFER = Struct("<IHHHBB")  # offset, stride, rows, channels, kind, flags
+STAGE = Struct("<BBBBBBH")  # layer, in0, in1, out, carry, scratch, chunk
+SLICE = Struct("<BBBB")  # first stage, stages, phase, reserved
+
+CRC_START = HEADER.size
+KINDS = ("conv", "fc")
+PHASES = ("select", "classify")
+KEPT = 1  # buffer flag
+
+NETWORK_FIELDS = (
+    *("window", "channels", "classes", "selector_outputs", "classifiers", "selector layers", "classifier layers"),
+    *("start", "aggregate", "input_scale", "sample_scale", "selector_scale", "logit_scale", "input_zero_point"),
+    *("selector_zero_point", "logit_zero_point", "reserved", "classifier_stride"),
+)
+NETWORK_OFFSETS = (0, 2, 4, 6, 8, 9, 10, 11, 12, 16, 20, 24, 28, 32, 34, 36, 38, 40)
+LAYER_FIELDS = (
+    *("kind", "relu", "kernel", "stride", "pool", "packing", "zero_point", "reserved", "channels_in", "rows_in"),
+    *("channels_out", "rows_out", "channels of the first operand", "reserved", "weights offset", "weights bytes"),
+)
+LAYER_OFFSETS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20, 24)
