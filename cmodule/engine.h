@@ -1,0 +1,33 @@
+// Runs the slices of a model in an arena. Allocates nothing, knows nothing of Python.
+#ifndef DITMOS_ENGINE_H
+#define DITMOS_ENGINE_H
+
+#include "model.h"
+
+typedef struct {
+    const ditmos_model_t *model;
+    int8_t *arena; // plan.arena_size bytes, aligned to 4
+    const uint8_t *selector_weights; // aligned to 4, as the next one
+    const uint8_t *classifier_weights; // of classifier `classifier`
+    int classifier; // -1: none yet
+    uint64_t valid; // bit i: buffer i holds its whole map, for the last window
+} ditmos_engine_t;
+
+void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, int8_t *arena,
+    const uint8_t *selector_weights);
+
+// Take in a window: (window, channels) int8, as sensors give it.
+void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window);
+
+// Choose whose weights classifier layers use. What another classifier computed is no longer valid.
+void ditmos_engine_choose(ditmos_engine_t *engine, unsigned classifier, const uint8_t *weights);
+
+// Whether the arena holds all that slice `index` needs.
+static inline bool ditmos_engine_ready(const ditmos_engine_t *engine, unsigned index) {
+    return (engine->model->plan.slices[index].needs & ~engine->valid) == 0;
+}
+
+// Run slice `index`, which is ready.
+void ditmos_engine_run(ditmos_engine_t *engine, unsigned index);
+
+#endif // DITMOS_ENGINE_H

@@ -1,0 +1,130 @@
+// What kernels_m7.c hands to the assembly loops in kernels_m7.S. Both include this file: offsets first, then the C view.
+//
+// A loop runs over the input channels of one group of output channels. The weights are a stream, read from front to
+// back; the input pointer steps from plane to plane. Reaching `weights_end` ends a run of planes: `next` is then where
+// the code goes on, which is the second operand or the epilogue.
+#ifndef DITMOS_KERNELS_M7_H
+#define DITMOS_KERNELS_M7_H
+
+#define WALK_X (0)
+#define WALK_OUT (4)
+#define WALK_X_END (12)
+#define WALK_WEIGHTS (16)
+#define WALK_STRIDE (20)
+#define WALK_WEIGHTS_END (24)
+#define WALK_TAPS (28)
+#define WALK_NEXT (32)
+#define WALK_JUMP (36)
+#define WALK_STRIDE2 (40)
+#define WALK_WEIGHTS_END2 (44)
+#define WALK_SIZE (48)
+
+// ditmos_m7_lanes_*
+#define LANES_AGAIN (48)
+#define LANES_SCALE (60)
+#define LANES_START (100)
+#define LANES_CARRY (132)
+#define LANES_SIZE (144)
+
+// ditmos_m7_half, ditmos_m7_window
+#define QUAD_WEIGHTS_B (4)
+#define QUAD_SKIP (8)
+#define QUAD_OUT (48)
+#define QUAD_BIAS (64)
+#define QUAD_MULTIPLIER (80)
+#define QUAD_CARRY (96)
+#define QUAD_ZERO_POINT (112)
+#define QUAD_SIZE (120)
+
+// ditmos_m7_dot1, ditmos_m7_dot2
+#define DOT_BIAS (48)
+#define DOT_SUM (64)
+#define DOT_SIZE (96)
+
+// Taps are walked in pairs; a kernel of 31 has 16 of them.
+#define M7_TAP_PAIRS (16)
+// Bytes of code of one pair of taps in the loops that are entered in the middle.
+#define M7_HALF_TAP (28)
+#define M7_WINDOW_TAP (36)
+#define M7_DOT1_TAP (36)
+#define M7_DOT2_TAP (56)
+
+#ifndef __ASSEMBLER__
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const void *x; // plane 0 at the first row of this window
+    uint32_t args[3]; // by kernel
+    const void *weights;
+    uint32_t stride; // bytes from one plane to the next
+    const void *weights_end;
+    const void *taps; // code: the taps of one plane
+    const void *next; // code: after the last plane
+    uint32_t jump; // from the end of the first operand to the start of the second
+    uint32_t stride2;
+    const void *weights_end2;
+} m7_walk_t;
+
+// Two output channels, any even number of windows: pooled rows come in pairs.
+typedef struct {
+    m7_walk_t walk; // args: output of channel 0, of channel 1, x after the last window
+    struct {
+        uint32_t stride;
+        const void *weights_end;
+        const void *next;
+    } again; // two operands: what to restore for the next windows
+    struct {
+        int64_t zero[2]; // twice the same: see scale_of() in kernels_m7.c
+        int32_t multiplier;
+    } __attribute__((packed, aligned(4))) scale[2];
+    struct {
+        int64_t sum[2]; // twice the same: both low lanes at bias + 2^20
+    } __attribute__((packed, aligned(4))) start[2];
+    int32_t carry[2]; // in and out
+    uint32_t reserved;
+} m7_lanes_t;
+
+// Four output channels (two pairs), one window.
+typedef struct {
+    m7_walk_t walk; // args: weights of the second pair, bytes skipped at the end of each plane, 0
+    int8_t *out[4];
+    int32_t bias[4];
+    int32_t multiplier[4];
+    int32_t carry[4]; // in and out
+    int32_t zero_point;
+    uint32_t reserved;
+} m7_quad_t;
+
+// Four output channels, one window or two that are two rows apart: sums, to be pooled and requantised in C.
+typedef struct {
+    m7_walk_t walk; // args: 0
+    int32_t bias[4];
+    int32_t sum[8];
+} m7_dot_t;
+
+_Static_assert(offsetof(m7_walk_t, weights) == WALK_WEIGHTS && offsetof(m7_walk_t, jump) == WALK_JUMP, "walk");
+_Static_assert(offsetof(m7_walk_t, weights_end2) == WALK_WEIGHTS_END2 && sizeof(m7_walk_t) == WALK_SIZE, "walk");
+_Static_assert(offsetof(m7_lanes_t, again) == LANES_AGAIN && offsetof(m7_lanes_t, scale) == LANES_SCALE, "lanes");
+_Static_assert(offsetof(m7_lanes_t, start) == LANES_START && offsetof(m7_lanes_t, carry) == LANES_CARRY, "lanes");
+_Static_assert(sizeof(m7_lanes_t) == LANES_SIZE, "lanes");
+_Static_assert(offsetof(m7_quad_t, out) == QUAD_OUT && offsetof(m7_quad_t, bias) == QUAD_BIAS, "quad");
+_Static_assert(offsetof(m7_quad_t, multiplier) == QUAD_MULTIPLIER && offsetof(m7_quad_t, carry) == QUAD_CARRY, "quad");
+_Static_assert(offsetof(m7_quad_t, zero_point) == QUAD_ZERO_POINT && sizeof(m7_quad_t) == QUAD_SIZE, "quad");
+_Static_assert(offsetof(m7_dot_t, bias) == DOT_BIAS && offsetof(m7_dot_t, sum) == DOT_SUM, "dot");
+_Static_assert(sizeof(m7_dot_t) == DOT_SIZE, "dot");
+
+// Code addresses, Thumb bit set: taps by number of pairs - 1.
+extern const void *const ditmos_m7_planes_taps[M7_TAP_PAIRS]; // int8 planes
+extern const void *const ditmos_m7_packed_taps[M7_TAP_PAIRS]; // two packed planes
+extern const void *const ditmos_m7_packed_last_taps[M7_TAP_PAIRS]; // a last plane without a partner
+// Where `next` may point to.
+extern const char ditmos_m7_planes_epilogue[], ditmos_m7_planes_second[], ditmos_m7_packed_epilogue[];
+extern const char ditmos_m7_half_taps_end[], ditmos_m7_half_done[], ditmos_m7_half_second[];
+extern const char ditmos_m7_window_taps_end[], ditmos_m7_window_done[], ditmos_m7_window_second[];
+extern const char ditmos_m7_dot1_taps_end[], ditmos_m7_dot1_odd[], ditmos_m7_dot_done1[], ditmos_m7_dot1_second[];
+extern const char ditmos_m7_dot2_taps_end[], ditmos_m7_dot2_odd[], ditmos_m7_dot_done2[], ditmos_m7_dot2_second[];
+
+#endif // __ASSEMBLER__
+#endif // DITMOS_KERNELS_M7_H
