@@ -4,7 +4,7 @@
 #include "kernels_ref.h"
 
 #if DITMOS_KERNELS_M7
-#include "kernels_m7.h"
+#include "kernels_smlad.h"
 #endif
 
 bool ditmos_weights_valid(const ditmos_layer_t *layer, const void *weights, uint32_t *offset) {
@@ -22,7 +22,7 @@ void ditmos_conv(const ditmos_layer_t *layer, const ditmos_call_t *call) {
         case DITMOS_PACKING_PLAIN:
         default:
             #if DITMOS_KERNELS_M7
-            ditmos_conv_m7(layer, call);
+            ditmos_conv_smlad(layer, call);
             #else
             ditmos_conv_ref(layer, call);
             #endif
@@ -35,7 +35,7 @@ void ditmos_fc(const ditmos_layer_t *layer, const ditmos_call_t *call) {
         case DITMOS_PACKING_PLAIN:
         default:
             #if DITMOS_KERNELS_M7
-            ditmos_fc_m7(layer, call);
+            ditmos_fc_smlad(layer, call);
             #else
             ditmos_fc_ref(layer, call);
             #endif

@@ -1,7 +1,7 @@
 // Kernels: one layer, or a chunk of its rows, on int8 planes. Arithmetic: docs/arithmetic.md.
 //
 // Every implementation of a packing gives the same bytes. kernels_ref.c runs everywhere; on a core with the DSP
-// extension kernels_m7.* takes its place, unless DITMOS_PORTABLE is defined.
+// extension the DSP kernels take its place, unless DITMOS_PORTABLE is defined.
 #ifndef DITMOS_KERNELS_H
 #define DITMOS_KERNELS_H
 

@@ -1,5 +1,5 @@
 // Packing 0 with SMLAD: two multiply-accumulates per instruction, four taps per step.
-#include "kernels_m7.h"
+#include "kernels_smlad.h"
 
 #if DITMOS_KERNELS_M7
 
@@ -52,7 +52,7 @@ static inline void dot2(const int8_t *w, const int8_t *x, uint32_t step, uint32_
     acc[1] = acc1;
 }
 
-void ditmos_conv_m7(const ditmos_layer_t *layer, const ditmos_call_t *call) {
+void ditmos_conv_smlad(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     const int32_t *bias = call->weights;
     const int32_t *multiplier = bias + layer->channels_out;
     const int8_t *weights = (const int8_t *)(multiplier + layer->channels_out);
@@ -80,7 +80,7 @@ void ditmos_conv_m7(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     }
 }
 
-void ditmos_fc_m7(const ditmos_layer_t *layer, const ditmos_call_t *call) {
+void ditmos_fc_smlad(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     const int32_t *bias = call->weights;
     const int32_t *multiplier = bias + layer->channels_out;
     const int8_t *w = (const int8_t *)(multiplier + layer->channels_out);
