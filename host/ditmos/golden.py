@@ -2,20 +2,27 @@
 
 Everything follows from a seed. Models are not trained: weights, multipliers and windows are drawn so that outputs cover
 the int8 range, or sit at the limits that the arithmetic allows (`Style`).
+
+``python -m ditmos.golden DIR --count 20`` writes a model file and golden vectors for each seed (`vectors`).
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+from struct import pack
 
 import numpy as np
 from numpy.random import Generator
 
 from ditmos.errors import DitmosError
+from ditmos.modelfile import write_model
+from ditmos.planner import whole_plan
 from ditmos.quantized import QuantizedLayer, QuantizedModel
-from ditmos.reference import Int8, accumulate
+from ditmos.reference import Int8, Model, accumulate
 from ditmos.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
 
 LANE_BOUND = 1 << 20  # of the three-lane kernels: sum|w| * 128 + |bias| must stay below
@@ -157,7 +164,7 @@ def random_layer(rng: Generator, shape: LayerShape, style: Style, zero_point: in
     rows = (shape.pool - 1) * shape.stride + shape.kernel
     x = rng.integers(-128, 128, (16, shape.channels_in, rows) if shape.kind == "conv" else (16, fan_in)).astype(np.int8)
     spread = np.abs(accumulate(shape, layer, x).swapaxes(0, 1).reshape(out, -1)).max(1) + 1
-    wanted = np.exp(rng.uniform(np.log(40), np.log(600), out))  # int8 steps; more than 255 saturates
+    wanted = np.exp(rng.uniform(np.log(40), np.log(400), out))  # int8 steps; more than 255 saturates
     multiplier = np.clip(np.rint(wanted / spread * 2.0**32), 1, 2**31 - 1)
     if rng.random() < 0.1:
         multiplier[rng.integers(out)] = rng.choice([1, 2**31 - 1])
@@ -188,3 +195,31 @@ def cases(count: int, first: int = 0, **limits: int) -> Iterator[Case]:
     """`count` cases of consecutive seeds."""
     for seed in range(first, first + count):
         yield case(seed, **limits)
+
+
+def vectors(case: Case) -> bytes:
+    """Golden vectors: u32 number of windows, then for each the window (time, channels), the selector's logits, and the
+    class logits of classifier 0, 1, ... K - 1; all int8. Sizes follow from the model."""
+    model = Model(case.model)
+    selector = model.select_batch(case.windows)
+    logits = model.classify_batch(case.windows)
+    data = pack("<I", len(case.windows))
+    for window, select, classify in zip(case.windows, selector, logits, strict=True):
+        data += window.tobytes() + select.tobytes() + classify.tobytes()
+    return data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m ditmos.golden", description="write random models, golden vectors")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--windows", type=int, default=4)
+    arguments = parser.parse_args()
+    for item in cases(arguments.count, arguments.first, windows=arguments.windows):
+        write_model(arguments.directory / f"{item.seed}.dtm", item.model, whole_plan(item.model.spec))
+        (arguments.directory / f"{item.seed}.vec").write_bytes(vectors(item))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""`reference.py`: against a direct transcription of docs/arithmetic.md, and its interface."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ditmos import golden
+from ditmos.errors import DitmosError
+from ditmos.quantized import QuantizedLayer, accumulator_bound
+from ditmos.reference import Model, accumulate, quantize_input, requantize
+from ditmos.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
+
+
+def layer_by_hand(shape: LayerShape, layer: QuantizedLayer, x: np.ndarray) -> np.ndarray:
+    """docs/arithmetic.md, One layer, in Python integers. x (in, rows) or (in,)."""
+    x = x.reshape(shape.channels_in, -1)
+    weight = layer.weight.reshape(shape.channels_out, shape.channels_in, -1)
+    result = np.empty((shape.channels_out, shape.rows_out), np.int8)
+    for o in range(shape.channels_out):
+        for r in range(shape.rows_out):
+            pooled = []
+            for p in range(shape.pool):
+                t = (r * shape.pool + p) * shape.stride
+                acc = int(layer.bias[o])
+                for i in range(shape.channels_in):
+                    for j in range(shape.kernel):
+                        acc += int(weight[o, i, j]) * int(x[i, t + j])
+                pooled.append(acc)
+            y = layer.zero_point + ((max(pooled) * int(layer.multiplier[o]) + 2**31) >> 32)
+            result[o, r] = max(-128, min(127, y))
+    return result
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_layers_by_hand(seed: int) -> None:
+    case = golden.case(seed, windows=3, max_rows=50, max_classifiers=2)
+    model = Model(case.model)
+    outputs = model.layer_outputs(case.windows, 0)
+    layers = dict(
+        zip(outputs, case.model.selector + case.model.classifiers[0], strict=True),
+    )
+    for n, window in enumerate(case.windows):
+        maps = {("selector", 0): window.T}
+        previous = None
+        for shape in case.model.spec.selector_layers() + case.model.spec.classifier_layers():
+            x = np.concatenate([maps[r.branch, r.level].ravel() for r in shape.inputs]) if shape.inputs else previous
+            previous = layer_by_hand(shape, layers[shape.name], x)
+            if shape.kind == "conv":
+                maps[shape.branch, shape.inputs[0].level + 1] = previous
+            assert np.array_equal(previous.ravel(), outputs[shape.name][n].ravel()), shape.name
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_batch_equals_single(seed: int) -> None:
+    case = golden.case(seed, windows=6)
+    model = Model(case.model)
+    selector, logits = model.select_batch(case.windows), model.classify_batch(case.windows)
+    chosen = np.arange(len(case.windows)) % model.classifiers
+    assert np.array_equal(model.classify_batch(case.windows, chosen), logits[np.arange(len(chosen)), chosen])
+    for n, window in enumerate(case.windows):
+        assert np.array_equal(model.select(window.ravel()), selector[n])
+        for k in range(model.classifiers):
+            assert np.array_equal(model.classify(k), logits[n, k])
+    for level in range(1, 1 + len(case.model.spec.selector.convs) if case.model.spec.selector else 1):
+        name = f"selector.{level}"
+        assert np.array_equal(model.features(level), model.layer_outputs(case.windows, 0)[name][-1])
+
+
+def test_requantize_rounds_half_up() -> None:
+    acc = np.array([[3, 1, -1, -3, 5, -5]]).T.reshape(6, 1)
+    half = np.array([2**31 - 1], np.int32)  # one step below a half
+    assert requantize(acc, half, 0)[:, 0].tolist() == [1, 0, 0, -1, 2, -2]
+    quarter = np.array([2**30], np.int32)  # exact: 2 / 4 is a half
+    assert requantize(np.array([[2], [-2], [6], [-6]]), quarter, 0)[:, 0].tolist() == [1, 0, 2, -1]
+    largest = np.array([[2**31 - 1], [-(2**31)]])
+    assert requantize(largest, half, 5)[:, 0].tolist() == [127, -128]
+    assert requantize(largest, np.array([1], np.int32), 5)[:, 0].tolist() == [5 + 0, 5 + 0]
+
+
+def test_quantize_input() -> None:
+    case = golden.case(0)
+    model = replace(case.model, input_scale=0.5, input_zero_point=-3, sample_scale=0.25)
+    floats = np.array([0.0, 0.25, 0.75, -0.25, 64.9, 65.1, 1e30, -np.inf, np.inf, np.nan], np.float32)
+    assert quantize_input(floats, model).tolist() == [-3, -3, -1, -3, 127, 127, 127, -128, 127, -3]
+    samples = np.array([0, 1, 2, 3, -32768, 32767], np.int16)
+    assert quantize_input(samples, model).tolist() == [-3, -3, -2, -1, -128, 127]
+    with pytest.raises(ValueError, match="int32"):
+        quantize_input(np.zeros(3, np.int32), model)
+
+
+def test_wrong_use() -> None:
+    case = golden.case(2)
+    model = Model(case.model)
+    with pytest.raises(RuntimeError):
+        model.classify(0)
+    with pytest.raises(RuntimeError):
+        model.features(1)
+    with pytest.raises(ValueError, match="expected"):
+        model.select(np.zeros(3, np.int8))
+    with pytest.raises(ValueError, match="int16"):
+        model.select(case.windows[0].astype(np.int16))
+    model.select(case.windows[0])
+    for k in (-1, model.classifiers):
+        with pytest.raises(ValueError, match="classifier is"):
+            model.classify(k)
+    with pytest.raises(ValueError, match="level is"):
+        model.features(99)
+    with pytest.raises(ValueError, match="windows are"):
+        model.select_batch(case.windows[0])
+
+
+def test_accumulators_never_overflow() -> None:
+    """The bound holds on the worst input, and a model that breaks it is refused."""
+    rng = np.random.default_rng(0)
+    shape = NetworkSpec(5, 2, 3, 1, BranchSpec((ConvSpec(4, 5, pool=1),))).classifier_layers()[0]
+    for style in golden.Style:
+        layer = golden.random_layer(rng, shape, style, -128)
+        bound = accumulator_bound(layer)
+        worst = np.where(layer.weight < 0, 127, -128).astype(np.int8)  # (out, in, kernel): the lowest sum of each
+        lowest = accumulate(shape, layer, worst)[np.arange(4), np.arange(4), 0]
+        assert (np.abs(lowest) <= bound).all()
+        assert (np.abs(lowest) >= 0.9 * bound - 2 * np.abs(layer.bias.astype(np.int64))).all()
+    case = golden.case(0)
+    last = case.model.classifiers[0][-1]
+    broken = replace(last, bias=np.full_like(last.bias, -(2**31) + 1))
+    with pytest.raises(DitmosError, match="accumulator can reach"):
+        Model(replace(case.model, classifiers=((*case.model.classifiers[0][:-1], broken), *case.model.classifiers[1:])))
+
+
+def test_golden_is_deterministic_and_varied() -> None:
+    cases = list(golden.cases(60, windows=2))
+    again = golden.case(17, windows=2)
+    assert np.array_equal(again.windows, cases[17].windows) and again.model.spec == cases[17].model.spec
+    specs = [case.model.spec for case in cases]
+    convs = [layer for spec in specs for layer in spec.classifier_layers() + spec.selector_layers() if layer.pool]
+    assert {spec.classifiers for spec in specs} >= {1, 16}
+    assert {spec.start > 0 for spec in specs} == {True, False}
+    assert any(spec.selector is None for spec in specs) and any(len(spec.aggregate) > 1 for spec in specs)
+    assert {layer.kernel for layer in convs} >= {1, 2, 15, 31}
+    assert {(layer.stride, layer.pool) for layer in convs} == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    bounds = np.concatenate([accumulator_bound(layer) for c in cases for _, _, layer in c.model.branches()])
+    for bound in (golden.LANE_BOUND - 1, golden.LANE_BOUND, golden.LANE_BOUND + 1):
+        assert (bounds == bound).any()
+    logits = [Model(case.model).classify_batch(case.windows).ravel() for case in cases]
+    assert np.unique(np.concatenate(logits)).size > 200
