@@ -351,10 +351,7 @@ ditmos_status_t ditmos_model_check_weights(const ditmos_model_t *m, const uint8_
     const void *block) {
     unsigned first = classifier < 0 ? 0 : m->selector_layers;
     unsigned end = classifier < 0 ? m->selector_layers : first + m->classifier_layers;
-    uint32_t begin = (uint32_t)(m->weights - data);
-    if (classifier >= 0) {
-        begin += m->selector_weights_size + (uint32_t)classifier * m->classifier_stride;
-    }
+    uint32_t begin = (uint32_t)(ditmos_model_weights(m, classifier) - data);
     for (unsigned i = first; i < end; i++) {
         uint32_t wrong = 0;
         const ditmos_model_layer_t *layer = &m->layers[i];

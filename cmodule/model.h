@@ -134,6 +134,12 @@ typedef struct {
 // need an aligned copy: ditmos_model_check_weights(). *model points into `data`.
 ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, uint32_t size);
 
+// The selector's weights (`classifier` < 0) or those of one classifier, in the file.
+static inline const uint8_t *ditmos_model_weights(const ditmos_model_t *model, int classifier) {
+    return classifier < 0 ? model->weights
+        : model->weights + model->selector_weights_size + (uint32_t)classifier * model->classifier_stride;
+}
+
 // Check a block of weights at an aligned address: the selector's (`classifier` < 0) or one classifier's. `offset` of a
 // status is counted from the start of the file.
 ditmos_status_t ditmos_model_check_weights(const ditmos_model_t *model, const uint8_t *data, int classifier,

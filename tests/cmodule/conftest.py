@@ -1,0 +1,61 @@
+"""Builds the C module's parts for the host, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from struct import pack
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CMODULE = ROOT / "cmodule"
+SOURCES = sorted(path for path in CMODULE.glob("*.c") if path.name != "module.c")
+WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+
+
+class Driver:
+    """A running ``driver.c``: one request, one answer."""
+
+    def __init__(self, binary: Path) -> None:
+        self.process = subprocess.Popen(
+            [binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def ask(self, model: bytes, vectors: bytes = b"", *, must_match: bool = True, offset: int = 0) -> str:
+        """``ok``, ``bad FIELD OFFSET PROBLEM`` or ``differs WINDOW WHAT``; fails the test if the driver dies."""
+        request = pack("<II", offset, len(model)) + model + pack("<I", len(vectors)) + vectors
+        try:
+            self.process.stdin.write(request + pack("<I", must_match))
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = b""
+        if not answer:
+            self.process.kill()
+            pytest.fail(f"the driver died:\n{self.process.stderr.read().decode()}")
+        return answer.decode().strip()
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def driver_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    binary = tmp_path_factory.mktemp("cmodule") / "driver"
+    command = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", *SOURCES, Path(__file__).parent / "driver.c"]
+    subprocess.run([*command, "-o", binary], check=True, timeout=120)
+    return binary
+
+
+@pytest.fixture(scope="module")
+def driver(driver_binary: Path) -> Iterator[Driver]:
+    running = Driver(driver_binary)
+    yield running
+    running.close()

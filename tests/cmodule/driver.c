@@ -1,0 +1,142 @@
+// Runs models through the C module's parts on the host, without MicroPython, for tests under ASan and UBSan.
+//
+// Reads requests from stdin until it ends, all numbers little-endian u32:
+//   offset (the model is put so many bytes after an aligned address), size, the model,
+//   size, golden vectors as `ditmos.golden.vectors` writes them (size 0: parse only), whether they must match.
+// Answers each with a line:
+//   ok
+//   bad FIELD OFFSET PROBLEM
+//   differs WINDOW WHAT (selector or the number of a classifier)
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+
+static uint8_t *take(size_t size) {
+    uint8_t *p = malloc(size ? size : 1);
+    if (p == NULL) {
+        exit(3);
+    }
+    return p;
+}
+
+static void read_all(void *p, size_t size) {
+    if (fread(p, 1, size, stdin) != size) {
+        exit(4);
+    }
+}
+
+static bool read_u32(uint32_t *value) {
+    return fread(value, 4, 1, stdin) == 1;
+}
+
+// A copy of a block of weights of its own, so that reading past its end is seen.
+static uint8_t *block(const ditmos_model_t *model, int classifier) {
+    uint32_t size = classifier < 0 ? model->selector_weights_size : model->classifier_stride;
+    uint8_t *p = take(size);
+    memcpy(p, ditmos_model_weights(model, classifier), size);
+    return p;
+}
+
+static ditmos_status_t check_weights(const ditmos_model_t *model, const uint8_t *data) {
+    ditmos_status_t status = { .field = NULL };
+    for (int k = -1; k < model->classifiers && status.field == NULL; k++) {
+        uint8_t *weights = block(model, k);
+        status = ditmos_model_check_weights(model, data, k, weights);
+        free(weights);
+    }
+    return status;
+}
+
+static void run_slices(ditmos_engine_t *engine, unsigned begin, unsigned end) {
+    for (unsigned i = begin; i < end; i++) {
+        if (!ditmos_engine_ready(engine, i)) {
+            printf("slice %u is not ready\n", i);
+            exit(5);
+        }
+        ditmos_engine_run(engine, i);
+    }
+}
+
+// Select, then every classifier, on every window. Prints the answer.
+static void run(const ditmos_model_t *model, const uint8_t *vectors, size_t size, bool must_match) {
+    const ditmos_plan_t *plan = &model->plan;
+    size_t window = (size_t)model->window * model->channels;
+    size_t record = window + model->selector_outputs + (size_t)model->classifiers * model->classes;
+    uint32_t count = ditmos_u32(vectors);
+    if (must_match && size != 4 + count * record) {
+        printf("vectors do not fit the model\n");
+        return;
+    }
+    int8_t *arena = (int8_t *)take(plan->arena_size);
+    memset(arena, 0x5a, plan->arena_size);
+    int8_t *input = (int8_t *)take(window); // of its own, so that reading past its end is seen
+    uint8_t *selector = block(model, -1);
+    ditmos_engine_t engine;
+    ditmos_engine_init(&engine, model, arena, selector);
+    char answer[64] = "ok";
+    for (uint32_t i = 0; i < count && (size_t)(i + 1) * record <= size - 4; i++) {
+        const uint8_t *expected = vectors + 4 + i * record;
+        memcpy(input, expected, window);
+        expected += window;
+        ditmos_engine_load(&engine, input);
+        run_slices(&engine, 0, plan->select_slices);
+        if (plan->selector_logits != DITMOS_NONE
+            && memcmp(arena + plan->buffers[plan->selector_logits].offset, expected, model->selector_outputs) != 0) {
+            snprintf(answer, sizeof(answer), "differs %u selector", (unsigned)i);
+        }
+        expected += model->selector_outputs;
+        for (unsigned k = 0; k < model->classifiers; k++, expected += model->classes) {
+            uint8_t *weights = block(model, (int)k);
+            ditmos_engine_choose(&engine, k, weights);
+            run_slices(&engine, plan->select_slices, plan->slice_count);
+            if (memcmp(arena + plan->buffers[plan->logits].offset, expected, model->classes) != 0) {
+                snprintf(answer, sizeof(answer), "differs %u %u", (unsigned)i, k);
+            }
+            free(weights);
+        }
+    }
+    printf("%s\n", must_match ? answer : "ok");
+    free(selector);
+    free(input);
+    free(arena);
+}
+
+int main(void) {
+    static ditmos_model_t model;
+    uint32_t offset;
+    while (read_u32(&offset)) {
+        uint32_t size, vectors_size, must_match;
+        if (!read_u32(&size)) {
+            return 4;
+        }
+        uint8_t *memory = take(offset + (size_t)size);
+        read_all(memory + offset, size);
+        if (!read_u32(&vectors_size)) {
+            return 4;
+        }
+        uint8_t *vectors = take(vectors_size);
+        read_all(vectors, vectors_size);
+        if (!read_u32(&must_match)) {
+            return 4;
+        }
+        memset(&model, 0xa5, sizeof(model)); // nothing may be left over from the model before
+        const uint8_t *data = memory + offset;
+        ditmos_status_t status = ditmos_model_parse(&model, data, size);
+        if (status.field == NULL) {
+            status = check_weights(&model, data);
+        }
+        if (status.field) {
+            printf("bad %s %u %s\n", status.field, (unsigned)status.offset, status.problem);
+        } else if (vectors_size >= 4) {
+            run(&model, vectors, vectors_size, must_match);
+        } else {
+            printf("ok\n");
+        }
+        fflush(stdout);
+        free(vectors);
+        free(memory);
+    }
+    return 0;
+}
