@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "schedule.h"
+#include "slide.h"
 
 void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, int8_t *arena,
     const uint8_t *selector_weights) {
@@ -13,6 +14,7 @@ void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, in
         .selector_weights = selector_weights,
         .classifier = -1,
     };
+    ditmos_slide_init(engine);
 }
 
 void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window) {
@@ -36,17 +38,17 @@ void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window) {
         }
     }
     engine->valid = (uint64_t)1 << plan->window;
+    engine->left = 0;
 }
 
 void ditmos_engine_choose(ditmos_engine_t *engine, unsigned classifier, const uint8_t *weights) {
     engine->classifier_weights = weights;
     engine->classifier = (int)classifier;
     engine->valid &= ~engine->model->plan.classifier_maps;
+    engine->left &= ~engine->model->plan.classifier_maps;
 }
 
-// Move all bytes of a line buffer down, which drops the first rows of each plane. What moves into the end of a plane
-// is of no use to anybody.
-static void drop_rows(int8_t *data, uint32_t size, uint32_t rows) {
+void ditmos_engine_drop_rows(int8_t *data, uint32_t size, uint32_t rows) {
     const int8_t *from = data + rows;
     uint32_t left = size - rows;
     uint32_t i = 0;
@@ -86,7 +88,7 @@ static void run_stage(const ditmos_engine_t *engine, const ditmos_schedule_t *sc
     call.out = engine->arena + out->offset + (done - schedule->begin[step->stage]);
     call.out_stride = out->stride;
     call.rows = step->rows;
-    call.first = done == 0;
+    call.first = !(schedule->started >> step->stage & 1);
     call.carry = NULL;
     call.scratch = NULL;
     call.scratch_size = 0;
@@ -129,13 +131,17 @@ void ditmos_engine_run(ditmos_engine_t *engine, unsigned index) {
     ditmos_schedule_t schedule;
     ditmos_step_t step;
     ditmos_schedule_start(&schedule, engine->model, slice);
+    if (engine->left) {
+        ditmos_slide_resume(engine, slice, &schedule);
+    }
     while (ditmos_schedule_next(&schedule, &step)) {
         if (step.dropped) {
             const ditmos_buffer_t *out = &engine->model->plan.buffers[schedule.stages[step.stage].out];
-            drop_rows(engine->arena + out->offset, out->size, step.dropped);
+            ditmos_engine_drop_rows(engine->arena + out->offset, out->size, step.dropped);
         }
         run_stage(engine, &schedule, &step);
         ditmos_schedule_done(&schedule, &step);
     }
     engine->valid = (engine->valid & ~slice->destroys) | slice->makes;
+    engine->left &= ~slice->destroys;
 }

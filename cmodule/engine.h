@@ -11,6 +11,9 @@ typedef struct {
     const uint8_t *classifier_weights; // of classifier `classifier`
     int classifier; // -1: none yet
     uint64_t valid; // bit i: buffer i holds its whole map, for the last window
+    uint64_t left; // bit i: buffer i holds its whole map, for the window lag[i] samples before (slide.h)
+    uint16_t lag[DITMOS_MAX_BUFFERS];
+    uint32_t step[1 + DITMOS_MAX_LAYERS];
 } ditmos_engine_t;
 
 void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, int8_t *arena,
@@ -29,5 +32,9 @@ static inline bool ditmos_engine_ready(const ditmos_engine_t *engine, unsigned i
 
 // Run slice `index`, which is ready.
 void ditmos_engine_run(ditmos_engine_t *engine, unsigned index);
+
+// Move all bytes of a buffer down, which drops the first `rows` rows of each plane. What moves into the end of a plane
+// is of no use to anybody.
+void ditmos_engine_drop_rows(int8_t *data, uint32_t size, uint32_t rows);
 
 #endif // DITMOS_ENGINE_H

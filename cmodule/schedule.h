@@ -18,6 +18,7 @@ typedef struct {
     uint8_t stack[DITMOS_MAX_STAGES];
     uint16_t done[DITMOS_MAX_STAGES]; // rows computed
     uint16_t begin[DITMOS_MAX_STAGES]; // first row that is still in the buffer
+    uint32_t started; // bit i: stage i has made rows in this run
 } ditmos_schedule_t;
 
 // One call of a kernel: `rows` rows of stage `stage` of the slice, after `dropped` rows were dropped from its output.
@@ -37,6 +38,7 @@ static inline void ditmos_schedule_start(ditmos_schedule_t *s, const ditmos_mode
     s->goal = 0;
     s->depth = 1;
     s->stack[0] = slice->count - 1;
+    s->started = 0;
     for (unsigned i = 0; i < slice->count; i++) {
         s->done[i] = 0;
         s->begin[i] = 0;
@@ -129,6 +131,7 @@ static inline bool ditmos_schedule_next(ditmos_schedule_t *s, ditmos_step_t *ste
 
 static inline void ditmos_schedule_done(ditmos_schedule_t *s, const ditmos_step_t *step) {
     s->done[step->stage] += step->rows;
+    s->started |= (uint32_t)1 << step->stage;
     if (s->depth > 1) {
         s->depth--; // back to the stage that asked for these rows
     }

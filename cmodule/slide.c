@@ -1,0 +1,96 @@
+// The window moves on: which maps can be kept, and by how much they are shifted.
+#include "slide.h"
+
+static inline uint64_t bit(unsigned i) {
+    return (uint64_t)1 << i;
+}
+
+void ditmos_slide_init(ditmos_engine_t *engine) {
+    const ditmos_model_t *model = engine->model;
+    unsigned layers = model->selector_layers + model->classifier_layers;
+    engine->step[0] = 1;
+    for (unsigned i = 0; i < layers; i++) {
+        const ditmos_model_layer_t *layer = &model->layers[i];
+        uint32_t step = engine->step[layer->source[0]];
+        if (layer->layer.fully_connected
+            || (layer->source[1] != DITMOS_NONE && engine->step[layer->source[1]] != step)) {
+            step = 0;
+        }
+        engine->step[1 + i] = step * layer->layer.stride * layer->layer.pool; // at most 4^12
+    }
+    engine->left = 0;
+}
+
+bool ditmos_slide_window(ditmos_engine_t *engine, const int8_t *samples, unsigned rows) {
+    const ditmos_plan_t *plan = &engine->model->plan;
+    const ditmos_buffer_t *window = &plan->buffers[plan->window];
+    if (!(engine->valid & bit(plan->window))) {
+        return false;
+    }
+    uint64_t left = (engine->left | engine->valid) & ~bit(plan->window);
+    for (unsigned i = 0; i < plan->buffer_count; i++) {
+        if (left & bit(i)) {
+            uint32_t lag = rows + (engine->valid & bit(i) ? 0 : engine->lag[i]);
+            if (lag > UINT16_MAX) {
+                left &= ~bit(i);
+            }
+            engine->lag[i] = (uint16_t)lag;
+        }
+    }
+    engine->left = left;
+    engine->valid = bit(plan->window);
+    ditmos_engine_drop_rows(engine->arena + window->offset, window->size, rows);
+    unsigned channels = engine->model->channels;
+    for (unsigned c = 0; c < channels; c++) {
+        int8_t *plane = engine->arena + window->offset + c * window->stride + window->rows - rows;
+        const int8_t *sample = samples + c;
+        for (unsigned t = 0; t < rows; t++, sample += channels) {
+            plane[t] = *sample;
+        }
+    }
+    return true;
+}
+
+static bool overlap(const ditmos_buffer_t *a, const ditmos_buffer_t *b) {
+    return a->offset < b->offset + b->size && b->offset < a->offset + a->size;
+}
+
+// Whether another buffer that the slice writes has bytes in common with what stage `self` writes: the old rows may be
+// gone before that stage runs.
+static bool written_over(const ditmos_plan_t *plan, const ditmos_slice_t *slice, unsigned self) {
+    const ditmos_stage_t *stages = &plan->stages[slice->first];
+    const ditmos_buffer_t *out = &plan->buffers[stages[self].out];
+    for (unsigned i = 0; i < slice->count; i++) {
+        const uint8_t written[] = { stages[i].out, stages[i].carry, stages[i].scratch };
+        for (unsigned j = i == self; j < sizeof(written); j++) {
+            if (written[j] != DITMOS_NONE && overlap(&plan->buffers[written[j]], out)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void ditmos_slide_resume(ditmos_engine_t *engine, const ditmos_slice_t *slice, ditmos_schedule_t *schedule) {
+    const ditmos_plan_t *plan = &engine->model->plan;
+    const ditmos_stage_t *stages = &plan->stages[slice->first];
+    for (unsigned i = 0; i < slice->count; i++) {
+        if (stages[i].line) {
+            return; // room in line buffers is proven for runs from row 0 only
+        }
+    }
+    for (unsigned i = 0; i < slice->count; i++) {
+        unsigned out = stages[i].out;
+        const ditmos_buffer_t *buffer = &plan->buffers[out];
+        if (!(engine->left & bit(out)) || written_over(plan, slice, i)) {
+            continue;
+        }
+        uint32_t step = engine->step[buffer->map];
+        uint32_t rows = step ? engine->lag[out] / step : 0;
+        if (rows == 0 || rows * step != engine->lag[out] || rows >= stages[i].map_rows) {
+            continue;
+        }
+        ditmos_engine_drop_rows(engine->arena + buffer->offset, buffer->size, rows);
+        schedule->done[i] = (uint16_t)(stages[i].map_rows - rows);
+    }
+}
