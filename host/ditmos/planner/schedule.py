@@ -13,13 +13,17 @@ from ditmos.spec import NetworkSpec
 
 @dataclass
 class Schedule:
-    """Buffers (offsets still 0), and stages grouped in slices, in the order in which they run."""
+    """Buffers (offsets still 0), and stages grouped in slices, in the order in which they run.
+
+    lasting: buffers that share no byte with others, so that the next inference finds what they hold.
+    """
 
     buffers: list[Buffer] = field(default_factory=list)
     slices: list[tuple[Literal["select", "classify"], list[Stage]]] = field(default_factory=list)
     window: int = NONE
     selector_logits: int = NONE
     logits: int = NONE
+    lasting: set[int] = field(default_factory=set)
 
     def map(self, rows: int, channels: int, *, stride: int | None = None, kept: bool = False) -> int:
         """A map buffer; returns its index."""
@@ -50,6 +54,8 @@ class Schedule:
         for index, (first, _) in lives.items():
             if self.buffers[index].kept:
                 lives[index] = first, end
+            if index in self.lasting:
+                lives[index] = 0, end
         return [lives[i] for i in range(len(self.buffers))]
 
     def plan(self, name: str, spec: NetworkSpec, packings: Sequence[int] = ()) -> Plan:

@@ -1,4 +1,4 @@
-"""The plan without slicing in time: every convolution computes its whole map, selector maps are kept."""
+"""Plans without slicing in time: every convolution computes its whole map."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ def needed_maps(spec: NetworkSpec) -> set[MapRef]:
     return {ref for layer in spec.classifier_layers() for ref in layer.inputs if ref.branch == "selector"}
 
 
-def whole_plan(spec: NetworkSpec, name: str = "whole") -> Plan:
-    """One slice per convolution, one for the fully connected layers of a branch; pooling fused, no concat copy."""
+def stream_plan(spec: NetworkSpec) -> Plan:
+    """`whole_plan` for overlapping windows: the window and the maps of all convolutions last from one inference to the
+    next, so that the device's `slide` computes only the rows that are new (cmodule/slide.h)."""
+    return whole_plan(spec, "stream", streaming=True)
+
+
+def whole_plan(spec: NetworkSpec, name: str = "whole", *, streaming: bool = False) -> Plan:
+    """One slice per convolution, one for the fully connected layers of a branch; pooling fused, no concat copy; kept
+    are the selector's maps that a classifier reads."""
     schedule = Schedule()
     needed = needed_maps(spec)
     window = MapRef("selector", 0)
-    maps = {window: schedule.map(spec.window, spec.channels, kept=window in needed)}
+    maps = {window: schedule.map(spec.window, spec.channels, kept=streaming or window in needed)}
     schedule.window = maps[window]
     index = 0
     for phase, layers in (("select", spec.selector_layers()), ("classify", spec.classifier_layers())):
@@ -28,7 +35,9 @@ def whole_plan(spec: NetworkSpec, name: str = "whole") -> Plan:
             in1 = operands[1] if len(operands) > 1 else NONE
             if layer.kind == "conv":
                 ref = MapRef(layer.branch, layer.inputs[0].level + 1)
-                out = maps[ref] = schedule.map(layer.rows_out, layer.channels_out, kept=ref in needed)
+                out = maps[ref] = schedule.map(
+                    layer.rows_out, layer.channels_out, kept=ref in needed or (streaming and ref.branch == "selector")
+                )
                 schedule.slices.append((phase, [Stage(index, operands[0], out, layer.rows_out, in1)]))
             else:
                 previous = schedule.map(1, layer.channels_out)
@@ -40,4 +49,6 @@ def whole_plan(spec: NetworkSpec, name: str = "whole") -> Plan:
                 schedule.selector_logits = previous
             else:
                 schedule.logits = previous
+    if streaming:
+        schedule.lasting.update(maps.values())
     return schedule.plan(name, spec)
