@@ -3,11 +3,12 @@
 QEMU_ARCH = arm
 QEMU_MACHINE = mps2-an500
 CFLAGS += -mthumb -mcpu=cortex-m7 -mfloat-abi=hard -mfpu=fpv5-d16
-CFLAGS += -DQEMU_SOC_MPS2 -DMICROPY_HW_MCU_NAME='"STM32F767-sim"'
+CFLAGS += -DQEMU_SOC_MPS2
 CFLAGS += -DMP_CONFIGFILE='"sim_mpconfig.h"' -I$(BOARD_DIR)
 LDSCRIPT = $(BOARD_DIR)/sim.ld
 SRC_BOARD_O = shared/runtime/gchelper_native.o shared/runtime/gchelper_thumb2.o
-SRC_C += $(addprefix $(BOARD_DIR)/, main.c console.c ticks.c romfs.c) shared/timeutils/timeutils.c
+SRC_C += $(addprefix $(BOARD_DIR)/, main.c console.c ticks.c romfs.c) \
+	$(BOARD_DIR)/../NUCLEO_F767ZI_DITMOS/modtcm.c shared/timeutils/timeutils.c
 MPY_CROSS_FLAGS += -march=armv7emdp
 FROZEN_MANIFEST = $(BOARD_DIR)/manifest.py
 MICROPY_VFS_FAT = 1

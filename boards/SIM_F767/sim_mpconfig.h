@@ -1,6 +1,7 @@
 // What the NUCLEO_F767ZI board has and the qemu port leaves out.
 #include "ports/qemu/mpconfigport.h"
 
+#undef MICROPY_HW_BOARD_NAME // the port gives qemu's name for the machine
 #undef MICROPY_PY_SYS_STDIO_BUFFER
 #undef MICROPY_PY_SELECT
 #undef MICROPY_PY_TIME
@@ -8,6 +9,8 @@
 #undef MICROPY_VFS_ROM_IOCTL
 #undef MICROPY_FLOAT_IMPL
 
+#define MICROPY_HW_BOARD_NAME "SIM_F767"
+#define MICROPY_HW_MCU_NAME "simulated STM32F767"
 #define MICROPY_PY_SYS_STDIO_BUFFER (1)
 #define MICROPY_PY_SELECT (1)
 #define MICROPY_PY_TIME (1)
