@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from struct import pack
 
@@ -21,9 +21,7 @@ class Driver:
     """A running ``driver.c``: one request, one answer."""
 
     def __init__(self, binary: Path) -> None:
-        self.process = subprocess.Popen(
-            [binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def ask(self, model: bytes, vectors: bytes = b"", *, must_match: bool = True, offset: int = 0) -> str:
         """``ok``, ``bad FIELD OFFSET PROBLEM`` or ``differs WINDOW WHAT``; fails the test if the driver dies."""
@@ -45,13 +43,23 @@ class Driver:
 
 
 @pytest.fixture(scope="session")
-def driver_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    binary = tmp_path_factory.mktemp("cmodule") / "driver"
-    command = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", *SOURCES, Path(__file__).parent / "driver.c"]
-    subprocess.run([*command, "-o", binary], check=True, timeout=120)
-    return binary
+def build_driver(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Compiles a C file of this folder together with the module's parts."""
+
+    def build(source: str) -> Path:
+        if shutil.which("gcc") is None:
+            pytest.skip("gcc is not installed")
+        binary = tmp_path_factory.mktemp("cmodule") / Path(source).stem
+        command = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", *SOURCES, Path(__file__).parent / source]
+        subprocess.run([*command, "-o", binary], check=True, timeout=120)
+        return binary
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def driver_binary(build_driver: Callable[[str], Path]) -> Path:
+    return build_driver("driver.c")
 
 
 @pytest.fixture(scope="module")
