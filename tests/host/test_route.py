@@ -1,0 +1,197 @@
+"""Routing policies on the host: what each decides, and the lab that compares them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ditmos import golden, routing
+from ditmos.datasets import save, synthetic
+from ditmos.errors import DitmosError
+from ditmos.modelfile import write_model
+from ditmos.planner import whole_plan
+from ditmos.policy import parse_policy
+from ditmos.reference import Model
+from ditmos.route import Costs, decide, report
+from ditmos.spec import reference_spec
+from typer.testing import CliRunner
+
+
+class Scripted:
+    """A model whose selector says what it is told, one row a window; classifier k answers `answers[k]`."""
+
+    selector_scale = 0.5
+
+    def __init__(self, rows, answers):
+        self.rows, self.answers, self.asked = iter(rows), answers, []
+
+    def select(self, window):
+        return memoryview(np.array(next(self.rows), np.int8))
+
+    def classify(self, k):
+        self.asked.append(k)
+        return memoryview(np.array(self.answers[k], np.int8))
+
+
+def run(policy, rows, answers):
+    model = Scripted(rows, answers)
+    return [policy(model, None) for _ in rows], model.asked
+
+
+ANSWERS = ([9, 0, 0], [0, 5, 4], [0, 4, 5])  # labels 0, 1, 2
+
+
+def test_top1_takes_the_first_of_equals():
+    assert run(routing.top1, [[1, 3, 3], [-128, -128, -127]], ANSWERS) == ([(1, 1), (2, 2)], [1, 2])
+
+
+def test_fallback_averages_two_only_when_unsure():
+    # 3 steps of 0.5 between the best two: sure at margin 1.5, unsure above it
+    assert run(routing.fallback(1.5), [[0, 4, 7]], ANSWERS) == ([(2, 2)], [2])
+    assert run(routing.fallback(1.6), [[0, 4, 7]], [[0] * 3, [0, 127, 0], [0, 0, 100]]) == ([(1, 2)], [2, 1])
+
+
+def test_fallback_does_not_wrap_around_in_int8():
+    assert run(routing.fallback(1.0), [[127, 127]], [[120, 1], [120, 1]])[0] == [(0, 0)]
+    assert run(routing.fallback(1.0), [[-128, 127]], [[120, 1], [120, 1]])[1] == [1], "255 steps apart is sure"
+
+
+def test_sticky_needs_a_lead_to_change():
+    rows = [[5, 0, 0], [5, 6, 0], [5, 7, 0], [5, 8, 0], [6, 6, 0]]
+    decisions, _ = run(routing.sticky(1.0), rows, ANSWERS)
+    assert [k for _, k in decisions] == [0, 0, 0, 1, 1]  # a lead of exactly 1.0 is not enough
+
+
+def test_vote_majority_and_tie():
+    rows = [[9, 8, 7]]
+    assert run(routing.vote(3), rows, ([1, 0], [0, 1], [0, 1])) == ([(1, 1)], [0, 1, 2])
+    assert run(routing.vote(2), rows, ([1, 0], [0, 1], [0, 1])) == ([(0, 0)], [0, 1])
+
+
+def test_budgeted_spends_no_more_than_its_budget():
+    rows = [[0, 0, 0]] * 100  # always unsure
+    model = Scripted(rows, ANSWERS)
+    policy = routing.budgeted(runs=2, rate=10)
+    extra = []
+    for _ in rows:
+        before = len(model.asked)
+        policy(model, None)
+        extra.append(len(model.asked) - before - 1)
+    assert sum(extra) == 20
+    assert max(sum(extra[i : i + 10]) for i in range(90)) <= 2
+
+
+def test_budgeted_saves_at_most_a_second():
+    rows = [[99, 0, 0]] * 50 + [[0, 0, 0]] * 10
+    _, asked = run(routing.budgeted(runs=2, rate=10), rows, ANSWERS)
+    assert len(asked) == 60 + 3  # two saved, one earned during the last ten; the next is not whole yet
+
+
+def test_every_policy_on_a_network_without_selector():
+    answers = [[1, 7, 3]]
+    for policy in (routing.top1, routing.fallback(), routing.sticky(), routing.vote(), routing.budgeted()):
+        assert run(policy, [[]], answers)[0] == [(1, 0)]
+
+
+def test_ranked_keeps_equals_in_order():
+    assert routing.ranked([3, -128, 127, 3, 127]) == [2, 4, 0, 3, 1]
+
+
+@pytest.fixture(scope="module")
+def model():
+    spec = reference_spec(classes=9, channels=6)
+    return Model(golden.random_model(np.random.default_rng(3), spec, golden.Style.TRAINED))
+
+
+@pytest.fixture(scope="module")
+def windows(model):
+    return golden.random_windows(np.random.default_rng(4), model.spec, 60)
+
+
+def test_decide_equals_calling_the_policy_on_the_reference(model, windows):
+    class Plain:
+        """`reference.Model` with logits that are Python integers, as on the board."""
+
+        selector_scale = model.selector_scale
+
+        def select(self, window):
+            return memoryview(model.select(window))
+
+        def classify(self, k):
+            return memoryview(model.classify(k))
+
+    for text in ("top1", "fallback(2.0)", "sticky(3.0)", "vote(3)", "budgeted(1, 4, 5.0)"):
+        decisions = decide(parse_policy(text), model, windows)
+        policy = parse_policy(text).load()
+        expected = [policy(Plain(), window.reshape(-1)) for window in windows]
+        assert list(zip(decisions.label, decisions.classifier, strict=True)) == expected, text
+    assert decide(parse_policy("vote(3)"), model, windows).runs.tolist() == [3] * 60
+
+
+def test_a_view_kept_over_a_second_call_is_overwritten_as_on_the_board(model, windows, tmp_path):
+    file = tmp_path / "keeps.py"
+    file.write_text(
+        "def policy(model, window):\n"
+        "    model.select(window)\n"
+        "    first = model.classify(0)\n"
+        "    second = model.classify(1)\n"
+        "    return (1 if list(first) == list(second) else 0), 0\n"
+    )
+    assert decide(parse_policy(str(file)), model, windows).label.all()
+
+
+def test_abstaining_counts_as_wrong(model, windows, tmp_path):
+    file = tmp_path / "shy.py"
+    file.write_text("def make(n):\n    return lambda model, window: (None, None)\n")
+    decisions = decide(parse_policy(f"{file}:make(1)"), model, windows)
+    top1 = decide(parse_policy("top1"), model, windows)
+    row = report("shy", decisions, top1, top1.label, (Costs.of_macs(model),))
+    assert (row.accuracy, row.abstained, row.confusion) == (0.0, 60, [[0, 60], [0, 0]])
+    assert row.costs["MACs"] == sum(layer.macs for layer in model.spec.selector_layers())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nothing_like_it", "no nothing_like_it there, but Counter, best"),
+        ("fallback(x)", "expected FILE.py, a name"),
+        ("fallback(1, 2, 3)", "takes from 0 to 1"),
+        ("missing.py", "no such file"),
+        ("os.system('x')", "expected FILE.py, a name"),
+    ],
+)
+def test_policy_errors_name_the_policy(text, message):
+    with pytest.raises(DitmosError, match=message.replace("(", r"\(")):
+        parse_policy(text).load()
+
+
+def test_command(model, tmp_path):
+    import typer
+    from ditmos.cli import route
+
+    dataset = synthetic.generate(subjects=2, recordings=1, windows=2)
+    quantized = type(model.model)(**{**vars(model.model), "sample_scale": dataset.scale})
+    write_model(tmp_path / "m.dtm", quantized, whole_plan(model.spec))
+    save(dataset, tmp_path / "d.npz")
+    (tmp_path / "slices.json").write_text(
+        json.dumps(
+            {
+                "unit": "instructions",
+                "slices": [{"phase": "select", "ticks": 100}, {"phase": "classify", "ticks": 1000}],
+            }
+        )
+    )
+    app = typer.Typer()
+    route.add(app)
+    app.command()(lambda: None)  # two commands: typer then keeps their names
+    result = CliRunner().invoke(
+        app,
+        f"route top1 vote(2) --model {tmp_path}/m.dtm --data {tmp_path}/d.npz --part all "
+        f"--slices {tmp_path}/slices.json --json {tmp_path}/out.json",
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0, result.output
+    first, second = json.loads((tmp_path / "out.json").read_text())["policies"]
+    assert first["costs"]["instructions"] == 1100 and second["costs"]["instructions"] == 2100
+    assert second["extra_runs"] == 1.0 and first["windows"] == len(dataset)
