@@ -42,10 +42,12 @@ void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window) {
 }
 
 void ditmos_engine_choose(ditmos_engine_t *engine, unsigned classifier, const uint8_t *weights) {
+    engine->valid &= ~engine->model->plan.classifier_maps;
+    if (engine->classifier != (int)classifier) {
+        engine->left &= ~engine->model->plan.classifier_maps;
+    }
     engine->classifier_weights = weights;
     engine->classifier = (int)classifier;
-    engine->valid &= ~engine->model->plan.classifier_maps;
-    engine->left &= ~engine->model->plan.classifier_maps;
 }
 
 void ditmos_engine_drop_rows(int8_t *data, uint32_t size, uint32_t rows) {

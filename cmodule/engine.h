@@ -22,7 +22,8 @@ void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, in
 // Take in a window: (window, channels) int8, as sensors give it.
 void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window);
 
-// Choose whose weights classifier layers use. What another classifier computed is no longer valid.
+// Choose whose weights classifier layers use. What a classifier computed is no longer valid; what the same one left of
+// a former window may still be shifted.
 void ditmos_engine_choose(ditmos_engine_t *engine, unsigned classifier, const uint8_t *weights);
 
 // Whether the arena holds all that slice `index` needs.

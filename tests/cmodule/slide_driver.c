@@ -76,8 +76,8 @@ int main(int argc, char **argv) {
         if ((int)k != engine.classifier) {
             free(weights);
             weights = copy(ditmos_model_weights(&model, (int)k), model.classifier_stride);
-            ditmos_engine_choose(&engine, k, weights);
         }
+        ditmos_engine_choose(&engine, k, weights);
         for (unsigned s = plan->select_slices; s < plan->slice_count; s++) {
             if (!ditmos_engine_ready(&engine, s)) {
                 return 5;
