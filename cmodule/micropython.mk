@@ -1,0 +1,16 @@
+# make -C ports/... USER_C_MODULES=<root of this repository>
+DITMOS_MOD_DIR := $(USERMOD_DIR)
+
+SRC_USERMOD_C += $(DITMOS_MOD_DIR)/module.c
+
+# These hold no qstrs.
+SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
+    model.c \
+    plan.c \
+    engine.c \
+    slide.c \
+    quantize.c \
+    kernels.c \
+    kernels_ref.c \
+    kernels_smlad.c \
+    )
