@@ -1,0 +1,79 @@
+"""Int8 inference of routed networks on the device: a selector, K classifiers, run in slices in one arena.
+
+All results are views of the arena, made once: nothing is allocated after construction, and a view shows the latest
+run. Arithmetic: docs/arithmetic.md. Model file and plan: docs/format.md.
+"""
+
+from array import array
+from collections.abc import Buffer
+
+class Model:
+    """A model file, checked and ready to run."""
+
+    window: int  # rows of a window
+    channels: int
+    classes: int
+    classifiers: int
+    arena_size: int  # bytes
+    input_scale: float  # real = (q - input_zero_point) * input_scale
+    input_zero_point: int
+    sample_scale: float  # real units per unit of a raw sample
+    selector_scale: float
+    selector_zero_point: int
+    logit_scale: float
+    logit_zero_point: int
+    class_names: tuple[str, ...]
+    slices: tuple[str, ...]  # names, select slices first
+
+    def __init__(self, buffer: Buffer, arena: Buffer | None = None) -> None:
+        """Check the file in `buffer` and allocate all that is ever needed.
+
+        A read-only buffer (bytes, a memoryview of a file in ROMFS) is used in place and kept; one that can be written
+        to is copied. At an address that is not a multiple of 4, weights are used through copies: the selector's, and
+        those of the chosen classifier. `arena`: writable memory of at least `arena_size` bytes at a multiple of 4,
+        allocated if not given.
+
+        Raises:
+            ValueError: the file is not a valid model: field and offset; or the arena is too small or not aligned.
+            TypeError: not a buffer.
+        """
+
+    def quantize(self, src: array[float] | array[int], dst: Buffer) -> None:
+        """array('f') of real units or array('h') of raw samples -> int8 in `dst`, rounded to nearest, saturated."""
+
+    def select(self, window: Buffer) -> memoryview:
+        """int8 window (window, channels), flattened -> selector logits, int8; of length 0 without a selector.
+
+        Raises:
+            ValueError: wrong length. TypeError: not int8.
+        """
+
+    def slide(self, samples: Buffer) -> memoryview:
+        """Like `select` on the last window moved on by `samples`, int8 (1 to window, channels), flattened.
+
+        What the plan keeps of the last window is not computed again; the result is the same.
+
+        Raises:
+            RuntimeError: there is no last window, or the plan does not keep it.
+        """
+
+    def classify(self, k: int) -> memoryview:
+        """Class logits of classifier `k` on the last window, int8.
+
+        Raises:
+            ValueError: k is out of range. RuntimeError: nothing has been selected.
+        """
+
+    def step(self, i: int, k: int = 0) -> None:
+        """Run slice `i` alone, with classifier `k` if it is a classify slice, on what is in the arena.
+
+        Raises:
+            ValueError: i or k is out of range. RuntimeError: what the slice reads is not there.
+        """
+
+    def features(self, level: int) -> memoryview:
+        """Selector map `level` (channels, rows), int8, flattened; level 0 is the window.
+
+        Raises:
+            ValueError: the plan does not keep this map whole. RuntimeError: nothing has been selected.
+        """
