@@ -1,0 +1,73 @@
+"""A model, its routing policy, and the window it works on."""
+
+import sys
+from array import array
+
+import _ditmos
+
+from . import routing
+
+
+class Engine:
+    """`engine(samples)` -> (class name, classifier); the name is None when the policy abstains.
+
+    `engine.policy` may be replaced at any time, also from the REPL: a callable `policy(model, window) -> (label, k)`.
+    """
+
+    def __init__(self, model, policy=routing.top1):
+        self.model = model
+        self.policy = policy
+        self.window = array("b", bytes(model.window * model.channels))
+
+    def __call__(self, samples):
+        """`samples`: one window, time by channels flattened: array('h') raw, array('f') real units, array('b') int8.
+
+        Raises ValueError for another length, TypeError for another type.
+        """
+        label, k = self.policy(self.model, self.quantize(samples))
+        return None if label is None else self.model.class_names[label], k
+
+    def quantize(self, samples):
+        """The same window as int8: in a buffer that the next call overwrites, or `samples` where they are int8."""
+        try:
+            self.model.quantize(samples, self.window)
+        except TypeError:
+            return samples  # select() refuses whatever is not int8
+        return self.window
+
+
+def find(name):
+    """Path of the first file called `name` in the folders of sys.path. Raises OSError when there is none."""
+    for folder in sys.path:
+        if folder != ".frozen":
+            path = folder + "/" + name if folder else name
+            try:
+                open(path).close()
+                return path
+            except OSError:
+                pass
+    raise OSError("no %s in %s" % (name, ", ".join(folder or "." for folder in sys.path if folder != ".frozen")))
+
+
+def load_model(path=None):
+    """`_ditmos.Model` of a file (default: model.dtm, searched for), its arena in tightly coupled memory if it fits.
+
+    A file in ROMFS is used where it lies; one on another filesystem is copied to the heap.
+    Raises OSError (no file), ValueError (not a model, or a damaged one), MemoryError.
+    """
+    with open(path or find("model.dtm"), "rb") as file:
+        try:
+            buffer = memoryview(file)
+        except TypeError:
+            buffer = file.read()
+    try:
+        import tcm
+
+        return _ditmos.Model(buffer, tcm.data)
+    except (ImportError, ValueError):
+        return _ditmos.Model(buffer)
+
+
+def load(path=None, policy=routing.top1):
+    """An `Engine` with the model of `load_model(path)`."""
+    return Engine(load_model(path), policy)

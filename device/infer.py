@@ -1,0 +1,119 @@
+"""Run a model on recorded windows: `mpremote run device/infer.py`, or `micropython device/infer.py`.
+
+Reads model.dtm, windows.npy and, if there, labels.npy from the current folder (`mpremote mount FOLDER run ...`), /flash
+or /rom. Options, in sys.argv:
+
+    --json       one JSON object a line instead of text: logits, classifier, ticks of each part
+    --count N    the first N windows only
+
+Ticks are those of `time.ticks_cpu()`: cycles on the STM32, instructions on the simulated board under `--icount`.
+"""
+
+import gc
+import json
+import sys
+import time
+from binascii import hexlify
+
+import ditmos
+
+
+def option(name, default=None):
+    """Value behind `name` in sys.argv; True for a bare --json."""
+    if name not in sys.argv:
+        return default
+    rest = sys.argv[sys.argv.index(name) + 1 :]
+    return rest[0] if rest and not rest[0].startswith("--") else True
+
+
+class Stopwatch:
+    """Ticks between start() and stop(), less what the two cost themselves."""
+
+    def __init__(self):
+        self.cost = 0
+        self.cost = min(self.measure(lambda: None) for _ in range(3))
+
+    def start(self):
+        self.began = time.ticks_cpu()
+
+    def stop(self):
+        return time.ticks_diff(time.ticks_cpu(), self.began) - self.cost
+
+    def measure(self, work, *arguments):
+        self.start()
+        work(*arguments)
+        return self.stop()
+
+
+def parts(engine, window, k, watch):
+    """Ticks of select, of classify(k) and of the whole policy on one int8 window."""
+    model = engine.model
+    return (
+        watch.measure(model.select, window),
+        watch.measure(model.classify, k or 0),
+        watch.measure(engine.policy, model, window),
+    )
+
+
+def labels(count):
+    """True classes, or None where there is no labels.npy."""
+    try:
+        found = ditmos.windows(ditmos.find("labels.npy"))
+    except OSError:
+        return None
+    return [found[i][0] for i in range(count)]
+
+
+def run_json(engine, windows, count):
+    model = engine.model
+    watch = Stopwatch()
+    print(json.dumps({"windows": count, "classes": model.classes, "arena": model.arena_size}))
+    for i in range(count):
+        if i % 16 == 0:
+            gc.collect()  # so that none falls into a measured part
+        window = engine.quantize(windows[i])
+        label, k = engine.policy(model, window)
+        selector = hexlify(bytes(model.select(window)))
+        logits = hexlify(bytes(model.classify(k or 0)))
+        result = {"i": i, "label": label, "k": k, "selector": selector.decode(), "logits": logits.decode()}
+        result["ticks"] = parts(engine, window, k, watch)
+        print(json.dumps(result))
+
+
+def run_text(engine, windows, count):
+    model = engine.model
+    truth = labels(count)
+    used = [0] * model.classifiers
+    right = abstained = total_us = 0
+    for i in range(count):
+        began = time.ticks_us()
+        label, k = engine(windows[i])
+        us = time.ticks_diff(time.ticks_us(), began)
+        total_us += us
+        if label is None:
+            abstained += 1
+        else:
+            used[k] += 1
+            right += truth is not None and model.class_names[truth[i]] == label
+        print("%5d  %-24s classifier %s  %d us" % (i, label, "-" if k is None else k, us))
+    print("%d windows, %d us each; classifiers used: %s" % (count, total_us // count, used))
+    if abstained:
+        print("abstained on %d" % abstained)
+    if truth:
+        print("right: %d of %d, %.1f %%" % (right, count, 100 * right / count))
+
+
+def main():
+    engine = ditmos.load()
+    windows = ditmos.windows()
+    count = min(len(windows), int(option("--count", len(windows))))
+    if option("--json"):
+        run_json(engine, windows, count)
+    else:
+        run_text(engine, windows, count)
+
+
+try:
+    main()
+except (OSError, ValueError) as error:
+    print("infer:", error)
