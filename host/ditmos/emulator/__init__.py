@@ -1,0 +1,15 @@
+"""The NUCLEO-F767ZI without the board: the image that would be flashed runs on a CPU emulator.
+
+``Board`` wires a Cortex-M7 (``core.py``, on unicorn) to small models of the peripherals that MicroPython's stm32 port
+uses, one file each. An access to anything that is not modelled is reported by name. ``server.py`` puts USART3, the
+ST-LINK's serial port, on a pty, where mpremote and all of ``ditmos`` take it for a board.
+
+Modelled: memories, flash erase and program, interrupts, SysTick, USART with its baud rate and receive overrun, clock
+and power flags, RTC, RNG, GPIO. Not modelled: caches, wait states, pipelines (one instruction takes one cycle), USB,
+DMA, timers, Ethernet.
+"""
+
+from ditmos.emulator.board import Board
+from ditmos.emulator.image import Segment, read_image
+
+__all__ = ["Board", "Segment", "read_image"]
