@@ -60,8 +60,8 @@ class Board:
             "USART3", 0x4000_4800, 39, 4, self.clock, self.nvic, self._next_incoming, self.outgoing.append
         )
         for peripheral in (
-            self.nvic, self.core.scb, systick, self.usart, self.rcc, Pwr(), self.flash, Rtc(self.clock), Rng(), Syscfg(),
-            Exti(), OtgFs(), Dwt(self.clock), Itm(self.profile.command), Dbgmcu(),
+            self.nvic, self.core.scb, systick, self.usart, self.rcc, Pwr(), self.flash, Rtc(self.clock), Rng(),
+            Syscfg(), Exti(), OtgFs(), Dwt(self.clock), Itm(self.profile.command), Dbgmcu(),
             *(Gpio(port, _SD_CARD_ABSENT.get(port, 0)) for port in "ABCDEFGHIJK"),
             *(Usart(name, *where, self.clock, self.nvic) for name, where in _USARTS.items()),
         ):  # fmt: skip

@@ -49,10 +49,40 @@ def sector_start(sector: int) -> int:
 
 
 APB1, APB2, AHB1, AHB2 = 0x4000_0000, 0x4001_0000, 0x4002_0000, 0x5000_0000
-_APB1_BLOCKS = """
-    TIM2 TIM3 TIM4 TIM5 TIM6 TIM7 TIM12 TIM13 TIM14 LPTIM1 RTC WWDG IWDG CAN3 SPI2 SPI3 SPDIFRX USART2 USART3 UART4
-    UART5 I2C1 I2C2 I2C3 I2C4 CAN1 CAN2 CEC PWR DAC UART7 UART8
-""".split()
+_APB1_BLOCKS = [
+    "TIM2",
+    "TIM3",
+    "TIM4",
+    "TIM5",
+    "TIM6",
+    "TIM7",
+    "TIM12",
+    "TIM13",
+    "TIM14",
+    "LPTIM1",
+    "RTC",
+    "WWDG",
+    "IWDG",
+    "CAN3",
+    "SPI2",
+    "SPI3",
+    "SPDIFRX",
+    "USART2",
+    "USART3",
+    "UART4",
+    "UART5",
+    "I2C1",
+    "I2C2",
+    "I2C3",
+    "I2C4",
+    "CAN1",
+    "CAN2",
+    "CEC",
+    "PWR",
+    "DAC",
+    "UART7",
+    "UART8",
+]
 _OTHER_BLOCKS = {
     "TIM1": APB2 + 0x0000,
     "TIM8": APB2 + 0x0400,

@@ -117,5 +117,5 @@ class Usart(Peripheral):
 
     def _update_line(self) -> None:
         control = self.registers.get(CR1, 0)
-        wanted = control & _RXNEIE and self._status & (_RXNE | _ORE) or control & (_TXEIE | _TCIE)
+        wanted = (control & _RXNEIE and self._status & (_RXNE | _ORE)) or control & (_TXEIE | _TCIE)
         self._nvic.set_line(self._irq, bool(wanted and control & _UE))
