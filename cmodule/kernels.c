@@ -1,6 +1,7 @@
 // Which kernel runs a layer: by the packing of its weights and the core.
 #include "kernels.h"
 
+#include "kernels_packed.h"
 #include "kernels_ref.h"
 
 #if DITMOS_KERNELS_M7
@@ -12,6 +13,10 @@ bool ditmos_weights_valid(const ditmos_layer_t *layer, const void *weights, uint
     switch (layer->packing) {
         case DITMOS_PACKING_PLAIN:
             return ditmos_weights_valid_ref(layer, weights, offset);
+        case DITMOS_PACKING_LANES:
+            return ditmos_weights_valid_lanes(layer, weights, offset);
+        case DITMOS_PACKING_DOT:
+            return ditmos_weights_valid_dot(layer, weights, offset);
         default:
             return false;
     }
@@ -19,6 +24,13 @@ bool ditmos_weights_valid(const ditmos_layer_t *layer, const void *weights, uint
 
 void ditmos_conv(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     switch (layer->packing) {
+        case DITMOS_PACKING_LANES:
+            #if DITMOS_KERNELS_M7
+            ditmos_conv_lanes_m7(layer, call);
+            #else
+            ditmos_conv_lanes_ref(layer, call);
+            #endif
+            break;
         case DITMOS_PACKING_PLAIN:
         default:
             #if DITMOS_KERNELS_M7
@@ -32,6 +44,13 @@ void ditmos_conv(const ditmos_layer_t *layer, const ditmos_call_t *call) {
 
 void ditmos_fc(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     switch (layer->packing) {
+        case DITMOS_PACKING_DOT:
+            #if DITMOS_KERNELS_M7
+            ditmos_fc_dot_m7(layer, call);
+            #else
+            ditmos_fc_dot_ref(layer, call);
+            #endif
+            break;
         case DITMOS_PACKING_PLAIN:
         default:
             #if DITMOS_KERNELS_M7

@@ -20,6 +20,8 @@
 // Packing of a layer's weights: docs/format.md, WGHT.
 enum {
     DITMOS_PACKING_PLAIN = 0,
+    DITMOS_PACKING_LANES = 1, // convolutions
+    DITMOS_PACKING_DOT = 2, // fully connected layers
 };
 
 // What does not change from chunk to chunk or from classifier to classifier.

@@ -37,6 +37,8 @@
 #define QUAD_SIZE (120)
 
 // ditmos_m7_dot1, ditmos_m7_dot2
+#define DOT_PAIRS (4)
+#define DOT_BIAS_ROWS (8)
 #define DOT_BIAS (48)
 #define DOT_SUM (64)
 #define DOT_SIZE (96)
@@ -48,6 +50,7 @@
 #define M7_WINDOW_TAP (36)
 #define M7_DOT1_TAP (36)
 #define M7_DOT2_TAP (56)
+#define FC_WORD (80)
 
 #ifndef __ASSEMBLER__
 
@@ -99,7 +102,7 @@ typedef struct {
 
 // Four output channels, one window or two that are two rows apart: sums, to be pooled and requantised in C.
 typedef struct {
-    m7_walk_t walk; // args: 0
+    m7_walk_t walk; // args: code of the pairs of taps, rows from `x` to the first tap, 0
     int32_t bias[4];
     int32_t sum[8];
 } m7_dot_t;
@@ -115,16 +118,33 @@ _Static_assert(offsetof(m7_quad_t, zero_point) == QUAD_ZERO_POINT && sizeof(m7_q
 _Static_assert(offsetof(m7_dot_t, bias) == DOT_BIAS && offsetof(m7_dot_t, sum) == DOT_SUM, "dot");
 _Static_assert(sizeof(m7_dot_t) == DOT_SIZE, "dot");
 
-// Code addresses, Thumb bit set: taps by number of pairs - 1.
-extern const void *const ditmos_m7_planes_taps[M7_TAP_PAIRS]; // int8 planes
-extern const void *const ditmos_m7_packed_taps[M7_TAP_PAIRS]; // two packed planes
-extern const void *const ditmos_m7_packed_last_taps[M7_TAP_PAIRS]; // a last plane without a partner
-// Where `next` may point to.
-extern const char ditmos_m7_planes_epilogue[], ditmos_m7_planes_second[], ditmos_m7_packed_epilogue[];
-extern const char ditmos_m7_half_taps_end[], ditmos_m7_half_done[], ditmos_m7_half_second[];
-extern const char ditmos_m7_window_taps_end[], ditmos_m7_window_done[], ditmos_m7_window_second[];
-extern const char ditmos_m7_dot1_taps_end[], ditmos_m7_dot1_odd[], ditmos_m7_dot_done1[], ditmos_m7_dot1_second[];
-extern const char ditmos_m7_dot2_taps_end[], ditmos_m7_dot2_odd[], ditmos_m7_dot_done2[], ditmos_m7_dot2_second[];
+// Code addresses, Thumb bit set.
+typedef struct {
+    const char *taps_end; // the last tap ends here: n pairs of taps start n times their size before
+    const char *second; // value of `next` with a second operand
+    const char *done; // and without
+} m7_code_t;
+
+extern const m7_code_t ditmos_m7_planes_code, ditmos_m7_packed_code; // these have no taps_end, but one entry per size:
+extern const char *const ditmos_m7_planes_taps[M7_TAP_PAIRS]; // int8 planes
+extern const char *const ditmos_m7_packed_taps[M7_TAP_PAIRS]; // two packed planes at a time
+extern const char *const ditmos_m7_packed_last_taps[M7_TAP_PAIRS]; // a last packed plane without a partner
+extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code, ditmos_m7_dot1_code, ditmos_m7_dot2_code;
+// `taps` of ditmos_m7_dot, which go on at args[0]: one window of an odd kernel, two of an even one, two of an odd one.
+extern const char *const ditmos_m7_dot_starts[3];
+
+void ditmos_m7_lanes(m7_lanes_t *call);
+void ditmos_m7_half(m7_quad_t *call);
+void ditmos_m7_window(m7_quad_t *call);
+void ditmos_m7_dot(m7_dot_t *call);
+
+// Packs `words` words of each of two planes: row pairs (0, 1), (2, 3), ... as low + high * 2^21, in blocks of two words
+// of plane `a`, two words of plane `b`. `words` is even.
+void ditmos_m7_pack(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words);
+
+// Fully connected: groups of four outputs, `words` times four inputs; x aligned to 4 bytes.
+void ditmos_m7_fc(const int32_t *weights, const int8_t *x, uint32_t words, int8_t *out, uint32_t outputs,
+    int32_t zero_point);
 
 #endif // __ASSEMBLER__
 #endif // DITMOS_KERNELS_M7_H

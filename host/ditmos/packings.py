@@ -6,27 +6,39 @@ Every packing is decoded back to plain int8 weights, so that any file can be rea
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ditmos import lanes
+from ditmos.errors import DitmosError
+from ditmos.lanes import PackingError
 from ditmos.quantized import QuantizedLayer
 from ditmos.spec import LayerShape
 
 PLAIN = 0
+LANES = 1
+DOT = 2
+
+__all__ = ["DOT", "LANES", "PLAIN", "PackingError", "best", "pack", "unpack"]
 
 
-class PackingError(ValueError):
-    """Bytes that are no weights of the layer; ``offset`` counts from the start of its weights."""
-
-    def __init__(self, offset: int, message: str) -> None:
-        super().__init__(message)
-        self.offset = offset
+def best(shape: LayerShape) -> int:
+    """The packing that the Cortex-M7 kernels want for a layer."""
+    return LANES if shape.kind == "conv" else DOT
 
 
 def pack(packing: int, shape: LayerShape, layer: QuantizedLayer) -> bytes:
-    """The weights of one layer, a multiple of 4 bytes."""
-    if packing != PLAIN:
-        raise ValueError(f"packing {packing} is not known")
-    data = layer.bias.astype("<i4").tobytes() + layer.multiplier.astype("<i4").tobytes() + layer.weight.tobytes()
-    return data + bytes(-len(data) % 4)
+    """The weights of one layer, a multiple of 4 bytes.
+
+    Raises:
+        DitmosError: the packing is not known or not for this kind of layer.
+    """
+    if packing == PLAIN:
+        data = layer.bias.astype("<i4").tobytes() + layer.multiplier.astype("<i4").tobytes() + layer.weight.tobytes()
+        return data + bytes(-len(data) % 4)
+    _check_kind(packing, shape, DitmosError)
+    if packing == LANES:
+        return lanes.pack(shape, layer)
+    return _pack_dot(layer)
 
 
 def unpack(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> QuantizedLayer:
@@ -35,14 +47,30 @@ def unpack(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> Qua
     Raises:
         PackingError: unknown packing, wrong size, or a value out of range.
     """
-    if packing != PLAIN:
-        raise PackingError(0, f"packing {packing} is not known")
-    out, weights = shape.channels_out, shape.weights
-    size = 8 * out + weights
+    _check_kind(packing, shape, lambda message: PackingError(0, message))
+    reader = {PLAIN: _unpack_plain, LANES: lanes.unpack, DOT: _unpack_dot}[packing]
+    weight, bias, multiplier = reader(shape, data)
+    return QuantizedLayer(weight, bias, multiplier, zero_point)
+
+
+def _check_kind(packing: int, shape: LayerShape, error) -> None:
+    wanted = {PLAIN: ("conv", "fc"), LANES: ("conv",), DOT: ("fc",)}
+    if packing not in wanted:
+        raise error(f"packing {packing} is not known")
+    if shape.kind not in wanted[packing]:
+        raise error(f"packing {packing} is not for a {shape.kind} layer")
+
+
+def _sized(data: bytes, size: int) -> None:
     if len(data) < size:
         raise PackingError(0, f"weights have {len(data)} bytes, expected {size}")
     if any(data[size:]):
         raise PackingError(size, "bytes after the weights are not zero")
+
+
+def _unpack_plain(shape: LayerShape, data: bytes) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
+    out, weights = shape.channels_out, shape.weights
+    _sized(data, 8 * out + weights)
     bias, multiplier = np.frombuffer(data, "<i4", 2 * out).astype(np.int32).reshape(2, out)
     weight = np.frombuffer(data, np.int8, weights, 8 * out)
     if multiplier.min() < 1:
@@ -50,4 +78,45 @@ def unpack(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> Qua
         raise PackingError(4 * (out + channel), f"multiplier is {multiplier[channel]}, expected 1 to 2^31 - 1")
     if weight.min() < -127:
         raise PackingError(8 * out + int(np.argmin(weight)), "weight is -128, expected -127 to 127")
-    return QuantizedLayer(weight.reshape(shape.weight_shape).copy(), bias, multiplier, zero_point)
+    return weight.reshape(shape.weight_shape).copy(), bias, multiplier
+
+
+def _dot_record(inputs: int) -> np.dtype:
+    """One group of four outputs: the inputs of all four, four at a time."""
+    return np.dtype([("bias", "<i4", 4), ("weight", "i1", (-(-inputs // 4), 4, 4)), ("multiplier", "<i4", 4)])
+
+
+def _pack_dot(layer: QuantizedLayer) -> bytes:
+    out, inputs = layer.weight.shape
+    groups, steps = -(-out // 4), -(-inputs // 4)
+    weight = np.zeros((4 * groups, 4 * steps), np.int8)
+    weight[:out, :inputs] = layer.weight
+    bias = np.zeros(4 * groups, np.int32)
+    bias[:out] = layer.bias
+    multiplier = np.ones(4 * groups, np.int32)
+    multiplier[:out] = layer.multiplier
+    records = np.zeros(groups, _dot_record(inputs))
+    records["bias"] = bias.reshape(groups, 4)
+    records["weight"] = weight.reshape(groups, 4, steps, 4).transpose(0, 2, 1, 3)
+    records["multiplier"] = multiplier.reshape(groups, 4)
+    return records.tobytes()
+
+
+def _unpack_dot(shape: LayerShape, data: bytes) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
+    out, inputs = shape.weight_shape
+    record = _dot_record(inputs)
+    groups = -(-out // 4)
+    _sized(data, groups * record.itemsize)
+    records = np.frombuffer(data, record, groups)
+    if records["multiplier"].min() < 1:
+        group, at = np.unravel_index(int(np.argmin(records["multiplier"])), (groups, 4))
+        offset = int(group) * record.itemsize + record.fields["multiplier"][1] + 4 * int(at)
+        raise PackingError(offset, f"multiplier is {records['multiplier'][group, at]}, expected 1 to 2^31 - 1")
+    weight = records["weight"].transpose(0, 2, 1, 3).reshape(4 * groups, -1)
+    if weight.min() < -127:
+        raise PackingError(0, "weight is -128, expected -127 to 127")
+    if weight[out:].any() or weight[:, inputs:].any():
+        raise PackingError(0, "a weight that pads the last group is not zero")
+    bias = records["bias"].reshape(-1)[:out]
+    multiplier = records["multiplier"].reshape(-1)[:out]
+    return weight[:out, :inputs].copy(), bias.astype(np.int32), multiplier.astype(np.int32)

@@ -1,0 +1,618 @@
+// Hot loops for Armv7E-M with the DSP extension, tuned for the Cortex-M7. What they compute and why: docs/kernels.md.
+//
+// Taps are unrolled by macros over the kernel size; channels, rows and strides are run-time values. The blocks of two
+// windows use all fourteen registers, so that everything else lives in a frame at sp, laid out in kernels_m7.h:
+//   r4:r5 r6:r7    sums of output channel 0, windows A and B        r0      input
+//   r8:r9 r10:r11  sums of output channel 1                         r1      weights
+//   r2 r3          packed input words                               r12 lr  weights at hand
+// A sum is three lanes of 21 bits: see docs/kernels.md.
+
+#if defined(__ARM_FEATURE_DSP) && !defined(DITMOS_PORTABLE)
+#include "kernels_m7.h"
+
+    .syntax unified
+    .thumb
+
+// ----- building blocks ---------------------------------------------------------------------------------------------
+
+.macro function name
+    .p2align 3
+    .global \name
+    .type \name, %function
+    .thumb_func
+\name:
+.endm
+
+// Code addresses with the Thumb bit, as m7_code_t.
+.macro code name, taps_end, second, done
+    .global \name
+    .type \name, %object
+\name:
+    .word \taps_end + 1, \second + 1, \done + 1
+    .size \name, . - \name
+.endm
+
+// rd = x[row] + x[row + 1] * 2^21
+.macro pack rd, temp, row
+    ldrsb.w \rd, [r0, #(\row)]
+    ldrsb.w \temp, [r0, #(\row) + 1]
+    add.w \rd, \rd, \temp, lsl #21
+.endm
+
+// One pair of taps for two channels and two windows: 16 multiply-accumulates.
+.macro accumulate a, b
+    ldrd r12, lr, [r1], #8
+    smlal r4, r5, \a, r12
+    smlal r8, r9, \a, lr
+    smlal r6, r7, \b, r12
+    smlal r10, r11, \b, lr
+.endm
+
+// Copies `size` bytes (a multiple of 16) from r0 to the frame; r0 is saved above the registers by the caller.
+.macro copy_frame size
+    mov r12, sp
+    .rept (\size) / 16
+    ldmia r0!, {r1-r4}
+    stmia r12!, {r1-r4}
+    .endr
+    .if (\size) & 8
+    ldmia r0!, {r1-r2}
+    stmia r12!, {r1-r2}
+    .endif
+.endm
+
+// rd = lane 1 of high:low; low is lost.
+.macro lane1 low, high
+    lsr.w \low, \low, #21
+    bfi \low, \high, #11, #10
+.endm
+
+// a = max(a, b)
+.macro maximum a, b
+    cmp \a, \b
+    it lt
+    movlt \a, \b
+.endm
+
+// ----- three lanes, blocks of two channels and two windows ----------------------------------------------------------
+
+// Pools, requantises and stores what a block has summed, then starts the next one. lr walks the constants.
+.macro lanes_epilogue name, x_step
+\name:
+    add lr, sp, #LANES_SCALE
+    // channel 0: rows r4 and r6
+    ubfx r2, r4, #0, #21
+    lane1 r4, r5
+    maximum r2, r4
+    ubfx r3, r6, #0, #21
+    add r3, r3, r5, asr #10
+    lane1 r6, r7
+    maximum r3, r6
+    ldmia lr!, {r1, r4, r5, r6, r12}
+    smlal r1, r4, r2, r12
+    smlal r5, r6, r3, r12
+    ssat r4, #8, r4
+    ssat r6, #8, r6
+    // channel 1: rows r5 and r9
+    ubfx r2, r8, #0, #21
+    lane1 r8, r9
+    maximum r2, r8
+    ubfx r3, r10, #0, #21
+    add r3, r3, r9, asr #10
+    lane1 r10, r11
+    maximum r3, r10
+    ldmia lr!, {r1, r5, r8, r9, r12}
+    smlal r1, r5, r2, r12
+    smlal r8, r9, r3, r12
+    ssat r5, #8, r5
+    ssat r9, #8, r9
+    ldmia.w sp, {r0, r2, r3, r12}
+    strb r4, [r2], #1
+    strb r6, [r2], #1
+    strb r5, [r3], #1
+    strb r9, [r3], #1
+    add.w r0, r0, #(\x_step)
+    stmia.w sp, {r0, r2, r3}
+    // lane 2 of window B belongs to the next block's first row
+    asr r2, r7, #10
+    asr r3, r11, #10
+    cmp r0, r12
+    beq.w lanes_finish
+    ldr r1, [sp, #WALK_WEIGHTS]
+    ldmia.w lr, {r4-r11}
+    add r4, r2
+    add r8, r3
+    ldr.w pc, [sp, #WALK_TAPS]
+.endm
+
+    .section .itcm.ditmos, "ax", %progbits
+    function ditmos_m7_lanes
+    push {r0, r4-r11, lr}
+    sub sp, #LANES_SIZE
+    copy_frame LANES_SIZE
+    ldr r0, [sp, #WALK_X]
+    ldr r1, [sp, #WALK_WEIGHTS]
+    ldrd r2, r3, [sp, #LANES_CARRY]
+    add r12, sp, #LANES_START
+    ldmia.w r12, {r4-r11}
+    add r4, r2
+    add r8, r3
+    ldr.w pc, [sp, #WALK_TAPS]
+lanes_finish:
+    ldr r0, [sp, #LANES_SIZE]
+    strd r2, r3, [r0, #LANES_CARRY]
+    add sp, #(LANES_SIZE + 4)
+    pop {r4-r11, pc}
+
+    // From the first operand to the second.
+planes_second:
+    ldrd r2, r3, [sp, #WALK_JUMP] // jump, stride
+    add r0, r2
+    ldr r2, [sp, #WALK_WEIGHTS_END2]
+    strd r3, r2, [sp, #WALK_STRIDE]
+    adr.w r2, planes_again + 1
+    str r2, [sp, #WALK_NEXT]
+    ldr.w pc, [sp, #WALK_TAPS]
+    .p2align 2
+planes_again:
+    ldrd r2, r3, [sp, #LANES_AGAIN]
+    strd r2, r3, [sp, #WALK_STRIDE]
+    ldr r2, [sp, #(LANES_AGAIN + 8)]
+    str r2, [sp, #WALK_NEXT]
+    lanes_epilogue planes_epilogue, 4
+    lanes_epilogue packed_epilogue, 16
+    .size ditmos_m7_lanes, . - ditmos_m7_lanes
+
+// After the taps of one plane: the next plane, or on to `next`.
+.macro next_plane again
+    ldrd r2, r3, [sp, #WALK_STRIDE]
+    add r0, r2
+    cmp r1, r3
+    bne.w \again
+    ldr.w pc, [sp, #WALK_NEXT]
+.endm
+
+// Taps of one int8 plane: words are packed as they are loaded, the second of one pair of taps is the first of the next.
+.macro planes_taps n
+    .p2align 3
+planes_taps_\n:
+    pack r2, r12, 0
+    .set pair, 0
+    .rept \n
+    .if pair & 1
+    pack r2, r12, 2 * pair + 2
+    accumulate r3, r2
+    .else
+    pack r3, r12, 2 * pair + 2
+    accumulate r2, r3
+    .endif
+    .set pair, pair + 1
+    .endr
+    next_plane planes_taps_\n
+.endm
+
+// Taps of one packed plane: word i of plane p lies at (i / 2) * 16 + (i % 2) * 4 + p * 8.
+.macro packed_plane n, plane
+    ldrd r2, r3, [r0, #(8 * \plane)]
+    .set pair, 0
+    .rept \n
+    .if pair == 0
+    accumulate r2, r3
+    .elseif pair & 1
+    ldr.w r2, [r0, #((pair + 1) / 2 * 16 + (pair + 1) % 2 * 4 + 8 * \plane)]
+    accumulate r3, r2
+    .else
+    ldr.w r3, [r0, #((pair + 1) / 2 * 16 + (pair + 1) % 2 * 4 + 8 * \plane)]
+    accumulate r2, r3
+    .endif
+    .set pair, pair + 1
+    .endr
+.endm
+
+.macro packed_taps n
+    .p2align 3
+packed_taps_\n:
+    packed_plane \n, 0
+    packed_plane \n, 1
+    next_plane packed_taps_\n
+packed_last_taps_\n:
+    packed_plane \n, 0
+    ldr.w pc, [sp, #WALK_JUMP] // one operand: the word is free
+.endm
+
+    .irp n, 1, 2, 3, 4, 5, 6, 7, 8
+    planes_taps \n
+    packed_taps \n
+    .endr
+    .section .text.ditmos_m7_large_kernels, "ax", %progbits
+    .irp n, 9, 10, 11, 12, 13, 14, 15, 16
+    planes_taps \n
+    packed_taps \n
+    .endr
+
+    .section .rodata.ditmos_m7, "a", %progbits
+    .p2align 2
+.macro table name, prefix
+    .global \name
+    .type \name, %object
+\name:
+    .irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+    .word \prefix\n + 1
+    .endr
+    .size \name, . - \name
+.endm
+    table ditmos_m7_planes_taps, planes_taps_
+    table ditmos_m7_packed_taps, packed_taps_
+    table ditmos_m7_packed_last_taps, packed_last_taps_
+    code ditmos_m7_planes_code, planes_epilogue, planes_second, planes_epilogue
+    code ditmos_m7_packed_code, packed_epilogue, packed_epilogue, packed_epilogue
+    code ditmos_m7_half_code, half_taps_end, half_second, half_done
+    code ditmos_m7_window_code, window_taps_end, window_second, window_done
+    code ditmos_m7_dot1_code, dot1_taps_end, dot1_second, dot_done
+    code ditmos_m7_dot2_code, dot2_taps_end, dot2_second, dot_done
+    .global ditmos_m7_dot_starts
+ditmos_m7_dot_starts:
+    .word dot1_odd + 1, dot2_even + 1, dot2_odd + 1
+
+// ----- loops with one copy of the taps, entered so that the right number is left ------------------------------------
+
+// After the taps of one plane; r2 and r12 are free. `taps` is entered again, from the second operand too.
+.macro next_entered second, done
+    ldrd r2, r12, [sp, #WALK_STRIDE]
+    add r0, r2
+    cmp r1, r12
+    it ne
+    ldrne.w pc, [sp, #WALK_TAPS]
+    ldr.w pc, [sp, #WALK_NEXT]
+\second:
+    ldrd r2, r12, [sp, #WALK_JUMP]
+    add r0, r2
+    ldr r2, [sp, #WALK_WEIGHTS_END2]
+    strd r12, r2, [sp, #WALK_STRIDE]
+    adr.w r2, \done + 1
+    str r2, [sp, #WALK_NEXT]
+    ldr.w pc, [sp, #WALK_TAPS]
+    .p2align 2
+.endm
+
+// Lanes of a sum start at this: bias + 2^20 in the two low ones. `low` holds the bias.
+.macro start_lanes low, high
+    add.w \low, \low, #0x100000
+    lsr.w \high, \low, #11
+    orr.w \low, \low, \low, lsl #21
+.endm
+
+    .section .itcm.ditmos, "ax", %progbits
+
+// Half of a row's sum: the taps of odd index of an even kernel... see docs/kernels.md, "The carry". Four channels.
+// x is read one row at a time, multiplied by both weights of a word; what is wanted is in lane 1.
+    function ditmos_m7_half
+    push {r0, r4-r11, lr}
+    sub sp, #QUAD_SIZE
+    copy_frame QUAD_SIZE
+    ldr r0, [sp, #WALK_X]
+    ldr r1, [sp, #WALK_WEIGHTS]
+    ldr r3, [sp, #QUAD_WEIGHTS_B]
+    mov r4, #0x100000
+    mov r5, #0
+    mov r6, r4
+    mov r7, r5
+    mov r8, r4
+    mov r9, r5
+    mov r10, r4
+    mov r11, r5
+    ldr.w pc, [sp, #WALK_TAPS]
+    .set pair, 0
+    .rept M7_TAP_PAIRS
+    ldrsb.w r2, [r0, #(2 * pair)]
+    ldrd r12, lr, [r1], #8
+    smlal r4, r5, r2, r12
+    smlal r6, r7, r2, lr
+    ldrd r12, lr, [r3], #8
+    smlal r8, r9, r2, r12
+    smlal r10, r11, r2, lr
+    .set pair, pair + 1
+    .endr
+half_taps_end:
+    ldr r12, [sp, #QUAD_SKIP]
+    add r1, r12
+    add r3, r12
+    next_entered half_second, half_done
+half_done:
+    ldr r0, [sp, #QUAD_SIZE]
+    lsr r4, r4, #21
+    orr r2, r4, r5, lsl #11
+    lsr r6, r6, #21
+    orr r3, r6, r7, lsl #11
+    lsr r8, r8, #21
+    orr r8, r8, r9, lsl #11
+    lsr r10, r10, #21
+    orr r9, r10, r11, lsl #11
+    add.w r0, r0, #QUAD_CARRY
+    stmia.w r0, {r2, r3, r8, r9}
+    add sp, #(QUAD_SIZE + 4)
+    pop {r4-r11, pc}
+    .size ditmos_m7_half, . - ditmos_m7_half
+
+// One pooled row of four channels, from the carry and one window.
+.macro window_row low, high, i
+    ubfx r2, \low, #0, #21
+    lane1 \low, \high
+    maximum r2, \low
+    sub.w r2, r2, #0x100000
+    ldr r12, [sp, #(QUAD_MULTIPLIER + 4 * \i)]
+    ldr \low, [sp, #(QUAD_OUT + 4 * \i)]
+    smmlar r2, r2, r12, lr
+    asr \high, \high, #10
+    ssat r2, #8, r2
+    str \high, [r0, #(QUAD_CARRY + 4 * \i)]
+    strb r2, [\low]
+.endm
+
+    function ditmos_m7_window
+    push {r0, r4-r11, lr}
+    sub sp, #QUAD_SIZE
+    copy_frame QUAD_SIZE
+    add r0, sp, #QUAD_BIAS
+    ldmia.w r0, {r4, r6, r8, r10}
+    start_lanes r4, r5
+    start_lanes r6, r7
+    start_lanes r8, r9
+    start_lanes r10, r11
+    add r0, sp, #QUAD_CARRY
+    ldmia.w r0, {r1, r2, r3, r12}
+    add r4, r1
+    add r6, r2
+    add r8, r3
+    add r10, r12
+    ldr r0, [sp, #WALK_X]
+    ldr r1, [sp, #WALK_WEIGHTS]
+    ldr r3, [sp, #QUAD_WEIGHTS_B]
+    ldr.w pc, [sp, #WALK_TAPS]
+    .set pair, 0
+    .rept M7_TAP_PAIRS
+    pack r2, r12, 2 * pair
+    ldrd r12, lr, [r1], #8
+    smlal r4, r5, r2, r12
+    smlal r6, r7, r2, lr
+    ldrd r12, lr, [r3], #8
+    smlal r8, r9, r2, r12
+    smlal r10, r11, r2, lr
+    .set pair, pair + 1
+    .endr
+window_taps_end:
+    next_entered window_second, window_done
+window_done:
+    ldr r0, [sp, #QUAD_SIZE]
+    ldr lr, [sp, #QUAD_ZERO_POINT]
+    window_row r4, r5, 0
+    window_row r6, r7, 1
+    window_row r8, r9, 2
+    window_row r10, r11, 3
+    add sp, #(QUAD_SIZE + 4)
+    pop {r4-r11, pc}
+    .size ditmos_m7_window, . - ditmos_m7_window
+
+// ----- SMLAD: no bound, any stride ----------------------------------------------------------------------------------
+
+.macro dot_weights a, b, x
+    ldrd r12, lr, [r1], #8
+    smlad \a, \x, r12, \a
+    smlad \b, \x, lr, \b
+.endm
+
+.macro halves rd, row
+    ldrsb.w \rd, [r0, #(\row)]
+    ldrsb.w r12, [r0, #(\row) + 1]
+    pkhbt \rd, \rd, r12, lsl #16
+.endm
+
+// Sums of four channels: r4-r7 for one window; r8-r11 for a second one, two rows later, if the taps are those of dot2.
+    function ditmos_m7_dot
+    push {r0, r4-r11, lr}
+    sub sp, #DOT_SIZE
+    copy_frame DOT_SUM
+    ldr r0, [sp, #WALK_X]
+    ldr r1, [sp, #WALK_WEIGHTS]
+    add r12, sp, #DOT_BIAS
+    ldmia.w r12, {r4-r7}
+    ldmia.w r12, {r8-r11}
+    ldr.w pc, [sp, #WALK_TAPS]
+
+    // The first tap of an odd kernel stands alone: its partner's weight is 0. r0 is biased for the taps that follow.
+dot1_odd:
+    ldr r2, [sp, #DOT_BIAS_ROWS]
+    ldrsb r2, [r0, r2]
+    dot_weights r4, r5, r2
+    dot_weights r6, r7, r2
+    ldr.w pc, [sp, #DOT_PAIRS]
+    .set pair, 0
+    .rept M7_TAP_PAIRS
+    halves r2, 2 * pair
+    dot_weights r4, r5, r2
+    dot_weights r6, r7, r2
+    .set pair, pair + 1
+    .endr
+dot1_taps_end:
+    next_entered dot1_second, dot_done
+
+dot_done:
+    ldr r0, [sp, #DOT_SIZE]
+    add.w r0, r0, #DOT_SUM
+    stmia.w r0, {r4-r11}
+    add sp, #(DOT_SIZE + 4)
+    pop {r4-r11, pc}
+
+.macro dot2_weights x, y
+    ldrd r12, lr, [r1], #8
+    smlad r4, \x, r12, r4
+    smlad r5, \x, lr, r5
+    smlad r8, \y, r12, r8
+    smlad r9, \y, lr, r9
+    ldrd r12, lr, [r1], #8
+    smlad r6, \x, r12, r6
+    smlad r7, \x, lr, r7
+    smlad r10, \y, r12, r10
+    smlad r11, \y, lr, r11
+.endm
+
+dot2_odd:
+    ldr r12, [sp, #DOT_BIAS_ROWS]
+    add r12, r0
+    ldrsb r2, [r12]
+    ldrsb r3, [r12, #2]
+    dot2_weights r2, r3
+    ldr r12, [sp, #DOT_BIAS_ROWS]
+    add r12, #1
+    b.n dot2_first
+dot2_even:
+    ldr r12, [sp, #DOT_BIAS_ROWS]
+dot2_first:
+    add r12, r0
+    ldrsb r2, [r12]
+    ldrsb r12, [r12, #1]
+    pkhbt r2, r2, r12, lsl #16
+    ldr.w pc, [sp, #DOT_PAIRS]
+    .set pair, 0
+    .rept M7_TAP_PAIRS
+    halves r3, 2 * pair + 2
+    dot2_weights r2, r3
+    mov.w r2, r3
+    .set pair, pair + 1
+    .endr
+dot2_taps_end:
+    next_entered dot2_second, dot_done
+    .size ditmos_m7_dot, . - ditmos_m7_dot
+
+// ----- packing ------------------------------------------------------------------------------------------------------
+
+// void ditmos_m7_pack(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words)
+.macro pack_two_words x
+    ldrsb r4, [\x], #4
+    ldrsb r5, [\x, #-3]
+    ldrsb r6, [\x, #-2]
+    ldrsb r7, [\x, #-1]
+    add.w r4, r4, r5, lsl #21
+    add.w r6, r6, r7, lsl #21
+    strd r4, r6, [r0], #8
+.endm
+
+.macro pack_one_word x, at
+    ldrsb r4, [\x]
+    ldrsb r5, [\x, #1]
+    add.w r4, r4, r5, lsl #21
+    str r4, [r0, #\at]
+.endm
+
+    function ditmos_m7_pack
+    push {r4-r7, lr}
+    lsrs r12, r3, #1
+    beq 2f
+1:
+    pack_two_words r1
+    pack_two_words r2
+    subs r12, #1
+    bne 1b
+2:
+    lsls r3, r3, #31
+    beq 3f
+    pack_one_word r1, 0
+    pack_one_word r2, 8
+3:
+    pop {r4-r7, pc}
+    .size ditmos_m7_pack, . - ditmos_m7_pack
+
+// ----- fully connected ----------------------------------------------------------------------------------------------
+
+// Four inputs of four outputs: 16 multiply-accumulates.
+.macro fc_word
+    ldr r3, [r1], #4
+    ldmia.w r0!, {r8-r11}
+    sxtb16 r2, r3
+    sxtb16 r3, r3, ror #8
+    .irp i, 0, 1, 2, 3
+    fc_output \i
+    .endr
+.endm
+
+.macro fc_output i
+    .if \i == 0
+    fc_sum r4, r8
+    .elseif \i == 1
+    fc_sum r5, r9
+    .elseif \i == 2
+    fc_sum r6, r10
+    .else
+    fc_sum r7, r11
+    .endif
+.endm
+
+.macro fc_sum sum, w
+    sxtb16 r12, \w
+    sxtb16 \w, \w, ror #8
+    smlad \sum, r2, r12, \sum
+    smlad \sum, r3, \w, \sum
+.endm
+
+.macro fc_requantize sum, multiplier
+    smmlar \sum, \sum, \multiplier, r12
+    ssat \sum, #8, \sum
+.endm
+
+// void ditmos_m7_fc(const int32_t *weights, const int8_t *x, uint32_t words, int8_t *out, uint32_t outputs,
+//     int32_t zero_point)
+// x is aligned to 4 bytes. Four outputs at a time; of the last group only those that exist are stored.
+    function ditmos_m7_fc
+    push {r4-r11, lr}
+    sub sp, #28
+    add r12, r1, r2, lsl #2
+    strd r1, r12, [sp, #0]
+    rsb r2, r2, #0
+    and r2, r2, #3 // words that the first pass leaves out
+    mov r4, #FC_WORD
+    adr.w r12, fc_words + 1
+    mla r12, r2, r4, r12
+    str r12, [sp, #16]
+    ldrd r4, r12, [sp, #64] // outputs, zero point
+    strd r3, r4, [sp, #8]
+    str r12, [sp, #20]
+fc_group:
+    ldmia.w r0!, {r4-r7}
+    ldrd r1, lr, [sp, #0]
+    ldr.w pc, [sp, #16]
+    .p2align 2
+fc_words:
+    fc_word
+    fc_word
+    fc_word
+    fc_word
+    cmp r1, lr
+    bne.w fc_words
+    ldmia.w r0!, {r8-r11}
+    ldrd r3, r2, [sp, #8]
+    ldr r12, [sp, #20]
+    fc_requantize r4, r8
+    fc_requantize r5, r9
+    fc_requantize r6, r10
+    fc_requantize r7, r11
+    strb r4, [r3], #1
+    subs r2, #4
+    blt 1f
+    strb r5, [r3], #1
+    strb r6, [r3], #1
+    strb r7, [r3], #1
+    strd r3, r2, [sp, #8]
+    bne.w fc_group
+    b 2f
+1:  // r2 is -3, -2 or -1: one, two or three outputs
+    cmp r2, #-2
+    it ge
+    strbge r5, [r3]
+    it gt
+    strbgt r6, [r3, #1]
+2:
+    add sp, #28
+    pop {r4-r11, pc}
+    .size ditmos_m7_fc, . - ditmos_m7_fc
+
+#endif // __ARM_FEATURE_DSP

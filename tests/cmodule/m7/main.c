@@ -1,0 +1,123 @@
+// Runs the cases that the host loaded to PSRAM: one layer each, chunk by chunk, against the expected output. Prints a
+// line per case, "index differing instructions", instructions of all kernel calls without this loop.
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "m7.h"
+
+#define GUARD (16)
+#define GUARD_BYTE (0xa5)
+
+typedef struct {
+    uint32_t offset; // of row 0 of plane 0 in the data
+    uint32_t stride;
+    uint16_t channels;
+    uint16_t rows;
+} case_operand_t;
+
+// Followed by data, weights and the expected output (planes without gaps), each padded to 4 bytes.
+typedef struct {
+    uint32_t size; // of the whole record; 0 ends the list
+    ditmos_layer_t layer;
+    case_operand_t in[2];
+    uint32_t data_size;
+    uint32_t scratch_size;
+    uint32_t out_stride;
+    uint16_t rows; // output rows
+    uint16_t chunk;
+    uint32_t carry;
+} case_t;
+
+static uint8_t arena[1 << 18] __attribute__((aligned(8)));
+static uint32_t used;
+
+// `size` bytes between two guards; `shift` bytes away from a multiple of 4.
+static void *take(uint32_t size, uint32_t shift) {
+    used = ((used + 3) & ~3u) + GUARD + shift;
+    void *at = arena + used;
+    used += size + GUARD;
+    if (used > sizeof(arena)) {
+        m7_print("arena too small\n");
+        m7_exit(2);
+    }
+    return at;
+}
+
+static int damaged(const uint8_t *at, uint32_t size) {
+    int count = 0;
+    for (uint32_t i = 0; i < GUARD; i++) {
+        count += at[-1 - (int32_t)i] != GUARD_BYTE;
+        count += at[size + i] != GUARD_BYTE;
+    }
+    return count;
+}
+
+static uint32_t padded(uint32_t size) {
+    return (size + 3) & ~3u;
+}
+
+static uint32_t empty_count(void) {
+    uint32_t before = m7_timer();
+    return m7_instructions(before, m7_timer());
+}
+
+static void run_case(uint32_t index, const case_t *c) {
+    const uint8_t *data = (const uint8_t *)(c + 1);
+    const uint8_t *weights = data + padded(c->data_size);
+    const uint8_t *expected = weights + padded(c->layer.weights_size);
+    uint32_t wrong;
+    char line[80];
+    if (!ditmos_weights_valid(&c->layer, weights, &wrong)) {
+        snprintf(line, sizeof(line), "%" PRIu32 " invalid %" PRIu32 "\n", index, wrong);
+        m7_print(line);
+        return;
+    }
+    used = 0;
+    memset(arena, GUARD_BYTE, sizeof(arena));
+    int8_t *in = take(c->data_size, 0);
+    memcpy(in, data, c->data_size);
+    uint32_t out_size = c->out_stride * c->layer.channels_out;
+    int8_t *out = take(out_size, 1);
+    int32_t *carry = take(4u * c->layer.channels_out, 0);
+    void *scratch = take(c->scratch_size, 0);
+    uint32_t instructions = 0;
+    uint32_t nothing = empty_count();
+    for (uint32_t row = 0; row < c->rows; row += c->chunk) {
+        ditmos_call_t call = { .weights = weights, .out = out + row, .out_stride = c->out_stride, .first = row == 0 };
+        call.rows = (uint16_t)(c->rows - row < c->chunk ? c->rows - row : c->chunk);
+        call.carry = c->carry ? carry : NULL;
+        call.scratch = c->scratch_size > 0 ? scratch : NULL;
+        call.scratch_size = c->scratch_size;
+        for (unsigned i = 0; i < 2; i++) {
+            const case_operand_t *from = &c->in[i];
+            uint32_t first = c->layer.fully_connected ? 0 : row * c->layer.pool * c->layer.stride;
+            call.in[i] = (ditmos_operand_t) { in + from->offset + first, from->stride, from->channels, from->rows };
+        }
+        uint32_t before = m7_timer();
+        (c->layer.fully_connected ? ditmos_fc : ditmos_conv)(&c->layer, &call);
+        instructions += m7_instructions(before, m7_timer()) - nothing;
+    }
+    int differing = memcmp(in, data, c->data_size) != 0;
+    differing += damaged((uint8_t *)in, c->data_size) + damaged((uint8_t *)out, out_size);
+    differing += damaged((uint8_t *)scratch, c->scratch_size) + damaged((uint8_t *)carry, 4u * c->layer.channels_out);
+    for (uint32_t o = 0; o < c->layer.channels_out; o++) {
+        for (uint32_t r = 0; r < c->out_stride; r++) {
+            uint8_t want = r < c->rows ? expected[o * c->rows + r] : GUARD_BYTE;
+            differing += (uint8_t)out[o * c->out_stride + r] != want;
+        }
+    }
+    snprintf(line, sizeof(line), "%" PRIu32 " %d %" PRIu32 "\n", index, differing, instructions);
+    m7_print(line);
+}
+
+int main(void) {
+    m7_timer_start();
+    const case_t *c = (const case_t *)0x60000000;
+    for (uint32_t index = 0; c->size != 0; index++) {
+        run_case(index, c);
+        c = (const case_t *)((const uint8_t *)c + c->size);
+    }
+    return 0;
+}
