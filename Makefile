@@ -1,0 +1,44 @@
+# Two commands do everything on a fresh Debian or Ubuntu: `make demo` and `make test`.
+
+DITMOS = .venv/bin/ditmos
+TESTS ?= tests
+WORKERS ?= auto
+
+.PHONY: help setup demo test test-long hardware lint format sim firmware clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## install what is missing: packages with apt, Python environment in .venv
+	@host/setup.sh
+
+demo: setup ## train, export, run on the simulated board: make demo [DATA=FILE.npz]
+	@$(DITMOS) demo $(if $(DATA),--data "$(DATA)")
+
+test: setup ## everything that can be tested here, the simulated board included
+	.venv/bin/pytest -n $(WORKERS) --dist loadscope -m "not slow and not hardware" $(TESTS)
+
+test-long: setup ## the long versions of the tests too
+	.venv/bin/pytest -n $(WORKERS) --dist loadscope -m "not hardware" $(TESTS)
+
+hardware: setup ## the tests that need a board: make hardware [PORT=/dev/ttyACM0]
+	.venv/bin/pytest -m hardware tests/hardware $(if $(PORT),--port "$(PORT)")
+
+lint: setup ## check style
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+format: setup ## put Python files in order
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+firmware: setup ## build MicroPython for this machine and for the simulated board
+	$(DITMOS) firmware build unix
+	$(DITMOS) firmware build sim
+
+sim: setup ## start a simulated board; Ctrl-C stops it
+	@[ -f build/firmware/sim/firmware.elf ] || $(DITMOS) firmware build sim
+	@$(DITMOS) sim
+
+clean: ## remove all build outputs; .venv stays
+	rm -rf build

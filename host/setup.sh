@@ -1,0 +1,62 @@
+#!/bin/sh
+# Installs what is missing on Debian or Ubuntu: compilers and qemu with apt (as root or with sudo), then the Python
+# environment .venv. Where nothing is missing it does nothing, in a fraction of a second.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# System packages.
+packages=""
+want() { # want PACKAGES COMMAND...: packages unless the command succeeds
+    wanted=$1
+    shift
+    "$@" >/dev/null 2>&1 || packages="$packages $wanted"
+}
+compiles() { # compiles COMPILER: it finds its C library's headers
+    echo '#include <stdlib.h>' | "$1" -E -x c - -o /dev/null
+}
+want git command -v git
+want make command -v make
+want "gcc libc6-dev" compiles gcc
+want "gcc-arm-none-eabi libnewlib-arm-none-eabi" compiles arm-none-eabi-gcc
+want qemu-system-arm command -v qemu-system-arm
+python=""
+for candidate in python3 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+if [ -z "$python" ]; then
+    say "no Python 3.11 or later found; install one and run this again"
+    exit 1
+fi
+want "$(basename "$python")-venv" "$python" -c 'import venv, ensurepip'
+
+if [ -n "$packages" ]; then
+    if ! command -v apt-get >/dev/null; then
+        say "this is no Debian or Ubuntu; install the equivalents of:$packages"
+        exit 1
+    elif [ "$(id -u)" = 0 ]; then
+        root=""
+    elif command -v sudo >/dev/null; then
+        root="sudo"
+    else
+        say "run this as root, then again: apt-get install$packages"
+        exit 1
+    fi
+    say "apt-get install$packages"
+    $root apt-get -q update || say "apt-get update failed; trying with the package lists that are there"
+    # shellcheck disable=SC2086 # a list of words
+    $root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends ca-certificates $packages
+fi
+
+# Python environment: renewed when pyproject.toml changes.
+stamp=.venv/ditmos-setup
+if ! cmp -s pyproject.toml "$stamp"; then
+    say "Python environment .venv (PyTorch is large: this takes some minutes)"
+    [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    cp pyproject.toml "$stamp"
+fi
