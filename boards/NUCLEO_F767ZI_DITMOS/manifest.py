@@ -1,2 +1,2 @@
 include("$(MPY_DIR)/extmod/asyncio")
-package("ditmos", base_path="../../device")
+include("../../device/manifest.py")

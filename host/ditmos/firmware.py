@@ -76,7 +76,17 @@ SIM = Target(
     board="boards/SIM_F767",
 )
 
-TARGETS = {target.name: target for target in (UNIX, SIM)}
+NUCLEO = Target(
+    name="nucleo",
+    port="stm32",
+    output="firmware.elf",
+    tools=("make", "arm-none-eabi-gcc"),
+    arguments=(),
+    board="boards/NUCLEO_F767ZI_DITMOS",
+    submodules=("lib/stm32lib",),
+)
+
+TARGETS = {target.name: target for target in (UNIX, SIM, NUCLEO)}
 
 
 def need(*tools: str) -> None:
@@ -129,7 +139,7 @@ def build(
         log = folder.with_suffix(".log")
         command = ["make", "-C", str(tree / "ports" / what.port), f"-j{jobs or os.cpu_count()}", *arguments]
         # A tree unpacked inside this checkout must not take its version from this checkout's git.
-        environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tree.parent)}
+        environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tree.parent), "SOURCE_DATE_EPOCH": mpy.RELEASED}
         with log.open("w") as output:
             done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         if done.returncode:

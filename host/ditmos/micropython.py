@@ -14,6 +14,7 @@ from ditmos.errors import DitmosError
 from ditmos.paths import BUILD, exclusive
 
 VERSION = "1.25.0"
+RELEASED = "1744675200"  # 2025-04-15: the build date in every image, so that equal sources give equal bytes
 GIT_URL = "https://github.com/micropython/micropython"
 # Debian 13 carries exactly this version; its source package serves any machine with apt and Debian's keys.
 DEBIAN_SUITE = "trixie"
