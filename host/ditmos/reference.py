@@ -1,7 +1,7 @@
 """Integer interpreter of a `QuantizedModel`: the specification of what every kernel computes (docs/arithmetic.md).
 
-Batch-vectorised. Accumulators are computed as float64 matrix products, which are exact here: `quantized.check` bounds
-every partial sum below 2^31, far from 2^53.
+Batch-vectorised. Accumulators are computed as floating-point matrix products, which are exact here: `quantized.check`
+bounds every partial sum below 2^31, far from the 2^53 of float64; float32 serves where the bound is 2^24.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from ditmos.quantized import QuantizedLayer, QuantizedModel, check
+from ditmos.quantized import QuantizedLayer, QuantizedModel, accumulator_bound, check
 from ditmos.spec import LayerShape
 
 Int8 = NDArray[np.int8]
@@ -34,15 +34,16 @@ def accumulate(shape: LayerShape, layer: QuantizedLayer, x: Int8) -> NDArray[np.
     (N, out).
     """
     bias = layer.bias.astype(np.int64)
-    weight = layer.weight.reshape(shape.channels_out, -1).astype(np.float64)
+    dtype = np.float32 if accumulator_bound(layer).max() < 1 << 24 else np.float64
+    weight = layer.weight.reshape(shape.channels_out, -1).astype(dtype)
     if shape.kind == "fc":
-        return (x.astype(np.float64) @ weight.T).astype(np.int64) + bias
+        return (x.astype(dtype) @ weight.T).astype(np.int64) + bias
     windows = sliding_window_view(x, shape.kernel, axis=2)[:, :, :: shape.stride]  # (N, in, positions, kernel)
     positions = windows.shape[2]
     acc = np.empty((len(x), shape.channels_out, positions), np.int64)
     block = max(1, _BLOCK // (positions * weight.shape[1]))
     for i in range(0, len(x), block):
-        rows = windows[i : i + block].transpose(0, 2, 1, 3).astype(np.float64)
+        rows = windows[i : i + block].transpose(0, 2, 1, 3).astype(dtype)
         product = rows.reshape(-1, weight.shape[1]) @ weight.T
         acc[i : i + block] = product.reshape(-1, positions, shape.channels_out).transpose(0, 2, 1)
     return acc + bias[:, None]

@@ -1,0 +1,53 @@
+"""`ditmos export`: a trained run to a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(export)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or its model.pt.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Model file; else model.dtm in the run.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Dataset, if it is not where it was when training.")] = None,
+    epochs: Annotated[int, typer.Option(min=0, help="Of fine-tuning in integers.")] = 4,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Figures; else next to the model file.")] = None,
+) -> None:
+    """Quantise to int8 and write a model file, with float and integer accuracy beside it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ditmos.jsonfile import write_json
+    from ditmos.modelfile import write_model
+    from ditmos.planner import whole_plan
+    from ditmos.quantize.export import export_run
+
+    output = output or (run if run.is_dir() else run.parent) / "model.dtm"
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("fine-tuning", total=1.0)
+        model, figures = export_run(run, data, epochs=epochs, progress=lambda done: bars.update(task, completed=done))
+    plan = whole_plan(model.spec)
+    size = write_model(output, model, plan)
+    figures |= {"model": str(output), "model_bytes": size, "plan": plan.name, "arena_bytes": plan.arena_size}
+    write_json(json_file or output.with_suffix(".json"), figures)
+    _show(figures, Console())
+
+
+def _show(figures: dict, console) -> None:
+    from rich.table import Table
+
+    table = Table("", "float", "int8", box=None, title=figures["model"])
+    for part in ("validation", "test"):
+        for key in ("accuracy", "union", "used"):
+            values = (figures[part][kind][key] for kind in ("float", "integer"))
+            table.add_row(f"{part} {key}", *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values))
+    console.print(table)
+    console.print(f"{figures['model_bytes']} bytes, arena {figures['arena_bytes']} bytes, plan {figures['plan']}")

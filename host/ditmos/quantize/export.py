@@ -1,0 +1,89 @@
+"""A trained run -> `QuantizedModel` and the figures of both, float and integer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ditmos.errors import DitmosError
+from ditmos.quantize.quantize import quantize
+from ditmos.quantized import QuantizedModel
+from ditmos.reference import Model, quantize_input
+from ditmos.training import load_data, load_run, prepare
+from ditmos.training.data import Windows
+from ditmos.training.evaluation import Evaluation, balanced, evaluate
+
+
+def export_run(
+    path: Path,
+    data: Path | None = None,
+    *,
+    epochs: int = 4,
+    progress: Callable[[float], None] = lambda done: None,
+) -> tuple[QuantizedModel, dict[str, Any]]:
+    """Quantise the network of a run (folder or ``model.pt``).
+
+    Returns:
+        The model, and its figures: float and integer accuracy (routed), balanced accuracy, union and classifiers used,
+        on validation and test. The test part decides nothing.
+
+    Raises:
+        DitmosError: no such run, or ``data`` (else the file of its configuration) are not what it was trained on.
+    """
+    run = load_run(path)
+    dataset = load_data(run.config.data, data)
+    trained_on = run.metadata["origin"]["data_sha256"]
+    if dataset.sha256 != trained_on:
+        raise DitmosError(f"{dataset.name}: not the data of {path} (sha256 {dataset.sha256[:12]}, {trained_on[:12]})")
+    parts = prepare(dataset)
+    metadata = {key: run.metadata[key] for key in ("channels", "units", "fs", "origin")}
+    model, tuning = quantize(
+        run.network,
+        parts.train,
+        parts.validation,
+        sample_scale=run.metadata["sample_scale"],
+        class_names=run.metadata["class_names"],
+        epochs=epochs,
+        seed=run.config.seed,
+        metric=balanced if run.config.metric == "balanced" else None,
+        metadata=metadata,
+        progress=progress,
+    )
+    figures: dict[str, Any] = {
+        name: {
+            "windows": len(windows),
+            "float": _figures(evaluate(run.network, windows)),
+            "integer": _figures(evaluate_integers(model, windows)),
+        }
+        for name, windows in (("validation", parts.validation), ("test", parts.test))
+    }
+    return model, figures | {"tuning": asdict(tuning), "origin": metadata["origin"]}
+
+
+def evaluate_integers(model: QuantizedModel, windows: Windows) -> Evaluation:
+    """`training.evaluation.evaluate` for the integer model, run by the reference."""
+    reference = Model(model)
+    x = quantize_input(np.ascontiguousarray(windows.x.numpy().transpose(0, 2, 1)), model)
+    gate = torch.from_numpy(reference.select_batch(x))
+    answers = torch.from_numpy(reference.classify_batch(x).argmax(2))
+    routed = gate.shape[1] == model.spec.classifiers
+    choice = gate.argmax(1) if routed else torch.zeros(len(x), dtype=torch.long)
+    right = answers == windows.y[:, None]
+    chosen: Tensor = right.gather(1, choice[:, None]).squeeze(1).double()
+    return Evaluation(
+        accuracy=chosen.mean().item(),
+        balanced=balanced(chosen, windows.y),
+        union=right.any(1).double().mean().item(),
+        classifier=tuple(right.double().mean(0).tolist()),
+        usage=tuple((torch.bincount(choice, minlength=answers.shape[1]) / len(choice)).tolist()),
+    )
+
+
+def _figures(result: Evaluation) -> dict[str, Any]:
+    return result.to_dict() | {"used": result.used}

@@ -1,0 +1,245 @@
+"""The network with the arithmetic of docs/arithmetic.md in torch: exact integers forwards, straight-through backwards.
+
+Maps are float tensors that hold the stored int8 values. Rounding has the gradient of the identity, clamping that of a
+clamp, scales are learnt as in "Learned step size quantization" (Esser et al., 2020), which follows from the chain rule
+here: a scale divides in the layer that writes a map and multiplies in the layer that reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ditmos.networks import RoutedNetwork, convolve
+from ditmos.quantize.ranges import input_scale, logit_scale, relu_scale
+from ditmos.quantized import QuantizedLayer
+from ditmos.spec import LayerShape
+
+LANE_BOUND = 1 << 20  # docs/format.md, WGHT: channels below it run on the three-lane kernels
+LANE_STRETCH = 2.0  # at most this much coarser weights to get there
+BIAS_LIMIT = 2.0**29  # keeps accumulators of dead channels within int32
+
+# A map as its reader sees it: stored values and scale (1,) or (K,).
+Quantized = tuple[Tensor, Tensor]
+
+
+def round_through(x: Tensor) -> Tensor:
+    return x + (x.round() - x).detach()
+
+
+class FakeQuantLayer(nn.Module):
+    """One layer of K branches: float weights and bias (normalised per channel), scale of the output per branch.
+
+    weight_unit (K, out) and bias_unit (K, 1) make one step of an optimiser mean the same in every channel.
+    """
+
+    def __init__(self, shape: LayerShape, weight: Tensor, bias: Tensor, zero_point_in: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.zero_point_in = zero_point_in
+        self.zero_point = -128
+        unit = weight.detach().double().flatten(2).abs().amax(2).clamp(min=2.0**-40)
+        self.register_buffer("weight_unit", unit)
+        self.weight = nn.Parameter(weight.detach().double() / self._spread(unit))
+        self.bias = nn.Parameter(bias.detach().double())
+        self.register_buffer("bias_unit", torch.ones(len(bias), 1, dtype=torch.float64))
+        self.log_scale = nn.Parameter(torch.zeros(len(weight), dtype=torch.float64))
+
+    def _spread(self, per_channel: Tensor) -> Tensor:
+        """(K, out) to the shape of a broadcast against the weights."""
+        return per_channel.view(*per_channel.shape, *([1] * (len(self.shape.weight_shape) - 1)))
+
+    @property
+    def scale(self) -> Tensor:
+        """(K,) of the output."""
+        return self.log_scale.exp()
+
+    def set_scale(self, scale: Tensor) -> None:
+        """Scale of the output; the bias is normalised to a quarter of its range."""
+        bias = (self.bias * self.bias_unit).detach()
+        self.bias_unit.copy_(64 * scale.view(-1, 1))
+        with torch.no_grad():
+            self.log_scale.copy_(scale.log())
+            self.bias.copy_(bias / self.bias_unit)
+
+    def integers(self, operands: Sequence[Quantized]) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights (K, out, in[, kernel]) and bias (K, out) as integers, and the scale of the accumulator (K, out)."""
+        scale_in = operands[0][1].view(-1, 1)
+        weight = self.weight * self._spread(self.weight_unit)
+        if len(operands) == 2:  # docs/arithmetic.md, Aggregation
+            ratio = operands[1][1].view(-1, 1) / scale_in
+            ours, theirs = weight.split(self.shape.input_channels, dim=2)
+            weight = torch.cat([ours, theirs * self._spread(ratio)], dim=2)
+        bias = self.bias * self.bias_unit
+        scale = self._weight_scale(weight.detach(), bias.detach() / scale_in.detach())
+        weight = round_through((weight / self._spread(scale)).clamp(-127, 127))
+        scale_acc = scale_in * scale
+        bias = round_through(bias / scale_acc) - self.zero_point_in * weight.flatten(2).sum(2)
+        return weight, bias, scale_acc
+
+    def _weight_scale(self, weight: Tensor, bias: Tensor) -> Tensor:
+        """(K, out): the largest weight becomes 127, or a little less where that brings a convolution's accumulator
+        under the lane bound. ``bias`` is in units of the input's scale."""
+        flat = weight.flatten(2)
+        scale = torch.maximum(flat.abs().amax(2) / 127, bias.abs() / BIAS_LIMIT).clamp(min=2.0**-60)
+        if self.shape.kind == "fc":
+            return scale
+
+        def bound(scale: Tensor) -> Tensor:
+            integers = (flat / scale.unsqueeze(2)).round()
+            full_bias = (bias / scale).round() - self.zero_point_in * integers.sum(2)
+            return 128 * integers.abs().sum(2) + full_bias.abs()
+
+        stretched = scale
+        for _ in range(8):  # the bound falls nearly as 1 / scale
+            over = bound(stretched) / (LANE_BOUND - 1)
+            if (over <= 1).all():
+                break
+            stretched = torch.where(over > 1, stretched * (1.0005 * over), stretched)
+        fits = (stretched <= LANE_STRETCH * scale) & (bound(stretched) < LANE_BOUND)
+        return torch.where(fits, stretched, scale)
+
+    def accumulate(self, operands: Sequence[Quantized], weight: Tensor, bias: Tensor) -> Tensor:
+        """Pooled accumulators (N, K, out[, rows]), exact in float64: sums of products below 2^24 in float32 first."""
+        fan_in = weight[0, 0].numel()
+        dtype = torch.float32 if 128 * 127 * fan_in < 1 << 24 else torch.float64
+        parts = weight.to(dtype).split(self.shape.input_channels, dim=2)
+        acc: Tensor | float = 0.0
+        for (x, _), part in zip(operands, parts, strict=True):
+            x = x.to(dtype)
+            if self.shape.kind == "conv":
+                acc = acc + convolve(x, part, self.shape.stride)
+            elif x.ndim == 2:
+                acc = acc + (x @ part.flatten(0, 1).t()).unflatten(1, part.shape[:2])
+            else:
+                acc = acc + torch.einsum("nki,koi->nko", x, part)
+        if self.shape.kind == "fc":
+            return acc.double() + bias
+        if self.shape.pool > 1:
+            acc = nn.functional.max_pool1d(acc, self.shape.pool)
+        return acc.unflatten(1, weight.shape[:2]).double() + bias.unsqueeze(2)
+
+    def multiplier(self, scale_acc: Tensor) -> Tensor:
+        """(K, out) int64."""
+        factor = (scale_acc / self.scale.view(-1, 1)).detach()
+        return (factor * 2.0**32).round().clamp(1, 2**31 - 1).long()
+
+    def forward(self, operands: Sequence[Quantized]) -> Quantized:
+        weight, bias, scale_acc = self.integers(operands)
+        acc = self.accumulate(operands, weight, bias)
+
+        def per_channel(x: Tensor) -> Tensor:
+            return x.unsqueeze(-1) if self.shape.kind == "conv" else x
+
+        smooth = acc * per_channel(scale_acc / self.scale.view(-1, 1)) + self.zero_point
+        smooth = smooth.clamp(-128, 127)
+        with torch.no_grad():
+            product = acc.round().long() * per_channel(self.multiplier(scale_acc))
+            exact = (self.zero_point + ((product + (1 << 31)) >> 32)).clamp(-128, 127)
+        return smooth + (exact - smooth).detach(), self.scale
+
+    @torch.no_grad()
+    def export(self, operands: Sequence[Quantized]) -> list[QuantizedLayer]:
+        """The layer of each branch."""
+        weight, bias, scale_acc = self.integers(operands)
+        multiplier = self.multiplier(scale_acc)
+        return [
+            QuantizedLayer(
+                weight[k].to(torch.int8).numpy(),
+                bias[k].round().to(torch.int32).numpy(),
+                multiplier[k].to(torch.int32).numpy(),
+                self.zero_point,
+            )
+            for k in range(len(weight))
+        ]
+
+
+class FakeQuantNetwork(nn.Module):
+    """A `RoutedNetwork` in integers, calibrated on windows x (N, channels, time) in real units."""
+
+    def __init__(self, network: RoutedNetwork, x: Tensor) -> None:
+        super().__init__()
+        self.spec = network.spec
+        self.input_scale, self.input_zero_point = input_scale(x)
+        folded = {name: (w.detach(), b.detach()) for name, (w, b) in network.folded().items()}
+        self.selector = nn.ModuleList(self._layer(s, *folded[s.name]) for s in self.spec.selector_layers())
+        self.classifiers = nn.ModuleList(self._layer(s, *folded[s.name]) for s in self.spec.classifier_layers())
+        with torch.no_grad():
+            maps = self._window(x)
+            self._branch(self.selector, maps, self._calibrate)
+            self._branch(self.classifiers, maps, self._calibrate)
+
+    def _layer(self, shape: LayerShape, weight: Tensor, bias: Tensor) -> FakeQuantLayer:
+        window = bool(shape.inputs) and shape.inputs[0].level == 0
+        return FakeQuantLayer(shape, weight, bias, self.input_zero_point if window else -128)
+
+    def _calibrate(self, layer: FakeQuantLayer, operands: Sequence[Quantized]) -> Quantized:
+        """Choose the scale of the layer's output, then run it."""
+        weight, bias, scale_acc = layer.integers(operands)
+        acc = layer.accumulate(operands, weight, bias)
+        real = acc * (scale_acc.unsqueeze(-1) if acc.ndim == 4 else scale_acc)
+        if layer.shape.relu:
+            scale = torch.tensor([relu_scale(real[:, k]) for k in range(real.shape[1])], dtype=torch.float64)
+        else:
+            shared, layer.zero_point = logit_scale(real)
+            scale = torch.full((real.shape[1],), shared, dtype=torch.float64)
+            layer.log_scale.requires_grad_(False)
+        layer.set_scale(scale)
+        return layer(operands)
+
+    def _window(self, x: Tensor) -> dict[tuple[str, int], Quantized]:
+        factor = torch.tensor(1.0) / torch.tensor(self.input_scale, dtype=torch.float32)
+        q = ((x.float() * factor).round() + self.input_zero_point).clamp(-128, 127)
+        return {("selector", 0): (q, torch.tensor([self.input_scale], dtype=torch.float64))}
+
+    def _branch(self, layers: Sequence[FakeQuantLayer], maps: dict[tuple[str, int], Quantized], run) -> Tensor:
+        """Run a branch with ``run(layer, operands)`` -> logits as stored (N, K, out); adds its maps to ``maps``."""
+        result: Quantized | None = None
+        for layer in layers:
+            operands = [maps[ref.branch, ref.level] for ref in layer.shape.inputs] or [result]
+            if layer.shape.kind == "fc" and layer.shape.inputs:
+                operands = [(x.flatten(-2), scale) for x, scale in operands]
+            x, scale = run(layer, operands)
+            result = x, scale
+            if layer.shape.kind == "conv":
+                squeezed = x.squeeze(1) if layer.shape.branch == "selector" else x
+                maps[layer.shape.branch, layer.shape.inputs[0].level + 1] = squeezed, scale
+            elif layer.shape.branch == "selector":
+                result = x.squeeze(1), scale
+        return result[0] if result is not None else torch.empty(0)
+
+    def stored(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (N, channels, time) -> selector logits (N, outputs) and class logits (N, K, classes), int8 values."""
+        maps = self._window(x)
+        selector = self._branch(self.selector, maps, FakeQuantLayer.__call__)
+        return selector, self._branch(self.classifiers, maps, FakeQuantLayer.__call__)
+
+    def forward(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
+        """The same in real units; None without a selector."""
+        selector, logits = self.stored(x)
+        last = self.classifiers[-1]
+        logits = (logits - last.zero_point) * last.scale[0]
+        if not len(self.selector):
+            return None, logits
+        gate = self.selector[-1]
+        return (selector - gate.zero_point) * gate.scale[0], logits
+
+    @torch.no_grad()
+    def export(self) -> tuple[list[QuantizedLayer], list[list[QuantizedLayer]]]:
+        """The selector's layers, and those of each classifier."""
+        exported: dict[str, list[QuantizedLayer]] = {}
+
+        def run(layer: FakeQuantLayer, operands: Sequence[Quantized]) -> Quantized:
+            exported[layer.shape.name] = layer.export(operands)
+            return layer(operands)
+
+        maps = self._window(torch.zeros(1, self.spec.channels, self.spec.window))
+        self._branch(self.selector, maps, run)
+        self._branch(self.classifiers, maps, run)
+        selector = [exported[layer.shape.name][0] for layer in self.selector]
+        classifiers = [
+            [exported[layer.shape.name][k] for layer in self.classifiers] for k in range(self.spec.classifiers)
+        ]
+        return selector, classifiers

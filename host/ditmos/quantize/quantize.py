@@ -1,0 +1,166 @@
+"""Calibrate on training windows, follow the float network for some epochs, keep what validation likes best."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ditmos.networks import RoutedNetwork
+from ditmos.quantize.fake import FakeQuantNetwork
+from ditmos.quantized import QuantizedModel, check
+from ditmos.training.data import Windows
+
+CALIBRATION = 1024  # training windows that scales are chosen on
+_BATCH = 128
+_EVALUATION_BATCH = 512
+_LR = 1e-3  # in units of a channel's largest weight
+_SCALE_LR = 3e-4  # of the logarithm of a scale
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Of the fine-tuning: which epoch was kept (0: calibration alone), and (epoch, loss, validation) of each.
+
+    ``validation`` is routed accuracy, or the mean recall for ``metric="balanced"`` runs.
+    """
+
+    epoch: int
+    history: tuple[tuple[int, float, float], ...]
+
+
+def quantize(
+    network: RoutedNetwork,
+    train: Windows,
+    validation: Windows,
+    *,
+    sample_scale: float,
+    class_names: Sequence[str],
+    epochs: int = 4,
+    seed: int = 0,
+    metric: Callable[[Tensor, Tensor], float] | None = None,
+    metadata: dict[str, Any] | None = None,
+    progress: Callable[[float], None] = lambda done: None,
+) -> tuple[QuantizedModel, Quantization]:
+    """Quantise a trained network. Test windows have no business here.
+
+    Args:
+        sample_scale: real value of one unit of a raw int16 sample.
+        epochs: of fine-tuning, 0 for none.
+        metric: (right (N,) float, y (N,)) -> number to be as large as possible; default: the mean of right.
+        progress: called with the part that is done, 0 to 1.
+
+    Raises:
+        DitmosError: the integers break a rule of docs/arithmetic.md, for example an accumulator that could overflow.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    network = copy.deepcopy(network).cpu().eval()
+    sample = torch.randperm(len(train), generator=rng)[:CALIBRATION]
+    fake = FakeQuantNetwork(network, train.x[sample])
+    metric = metric or (lambda right, y: right.mean().item())
+
+    best = _validate(fake, validation, metric), 0, copy.deepcopy(fake.state_dict())
+    history = [(0, float("nan"), best[0])]
+    targets = _teach(network, train.x) if epochs else None
+    for epoch in range(1, epochs + 1):
+        loss = _epoch(fake, train.x, targets, epoch, epochs, rng, progress)
+        value = _validate(fake, validation, metric)
+        history.append((epoch, loss, value))
+        if value > best[0]:
+            best = value, epoch, copy.deepcopy(fake.state_dict())
+    fake.load_state_dict(best[2])
+    model = _model(fake, sample_scale, class_names, metadata or {})
+    check(model)
+    return model, Quantization(best[1], tuple(history))
+
+
+def _model(
+    fake: FakeQuantNetwork, sample_scale: float, class_names: Sequence[str], metadata: dict[str, Any]
+) -> QuantizedModel:
+    selector, classifiers = fake.export()
+    gate = fake.selector[-1] if len(fake.selector) else None
+    last = fake.classifiers[-1]
+    return QuantizedModel(
+        spec=fake.spec,
+        selector=tuple(selector),
+        classifiers=tuple(map(tuple, classifiers)),
+        input_scale=fake.input_scale,
+        input_zero_point=fake.input_zero_point,
+        sample_scale=float(np.float32(sample_scale)),
+        selector_scale=float(np.float32(gate.scale[0].item())) if gate is not None else 1.0,
+        selector_zero_point=gate.zero_point if gate is not None else 0,
+        logit_scale=float(np.float32(last.scale[0].item())),
+        logit_zero_point=last.zero_point,
+        class_names=tuple(class_names),
+        metadata=metadata,
+    )
+
+
+@torch.no_grad()
+def _teach(network: RoutedNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-softmax of the float network's answers: selector (N, outputs) or (N, 0), classifiers (N, K, classes)."""
+    gates, answers = [], []
+    for part in x.split(_EVALUATION_BATCH):
+        gate, logits = network(part)
+        gates.append(gate.log_softmax(1) if gate is not None else logits.new_zeros(len(part), 0))
+        answers.append(logits.log_softmax(2))
+    return torch.cat(gates), torch.cat(answers)
+
+
+def _epoch(
+    fake: FakeQuantNetwork,
+    x: Tensor,
+    targets: tuple[Tensor, Tensor],
+    epoch: int,
+    epochs: int,
+    rng: torch.Generator,
+    progress: Callable[[float], None],
+) -> float:
+    """One pass over the training windows, learning rate falling as a cosine over all epochs; returns the mean loss.
+
+    The loss is the divergence from the float network's answers, so that classifiers stay as different from each other
+    as training has made them.
+    """
+    scales = [layer.log_scale for layer in fake.modules() if hasattr(layer, "log_scale") and layer.shape.relu]
+    fixed = {id(p) for p in fake.parameters() if not p.requires_grad} | {id(p) for p in scales}
+    weights = [p for p in fake.parameters() if id(p) not in fixed]
+    optimizer = torch.optim.Adam([{"params": weights, "lr": _LR}, {"params": scales, "lr": _SCALE_LR}])
+    index = torch.randperm(len(x), generator=rng).split(_BATCH)
+    total = 0.0
+    for i, rows in enumerate(index):
+        done = (epoch - 1 + i / len(index)) / epochs
+        factor = 0.5 * (1 + np.cos(np.pi * done))
+        for group, rate in zip(optimizer.param_groups, (_LR, _SCALE_LR), strict=True):
+            group["lr"] = rate * factor
+        gate, logits = fake(x[rows])
+        loss = _divergence(targets[1][rows], logits)
+        if gate is not None:
+            loss = loss + _divergence(targets[0][rows], gate)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        progress(done)
+    return total / len(index)
+
+
+def _divergence(target: Tensor, logits: Tensor) -> Tensor:
+    """Kullback-Leibler divergence, mean over windows, sum over classifiers."""
+    log = logits.log_softmax(-1)
+    return (target.exp() * (target - log)).sum(-1).mean(0).sum()
+
+
+@torch.no_grad()
+def _validate(fake: FakeQuantNetwork, windows: Windows, metric: Callable[[Tensor, Tensor], float]) -> float:
+    right = []
+    for x, y in zip(windows.x.split(_EVALUATION_BATCH), windows.y.split(_EVALUATION_BATCH), strict=True):
+        gate, logits = fake.stored(x)
+        routed = len(fake.selector) and gate.shape[1] == logits.shape[1]
+        choice = gate.argmax(1) if routed else torch.zeros(len(x), dtype=torch.long)
+        right.append((logits[torch.arange(len(x)), choice].argmax(1) == y).double())
+    return metric(torch.cat(right), windows.y)

@@ -1,0 +1,67 @@
+"""Scales from observed values: how much of the range to clip."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_SAMPLE = 100_000  # values that decide a scale
+_FRACTIONS = 40  # clipping points tried, evenly spaced up to the largest value
+
+
+def _sample(values: Tensor) -> Tensor:
+    values = values.flatten().double()
+    step = -(-values.numel() // _SAMPLE)
+    return values[::step]
+
+
+def relu_scale(values: Tensor) -> float:
+    """Scale of a map behind a ReLU, ``real = (q + 128) * scale``, with the least squared error on ``values``."""
+    values = _sample(values).clamp(min=0)
+    largest = values.max().item()
+    if largest <= 0:
+        return 2.0**-20  # a dead map: any scale will do
+    scales = largest / 255 * torch.linspace(1 / _FRACTIONS, 1, _FRACTIONS, dtype=torch.float64)
+    errors = [(((values / s).round().clamp(0, 255) * s - values) ** 2).mean().item() for s in scales]
+    return scales[min(range(_FRACTIONS), key=errors.__getitem__)].item()
+
+
+def affine(low: float, high: float) -> tuple[float, int]:
+    """Scale and zero point of an int8 tensor over [low, high], which is widened to hold 0; scale is a float32."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = torch.tensor(max((high - low) / 255, 2.0**-20), dtype=torch.float32).item()
+    return scale, max(-128, min(127, round(-128 - low / scale)))
+
+
+def input_scale(values: Tensor) -> tuple[float, int]:
+    """Scale and zero point of the window with the least squared error on ``values``, in real units."""
+    values = _sample(values)
+    low, high = values.min().item(), values.max().item()
+    candidates = [affine(low * f, high * f) for f in torch.linspace(0.25, 1, _FRACTIONS).tolist()]
+
+    def error(candidate: tuple[float, int]) -> float:
+        scale, zero = candidate
+        q = ((values / scale).round() + zero).clamp(-128, 127)
+        return (((q - zero) * scale - values) ** 2).mean().item()
+
+    return min(candidates, key=error)
+
+
+def logit_scale(logits: Tensor) -> tuple[float, int]:
+    """Scale and zero point of logits (..., outputs): where to clip the low ones, which hardly matter to a softmax.
+
+    The candidate with the least Kullback-Leibler divergence of the quantised softmax from the real one wins.
+    """
+    logits = logits.flatten(0, -2).double()
+    target = logits.log_softmax(-1)
+    high = logits.max().item()
+    sample = _sample(logits)
+    lows = [sample.min().item()] + [torch.quantile(sample, q).item() for q in (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5)]
+
+    def divergence(candidate: tuple[float, int]) -> float:
+        scale, zero = candidate
+        q = ((logits / scale).round() + zero).clamp(-128, 127)
+        answer = ((q - zero) * scale).log_softmax(-1)
+        return (target.exp() * (target - answer)).sum(-1).mean().item()
+
+    return min((affine(low, high) for low in lows), key=divergence)
