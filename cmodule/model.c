@@ -231,7 +231,9 @@ static ditmos_status_t parse_layer(ditmos_model_t *m, const uint8_t *data, uint3
     NEED(layer->zero_point == zero_point, "LAYR.zero_point", at + 6, "must be -128, or that of the logits");
     NEED(p[7] == 0, "LAYR.reserved", at + 7, "must be 0");
     NEED(ditmos_u16(p + 18) == 0, "LAYR.reserved", at + 18, "must be 0");
-    NEED(layer->channels_out >= 1, "LAYR.channels_out", at + 12, "must be at least 1");
+    uint16_t logits = classifier ? m->classes : m->selector_outputs;
+    NEED(layer->channels_out >= 1 && (!last || layer->channels_out == logits), "LAYR.channels_out", at + 12,
+        "must be at least 1, in the last layer the number of logits");
 
     uint32_t channels[2] = { 0, 0 };
     const ditmos_map_t *source = &m->maps[out->source[0]];
@@ -246,7 +248,6 @@ static ditmos_status_t parse_layer(ditmos_model_t *m, const uint8_t *data, uint3
     NEED(rows_in >= layer->kernel, "LAYR.kernel", at + 2, "longer than the input");
     NEED(rows_out >= 1 && rows_out == ((rows_in - layer->kernel) / layer->stride + 1) / layer->pool, "LAYR.rows_out",
         at + 14, "does not follow from rows_in, kernel, stride and pool");
-    NEED(out->weights % 4 == 0, "LAYR.weights_offset", at + 20, "must be a multiple of 4");
     NEED(layer->weights_size % 4 == 0, "LAYR.weights_size", at + 24, "must be a multiple of 4");
     m->maps[1 + number] = (ditmos_map_t) { layer->channels_out, rows_out };
     return ditmos_ok();
@@ -305,24 +306,21 @@ static ditmos_status_t parse_layers(ditmos_model_t *m, const uint8_t *data, sect
     return ditmos_ok();
 }
 
-// Where the weights of each layer lie, and that the blocks hold them.
-static ditmos_status_t parse_weights(ditmos_model_t *m, const uint8_t *data, section_t s, section_t layers) {
-    uint64_t selector = 0;
-    for (unsigned i = 0; i < m->selector_layers; i++) {
-        selector += m->layers[i].layer.weights_size;
-    }
-    uint64_t total = selector + (uint64_t)m->classifiers * m->classifier_stride;
-    NEED(total <= s.size, "WGHT", s.begin, "shorter than the layers need");
+// The blocks of weights: layers follow each other, and the section is as long as selector and classifiers are.
+static ditmos_status_t parse_weights(ditmos_model_t *m, const uint8_t *data, section_t s, section_t layers,
+    section_t network) {
+    uint64_t end[2] = { 0, 0 };
     for (unsigned i = 0; i < (unsigned)m->selector_layers + m->classifier_layers; i++) {
-        const ditmos_model_layer_t *layer = &m->layers[i];
-        uint64_t block = i < m->selector_layers ? selector : m->classifier_stride;
-        uint32_t at = layers.begin + LAYR_SIZE * i;
-        NEED(layer->weights <= block, "LAYR.weights_offset", at + 20, "outside the block of weights");
-        NEED(layer->layer.weights_size <= block - layer->weights, "LAYR.weights_size", at + 24,
-            "outside the block of weights");
+        unsigned branch = i >= m->selector_layers;
+        NEED(m->layers[i].weights == end[branch], "LAYR.weights_offset", layers.begin + LAYR_SIZE * i + 20,
+            "must be the end of the layer before");
+        end[branch] += m->layers[i].layer.weights_size;
     }
+    NEED(end[1] == m->classifier_stride, "NETW.classifier_stride", network.begin + 40,
+        "must be the bytes of a classifier's layers");
+    NEED(end[0] + m->classifiers * end[1] == s.size, "WGHT", s.begin, "must be as long as the layers are");
     m->weights = data + s.begin;
-    m->selector_weights_size = (uint32_t)selector;
+    m->selector_weights_size = (uint32_t)end[0];
     return ditmos_ok();
 }
 
@@ -339,7 +337,7 @@ ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, u
         status = parse_layers(model, data, found[LAYR], found[NETW]);
     }
     if (status.field == NULL) {
-        status = parse_weights(model, data, found[WGHT], found[LAYR]);
+        status = parse_weights(model, data, found[WGHT], found[LAYR], found[NETW]);
     }
     if (status.field == NULL) {
         status = ditmos_plan_parse(model, data, found[PLAN].begin, found[PLAN].size);

@@ -122,9 +122,12 @@ class _Run:
                 need(1 <= buffer.rows <= buffer.stride, f"has {buffer.rows} rows and stride {buffer.stride}")
             else:
                 need(buffer.offset % 4 == 0, f"starts at {buffer.offset}, expected a multiple of 4")
+                unused = (buffer.stride if buffer.kind == BufferKind.CARRY else buffer.channels, buffer.rows)
+                need(unused == (0, 0), "has the fields of a map, but is not a map")
                 need(not buffer.kept, "is kept, but is not a map")
         need = _checker("plan", 0)
-        need(plan.arena_size % 4 == 0, f"arena of {plan.arena_size} bytes, expected a multiple of 4")
+        ok = plan.arena_size % 4 == 0 and plan.arena_size < 1 << 31
+        need(ok, f"arena of {plan.arena_size} bytes, expected a multiple of 4 below 2^31")
         self._check_map(need, "window", plan.window, WINDOW, whole=True)
         self._check_map(need, "logits", plan.logits, len(self.layers) - 1, whole=True)
         if self.spec.selector is None:
@@ -152,6 +155,7 @@ class _Run:
         need(1 <= stage.chunk <= layer.rows_out, f"chunk is {stage.chunk}, expected 1 to {layer.rows_out}")
         whole = layer.kind == "fc"
         self._check_map(need, "out", stage.out, stage.layer, whole)
+        need(not whole or self.plan.buffers[stage.out].stride == 1, f"{layer.name} writes a stride other than 1")
         self._check_map(need, "in0", stage.in0, sources[0], whole)
         if len(sources) == 2:
             self._check_map(need, "in1", stage.in1, sources[1], whole)

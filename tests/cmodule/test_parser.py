@@ -1,0 +1,137 @@
+"""Files that nobody vouches for: the C loader never reads past the end, and accepts what the host's reader accepts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+from struct import pack, pack_into, unpack_from
+from zlib import crc32
+
+import numpy as np
+import pytest
+from conftest import CMODULE, SANITIZERS, SOURCES, WARNINGS
+from ditmos import golden
+from ditmos.modelfile import ModelFileError, decode, encode
+from ditmos.planner import whole_plan
+from ditmos.planner.simulate import PlanError
+from numpy.random import Generator
+from random_plans import random_plan
+
+
+def sections(data: bytes) -> dict[bytes, tuple[int, int]]:
+    """Offset and length by tag, and of the table itself under b"table"."""
+    count = unpack_from("<H", data, 6)[0]
+    entries = [unpack_from("<4sII", data, 16 + 12 * i) for i in range(count)]
+    return {b"table": (16, 12 * count), **{tag: (offset, length) for tag, offset, length in entries}}
+
+
+def repaired(data: bytearray) -> bytes:
+    """With the length and checksum that the header should have."""
+    if len(data) >= 16:
+        pack_into("<I", data, 8, len(data))
+        pack_into("<I", data, 12, crc32(data[16:]))
+    return bytes(data)
+
+
+def mutated(rng: Generator, data: bytes) -> bytes:
+    """One or two bytes changed, mostly where the structure is, or the end cut off; checksum right."""
+    damaged = bytearray(data)
+    places = sections(data)
+    for _ in range(rng.choice([1, 1, 2])):
+        tag = rng.choice([b"PLAN", b"PLAN", b"PLAN", b"LAYR", b"NETW", b"table", b"NAME", b"WGHT"])
+        offset, length = places[tag]
+        at = offset + int(rng.integers(length))
+        damaged[at] = rng.integers(256) if rng.random() < 0.5 else damaged[at] ^ 1 << int(rng.integers(8))
+    if rng.random() < 0.1:
+        del damaged[int(rng.integers(len(damaged))) :]
+    return repaired(damaged)
+
+
+def some_model(seed: int) -> tuple[golden.Case, bytes]:
+    case = golden.case(seed, windows=1, max_classifiers=2)
+    try:
+        return case, encode(case.model, random_plan(np.random.default_rng(seed), case.model.spec))
+    except PlanError:
+        return case, encode(case.model, whole_plan(case.model.spec))
+
+
+def test_every_truncation(driver):
+    """Cut anywhere: as it is, and with length and checksum that fit."""
+    data = some_model(1)[1]
+    for size in range(len(data)):
+        assert driver.ask(data[:size], offset=size % 4).startswith("bad"), size
+        assert driver.ask(repaired(bytearray(data[:size])), offset=size % 4).startswith("bad"), size
+
+
+def test_every_flipped_bit_of_the_header(driver):
+    data = some_model(2)[1]
+    fields = {0: "magic", 4: "version", 6: "section", 8: "length", 12: "crc"}
+    for bit in range(8 * 16):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        field = fields[max(offset for offset in fields if offset <= bit // 8)]
+        answer = driver.ask(bytes(damaged))
+        assert answer.startswith("bad" if field == "section" else f"bad {field} "), (bit, answer)
+
+
+def test_mutations_are_judged_as_the_host_does(driver):
+    """Whatever is accepted also runs, without touching a byte outside its buffers."""
+    verdicts = Counter()
+    for seed in range(50):
+        case, data = some_model(seed)
+        rng = np.random.default_rng(seed)
+        for i in range(30):
+            damaged = mutated(rng, data)
+            answer = driver.ask(damaged, golden.vectors(case), must_match=False, offset=i % 4)
+            try:
+                decode(damaged)
+            except ModelFileError as error:
+                assert answer.startswith("bad"), (seed, i, error)
+                verdicts["refused"] += 1
+            else:
+                assert answer == "ok", (seed, i, answer)
+                verdicts["accepted"] += 1
+    assert min(verdicts.values()) > 100, verdicts
+
+
+@pytest.mark.parametrize(
+    ("section", "offset", "value", "field"),
+    [
+        (b"NETW", 2, pack("<H", 0), "NETW.channels"),
+        (b"NETW", 8, bytes([65]), "NETW.classifiers"),
+        (b"NETW", 16, pack("<f", float("nan")), "NETW.input_scale"),
+        (b"NETW", 32, pack("<h", 128), "NETW.input_zero_point"),
+        (b"NAME", 0, b"\xff", "NAME"),
+        (b"LAYR", 2, bytes([32]), "LAYR.kernel"),
+        (b"LAYR", 5, bytes([200]), "WGHT"),
+        (b"LAYR", 14, pack("<H", 9999), "LAYR.rows_out"),
+        (b"PLAN", 0, pack("<I", 2), "PLAN.arena_size"),
+        (b"PLAN", 7, bytes([63]), "PLAN.window"),
+        (b"PLAN", 16, pack("<I", 0xFFFFFFFC), "PLAN.buffer.offset"),
+    ],
+)
+def test_messages_name_the_field(driver, section, offset, value, field):
+    """The offset in the message is that of the field (of the layer's weights for a packing that does not exist)."""
+    data = bytearray(encode(golden.case(1).model, whole_plan(golden.case(1).model.spec)))
+    places = sections(data)
+    at = places[section][0] + offset
+    data[at : at + len(value)] = value
+    _, name, where, *_ = driver.ask(repaired(data)).split()
+    assert name == field
+    assert int(where) == (places[b"WGHT"][0] if field == "WGHT" else at)
+
+
+@pytest.mark.skipif(shutil.which("clang") is None, reason="clang is not installed")
+def test_fuzzer_builds_and_runs(tmp_path):
+    """A second of libFuzzer; for longer: the command in fuzz_model.c."""
+    binary, corpus = tmp_path / "fuzz", tmp_path / "corpus"
+    corpus.mkdir()
+    for seed in range(4):
+        (corpus / str(seed)).write_bytes(some_model(seed)[1])
+    source = Path(__file__).parent / "fuzz_model.c"
+    flags = [*WARNINGS, "-g", "-O1", "-fsanitize=fuzzer,address,undefined", SANITIZERS[1], f"-I{CMODULE}"]
+    subprocess.run(["clang", *flags, *SOURCES, source, "-o", binary], check=True, timeout=120)
+    done = subprocess.run([binary, "-max_total_time=1", corpus], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
