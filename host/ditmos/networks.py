@@ -27,15 +27,22 @@ def _uniform(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 
 
+def as_image(x: Tensor) -> Tensor:
+    """(N, channels, rows) as an image of height 1 with the channels innermost in memory.
+
+    On a CPU convolution, normalisation and pooling are about twice as fast in this form, grouped or not.
+    """
+    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
 def convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """Convolution of K branches without padding: x (N, in, T) or (N, K, in, T), weight (K, out, in, kernel).
 
-    Written as a 2-D convolution of height 1, whose grouped form is several times faster on a CPU than the 1-D one.
     Returns (N, K * out, T').
     """
     groups = weight.shape[0] if x.ndim == 4 else 1
     x = x.flatten(1, 2) if x.ndim == 4 else x
-    return F.conv2d(x.unsqueeze(2), weight.flatten(0, 1).unsqueeze(2), stride=(1, stride), groups=groups).squeeze(2)
+    return F.conv2d(as_image(x), weight.flatten(0, 1).unsqueeze(2), stride=(1, stride), groups=groups).squeeze(2)
 
 
 class ConvLayer(nn.Module):
@@ -45,16 +52,16 @@ class ConvLayer(nn.Module):
         super().__init__()
         self.shape = shape
         self.weight = _uniform((branches, *shape.weight_shape), shape.channels_in * shape.kernel)
-        self.norm = nn.BatchNorm1d(branches * shape.channels_out)
+        self.norm = nn.BatchNorm2d(branches * shape.channels_out)
 
     def forward(self, operands: Sequence[Tensor]) -> Tensor:
         """Operands in the order of ``shape.inputs`` -> (N, K, out, rows)."""
         weights = self.weight.split(self.shape.input_channels, dim=2)
         x = sum(convolve(x, weight, self.shape.stride) for x, weight in zip(operands, weights, strict=True))
-        x = self.norm(x)
+        x = self.norm(as_image(x))
         if self.shape.pool > 1:  # before the ReLU: the same values, half the work
-            x = F.max_pool1d(x, self.shape.pool)
-        return F.relu(x).unflatten(1, (self.weight.shape[0], -1))
+            x = F.max_pool2d(x, (1, self.shape.pool))
+        return F.relu(x, inplace=True).squeeze(2).unflatten(1, (self.weight.shape[0], -1))
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight (K, out, in, kernel) and bias (K, out) with the running batch normalisation absorbed."""
@@ -220,10 +227,10 @@ class StrongNetwork(nn.Module):
         rows, width = window, channels
         for i, (out, kernel) in enumerate(zip(widths, kernels, strict=True)):
             kernel = min(kernel, rows + 2)
-            layers += [nn.Conv1d(width, out, kernel, padding=1, bias=False), nn.BatchNorm1d(out), nn.ReLU()]
+            layers += [nn.Conv2d(width, out, (1, kernel), padding=(0, 1), bias=False), nn.BatchNorm2d(out), nn.ReLU()]
             rows, width = rows + 3 - kernel, out
             if i % 2 and rows >= 2:
-                layers.append(nn.MaxPool1d(2))
+                layers.append(nn.MaxPool2d((1, 2)))
                 rows //= 2
         self.convs = nn.Sequential(*layers)
         self.feature_size = rows * width
@@ -237,7 +244,7 @@ class StrongNetwork(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """x (N, channels, time) in real units -> flattened output of the convolutional part, (N, feature_size)."""
-        return self.convs((x - self.mean) / self.std).flatten(1)
+        return self.convs(as_image((x - self.mean) / self.std)).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))

@@ -44,7 +44,7 @@ def build(name: str) -> tuple[RoutedNetwork, Tensor]:
     mean, std = torch.linspace(-1, 2, spec.channels).tolist(), torch.linspace(0.5, 3, spec.channels).tolist()
     network = RoutedNetwork(spec, mean, std, dropout=0.0).double()
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm1d):
+        if isinstance(module, torch.nn.BatchNorm2d):
             module.weight.data.uniform_(0.5, 1.5)
             module.bias.data.normal_()
             module.running_mean.normal_()

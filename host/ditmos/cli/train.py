@@ -1,0 +1,103 @@
+"""`ditmos train`: one configuration, one data set, one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(train)
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="TOML file, or activity, keywords, workload.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Dataset (.npz); else the one that the configuration names.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; else runs/<task>.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Profile of the configuration, e.g. quick.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the configuration's.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+) -> None:
+    """Train selector and classifiers; Ctrl-C stops, --resume goes on."""
+    import json
+    import os
+
+    # Read when torch loads: threads that wait for one another sleep instead of spinning. Where another program wants
+    # the same core, spinning makes a step ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+    from rich.console import Console
+
+    from ditmos import config as configuration
+    from ditmos.training import load_data, train_run
+    from ditmos.training.run import with_file
+
+    overrides = {} if seed is None else {"seed": seed}
+    settings = configuration.load(config, profile, overrides)
+    if data is not None:
+        settings = with_file(settings, data)
+    dataset = load_data(settings.data)
+    name = settings.task or Path(config).stem
+    out = out or Path("runs") / (f"{name}-{profile}" if profile else name)
+    console = Console(stderr=True)
+    try:
+        with _Progress(console) as progress:
+            run = train_run(settings, dataset, out, resume=resume, report=progress.report)
+    except KeyboardInterrupt:
+        console.print(f"\nstopped; {out} holds a checkpoint, go on with --resume")
+        raise typer.Exit(130) from None
+    metrics = run.metadata["metrics"]
+    _show(metrics, out, Console())
+    if json_file:
+        json_file.write_text(json.dumps(metrics | {"run": str(out)}, indent=2) + "\n")
+
+
+class _Progress:
+    """A bar per stage, with the last epoch's figures."""
+
+    def __init__(self, console) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description:12}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+        )
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> _Progress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def report(self, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=epochs, figures="")
+        figures = "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
+        self._bars.update(self._tasks[stage], completed=epoch, figures=figures)
+
+
+def _show(metrics: dict, out: Path, console) -> None:
+    from rich.table import Table
+
+    table = Table("", "validation", "test", box=None, title=str(out))
+    for key in ("accuracy", "balanced", "union"):
+        table.add_row(key, *(f"{metrics[part][key]:.4f}" for part in ("validation", "test")))
+    if "strong" in metrics:
+        table.add_row("strong network", *(f"{metrics['strong'][part]:.4f}" for part in ("validation", "test")))
+    for k in range(len(metrics["test"]["usage"])):
+        cells = (f"{metrics[p]['classifier'][k]:.4f}, {metrics[p]['usage'][k]:.0%}" for p in ("validation", "test"))
+        table.add_row(f"classifier {k}: accuracy, chosen", *cells)
+    console.print(table)
+    chosen = metrics["chosen"]
+    console.print(f"chosen: {chosen['stage']} {chosen['epoch']}; {metrics['macs']} MACs; {metrics['seconds']} s")

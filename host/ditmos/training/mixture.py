@@ -1,0 +1,35 @@
+"""An optional stage: selector and classifiers learn together, as a mixture of experts.
+
+With one classifier and no selector it is plain training: every rival runs through it too.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ditmos.training.data import batches
+from ditmos.training.losses import mixture_loss
+from ditmos.training.session import Session, Stepper
+from ditmos.training.sides import learn_only
+
+
+def train_mixture(session: Session) -> None:
+    config, network = session.config.mixture, session.network
+    stepper = Stepper(network.parameters(), config.schedule)
+
+    def loss(rows: Tensor) -> Tensor:
+        x, y = session.batch(rows)
+        gate, logits = network(x)
+        teacher = None
+        if config.distill:
+            with torch.no_grad():
+                teacher = session.strong.eval()(x)
+        return mixture_loss(gate, logits, y, config, teacher)
+
+    def epoch(_: int) -> dict[str, float]:
+        learn_only(network, [network])
+        index = batches(len(session.parts.train), config.schedule.batch, session.rng)
+        return {"loss": session.run_epoch(stepper, index, loss)}
+
+    session.fit("mixture", config.schedule.epochs, [stepper], epoch, whole=True)
