@@ -148,7 +148,7 @@ def test_errors_name_field_and_offset() -> None:
 def test_what_does_not_fit_the_format_is_refused() -> None:
     case = golden.case(1)
     plan: Plan = whole_plan(case.model.spec)
-    with pytest.raises(DitmosError, match="too large for a model file"):
+    with pytest.raises(DitmosError, match="arena of 4294967296 bytes"):
         encode(replace(case.model, metadata={}), replace(plan, arena_size=2**32))
     layer = case.model.classifiers[0][-1]
     bad = replace(layer, weight=np.full_like(layer.weight, -128))
