@@ -48,17 +48,20 @@
     smlal r10, r11, \b, lr
 .endm
 
-// Copies `size` bytes (a multiple of 16) from r0 to the frame; r0 is saved above the registers by the caller.
-.macro copy_frame size
+// Copies a walk from r0 to the frame.
+.macro copy_walk
     mov r12, sp
-    .rept (\size) / 16
-    ldmia r0!, {r1-r4}
-    stmia r12!, {r1-r4}
-    .endr
-    .if (\size) & 8
-    ldmia r0!, {r1-r2}
-    stmia r12!, {r1-r2}
-    .endif
+    ldmia r0!, {r1-r6}
+    stmia r12!, {r1-r6}
+    ldmia r0!, {r1-r6}
+    stmia r12!, {r1-r6}
+.endm
+
+// `low` holds a bias: high:low becomes the start of a sum, bias + 2^20 in both low lanes.
+.macro start_lanes low, high
+    add.w \low, \low, #0x100000
+    lsr.w \high, \low, #11
+    orr.w \low, \low, \low, lsl #21
 .endm
 
 // rd = lane 1 of high:low; low is lost.
@@ -125,23 +128,57 @@
     ldr.w pc, [sp, #WALK_TAPS]
 .endm
 
+// Constants of one channel: sums start at \bias, requantisation is (zero + sum * \multiplier) >> 32 where zero makes up
+// for the 2^20 that the sum is too large. Both are there twice, because a block loads them for two windows at once.
+.macro lanes_constants i, bias, multiplier
+    start_lanes \bias, r5
+    strd \bias, r5, [sp, #(LANES_START + 16 * \i)]
+    strd \bias, r5, [sp, #(LANES_START + 16 * \i + 8)]
+    mov r5, #0x80000000
+    subs r5, r5, \multiplier, lsl #20
+    sbc r6, r7, \multiplier, lsr #12
+    strd r5, r6, [sp, #(LANES_SCALE + 20 * \i)]
+    strd r5, r6, [sp, #(LANES_SCALE + 20 * \i + 8)]
+    str \multiplier, [sp, #(LANES_SCALE + 20 * \i + 16)]
+.endm
+
     .section .itcm.ditmos, "ax", %progbits
     function ditmos_m7_lanes
     push {r0, r4-r11, lr}
-    sub sp, #LANES_SIZE
-    copy_frame LANES_SIZE
+    sub sp, #LANES_FRAME
+    copy_walk
+    ldmia.w r0, {r4, r5, r6, r7, r8} // pair, out, out_stride, zero point, carry
+    ldmia r4!, {r1, r2, r3, r9, r10} // channels, biases, multipliers
+    uxth r11, r1
+    lsr r1, r1, #16
+    mla r11, r11, r6, r5
+    mla r1, r1, r6, r5
+    strd r11, r1, [sp, #WALK_OUT]
+    lanes_constants 0, r2, r9
+    lanes_constants 1, r3, r10
+    ldrd r2, r3, [sp, #WALK_STRIDE] // bytes of weights, so far
+    ldr r5, [sp, #WALK_WEIGHTS_END2]
+    ldr r6, [sp, #WALK_NEXT]
+    add r3, r4
+    add r5, r3
+    str r4, [sp, #WALK_WEIGHTS]
+    str r3, [sp, #WALK_WEIGHTS_END]
+    str r5, [sp, #WALK_WEIGHTS_END2]
+    strd r2, r3, [sp, #LANES_AGAIN]
+    str r6, [sp, #(LANES_AGAIN + 8)]
     ldr r0, [sp, #WALK_X]
-    ldr r1, [sp, #WALK_WEIGHTS]
-    ldrd r2, r3, [sp, #LANES_CARRY]
+    mov r1, r4
+    ldrd r2, r3, [r8]
     add r12, sp, #LANES_START
     ldmia.w r12, {r4-r11}
     add r4, r2
     add r8, r3
     ldr.w pc, [sp, #WALK_TAPS]
 lanes_finish:
-    ldr r0, [sp, #LANES_SIZE]
-    strd r2, r3, [r0, #LANES_CARRY]
-    add sp, #(LANES_SIZE + 4)
+    ldr r0, [sp, #LANES_FRAME]
+    ldr r0, [r0, #LANES_CARRY]
+    strd r2, r3, [r0]
+    add sp, #(LANES_FRAME + 4)
     pop {r4-r11, pc}
 
     // From the first operand to the second.
@@ -275,11 +312,28 @@ ditmos_m7_dot_starts:
     .p2align 2
 .endm
 
-// Lanes of a sum start at this: bias + 2^20 in the two low ones. `low` holds the bias.
-.macro start_lanes low, high
-    add.w \low, \low, #0x100000
-    lsr.w \high, \low, #11
-    orr.w \low, \low, \low, lsl #21
+// Prologue of the loops that run two pairs side by side: weights in r1 and r3, `skip` in r4, carry in r12.
+.macro enter_row
+    push {r0, r4-r11, lr}
+    sub sp, #ROW_FRAME
+    copy_walk
+    ldmia.w r0, {r1, r3, r4, r12} // pairs, skip, carry
+    add r1, #PAIR_WORDS
+    add r3, #PAIR_WORDS
+    ldr r5, [sp, #WALK_WEIGHTS_END] // bytes of weights, so far
+    ldr r6, [sp, #WALK_WEIGHTS_END2]
+.endm
+
+.macro leave_row
+    add sp, #(ROW_FRAME + 4)
+    pop {r4-r11, pc}
+.endm
+
+.macro end_weights
+    add r5, r1
+    add r6, r5
+    str r5, [sp, #WALK_WEIGHTS_END]
+    str r6, [sp, #WALK_WEIGHTS_END2]
 .endm
 
     .section .itcm.ditmos, "ax", %progbits
@@ -287,12 +341,12 @@ ditmos_m7_dot_starts:
 // Half of a row's sum: the taps of odd index of an even kernel... see docs/kernels.md, "The carry". Four channels.
 // x is read one row at a time, multiplied by both weights of a word; what is wanted is in lane 1.
     function ditmos_m7_half
-    push {r0, r4-r11, lr}
-    sub sp, #QUAD_SIZE
-    copy_frame QUAD_SIZE
+    enter_row
+    add r1, r4
+    add r3, r4
+    str r4, [sp, #ROW_SKIPPED]
+    end_weights
     ldr r0, [sp, #WALK_X]
-    ldr r1, [sp, #WALK_WEIGHTS]
-    ldr r3, [sp, #QUAD_WEIGHTS_B]
     mov r4, #0x100000
     mov r5, #0
     mov r6, r4
@@ -314,60 +368,55 @@ ditmos_m7_dot_starts:
     .set pair, pair + 1
     .endr
 half_taps_end:
-    ldr r12, [sp, #QUAD_SKIP]
+    ldr r12, [sp, #ROW_SKIPPED]
     add r1, r12
     add r3, r12
     next_entered half_second, half_done
 half_done:
-    ldr r0, [sp, #QUAD_SIZE]
+    ldr r0, [sp, #ROW_FRAME]
     lsr r4, r4, #21
-    orr r2, r4, r5, lsl #11
+    orr r4, r4, r5, lsl #11
     lsr r6, r6, #21
-    orr r3, r6, r7, lsl #11
+    orr r6, r6, r7, lsl #11
     lsr r8, r8, #21
     orr r8, r8, r9, lsl #11
     lsr r10, r10, #21
-    orr r9, r10, r11, lsl #11
-    add.w r0, r0, #QUAD_CARRY
-    stmia.w r0, {r2, r3, r8, r9}
-    add sp, #(QUAD_SIZE + 4)
-    pop {r4-r11, pc}
+    orr r10, r10, r11, lsl #11
+    ldr r0, [r0, #ROW_CARRY]
+    stmia.w r0, {r4, r6, r8, r10}
+    leave_row
     .size ditmos_m7_half, . - ditmos_m7_half
 
-// One pooled row of four channels, from the carry and one window.
+// One pooled row of one channel, of pair r1; r3 is the output, r12 its stride, lr the zero point.
 .macro window_row low, high, i
     ubfx r2, \low, #0, #21
     lane1 \low, \high
     maximum r2, \low
+    ldr \low, [r1, #(PAIR_MULTIPLIER + 4 * \i)]
     sub.w r2, r2, #0x100000
-    ldr r12, [sp, #(QUAD_MULTIPLIER + 4 * \i)]
-    ldr \low, [sp, #(QUAD_OUT + 4 * \i)]
-    smmlar r2, r2, r12, lr
+    smmlar r2, r2, \low, lr
+    ldrh \low, [r1, #(2 * \i)]
     asr \high, \high, #10
+    mla \low, \low, r12, r3
     ssat r2, #8, r2
-    str \high, [r0, #(QUAD_CARRY + 4 * \i)]
     strb r2, [\low]
 .endm
 
     function ditmos_m7_window
-    push {r0, r4-r11, lr}
-    sub sp, #QUAD_SIZE
-    copy_frame QUAD_SIZE
-    add r0, sp, #QUAD_BIAS
-    ldmia.w r0, {r4, r6, r8, r10}
+    enter_row
+    end_weights
+    ldrd r4, r6, [r1, #(PAIR_BIAS - PAIR_WORDS)]
+    ldrd r8, r10, [r3, #(PAIR_BIAS - PAIR_WORDS)]
     start_lanes r4, r5
     start_lanes r6, r7
     start_lanes r8, r9
     start_lanes r10, r11
-    add r0, sp, #QUAD_CARRY
-    ldmia.w r0, {r1, r2, r3, r12}
-    add r4, r1
+    ldmia.w r12, {r0, r2, r12, lr} // carry
+    add r4, r0
     add r6, r2
-    add r8, r3
-    add r10, r12
+    add r8, r12
+    add r10, lr
     ldr r0, [sp, #WALK_X]
-    ldr r1, [sp, #WALK_WEIGHTS]
-    ldr r3, [sp, #QUAD_WEIGHTS_B]
     ldr.w pc, [sp, #WALK_TAPS]
     .set pair, 0
     .rept M7_TAP_PAIRS
@@ -383,14 +432,18 @@ half_done:
 window_taps_end:
     next_entered window_second, window_done
 window_done:
-    ldr r0, [sp, #QUAD_SIZE]
-    ldr lr, [sp, #QUAD_ZERO_POINT]
+    ldr r0, [sp, #ROW_FRAME]
+    ldr r1, [r0, #ROW_PAIRS]
+    ldrd r3, r12, [r0, #ROW_OUT]
+    ldr lr, [r0, #ROW_ZERO_POINT]
     window_row r4, r5, 0
     window_row r6, r7, 1
-    window_row r8, r9, 2
-    window_row r10, r11, 3
-    add sp, #(QUAD_SIZE + 4)
-    pop {r4-r11, pc}
+    ldr r1, [r0, #(ROW_PAIRS + 4)]
+    window_row r8, r9, 0
+    window_row r10, r11, 1
+    ldr r0, [r0, #ROW_CARRY]
+    stmia.w r0, {r5, r7, r9, r11}
+    leave_row
     .size ditmos_m7_window, . - ditmos_m7_window
 
 // ----- SMLAD: no bound, any stride ----------------------------------------------------------------------------------
@@ -410,11 +463,15 @@ window_done:
 // Sums of four channels: r4-r7 for one window; r8-r11 for a second one, two rows later, if the taps are those of dot2.
     function ditmos_m7_dot
     push {r0, r4-r11, lr}
-    sub sp, #DOT_SIZE
-    copy_frame DOT_SUM
+    sub sp, #DOT_FRAME
+    copy_walk
+    ldr r0, [r0, #(DOT_QUAD - WALK_SIZE)]
+    add r1, r0, #QUAD_WORDS
+    ldr r5, [sp, #WALK_WEIGHTS_END] // bytes of weights, so far
+    ldr r6, [sp, #WALK_WEIGHTS_END2]
+    end_weights
+    add r12, r0, #QUAD_BIAS
     ldr r0, [sp, #WALK_X]
-    ldr r1, [sp, #WALK_WEIGHTS]
-    add r12, sp, #DOT_BIAS
     ldmia.w r12, {r4-r7}
     ldmia.w r12, {r8-r11}
     ldr.w pc, [sp, #WALK_TAPS]
@@ -437,10 +494,10 @@ dot1_taps_end:
     next_entered dot1_second, dot_done
 
 dot_done:
-    ldr r0, [sp, #DOT_SIZE]
+    ldr r0, [sp, #DOT_FRAME]
     add.w r0, r0, #DOT_SUM
     stmia.w r0, {r4-r11}
-    add sp, #(DOT_SIZE + 4)
+    add sp, #(DOT_FRAME + 4)
     pop {r4-r11, pc}
 
 .macro dot2_weights x, y
@@ -616,3 +673,7 @@ fc_words:
     .size ditmos_m7_fc, . - ditmos_m7_fc
 
 #endif // __ARM_FEATURE_DSP
+
+#if defined(__linux__)
+    .section .note.GNU-stack, "", %progbits
+#endif

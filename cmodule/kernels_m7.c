@@ -8,57 +8,56 @@
 #include "kernels_m7.h"
 #include "kernels_ref.h"
 
+// The size that firmware is built for costs a third more here; MicroPython's own flags stay as they are.
+#pragma GCC optimize("O2")
+
 // Inputs of a fully connected layer that are copied to the stack where they are not one aligned run of bytes.
 #define FC_COPY_SIZE (512)
 
-// The operands of a call as the walk sees them; two that follow each other in memory are one.
+// A call as the walk sees it: operands that follow each other in memory are one. The structures of this file are filled
+// field by field, since zeroing and copying them would cost more than a short chunk's work.
 typedef struct {
     const ditmos_layer_t *layer;
     const ditmos_call_t *call;
-    ditmos_operand_t in[2];
+    const int8_t *x[DITMOS_MAX_OPERANDS];
+    uint32_t stride[DITMOS_MAX_OPERANDS];
+    uint32_t channels[DITMOS_MAX_OPERANDS];
     uint32_t tap_pairs;
     uint32_t odd; // 1 for an odd kernel
-    uint32_t stream; // bytes of weights per input channel
 } conv_t;
 
-static conv_t conv_of(const ditmos_layer_t *layer, const ditmos_call_t *call) {
-    conv_t conv = { layer, call, { call->in[0], call->in[1] }, ditmos_tap_pairs(layer), layer->kernel & 1u, 0 };
-    ditmos_operand_t *in = conv.in;
-    if (in[1].channels > 0 && in[1].stride == in[0].stride && in[1].data == in[0].data + in[0].channels * in[0].stride) {
-        in[0].channels += in[1].channels;
-        in[1].channels = 0;
+static inline void conv_init(conv_t *conv, const ditmos_layer_t *layer, const ditmos_call_t *call) {
+    conv->layer = layer;
+    conv->call = call;
+    conv->tap_pairs = ditmos_tap_pairs(layer);
+    conv->odd = layer->kernel & 1u;
+    for (unsigned i = 0; i < DITMOS_MAX_OPERANDS; i++) {
+        conv->x[i] = call->in[i].data;
+        conv->stride[i] = call->in[i].stride;
+        conv->channels[i] = call->in[i].channels;
     }
-    return conv;
+    if (conv->channels[1] > 0 && conv->stride[1] == conv->stride[0]
+        && conv->x[1] == conv->x[0] + conv->channels[0] * conv->stride[0]) {
+        conv->channels[0] += conv->channels[1];
+        conv->channels[1] = 0;
+    }
 }
 
-// A walk over all planes from row `row`; `stream` bytes of weights per plane start at `weights`.
-static void walk_planes(m7_walk_t *walk, const conv_t *conv, const m7_code_t *code, int32_t row, const void *weights,
-    uint32_t stream) {
-    const ditmos_operand_t *in = conv->in;
-    walk->x = in[0].data + row;
-    walk->weights = weights;
-    walk->stride = in[0].stride;
-    walk->weights_end = (const uint8_t *)weights + in[0].channels * stream;
+// A walk over all int8 planes from row `row` on, with `stream` bytes of weights per plane.
+static inline void walk_planes(m7_walk_t *walk, const conv_t *conv, uint32_t row, uint32_t stream, const m7_code_t *code) {
+    walk->x = conv->x[0] + (int32_t)row;
+    walk->stride = conv->stride[0];
+    walk->weights_size = conv->channels[0] * stream;
     walk->next = code->done;
-    if (in[1].channels > 0) {
+    if (conv->channels[1] > 0) {
         walk->next = code->second;
-        walk->jump = (uint32_t)(in[1].data - in[0].data) - in[0].channels * in[0].stride;
-        walk->stride2 = in[1].stride;
-        walk->weights_end2 = (const uint8_t *)walk->weights_end + in[1].channels * stream;
+        walk->jump = (uint32_t)(conv->x[1] - conv->x[0]) - conv->channels[0] * conv->stride[0];
+        walk->stride2 = conv->stride[1];
+        walk->weights_size2 = conv->channels[1] * stream;
     }
 }
 
 // ----- three lanes ----------------------------------------------------------------------------------------------------
-
-// Requantisation of a sum that is DITMOS_LANE_HALF too large: (zero + sum * multiplier) >> 32.
-static inline int64_t zero_of(int32_t zero_point, int32_t multiplier) {
-    return (int64_t)((uint64_t)(int64_t)zero_point << 32) + ((int64_t)1 << 31) - (int64_t)multiplier * DITMOS_LANE_HALF;
-}
-
-static inline int64_t start_of(int32_t bias) {
-    uint64_t lane = (uint32_t)(bias + DITMOS_LANE_HALF);
-    return (int64_t)(lane | lane << DITMOS_LANE_BITS);
-}
 
 // What one pass over the groups works on: `windows` rows of output from `row` on, read from `packed` if not NULL.
 typedef struct {
@@ -68,111 +67,119 @@ typedef struct {
     uint32_t packed_stride; // bytes from one pair of packed planes to the next
 } tile_t;
 
-static void lanes_pair(const conv_t *conv, const tile_t *tile, const ditmos_pair_t *pair, int32_t *carry) {
-    const ditmos_call_t *call = conv->call;
-    m7_lanes_t lanes;
-    if (tile->packed != NULL) {
-        uint32_t planes = conv->layer->channels_in;
-        lanes.walk.x = tile->packed;
-        lanes.walk.args[2] = (uint32_t)(tile->packed + 2 * tile->windows);
-        lanes.walk.weights = pair->words;
-        lanes.walk.stride = tile->packed_stride;
-        lanes.walk.weights_end = (const uint8_t *)pair->words + (planes & ~1u) * conv->stream;
-        lanes.walk.next = ditmos_m7_packed_code.done;
-        lanes.walk.taps = ditmos_m7_packed_taps[conv->tap_pairs - 1];
-        if (planes & 1) {
-            lanes.walk.jump = (uint32_t)ditmos_m7_packed_code.done;
-            lanes.walk.next = ditmos_m7_packed_last_taps[conv->tap_pairs - 1];
-            if (planes == 1) {
-                lanes.walk.taps = lanes.walk.next;
-            }
-        }
-    } else {
-        int32_t row = (int32_t)(2 * tile->row + !conv->odd);
-        walk_planes(&lanes.walk, conv, &ditmos_m7_planes_code, row, pair->words, conv->stream);
-        lanes.walk.args[2] = (uint32_t)((const int8_t *)lanes.walk.x + 2 * tile->windows);
-        lanes.walk.taps = ditmos_m7_planes_taps[conv->tap_pairs - 1];
-        lanes.again.stride = lanes.walk.stride;
-        lanes.again.weights_end = lanes.walk.weights_end;
-        lanes.again.next = lanes.walk.next;
-    }
-    for (unsigned i = 0; i < 2; i++) {
-        lanes.walk.args[i] = (uint32_t)(call->out + pair->channel[i] * call->out_stride + tile->row);
-        lanes.scale[i].multiplier = pair->multiplier[i];
-        lanes.scale[i].zero[0] = lanes.scale[i].zero[1] = zero_of(conv->layer->zero_point, pair->multiplier[i]);
-        lanes.start[i].sum[0] = lanes.start[i].sum[1] = start_of(pair->bias[i]);
-        lanes.carry[i] = carry[i];
-    }
-    ditmos_m7_lanes(&lanes);
-    carry[0] = lanes.carry[0];
-    carry[1] = lanes.carry[1];
-}
-
-// The carry into row `row` of four channels, from scratch.
-static void quad_half(const conv_t *conv, m7_quad_t *quad, const ditmos_pair_t *const pair[2], uint32_t row) {
-    uint32_t taps = conv->tap_pairs - conv->odd;
-    if (taps == 0) {
-        memset(quad->carry, 0, sizeof(quad->carry));
+static void lanes_init(m7_lanes_t *lanes, const conv_t *conv, const tile_t *tile) {
+    uint32_t size = conv->tap_pairs - 1;
+    uint32_t stream = 8 * conv->tap_pairs;
+    m7_walk_t *walk = &lanes->walk;
+    lanes->out = conv->call->out + tile->row;
+    lanes->out_stride = conv->call->out_stride;
+    lanes->zero_point = conv->layer->zero_point;
+    if (tile->packed == NULL) {
+        walk_planes(walk, conv, 2 * tile->row + !conv->odd, stream, &ditmos_m7_planes_code);
+        walk->taps = ditmos_m7_planes_taps[size];
+        walk->args[2] = (uint32_t)walk->x + 2 * tile->windows;
         return;
     }
-    uint32_t skip = conv->odd * 8;
-    int32_t biased = (int32_t)(2 * row + conv->odd) - (int32_t)(2 * (M7_TAP_PAIRS - taps));
-    walk_planes(&quad->walk, conv, &ditmos_m7_half_code, biased, (const uint8_t *)pair[0]->words + skip, conv->stream);
-    quad->walk.args[0] = (uint32_t)pair[1]->words + skip;
-    quad->walk.args[1] = skip;
-    quad->walk.taps = ditmos_m7_half_code.taps_end - taps * M7_HALF_TAP;
-    ditmos_m7_half(quad);
-}
-
-// Row `row` of four channels, from the carry; the carry of the next row.
-static void quad_window(const conv_t *conv, m7_quad_t *quad, const ditmos_pair_t *const pair[2], uint32_t row) {
-    const ditmos_call_t *call = conv->call;
-    int32_t biased = (int32_t)(2 * row + !conv->odd) - (int32_t)(2 * (M7_TAP_PAIRS - conv->tap_pairs));
-    walk_planes(&quad->walk, conv, &ditmos_m7_window_code, biased, pair[0]->words, conv->stream);
-    quad->walk.args[0] = (uint32_t)pair[1]->words;
-    quad->walk.taps = ditmos_m7_window_code.taps_end - conv->tap_pairs * M7_WINDOW_TAP;
-    quad->zero_point = conv->layer->zero_point;
-    for (unsigned i = 0; i < 4; i++) {
-        const ditmos_pair_t *p = pair[i / 2];
-        quad->out[i] = call->out + p->channel[i % 2] * call->out_stride + row;
-        quad->bias[i] = p->bias[i % 2];
-        quad->multiplier[i] = p->multiplier[i % 2];
+    uint32_t planes = conv->layer->channels_in;
+    walk->x = tile->packed;
+    walk->args[2] = (uint32_t)(tile->packed + 2 * tile->windows);
+    walk->stride = tile->packed_stride;
+    walk->weights_size = (planes & ~1u) * stream;
+    walk->taps = ditmos_m7_packed_taps[size];
+    walk->next = ditmos_m7_packed_code.done;
+    if (planes & 1) { // the last plane has no partner
+        walk->jump = (uint32_t)ditmos_m7_packed_code.done;
+        walk->next = ditmos_m7_packed_last_taps[size];
+        if (planes == 1) {
+            walk->taps = walk->next;
+        }
     }
-    ditmos_m7_window(quad);
 }
 
-// All pairs over one tile. `carry` (one word per output channel, or NULL) is read unless `fresh`, and written.
+// The carry into row `row` of four channels.
+static void half_init(m7_row_t *half, const conv_t *conv, uint32_t row) {
+    uint32_t taps = conv->tap_pairs - conv->odd;
+    uint32_t biased = 2 * row + conv->odd - 2 * (M7_TAP_PAIRS - taps);
+    walk_planes(&half->walk, conv, biased, 8 * conv->tap_pairs, &ditmos_m7_half_code);
+    half->walk.taps = ditmos_m7_half_code.taps_end - taps * M7_HALF_TAP;
+    half->skip = 8 * conv->odd;
+}
+
+// Row `row` of four channels from the carry, and the carry of the next row.
+static void window_init(m7_row_t *window, const conv_t *conv, uint32_t row) {
+    uint32_t biased = 2 * row + !conv->odd - 2 * (M7_TAP_PAIRS - conv->tap_pairs);
+    walk_planes(&window->walk, conv, biased, 8 * conv->tap_pairs, &ditmos_m7_window_code);
+    window->walk.taps = ditmos_m7_window_code.taps_end - conv->tap_pairs * M7_WINDOW_TAP;
+    window->out = conv->call->out + row;
+    window->out_stride = conv->call->out_stride;
+    window->zero_point = conv->layer->zero_point;
+}
+
+// All pairs over one tile. `carry` (a word per channel, in the order of the pairs, or NULL) is read unless `fresh`, and
+// written.
 static void lanes_tile(const conv_t *conv, const tile_t *tile, bool fresh, bool last, int32_t *carry) {
     const ditmos_lanes_header_t *header = conv->call->weights;
-    for (uint32_t g = 0; g < header->pairs; g += 2) {
-        const ditmos_pair_t *first = ditmos_lanes_pair(conv->layer, conv->call->weights, g);
-        bool alone = g + 1u == header->pairs; // then the same pair twice
-        const ditmos_pair_t *pair[2] = { first, alone ? first : ditmos_lanes_pair(conv->layer, conv->call->weights, g + 1) };
-        m7_quad_t quad;
+    const ditmos_pair_t *pair = ditmos_lanes_pair(conv->layer, conv->call->weights, 0);
+    uint32_t pair_size = sizeof(ditmos_pair_t) + 8 * conv->layer->channels_in * conv->tap_pairs;
+    bool row_left = last && (conv->call->rows & 1);
+    m7_row_t half;
+    m7_row_t window;
+    m7_lanes_t lanes;
+    if (fresh) {
+        half_init(&half, conv, tile->row);
+    }
+    if (tile->windows > 0) {
+        lanes_init(&lanes, conv, tile);
+    }
+    if (row_left) {
+        window_init(&window, conv, conv->call->rows - 1u);
+    }
+    for (int32_t left = header->pairs; left > 0; left -= 2) {
+        const ditmos_pair_t *second = (const ditmos_pair_t *)((const uint8_t *)pair + pair_size);
+        if (left == 1) {
+            second = pair; // the same pair twice
+        }
+        // The words of a pair that stands alone are followed by nothing, or by one word if its channels are the same.
+        int32_t words[4];
+        int32_t *at = carry == NULL || left == 1 ? words : carry;
+        uint32_t width = pair->channel[0] == pair->channel[1] ? 1 : 2;
+        if (!fresh && at != carry) {
+            words[0] = words[2] = carry[0];
+            words[1] = words[3] = carry[width - 1];
+        }
         if (fresh) {
-            quad_half(conv, &quad, pair, tile->row);
-        } else {
-            for (unsigned i = 0; i < 4; i++) {
-                quad.carry[i] = carry[pair[i / 2]->channel[i % 2]];
-            }
+            half.pair[0] = pair;
+            half.pair[1] = second;
+            half.carry = at;
+            ditmos_m7_half(&half);
         }
         if (tile->windows > 0) {
-            lanes_pair(conv, tile, pair[0], quad.carry);
-            if (alone) {
-                quad.carry[2] = quad.carry[0];
-                quad.carry[3] = quad.carry[1];
+            lanes.pair = pair;
+            lanes.carry = at;
+            ditmos_m7_lanes(&lanes);
+            if (second == pair) {
+                words[2] = words[0];
+                words[3] = words[1];
             } else {
-                lanes_pair(conv, tile, pair[1], quad.carry + 2);
+                lanes.pair = second;
+                lanes.carry = at + 2;
+                ditmos_m7_lanes(&lanes);
             }
         }
-        if (last && (conv->call->rows & 1)) {
-            quad_window(conv, &quad, pair, conv->call->rows - 1u);
+        if (row_left) {
+            window.pair[0] = pair;
+            window.pair[1] = second;
+            window.carry = at;
+            ditmos_m7_window(&window);
         }
         if (carry != NULL) {
-            for (unsigned i = 0; i < 4; i++) {
-                carry[pair[i / 2]->channel[i % 2]] = quad.carry[i];
+            if (at != carry) {
+                carry[0] = words[0];
+                carry[width - 1] = words[width - 1];
             }
+            carry += 4;
         }
+        pair = (const ditmos_pair_t *)((const uint8_t *)second + pair_size);
     }
 }
 
@@ -195,8 +202,8 @@ static void pack_planes(const conv_t *conv, const tile_t *tile, int32_t *packed)
         const int8_t *x[2];
         for (uint32_t i = 0; i < 2; i++) {
             uint32_t c = p + i < planes ? p + i : p;
-            const ditmos_operand_t *in = &conv->in[c >= conv->in[0].channels];
-            x[i] = in->data + (c - (in == &conv->in[1] ? conv->in[0].channels : 0)) * in->stride + row;
+            uint32_t operand = c >= conv->channels[0];
+            x[i] = conv->x[operand] + (c - operand * conv->channels[0]) * conv->stride[operand] + row;
         }
         ditmos_m7_pack(packed, x[0], x[1], words);
         packed += tile->packed_stride / 4;
@@ -209,7 +216,6 @@ static void conv_pairs(conv_t *conv, uint32_t pairs) {
     uint32_t windows = packed_windows(conv, call->scratch_size);
     int32_t *carry = call->carry;
     int32_t *packed = call->scratch;
-    conv->stream = 8 * conv->tap_pairs;
     if (windows < even && carry == NULL && call->scratch_size > 4u * conv->layer->channels_out) {
         // Several tiles: the carry between them lies at the start of the scratch.
         carry = packed;
@@ -239,17 +245,18 @@ static void conv_pairs(conv_t *conv, uint32_t pairs) {
 
 // ----- SMLAD ----------------------------------------------------------------------------------------------------------
 
-// Sums of the four channels at input row `row`, and two rows later if `two`.
+// Sums of four channels at input row `row`, and two rows later if `two`.
 static void dot_sums(const conv_t *conv, m7_dot_t *dot, const ditmos_quad_t *quad, uint32_t row, bool two) {
     const m7_code_t *code = two ? &ditmos_m7_dot2_code : &ditmos_m7_dot1_code;
     uint32_t pairs = conv->tap_pairs - conv->odd; // behind the first tap, if that stands alone
     uint32_t bias = 2 * (M7_TAP_PAIRS - pairs);
     const char *taps = code->taps_end - pairs * (two ? M7_DOT2_TAP : M7_DOT1_TAP);
-    walk_planes(&dot->walk, conv, code, (int32_t)(row + conv->odd) - (int32_t)bias, quad->words, conv->stream);
+    const char *start = two ? ditmos_m7_dot_starts[1 + conv->odd] : conv->odd ? ditmos_m7_dot_starts[0] : taps;
+    walk_planes(&dot->walk, conv, row + conv->odd - bias, 16 * conv->tap_pairs, code);
+    dot->walk.taps = start;
     dot->walk.args[0] = (uint32_t)taps;
     dot->walk.args[1] = bias - conv->odd;
-    dot->walk.taps = two ? ditmos_m7_dot_starts[1 + conv->odd] : conv->odd ? ditmos_m7_dot_starts[0] : taps;
-    memcpy(dot->bias, quad->bias, sizeof(dot->bias));
+    dot->quad = quad;
     ditmos_m7_dot(dot);
 }
 
@@ -311,11 +318,11 @@ static void conv_quad(const conv_t *conv, const ditmos_quad_t *quad) {
 
 void ditmos_conv_lanes_m7(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     const ditmos_lanes_header_t *header = call->weights;
-    conv_t conv = conv_of(layer, call);
+    conv_t conv;
+    conv_init(&conv, layer, call);
     if (header->pairs > 0) {
         conv_pairs(&conv, header->pairs);
     }
-    conv.stream = 16 * conv.tap_pairs;
     for (uint32_t i = 0; i < header->quads; i++) {
         conv_quad(&conv, ditmos_lanes_quad(layer, call->weights, i));
     }

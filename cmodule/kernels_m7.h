@@ -11,37 +11,42 @@
 #define WALK_X_END (12)
 #define WALK_WEIGHTS (16)
 #define WALK_STRIDE (20)
-#define WALK_WEIGHTS_END (24)
+#define WALK_WEIGHTS_END (24) // handed over: the size
 #define WALK_TAPS (28)
 #define WALK_NEXT (32)
 #define WALK_JUMP (36)
 #define WALK_STRIDE2 (40)
-#define WALK_WEIGHTS_END2 (44)
+#define WALK_WEIGHTS_END2 (44) // likewise
 #define WALK_SIZE (48)
 
-// ditmos_m7_lanes_*
-#define LANES_AGAIN (48)
+// Records of kernels_packed.h.
+#define PAIR_BIAS (4)
+#define PAIR_MULTIPLIER (12)
+#define PAIR_WORDS (20)
+#define QUAD_BIAS (8)
+#define QUAD_WORDS (40)
+
+// ditmos_m7_lanes: the frame, and offsets in m7_lanes_t
+#define LANES_AGAIN (48) // what a second operand overwrites: stride, weights_end, next
 #define LANES_SCALE (60)
 #define LANES_START (100)
-#define LANES_CARRY (132)
-#define LANES_SIZE (144)
+#define LANES_FRAME (136)
+#define LANES_CARRY (64)
 
 // ditmos_m7_half, ditmos_m7_window
-#define QUAD_WEIGHTS_B (4)
-#define QUAD_SKIP (8)
-#define QUAD_OUT (48)
-#define QUAD_BIAS (64)
-#define QUAD_MULTIPLIER (80)
-#define QUAD_CARRY (96)
-#define QUAD_ZERO_POINT (112)
-#define QUAD_SIZE (120)
+#define ROW_SKIPPED (48)
+#define ROW_FRAME (56)
+#define ROW_PAIRS (48)
+#define ROW_CARRY (60)
+#define ROW_OUT (64)
+#define ROW_ZERO_POINT (72)
 
-// ditmos_m7_dot1, ditmos_m7_dot2
+// ditmos_m7_dot
 #define DOT_PAIRS (4)
 #define DOT_BIAS_ROWS (8)
-#define DOT_BIAS (48)
-#define DOT_SUM (64)
-#define DOT_SIZE (96)
+#define DOT_FRAME (48)
+#define DOT_QUAD (48)
+#define DOT_SUM (52)
 
 // Taps are walked in pairs; a kernel of 31 has 16 of them.
 #define M7_TAP_PAIRS (16)
@@ -54,69 +59,58 @@
 
 #ifndef __ASSEMBLER__
 
-#include <stddef.h>
-#include <stdint.h>
+#include "kernels_packed.h"
 
 typedef struct {
     const void *x; // plane 0 at the first row of this window
     uint32_t args[3]; // by kernel
-    const void *weights;
+    uint32_t reserved;
     uint32_t stride; // bytes from one plane to the next
-    const void *weights_end;
-    const void *taps; // code: the taps of one plane
-    const void *next; // code: after the last plane
+    uint32_t weights_size; // bytes of weights of the first operand
+    const char *taps; // code: the taps of one plane
+    const char *next; // code: after the last plane
     uint32_t jump; // from the end of the first operand to the start of the second
     uint32_t stride2;
-    const void *weights_end2;
+    uint32_t weights_size2;
 } m7_walk_t;
 
 // Two output channels, any even number of windows: pooled rows come in pairs.
 typedef struct {
-    m7_walk_t walk; // args: output of channel 0, of channel 1, x after the last window
-    struct {
-        uint32_t stride;
-        const void *weights_end;
-        const void *next;
-    } again; // two operands: what to restore for the next windows
-    struct {
-        int64_t zero[2]; // twice the same: see scale_of() in kernels_m7.c
-        int32_t multiplier;
-    } __attribute__((packed, aligned(4))) scale[2];
-    struct {
-        int64_t sum[2]; // twice the same: both low lanes at bias + 2^20
-    } __attribute__((packed, aligned(4))) start[2];
-    int32_t carry[2]; // in and out
-    uint32_t reserved;
+    m7_walk_t walk; // args[2]: x after the last window
+    const ditmos_pair_t *pair;
+    int8_t *out; // row of the first window, of channel 0
+    uint32_t out_stride;
+    int32_t zero_point;
+    int32_t *carry; // 2, in and out
 } m7_lanes_t;
 
 // Four output channels (two pairs), one window.
 typedef struct {
-    m7_walk_t walk; // args: weights of the second pair, bytes skipped at the end of each plane, 0
-    int8_t *out[4];
-    int32_t bias[4];
-    int32_t multiplier[4];
-    int32_t carry[4]; // in and out
+    m7_walk_t walk;
+    const ditmos_pair_t *pair[2];
+    uint32_t skip; // bytes of weights left out at the start of each plane
+    int32_t *carry; // 4, in and out
+    int8_t *out; // row of the window, of channel 0
+    uint32_t out_stride;
     int32_t zero_point;
-    uint32_t reserved;
-} m7_quad_t;
+} m7_row_t;
 
 // Four output channels, one window or two that are two rows apart: sums, to be pooled and requantised in C.
 typedef struct {
-    m7_walk_t walk; // args: code of the pairs of taps, rows from `x` to the first tap, 0
-    int32_t bias[4];
+    m7_walk_t walk; // args: code of the pairs of taps, rows from `x` to the first tap
+    const ditmos_quad_t *quad;
     int32_t sum[8];
 } m7_dot_t;
 
-_Static_assert(offsetof(m7_walk_t, weights) == WALK_WEIGHTS && offsetof(m7_walk_t, jump) == WALK_JUMP, "walk");
-_Static_assert(offsetof(m7_walk_t, weights_end2) == WALK_WEIGHTS_END2 && sizeof(m7_walk_t) == WALK_SIZE, "walk");
-_Static_assert(offsetof(m7_lanes_t, again) == LANES_AGAIN && offsetof(m7_lanes_t, scale) == LANES_SCALE, "lanes");
-_Static_assert(offsetof(m7_lanes_t, start) == LANES_START && offsetof(m7_lanes_t, carry) == LANES_CARRY, "lanes");
-_Static_assert(sizeof(m7_lanes_t) == LANES_SIZE, "lanes");
-_Static_assert(offsetof(m7_quad_t, out) == QUAD_OUT && offsetof(m7_quad_t, bias) == QUAD_BIAS, "quad");
-_Static_assert(offsetof(m7_quad_t, multiplier) == QUAD_MULTIPLIER && offsetof(m7_quad_t, carry) == QUAD_CARRY, "quad");
-_Static_assert(offsetof(m7_quad_t, zero_point) == QUAD_ZERO_POINT && sizeof(m7_quad_t) == QUAD_SIZE, "quad");
-_Static_assert(offsetof(m7_dot_t, bias) == DOT_BIAS && offsetof(m7_dot_t, sum) == DOT_SUM, "dot");
-_Static_assert(sizeof(m7_dot_t) == DOT_SIZE, "dot");
+_Static_assert(offsetof(ditmos_pair_t, bias) == PAIR_BIAS && offsetof(ditmos_pair_t, words) == PAIR_WORDS, "pair");
+_Static_assert(offsetof(ditmos_pair_t, multiplier) == PAIR_MULTIPLIER, "pair");
+_Static_assert(offsetof(ditmos_quad_t, bias) == QUAD_BIAS && offsetof(ditmos_quad_t, words) == QUAD_WORDS, "quad");
+_Static_assert(offsetof(m7_walk_t, stride) == WALK_STRIDE && offsetof(m7_walk_t, jump) == WALK_JUMP, "walk");
+_Static_assert(offsetof(m7_walk_t, weights_size2) == WALK_WEIGHTS_END2 && sizeof(m7_walk_t) == WALK_SIZE, "walk");
+_Static_assert(offsetof(m7_lanes_t, carry) == LANES_CARRY, "lanes");
+_Static_assert(offsetof(m7_row_t, pair) == ROW_PAIRS && offsetof(m7_row_t, carry) == ROW_CARRY, "row");
+_Static_assert(offsetof(m7_row_t, out) == ROW_OUT && offsetof(m7_row_t, zero_point) == ROW_ZERO_POINT, "row");
+_Static_assert(offsetof(m7_dot_t, quad) == DOT_QUAD && offsetof(m7_dot_t, sum) == DOT_SUM, "dot");
 
 // Code addresses, Thumb bit set.
 typedef struct {
@@ -134,8 +128,8 @@ extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code, ditmos_m7_dot
 extern const char *const ditmos_m7_dot_starts[3];
 
 void ditmos_m7_lanes(m7_lanes_t *call);
-void ditmos_m7_half(m7_quad_t *call);
-void ditmos_m7_window(m7_quad_t *call);
+void ditmos_m7_half(m7_row_t *call);
+void ditmos_m7_window(m7_row_t *call);
 void ditmos_m7_dot(m7_dot_t *call);
 
 // Packs `words` words of each of two planes: row pairs (0, 1), (2, 3), ... as low + high * 2^21, in blocks of two words

@@ -11,6 +11,11 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     slide.c \
     quantize.c \
     kernels.c \
+    kernels_m7.c \
+    kernels_packed.c \
     kernels_ref.c \
     kernels_smlad.c \
     )
+
+# Empty but on cores with the DSP extension.
+SRC_USERMOD_LIB_ASM += $(DITMOS_MOD_DIR)/kernels_m7.S
