@@ -42,8 +42,8 @@ class FitConfig:
     """
 
     epochs: float = 60
-    batch: int = 512
-    lr: float = 1e-2
+    batch: int = 256
+    lr: float = 1.5e-2
     weight_decay: float = 0.03
     dropout: float = 0.05
     distill: float = 0.7

@@ -1,0 +1,149 @@
+"""One job of a sweep: its pool (made once, shared by all jobs on the same data), its network, its result."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ditmos.datasets import TRAIN, Dataset
+from ditmos.jsonfile import read_json, write_json
+from ditmos.modelfile import write_model
+from ditmos.planner import whole_plan
+from ditmos.quantize import quantize
+from ditmos.study import pool as pools
+from ditmos.study.fit import fit
+from ditmos.study.plan import Job, Source, SweepFile
+from ditmos.study.pool import Pool, PoolConfig
+from ditmos.study.presets import preset
+from ditmos.study.score import Score, answer_float, answer_integer, pick_threshold, score
+from ditmos.study.shapes import describe
+from ditmos.training.data import Parts, Windows, prepare
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold ``file``.lock: two processes that need the same file wait for each other."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(file.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def pool_config(source: Source) -> PoolConfig:
+    found = preset(source.preset)
+    teacher = replace(found.teacher, count=source.teachers, epochs=source.teacher_epochs)
+    return replace(found, teacher=teacher, views=source.views, balanced=source.metric == "balanced")
+
+
+def teacher_figures(teachers: list[pools.Teacher], pool: Pool, parts: Parts, balanced: bool) -> dict[str, float]:
+    """Value of the averaged teachers on validation and test: the ceiling that students are distilled from."""
+
+    def value(windows: Windows) -> float:
+        standard = (windows.x - pool.mean[:, None]) / pool.std[:, None]
+        right = pools.opinion(teachers, standard).argmax(1) == windows.y
+        if not balanced:
+            return right.double().mean().item()
+        return float(np.mean([right[windows.y == c].double().mean().item() for c in windows.y.unique()]))
+
+    return {"validation": value(parts.validation), "test": value(parts.test)}
+
+
+@lru_cache(maxsize=1)
+def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
+    dataset = source.dataset(folder)
+    return dataset, prepare(dataset)
+
+
+def ensure_pool(
+    source: Source, folder: Path, cache: Path, progress: Callable[[float], None] = lambda done: None
+) -> Path:
+    """The file of the pool for this data, made if it is not there; the teachers' figures lie beside it."""
+    dataset, parts = load_parts(source, folder)
+    config = pool_config(source)
+    file = cache / f"{Path(source.file).stem}-{source.split}-{pools.pool_key(dataset, [TRAIN], config)}.pt"
+    with locked(file):
+        if not file.exists():
+            made, teachers = pools.build(parts.train, dataset.classes, config, progress)
+            write_json(file.with_suffix(".json"), teacher_figures(teachers, made, parts, config.balanced))
+            pools.save(made, file)
+    return file
+
+
+@lru_cache(maxsize=1)
+def _load_pool(file: Path) -> Pool:
+    return pools.load(file)
+
+
+def run_job(
+    sweep: SweepFile, job: Job, folder: Path, out: Path, progress: Callable[[float], None] = lambda done: None
+) -> dict[str, Any]:
+    """Train, quantise, score; writes ``out``/models/KEY.dtm and returns the row that the sweep keeps.
+
+    The threshold of an early exit is chosen on the validation windows, in integers; test windows give figures only.
+    """
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    source, key = sweep.data[job.data], sweep.key(job)
+    file = ensure_pool(source, folder, out / "pools")
+    dataset, parts = load_parts(source, folder)
+    spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
+    balanced = source.metric == "balanced"
+    network = fit(spec, _load_pool(file), sweep.fit_of(job), job.seed, progress)
+    trained = time.monotonic() - started
+    model, _ = quantize(
+        network, parts.train, parts.validation, sample_scale=dataset.scale, class_names=dataset.class_names,
+        epochs=job.finetune, seed=job.seed,
+    )  # fmt: skip
+    plan = whole_plan(spec)
+    flash = write_model(out / "models" / f"{key}.dtm", model, plan)
+
+    def evaluate(windows: Windows, threshold: float | None) -> tuple[Score, Score]:
+        return (
+            score(answer_float(network, windows), threshold=threshold, balanced=balanced),
+            score(answer_integer(model, windows), threshold=threshold, balanced=balanced),
+        )
+
+    threshold = pick_threshold(answer_integer(model, parts.validation), job.budget, balanced=balanced)
+    validation, test = evaluate(parts.validation, threshold), evaluate(parts.test, threshold)
+    confusion = np.zeros((dataset.classes, dataset.classes), int)
+    np.add.at(confusion, (parts.test.y.numpy(), test[1].predicted), 1)
+    return {
+        "key": key,
+        "data": job.data,
+        "split": source.split,
+        "metric": source.metric,
+        "method": job.method,
+        "budget": job.budget,
+        "seed": job.seed,
+        "shape": describe(spec),
+        "network": spec.to_dict(),
+        "fit": asdict(sweep.fit_of(job)),
+        "validation": {"float": validation[0].value, "int8": validation[1].value, "macs": validation[1].macs},
+        "test": {
+            "float": test[0].value,
+            "int8": test[1].value,
+            "macs": test[1].macs,
+            "exits": test[1].exits,
+            "union": test[0].union,
+            "usage": test[1].usage,
+            "classifier": test[0].classifier,
+            "windows": len(parts.test),
+        },
+        "threshold": threshold,
+        "teacher": read_json(file.with_suffix(".json")),
+        "worst_macs": spec.macs if spec.selector else spec.macs * spec.classifiers,
+        "arena_bytes": plan.arena_size,
+        "flash_bytes": flash,
+        "confusion": confusion.tolist(),
+        "class_names": list(dataset.class_names),
+        "seconds": {"training": round(trained, 1), "all": round(time.monotonic() - started, 1)},
+    }

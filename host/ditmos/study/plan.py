@@ -1,0 +1,173 @@
+"""A sweep file: which data, which networks, which seeds; every combination is one job.
+
+```toml
+seeds = [0, 1, 2]
+
+[fit]                       # FitConfig, for every job
+epochs = 40
+
+[data.sisfall-random]
+file = "sisfall.npz"        # in the data folder
+split = "random"            # see ditmos.datasets.splits
+preset = "motion"           # see ditmos.study.presets
+
+[[job]]
+data = "sisfall-random"
+method = "best"             # a name for the tables
+budget = 100_000            # MACs
+selector = "10k5s2 6k7 8k3" # shapes: see ditmos.study.shapes
+classifier = "16k7 32k3 h40"
+classifiers = 16
+start = 1
+aggregate = [2, 3]
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ditmos.config import DataConfig
+from ditmos.datasets import Dataset
+from ditmos.errors import DitmosError
+from ditmos.spec import NetworkSpec
+from ditmos.study.fit import FitConfig
+from ditmos.study.presets import preset
+from ditmos.study.shapes import build
+from ditmos.training.data import load_data
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set with one split. metric: accuracy, or balanced (mean recall; classes count alike in training)."""
+
+    file: str
+    split: str = "file"
+    preset: str = "motion"
+    features: str = "none"
+    metric: str = "accuracy"
+    views: int = 8
+    teachers: int = 2
+    teacher_epochs: int = 40
+    split_seed: int = 0
+
+    def dataset(self, folder: Path) -> Dataset:
+        """Raises DitmosError for a file that is not there, or a split that cannot be made."""
+        config = DataConfig(str(folder / self.file), self.split, features=self.features, split_seed=self.split_seed)
+        return load_data(config)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network, trained with one seed. See `ditmos.study.shapes.build` for the shape.
+
+    finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's.
+    """
+
+    data: str
+    method: str
+    budget: int
+    classifier: str
+    selector: str = ""
+    classifiers: int = 1
+    start: int = 0
+    aggregate: tuple[int, ...] = ()
+    exit: bool = False
+    finetune: int = 0
+    fit: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def spec(self, geometry: tuple[int, int, int]) -> NetworkSpec:
+        return build(
+            geometry, self.classifier, selector=self.selector, classifiers=self.classifiers, start=self.start,
+            aggregate=self.aggregate, exit=self.exit,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """``jobs``: one per seed. ``fit``: what they share."""
+
+    data: Mapping[str, Source]
+    jobs: tuple[Job, ...]
+    fit: FitConfig
+
+    def fit_of(self, job: Job) -> FitConfig:
+        return _make(FitConfig, asdict(self.fit) | dict(job.fit), f"job {job.method}, fit")
+
+    def key(self, job: Job) -> str:
+        """Names a job in file names, and changes with everything that changes its result."""
+        text = json.dumps([asdict(job), asdict(self.data[job.data]), asdict(self.fit_of(job))], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        return f"{job.data}-{job.method}-{job.budget}-s{job.seed}-{digest}"
+
+
+def data_folder(name: Path | None = None) -> Path:
+    """``name``, else DITMOS_DATA, else ../shared/data beside the checkout."""
+    folder = name or Path(os.environ.get("DITMOS_DATA") or Path(__file__).resolve().parents[3] / "../shared/data")
+    if not folder.is_dir():
+        raise DitmosError(f"{folder}: no such folder of data sets; name one with --data-folder or DITMOS_DATA")
+    return folder.resolve()
+
+
+def read(file: Path) -> SweepFile:
+    """Raises DitmosError naming the key that is wrong."""
+    try:
+        content = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise DitmosError(f"{file}: cannot be read ({error.strerror or error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise DitmosError(f"{file}: {error}") from None
+    return parse(content, str(file))
+
+
+def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
+    """What TOML gives -> jobs. Raises DitmosError."""
+    unknown = set(content) - {"seeds", "fit", "data", "job"}
+    if unknown:
+        raise DitmosError(f"{where}: unknown key {min(unknown)}, expected seeds, fit, data, job")
+    seeds = content.get("seeds", [0])
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
+        raise DitmosError(f"{where}: seeds is {seeds!r}, expected a list of integers")
+    data = {name: _make(Source, table, f"{where}: data.{name}") for name, table in content.get("data", {}).items()}
+    for source in data.values():
+        preset(source.preset)
+    fit = _make(FitConfig, content.get("fit", {}), f"{where}: fit")
+    jobs = []
+    for i, table in enumerate(content.get("job", [])):
+        at = f"{where}: job {i + 1}"
+        if table.get("data") not in data:
+            raise DitmosError(
+                f"{at}: data is {table.get('data')!r}, expected one of {', '.join(data) or 'none defined'}"
+            )
+        jobs += [_make(Job, {**table, "seed": seed}, at) for seed in table.get("seeds", seeds)]
+    return SweepFile(data, tuple(jobs), fit)
+
+
+def _make(kind: type, table: Mapping[str, Any], where: str) -> Any:
+    names = {f.name for f in fields(kind)}
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in table.items():
+        if key == "seeds" and kind is Job:
+            continue
+        if key not in names:
+            raise DitmosError(f"{where}: unknown key {key}, expected one of {', '.join(sorted(names))}")
+        if isinstance(value, list):
+            value = tuple(value)
+        if hints[key] is float and type(value) is int:
+            value = float(value)
+        if hints[key] in (int, float, str, bool) and type(value) is not hints[key]:
+            raise DitmosError(f"{where}: {key} is {value!r}, expected {hints[key].__name__}")
+        values[key] = value
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise DitmosError(f"{where}: {str(error).split('() ')[-1]}") from None

@@ -1,0 +1,95 @@
+"""Architecture search within a budget: random shapes, trained briefly, the better ones longer. Validation data only.
+
+Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization",
+AISTATS 2016). Every method gets the same number of candidates and of epochs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ditmos.planner import whole_plan
+from ditmos.spec import NetworkSpec
+from ditmos.study.fit import FitConfig, fit
+from ditmos.study.pool import Pool
+from ditmos.study.score import answer_float, pick_threshold, score
+from ditmos.study.shapes import describe
+from ditmos.study.space import Budget, candidates, flash_bytes
+from ditmos.training.data import Windows
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training: value and mean MACs on the validation windows."""
+
+    family: str
+    spec: NetworkSpec
+    epochs: float
+    seed: int
+    value: float
+    macs: float
+    threshold: float | None
+    union: float | None
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "method": self.family,
+            "shape": describe(self.spec),
+            "network": self.spec.to_dict(),
+            "epochs": self.epochs,
+            "seed": self.seed,
+            "value": round(self.value, 4),
+            "macs": round(self.macs),
+            "threshold": self.threshold,
+            "union": self.union,
+            "arena_bytes": whole_plan(self.spec).arena_size,
+            "flash_bytes": flash_bytes(self.spec),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def attempt(
+    family: str, spec: NetworkSpec, pool: Pool, validation: Windows, budget: Budget, config: FitConfig, seed: int,
+    *, balanced: bool = False,
+) -> Trial:  # fmt: skip
+    started = time.monotonic()
+    answers = answer_float(fit(spec, pool, config, seed), validation)
+    threshold = pick_threshold(answers, budget.macs, balanced=balanced)
+    found = score(answers, threshold=threshold, balanced=balanced)
+    seconds = time.monotonic() - started
+    return Trial(family, spec, config.epochs, seed, found.value, found.macs, threshold, found.union, seconds)
+
+
+def search(
+    family: str, geometry: tuple[int, int, int], pool: Pool, validation: Windows, budget: Budget, config: FitConfig,
+    *, count: int = 18, keep: int = 3, rounds: tuple[float, ...] = (0.2, 0.5, 1.0), seed: int = 0,
+    balanced: bool = False, spectral: bool = False, report: Callable[[Trial], None] = lambda trial: None,
+) -> list[Trial]:  # fmt: skip
+    """All trials, the best one of the last round first.
+
+    Args:
+        count: candidates of the first round; each further round keeps one in ``keep``.
+        rounds: epochs of each round, as fractions of ``config.epochs``.
+        report: called after every trial.
+
+    Raises:
+        DitmosError: no network of this family fits the budget.
+    """
+    specs = list(itertools.islice(candidates(family, geometry, budget, seed, spectral=spectral), count))
+    done: list[Trial] = []
+    last: list[Trial] = []
+    for fraction in rounds:
+        last = []
+        for spec in specs:
+            step = replace(config, epochs=config.epochs * fraction)
+            last.append(attempt(family, spec, pool, validation, budget, step, seed, balanced=balanced))
+            report(last[-1])
+        last.sort(key=lambda trial: -trial.value)
+        done = last + done
+        specs = [trial.spec for trial in last[: max(len(last) // keep, 1)]]
+    return done

@@ -1,0 +1,158 @@
+"""The architectures that a search draws from, and the budgets that they must keep.
+
+One generator of trunks serves all methods, so that a rival is searched in the same space: kernels, strides, depth and
+a first width that then grows (narrow first and wide last: late layers are cheap after pooling).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from ditmos.errors import DitmosError
+from ditmos.planner import whole_plan
+from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.study.fit import answers_itself
+from ditmos.study.score import branch_macs
+
+_FULL = 0.85  # a candidate uses at least this share of the MACs it may use
+_ATTEMPTS = 20_000
+_HEADER_BYTES = 512  # of a model file: header, plan, names, all but weights and requantisation
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Per inference: MACs (the mean where the cost varies), arena bytes, bytes of the model file; None: no limit."""
+
+    macs: int
+    ram: int | None = None
+    flash: int | None = None
+
+
+def flash_bytes(spec: NetworkSpec) -> int:
+    """About the size of the model file: weights, and 8 bytes of requantisation per output channel."""
+    selector = sum(s.weights + 8 * s.channels_out for s in spec.selector_layers())
+    classifier = sum(s.weights + 8 * s.channels_out for s in spec.classifier_layers())
+    return _HEADER_BYTES + selector + spec.classifiers * classifier
+
+
+def worst_macs(spec: NetworkSpec) -> int:
+    """MACs of an inference in which every branch that can be asked for is run."""
+    first, second = branch_macs(spec)
+    return first + second * (spec.classifiers if spec.selector is None else 1)
+
+
+def within(spec: NetworkSpec, budget: Budget) -> bool:
+    """Whether the network keeps the budget and makes use of it.
+
+    A network with an early exit must be able to keep it on average: the selector alone in three quarters of it, and
+    the whole when a third of the windows go on.
+    """
+    first, second = branch_macs(spec)
+    if answers_itself(spec):
+        fits = first <= 0.75 * budget.macs and first + second / 3 <= budget.macs <= 1.15 * (first + second)
+    else:
+        fits = _FULL * budget.macs <= worst_macs(spec) <= budget.macs
+    if not fits or (budget.flash is not None and flash_bytes(spec) > budget.flash):
+        return False
+    return budget.ram is None or whole_plan(spec).arena_size <= budget.ram
+
+
+def draw_branch(rng: random.Random, depths: tuple[int, ...], *, spectral: bool) -> BranchSpec:
+    """A trunk. spectral: the window's channels are frequency bands, so short kernels in time suffice."""
+    depth = rng.choice(depths)
+    width, growth = rng.choice((4, 5, 6, 7, 8, 9, 10, 12, 14, 16)), rng.choice((1.2, 1.4, 1.6, 1.8, 2.0))
+    convs = []
+    for i in range(depth):
+        if i == 0:
+            kernel, stride = rng.choice((1, 2, 3) if spectral else (3, 5, 7, 9)), rng.choice((1, 2))
+        else:
+            kernel, stride = rng.choice((3, 5, 7) if i == 1 and not spectral else (2, 3, 5)), 1
+        pool = rng.choice((1, 2)) if i == depth - 1 or (i == 0 and stride == 2) else 2
+        convs.append(ConvSpec(round(width * growth**i), kernel, stride, pool))
+    return BranchSpec(tuple(convs), rng.choice(((), (), (32,), (48,))))
+
+
+def _plain(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
+    return replace(base, classifier=draw_branch(rng, (3, 4, 5), spectral=spectral))
+
+
+def _ensemble(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
+    return replace(base, classifiers=2, classifier=draw_branch(rng, (3, 4), spectral=spectral))
+
+
+def _narrowed(rng: random.Random, trunk: BranchSpec, start: int) -> BranchSpec:
+    """A selector that shares the trunk's first ``start`` layers and is narrow from there on."""
+    share = rng.choice((0.25, 0.35, 0.5))
+    later = [replace(c, channels=max(4, round(share * c.channels))) for c in trunk.convs[start:]]
+    return BranchSpec((*trunk.convs[:start], *later))
+
+
+def _joined(
+    rng: random.Random, base: NetworkSpec, trunk: BranchSpec, classifiers: int, start: int, *, exit: bool
+) -> NetworkSpec:
+    selector = _narrowed(rng, trunk, start)
+    levels = len(selector.convs)
+    aggregate = rng.choice(((), tuple(range(start + 1, levels + 1))))
+    outputs = (classifiers if classifiers > 1 else 0) + (base.classes if exit else 0)
+    classifier = BranchSpec(trunk.convs[start:], trunk.hidden)
+    return NetworkSpec(
+        base.window, base.channels, base.classes, classifiers, classifier, selector, start, aggregate, outputs
+    )  # fmt: skip
+
+
+def _exit(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
+    trunk = draw_branch(rng, (3, 4), spectral=spectral)
+    return _joined(rng, base, trunk, 1, rng.choice((1, 2)), exit=True)
+
+
+def _routed(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
+    trunk = draw_branch(rng, (3, 4), spectral=spectral)
+    return _joined(rng, base, trunk, rng.choice((8, 16)), rng.choice((1, 1, 2)), exit=False)
+
+
+def _routed_exit(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
+    trunk = draw_branch(rng, (3, 4), spectral=spectral)
+    return _joined(rng, base, trunk, rng.choice((8, 16)), rng.choice((1, 1, 2)), exit=True)
+
+
+Draw = Callable[[random.Random, NetworkSpec, bool], NetworkSpec]
+FAMILIES: dict[str, Draw] = {
+    "wide": _plain,
+    "ensemble": _ensemble,
+    "exit": _exit,
+    "routed": _routed,
+    "routed-exit": _routed_exit,
+}
+
+
+def candidates(
+    family: str, geometry: tuple[int, int, int], budget: Budget, seed: int, *, spectral: bool = False
+) -> Iterator[NetworkSpec]:
+    """Different networks within the budget, without end.
+
+    Raises:
+        DitmosError: unknown family, or none found in many attempts.
+    """
+    if family not in FAMILIES:
+        raise DitmosError(f"method is {family!r}, expected one of {', '.join(FAMILIES)}")
+    rng = random.Random(seed)
+    window, channels, classes = geometry
+    base = NetworkSpec(window, channels, classes, 1, BranchSpec((ConvSpec(1, 1, 1, 1),)))
+    seen: set[NetworkSpec] = set()
+    while True:
+        for _ in range(_ATTEMPTS):
+            try:
+                spec = FAMILIES[family](rng, base, spectral)
+            except DitmosError:  # too few rows for these kernels
+                continue
+            if spec not in seen and within(spec, budget):
+                break
+        else:
+            raise DitmosError(
+                f"search: no {family} network for {window} x {channels} windows within {budget.macs} MACs, "
+                f"{budget.ram or 'any'} bytes of RAM, {budget.flash or 'any'} bytes of flash; allow more"
+            )
+        seen.add(spec)
+        yield spec
