@@ -5,7 +5,14 @@ run. Arithmetic: docs/arithmetic.md. Model file and plan: docs/format.md.
 """
 
 from array import array
-from collections.abc import Buffer
+from collections.abc import Buffer, Iterable
+
+def argmax(values: Buffer | Iterable[float]) -> int:
+    """Index of the largest of int8 logits, or of any numbers that are not in a buffer: the first of equals, 0 of nothing.
+
+    Raises:
+        TypeError: not int8, or not iterable.
+    """
 
 class Model:
     """A model file, checked and ready to run."""
