@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Buffer, Iterable
 
 def argmax(values: Buffer | Iterable[float]) -> int:
-    """Index of the largest of int8 logits, or of any numbers that are not in a buffer: the first of equals, 0 of nothing.
+    """Index of the largest, the first of equals, 0 of nothing: of int8 logits, or any iterable of numbers.
 
     Raises:
         TypeError: not int8, or not iterable.
