@@ -19,6 +19,7 @@ FS = 16_000.0
 FRAME, HOP, FFT, MELS = 480, 320, 512, 40
 LOW_HZ, HIGH_HZ = 60.0, 7600.0
 FLOOR = 1e-6
+UNITS = "ln(mel power + 1e-6)"
 
 
 def hann(length: int = FRAME) -> NDArray[np.float32]:
@@ -58,11 +59,13 @@ def log_mel(sound: NDArray, fs: float = FS) -> NDArray[np.float32]:
 
 
 def to_log_mel(dataset: Dataset) -> Dataset:
-    """One channel of sound at 16 kHz -> its log-mel windows, float32.
+    """One channel of sound at 16 kHz -> its log-mel windows, float32. A set in log-mel already stays as it is.
 
     Raises:
         DitmosError: more channels than one, or another sampling rate.
     """
+    if dataset.units == UNITS:
+        return dataset
     if len(dataset.channels) != 1:
         raise DitmosError(f"{dataset.name}: {len(dataset.channels)} channels, log-mel features need 1 channel of sound")
     if dataset.fs != FS:
@@ -72,6 +75,6 @@ def to_log_mel(dataset: Dataset) -> Dataset:
         x=log_mel(dataset.real()[:, 0]),
         channels=tuple(f"mel{i:02d}" for i in range(MELS)),
         scale=1.0,
-        units="ln(mel power + 1e-6)",
+        units=UNITS,
         fs=FS / HOP,
     ).check()

@@ -90,7 +90,6 @@ class Session:
         *,
         checkpoint_file: Path | None = None,
         report: Report = lambda *_: None,
-        checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
@@ -109,7 +108,7 @@ class Session:
         self.done: list[str] = []
         self.seconds = 0.0
         self._running: dict[str, Any] | None = None
-        self._file, self._every = checkpoint_file, checkpoint_seconds
+        self._file = checkpoint_file
         self._saved = self._started = time.monotonic()
 
     def fit(
@@ -141,7 +140,7 @@ class Session:
             self.history.append({"stage": stage, "epoch": e + 1, **metrics})
             self.report(stage, e + 1, epochs, metrics)
             self._running = {"stage": stage, "epoch": e + 1, "steppers": [s.state_dict() for s in steppers]}
-            if time.monotonic() - self._saved >= self._every:
+            if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
                 self.save()
         self.finish(stage)
 

@@ -1,0 +1,399 @@
+"""Training: every stage does what METHOD says, a run that was stopped goes on as if it had not been."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ditmos.config import AugmentConfig, Config, Schedule, from_dict, merge
+from ditmos.datasets import Dataset, save
+from ditmos.datasets.splits import split
+from ditmos.datasets.synthetic import generate
+from ditmos.errors import DitmosError
+from ditmos.training import checkpoint, load_data, load_run, prepare, train_run
+from ditmos.training.adversarial import classifier_epoch, train_adversarially
+from ditmos.training.data import Augment, batches, cluster_batches, rotation
+from ditmos.training.evaluation import evaluate
+from ditmos.training.pretraining import pretrain_classifiers, pretrain_selector, selector_epoch
+from ditmos.training.recipe import train
+from ditmos.training.session import Session, Stepper, learning_rate
+from ditmos.training.sides import classifier_side, learn_only, parameters, selector_side
+from ditmos.training.splitting import kmeans, split_by_features
+from ditmos.training.strong import train_strong
+from typer.testing import CliRunner
+
+FAST = {"lr": 0.02, "batch": 16, "optimizer": "adamw"}
+TINY = {
+    "task": "tiny",
+    "recipe": "joint",
+    "threads": 1,
+    "data": {"split": "subject"},
+    "augment": {"shift": 3, "scale": 0.1},
+    "network": {
+        "classifiers": 3,
+        "aggregate": [1],
+        "selector": {"convs": [{"channels": 4, "kernel": 7}, {"channels": 4, "kernel": 5}]},
+        "classifier": {"convs": [{"channels": 4, "kernel": 7}, {"channels": 4, "kernel": 5}], "hidden": [8]},
+    },
+    "strong": {"widths": [8, 8], "kernels": [9, 9], "hidden": 16, "schedule": {"epochs": 3, **FAST}},
+    "splitting": {"n_init": 2},
+    "classifiers": {"epochs": 2, **FAST},
+    "selector": {"epochs": 2, **FAST},
+    "mixture": {"schedule": {"epochs": 5, **FAST, "decay": "one-cycle"}, "balance": 0.1},
+    "adversarial": {"rounds": 2, "selector_epochs": 1, "classifier_epochs": 1, "schedule": {"epochs": 0, **FAST}},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return split(
+        generate(subjects=10, activities=4, recordings=2, windows=3, window=48, seed=3), "subject", validation=0.25
+    )
+
+
+def config(**changes: object) -> Config:
+    return from_dict(merge(TINY, changes))
+
+
+def session(dataset: Dataset, settings: Config | None = None) -> Session:
+    settings = settings or config()
+    spec = settings.network.spec(dataset.window, len(dataset.channels), dataset.classes)
+    return Session(settings, spec, prepare(dataset))
+
+
+def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def changed(before: dict, module: torch.nn.Module) -> set[str]:
+    return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+def test_batches_are_a_permutation() -> None:
+    index = batches(103, 10, torch.Generator().manual_seed(0))
+    assert index.shape == (10, 10) and len(index.unique()) == 100
+    assert batches(5, 64, torch.Generator()).shape == (1, 5)
+
+
+def test_cluster_batches_stay_in_their_cluster() -> None:
+    clusters = torch.tensor([0] * 50 + [1] * 7 + [2] * 20)
+    index = cluster_batches(clusters, 3, 5, torch.Generator().manual_seed(0))
+    assert index.shape == (5, 5, 3)
+    for k in range(3):
+        assert (clusters[index[:, :, k]] == k).all()
+    assert len(index[:, :, 0].unique()) == 25 and len(index[:, :, 1].unique()) == 7
+    with pytest.raises(DitmosError, match=r"\[77, 0\]"):
+        cluster_batches(torch.zeros(77, dtype=torch.long), 2, 5, torch.Generator())
+
+
+def test_prepare_is_in_real_units_with_the_training_parts_statistics(dataset: Dataset) -> None:
+    parts = prepare(dataset)
+    train = dataset.x[dataset.part(0)].astype(np.float64) * dataset.scale
+    np.testing.assert_allclose(parts.mean, train.mean((0, 1)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(parts.std, train.std((0, 1)), rtol=1e-3)
+    assert parts.train.x.shape[1:] == (6, 48) and len(parts.test) == len(dataset.part(2))
+    lacking = replace(dataset, y=np.where(dataset.y == 2, 1, dataset.y))
+    with pytest.raises(DitmosError, match="no training window of class 'walk'"):
+        prepare(lacking)
+
+
+def test_augmentations() -> None:
+    x = torch.randn(40, 6, 30, generator=torch.Generator().manual_seed(1))
+
+    def apply(**values: float) -> torch.Tensor:
+        return Augment(AugmentConfig(**values), (0.5,) * 6, (2.0,) * 6, torch.Generator().manual_seed(2))(x)
+
+    assert torch.equal(apply(), x)
+    turned = apply(rotate=40.0)
+    torch.testing.assert_close(turned.unflatten(1, (2, 3)).norm(dim=2), x.unflatten(1, (2, 3)).norm(dim=2))
+    assert (turned - x).abs().max() > 0.1
+    shifted = apply(shift=4)
+    for before, after in zip(x, shifted, strict=True):
+        options = [before[:, (torch.arange(30) + s).clamp(0, 29)] for s in range(-4, 5)]
+        assert any(torch.equal(after, option) for option in options)
+    ratio = apply(scale=0.3) / x
+    torch.testing.assert_close(ratio, ratio[:, :1, :1].expand_as(ratio))
+    assert 0.2 < ratio[:, 0, 0].log().std() < 0.4
+    assert 0.15 < (apply(noise=0.1) - x).std() < 0.25  # a tenth of the deviation, 2
+    masked = apply(mask=5) != x
+    assert masked.any() and (apply(mask=5)[masked] == 0.5).all()
+    with pytest.raises(DitmosError, match="threes"):
+        Augment(AugmentConfig(rotate=10), (0.0,) * 4, (1.0,) * 4, torch.Generator())
+
+
+def test_rotation_matrix() -> None:
+    quarter = rotation(torch.tensor([[0.0, 0.0, torch.pi / 2]]))
+    torch.testing.assert_close(quarter[0] @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), atol=1e-6, rtol=0)
+
+
+# --- schedules ----------------------------------------------------------------------------------------------------
+
+
+def test_learning_rates() -> None:
+    steps = Schedule(epochs=50, lr=0.005, factor=0.2, every=20)
+    assert [learning_rate(steps, e, 50) for e in (0, 19.99, 20, 45)] == pytest.approx([0.005, 0.005, 0.001, 0.0002])
+    cycle = Schedule(epochs=10, lr=0.1, decay="one-cycle")
+    assert learning_rate(cycle, 3, 10) == pytest.approx(0.1)
+    assert learning_rate(cycle, 0, 10) == pytest.approx(0.004)
+    assert learning_rate(cycle, 10, 10) == pytest.approx(0, abs=1e-9)
+
+
+def test_stepper_is_sgd_with_nesterov_momentum() -> None:
+    """Two steps on f(w) = w^2 / 2 by hand: v = 0.9 v + g, w -= lr (g + 0.9 v)."""
+    w = torch.nn.Parameter(torch.tensor(1.0))
+    stepper = Stepper([w], Schedule(epochs=1, lr=0.1, weight_decay=0.0))
+    value, velocity = 1.0, 0.0
+    for _ in range(2):
+        stepper.step(w.square() / 2, 0.0)
+        velocity = 0.9 * velocity + value
+        value -= 0.1 * (value + 0.9 * velocity)
+    assert w.item() == pytest.approx(value)
+
+
+# --- stages -------------------------------------------------------------------------------------------------------
+
+
+def test_kmeans_finds_separate_clusters() -> None:
+    rng = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[0.0, 0], [10, 0], [0, 10]])
+    truth = torch.arange(3).repeat_interleave(20)
+    labels = kmeans(centres[truth] + torch.randn(60, 2, generator=rng), 3, n_init=5, seed=0, threads=1)
+    assert all(len(labels[truth == i].unique()) == 1 for i in range(3)) and len(labels.unique()) == 3
+    with pytest.raises(DitmosError, match="2 training windows for 3 classifiers"):
+        kmeans(torch.zeros(2, 2), 3, 1, 0, 1)
+
+
+def test_classifiers_learn_their_own_cluster(dataset: Dataset) -> None:
+    """Each is better on its cluster than the mean of the others; the selector is not touched."""
+    run = session(dataset, config(classifiers={"epochs": 12, **FAST}))
+    run.clusters = (run.parts.train.y % 3).clone()
+    before = snapshot(run.network.selector)
+    pretrain_classifiers(run)
+    assert not changed(before, run.network.selector)
+    run.network.eval()
+    with torch.no_grad():
+        right = run.network(run.parts.train.x)[1].argmax(2) == run.parts.train.y[:, None]
+    for k in range(3):
+        own = right[run.clusters == k].float().mean(0)
+        assert own[k] > 0.9 and own[k] > own[[i for i in range(3) if i != k]].max()
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_each_step_moves_one_side_only(dataset: Dataset, start: int) -> None:
+    shape = {"start": 0, "aggregate": [1]}
+    if start:
+        shape = {"start": 1, "aggregate": [2], "classifier": {"convs": [{"channels": 4, "kernel": 5}]}}
+    run = session(dataset, config(network=shape))
+    network = run.network
+    before = snapshot(network)
+    selector_epoch(run, Stepper(parameters(selector_side(network)), run.config.selector))
+    moved = changed(before, network)
+    assert moved and all(name.startswith("selector.") for name in moved)
+    shared = tuple(f"selector.layers.{i}." for i in range(start))
+    assert not any(name.startswith(shared) for name in moved if shared)
+    before = snapshot(network)
+    classifier_epoch(run, Stepper(parameters(classifier_side(network)), run.config.selector))
+    moved = changed(before, network)
+    assert moved and all(name.startswith(("classifiers.", *shared)) for name in moved)
+    assert not start or any(name.startswith(shared) for name in moved)
+
+
+def test_frozen_side_is_in_evaluation_mode(dataset: Dataset) -> None:
+    network = session(dataset).network
+    learn_only(network, classifier_side(network))
+    assert network.classifiers.training and not network.selector.training
+    assert all(not p.requires_grad for p in network.selector.parameters())
+    assert all(p.requires_grad for p in network.classifiers.parameters())
+
+
+def test_selector_learns_who_is_right(dataset: Dataset) -> None:
+    """Two classes known to classifier 0, two to classifier 1: the selector must tell them apart."""
+    settings = config(network={"classifiers": 2}, selector={"epochs": 15, **FAST}, classifiers={"epochs": 10, **FAST})
+    run = session(dataset, settings)
+    run.clusters = (run.parts.train.y >= 2).long()
+    pretrain_classifiers(run)
+    pretrain_selector(run)
+    result = evaluate(run.network, run.parts.train)
+    assert result.accuracy > max(result.classifier) + 0.2 and result.used == 2
+
+
+def test_adversarial_rounds_alternate(dataset: Dataset) -> None:
+    run = session(dataset, config(adversarial={"rounds": 2, "selector_epochs": 2, "classifier_epochs": 1}))
+    train_adversarially(run)
+    steps = ["selector" if "selector_loss" in row else "classifier" for row in run.history]
+    assert steps == ["selector", "selector", "classifier"] * 2
+
+
+def test_whole_recipe_learns_and_chooses_on_validation(dataset: Dataset) -> None:
+    run = session(dataset)
+    train(run)
+    assert run.done == ["strong", "split", "classifiers", "selector", "mixture", "adversarial"]
+    rows = [row for row in run.history if row["stage"] in ("selector", "mixture", "adversarial")]
+    assert run.best["value"] == max(row["accuracy"] for row in rows) > 0.5
+    assert evaluate(run.network, run.parts.validation).accuracy == run.best["value"]
+    sizes = next(row["cluster_sizes"] for row in run.history if row["stage"] == "split")
+    assert sum(sizes) == len(run.parts.train) and len(sizes) == 3
+
+
+def test_strong_network_and_split_features(dataset: Dataset) -> None:
+    run = session(dataset)
+    train_strong(run)
+    split_by_features(run)
+    assert len(run.clusters) == len(run.parts.train) and set(run.clusters.tolist()) == {0, 1, 2}
+    assert all(not p.requires_grad for p in run.strong.parameters()) and not run.strong.training
+
+
+def test_a_plain_network_is_trained_by_the_same_code(dataset: Dataset) -> None:
+    plain = {k: v for k, v in TINY["network"].items() if k != "selector"} | {"classifiers": 1, "aggregate": []}
+    values = {k: v for k, v in TINY.items() if k != "network"} | {"network": plain, "recipe": "single"}
+    run = session(dataset, from_dict(values))
+    train(run)
+    assert run.best["value"] > 0.4
+    with pytest.raises(DitmosError, match="needs a selector"):
+        train(session(dataset, from_dict(values | {"recipe": "paper"})))
+    with pytest.raises(DitmosError, match="recipe is 'fast', expected one of"):
+        train(session(dataset, from_dict(values | {"recipe": "fast"})))
+
+
+def test_a_loss_that_explodes_is_an_error(dataset: Dataset) -> None:
+    run = session(dataset, config(strong={"schedule": {"epochs": 3, "lr": 1e30, "batch": 16}}))
+    with pytest.raises(DitmosError, match=r"stage strong, epoch .*no longer a number"):
+        train_strong(run)
+
+
+# --- stop and go on -----------------------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stage, epoch", [("strong", 2), ("classifiers", 1), ("mixture", 2), ("adversarial", 3)])
+def test_a_stopped_run_goes_on_to_the_same_numbers(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, epoch: int
+) -> None:
+    monkeypatch.setattr("ditmos.training.session.CHECKPOINT_SECONDS", 0.0)
+    whole = train_run(config(), dataset, tmp_path / "whole")
+
+    def stop(name: str, done: int, *_: object) -> None:
+        if (name, done) == (stage, epoch + 1):
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_run(config(), dataset, tmp_path / "stopped", report=stop)
+    with pytest.raises(DitmosError, match="unfinished run"):
+        train_run(config(), dataset, tmp_path / "stopped")
+    with pytest.raises(DitmosError, match="not finished"):
+        load_run(tmp_path / "stopped")
+    seen = []
+    again = train_run(config(), dataset, tmp_path / "stopped", resume=True, report=lambda *a: seen.append(a[:2]))
+    assert seen[0] == (stage, epoch + 1)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(again.network.state_dict()[name], value), name
+    histories = [json.loads((tmp_path / folder / "history.json").read_text()) for folder in ("whole", "stopped")]
+    assert histories[0] == histories[1]
+    assert not (tmp_path / "stopped" / "checkpoint.pt").exists()
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ditmos.training.session.CHECKPOINT_SECONDS", 0.0)
+    real = os.fsync
+    calls = 0
+
+    def full(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DitmosError, match=r"No space left on device.*the last good one is still there"):
+        train_run(config(), dataset, tmp_path)
+    monkeypatch.setattr(os, "fsync", real)
+    assert not list(tmp_path.glob(".*"))  # no half-written file
+    assert checkpoint.load(tmp_path / "checkpoint.pt", "a checkpoint")["history"]
+    train_run(config(), dataset, tmp_path, resume=True)
+
+
+def test_damaged_and_foreign_checkpoints(dataset: Dataset, tmp_path: Path) -> None:
+    def stop(*_: object) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        train_run(config(), dataset, tmp_path, report=stop)
+    with pytest.raises(DitmosError, match="another configuration"):
+        train_run(config(seed=1), dataset, tmp_path, resume=True)
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DitmosError, match="not readable as a checkpoint"):
+        train_run(config(), dataset, tmp_path, resume=True)
+    with pytest.raises(DitmosError, match="no such file"):
+        train_run(config(), dataset, tmp_path / "empty", resume=True)
+
+
+# --- runs ---------------------------------------------------------------------------------------------------------
+
+
+def test_run_folder_and_command_line(dataset: Dataset, tmp_path: Path) -> None:
+    import typer
+    from ditmos.cli import train as train_cli
+
+    app = typer.Typer()
+    train_cli.add(app)
+    app.callback()(lambda: None)
+    data, toml, out = save(dataset, tmp_path / "d.npz"), tmp_path / "tiny.toml", tmp_path / "run"
+    toml.write_text(config().to_toml())
+    arguments = ["train", str(toml), "--data", str(data), "--out", str(out), "--json", str(tmp_path / "m.json")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in out.iterdir()} == {"config.toml", "model.pt", "metrics.json", "history.json"}
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert json.loads((tmp_path / "m.json").read_text())["test"] == metrics["test"]
+
+    run = load_run(out)
+    assert run.metadata["class_names"] == list(dataset.class_names) and run.metadata["sample_scale"] == dataset.scale
+    origin = run.metadata["origin"]
+    assert origin["config_sha256"] == run.config.digest == config().digest
+    assert origin["data_sha256"] == dataset.sha256 and origin["seed"] == 0 and origin["torch"] == str(torch.__version__)
+    again = prepare(load_data(run.config.data))
+    assert evaluate(run.network, again.test).to_dict() == run.metadata["metrics"]["test"]
+    assert metrics["test"]["accuracy"] == run.metadata["metrics"]["test"]["accuracy"]
+    assert metrics["test"]["accuracy"] <= metrics["test"]["union"]
+    assert sum(metrics["test"]["usage"]) == pytest.approx(1)
+
+    with pytest.raises(DitmosError, match="finished run"):
+        train_run(config(), dataset, out)
+    model = bytearray((out / "model.pt").read_bytes())
+    model[len(model) // 2] ^= 0xFF
+    (out / "model.pt").write_bytes(model[: -len(model) // 3])
+    with pytest.raises(DitmosError, match="not readable as a trained model"):
+        load_run(out)
+    with pytest.raises(DitmosError, match="no such file"):
+        load_run(tmp_path / "nowhere")
+
+
+def test_same_seed_same_model_other_seed_another(dataset: Dataset) -> None:
+    results = []
+    for seed in (4, 4, 5):
+        run = session(dataset, config(seed=seed, recipe="single", mixture={"schedule": {"epochs": 1}}))
+        train(run)
+        results.append(run.network.state_dict())
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+    assert any(not torch.equal(results[0][name], results[2][name]) for name in results[0])
+
+
+def test_no_data_named(tmp_path: Path) -> None:
+    with pytest.raises(DitmosError, match="name one with --data"):
+        load_data(config().data)
