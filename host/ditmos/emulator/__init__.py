@@ -11,5 +11,6 @@ DMA, timers, Ethernet.
 
 from ditmos.emulator.board import Board
 from ditmos.emulator.image import Segment, read_image
+from ditmos.emulator.launcher import EmulatedBoard
 
-__all__ = ["Board", "Segment", "read_image"]
+__all__ = ["Board", "EmulatedBoard", "Segment", "read_image"]

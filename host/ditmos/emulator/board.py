@@ -20,7 +20,7 @@ from ditmos.emulator.rcc import Pwr, Rcc
 from ditmos.emulator.rng import Rng
 from ditmos.emulator.rtc import Rtc
 from ditmos.emulator.scb import Scb
-from ditmos.emulator.stubs import Exti, OtgFs, Syscfg
+from ditmos.emulator.stubs import Exti, OtgFs, Syscfg, disconnected
 from ditmos.emulator.systick import SysTick
 from ditmos.emulator.usart import Usart
 
@@ -62,6 +62,7 @@ class Board:
         for peripheral in (
             self.nvic, self.core.scb, systick, self.usart, self.rcc, Pwr(), self.flash, Rtc(self.clock), Rng(),
             Syscfg(), Exti(), OtgFs(), Dwt(self.clock), Itm(self.profile.command), Dbgmcu(),
+            *disconnected(),
             *(Gpio(port, _SD_CARD_ABSENT.get(port, 0)) for port in "ABCDEFGHIJK"),
             *(Usart(name, *where, self.clock, self.nvic) for name, where in _USARTS.items()),
         ):  # fmt: skip

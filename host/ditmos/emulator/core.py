@@ -37,9 +37,11 @@ from ditmos.emulator.bus import Bus
 from ditmos.emulator.clock import Clock
 from ditmos.emulator.memorymap import DTCM, FLASH, ITCM, REGISTERS, SRAM, SYSTEM, place
 from ditmos.emulator.nvic import HARD_FAULT, PRIORITY_MASK, Nvic
+from ditmos.emulator.registers import Registers
 from ditmos.emulator.scb import Scb
 from ditmos.errors import DitmosError
 
+# What exception entry puts on the stack, without the status register; then what else it needs.
 _FRAME = (
     UC_ARM_REG_R0,
     UC_ARM_REG_R1,
@@ -49,13 +51,15 @@ _FRAME = (
     UC_ARM_REG_LR,
     UC_ARM_REG_PC,
 )
+_STATUS = (UC_ARM_REG_XPSR, UC_ARM_REG_SP)
 _FLOATS = (*(UC_ARM_REG_D0 + number for number in range(8)), UC_ARM_REG_FPSCR)  # what a handler may overwrite
 _THUMB_BIT = 1 << 24
 _WFI = b"\x30\xbf"
 # Handlers return to this address, in place of EXC_RETURN, which unicorn would act on itself.
 _RETURN = 0x1E00_0000
-CHUNK = 1000  # instructions between two looks at the clock, in thread mode
-HANDLER_CHUNK = 64  # the same in a handler: how many are left when it returns is not known
+CHUNK = 1000  # instructions between two looks at the clock
+HANDLER_CHUNK = 256  # the same in a handler
+HANDLER_END = 50  # taken for the instructions of a chunk in which a handler returns: how many there were is not known
 
 
 class Core:
@@ -64,8 +68,7 @@ class Core:
     def __init__(self, clock: Clock, nvic: Nvic, bus: Bus, report: Callable[[str], None]) -> None:
         self._clock, self._nvic, self._bus, self._report = clock, nvic, bus, report
         self.scb: Scb  # set by the board, which also tells it what a reset is
-        self._float_stack: list[list[int]] = []
-        self._frame_sizes: list[int] = []
+        self._stack: list[tuple[int, list[int]]] = []  # for each active exception: bytes on the stack, floats
         self._count_hook: int | None = None
         self._lengths: dict[tuple[int, int], int] = {}
         self._fault_address: int | None = None
@@ -81,6 +84,9 @@ class Core:
         for region in REGISTERS:
             self.uc.mmio_map(region.start, region.size, self._read, region.start, self._write, region.start)
         self.uc.hook_add(UC_HOOK_MEM_UNMAPPED, self._note_fault)
+        self._entry_registers = Registers(self.uc, (*_FRAME, *_STATUS, *_FLOATS))
+        self._jump_registers = Registers(self.uc, (UC_ARM_REG_LR, *_STATUS, UC_ARM_REG_PC))
+        self._masks = Registers(self.uc, (UC_ARM_REG_PRIMASK, UC_ARM_REG_BASEPRI))
 
     def _map(self, start: int, size: int) -> memoryview:
         buffer = (ctypes.c_uint8 * size)()
@@ -124,8 +130,7 @@ class Core:
 
     def reset(self) -> None:
         """Start from the vector table that the image has at the start of flash."""
-        self._float_stack.clear()
-        self._frame_sizes.clear()
+        self._stack.clear()
         stack, entry = struct.unpack_from("<2I", self.flash, self.scb.vector_table - FLASH.start)
         if entry not in FLASH or not entry & 1:
             raise DitmosError(f"reset vector {entry:#010x} at {self.scb.vector_table:#010x}: no code address in flash")
@@ -139,21 +144,27 @@ class Core:
         """Take a pending exception, then execute for about ``cycles``. Returns whether the core sleeps (WFI)."""
         while self._take_exception():
             pass
-        in_handler = bool(self._nvic.active)
-        budget = max(1, min(cycles, HANDLER_CHUNK if in_handler else CHUNK))
+        budget = max(1, min(cycles, HANDLER_CHUNK if self._nvic.active else CHUNK))
         self._clock.waited = False
         try:
             self.uc.emu_start(self.pc | 1, _RETURN, count=budget)
         except UcError as error:
             self._fault(error)
             return False
-        if self._count_hook is None and not self._clock.waited:
-            self._clock.now += budget
         pc = self.pc
-        if pc == _RETURN:
+        returned = pc == _RETURN
+        if self._count_hook is None and not self._clock.waited:
+            self._clock.now += min(budget, HANDLER_END) if returned else budget
+        if returned:
             self._return_from_exception()
             return False
-        return self.uc.mem_read(pc - 2, 2) == _WFI and self._nvic.next_exception() is None
+        return self._sleeps_at(pc) and self._nvic.next_exception() is None
+
+    def _sleeps_at(self, pc: int) -> bool:
+        if pc in FLASH:
+            offset = pc - FLASH.start
+            return self.flash[offset - 2 : offset] == _WFI
+        return self.uc.mem_read(pc - 2, 2) == _WFI
 
     def count_exactly(self, exactly: bool) -> None:
         """Count each instruction when its block is entered, not in chunks: slower, exact, the same in each run."""
@@ -179,44 +190,32 @@ class Core:
         if priority >= self._nvic.current_priority():
             return False
         if priority >= 0:
-            if self.uc.reg_read(UC_ARM_REG_PRIMASK) & 1:
-                return False
-            base_priority = self.uc.reg_read(UC_ARM_REG_BASEPRI) & PRIORITY_MASK
-            if base_priority and priority >= base_priority:
+            masked, base_priority = self._masks.read()
+            base_priority &= PRIORITY_MASK
+            if masked & 1 or (base_priority and priority >= base_priority):
                 return False
         self._enter_exception(number, priority)
         return True
 
     def _enter_exception(self, number: int, priority: int) -> None:
         """Armv7-M B1.5.6, with the eight words of the basic frame; floats are kept aside."""
-        uc = self.uc
-        stack = uc.reg_read(UC_ARM_REG_SP)
-        status = uc.reg_read(UC_ARM_REG_XPSR)
-        frame = (stack - 32) & ~7
-        registers = [uc.reg_read(register) & 0xFFFF_FFFF for register in _FRAME]
-        uc.mem_write(frame, struct.pack("<8I", *registers, status & 0xFFFF_FE00 | _THUMB_BIT))
-        self._float_stack.append([uc.reg_read(register) for register in _FLOATS])
-        self._frame_sizes.append(stack - frame)
+        saved = self._entry_registers.read()
+        *frame, status, stack = saved[:9]
+        top = (stack - 32) & ~7
+        self.uc.mem_write(top, struct.pack("<8I", *frame, status & 0xFFFF_FE00 | _THUMB_BIT))
+        self._stack.append((stack - top, saved[9:]))
         self._nvic.enter(number, priority)
-        vector = self.scb.vector_table + 4 * number
-        uc.reg_write(UC_ARM_REG_SP, frame)
-        uc.reg_write(UC_ARM_REG_LR, _RETURN | 1)
-        uc.reg_write(UC_ARM_REG_XPSR, _THUMB_BIT | number)
-        uc.reg_write(UC_ARM_REG_PC, struct.unpack("<I", uc.mem_read(vector, 4))[0])
+        (entry,) = struct.unpack("<I", self.uc.mem_read(self.scb.vector_table + 4 * number, 4))
+        self._jump_registers.write((_RETURN | 1, _THUMB_BIT | number, top, entry))
 
     def _return_from_exception(self) -> None:
-        uc = self.uc
-        frame = uc.reg_read(UC_ARM_REG_SP)
-        *registers, status = struct.unpack("<8I", uc.mem_read(frame, 32))
+        top = self.uc.reg_read(UC_ARM_REG_SP)
+        *frame, pc, status = struct.unpack("<8I", self.uc.mem_read(top, 32))
         self._nvic.leave()
-        for register, value in zip(_FLOATS, self._float_stack.pop(), strict=True):
-            uc.reg_write(register, value)
-        for register, value in zip(_FRAME[:-1], registers[:-1], strict=True):
-            uc.reg_write(register, value)
-        uc.reg_write(UC_ARM_REG_SP, frame + self._frame_sizes.pop())
+        size, floats = self._stack.pop()
         number = self._nvic.active[-1][0] if self._nvic.active else 0
-        uc.reg_write(UC_ARM_REG_XPSR, status & 0xFFFF_FE00 | _THUMB_BIT | number)
-        uc.reg_write(UC_ARM_REG_PC, registers[-1] | 1)
+        status = status & 0xFFFF_FE00 | _THUMB_BIT | number
+        self._entry_registers.write((*frame, pc | 1, status, top + size, *floats))
 
     def _fault(self, error: UcError) -> None:
         """What the core cannot do is a HardFault; one more while that is handled is a lock-up."""

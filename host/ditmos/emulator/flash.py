@@ -16,9 +16,7 @@ ACR, KEYR, OPTKEYR, SR, CR, OPTCR, OPTCR1 = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 
 _KEYS = (0x4567_0123, 0xCDEF_89AB)
 _PG, _SER, _MER, _START, _LOCK = 1, 1 << 1, 1 << 2, 1 << 16, 1 << 31
 _BUSY, _PROGRAM_ERROR = 1 << 16, 1 << 6
-# Seconds, with 32-bit parallelism: of the order that the data sheet gives as typical.
-_ERASE_SECONDS_PER_KIB = 0.004
-_PROGRAM_SECONDS = 16e-6
+_ERASE_SECONDS_PER_KIB = 0.004  # of the order that the data sheet gives as typical; programming takes no time here
 _ERASED = 0xFF
 
 
@@ -81,7 +79,8 @@ class Flash(Peripheral):
             start, size = sector_start(sector) - FLASH.start, SECTORS[sector]
             self._memory[start : start + size] = bytes([_ERASED]) * size
             self._on_erase(FLASH.start + start, size)
-            self._busy(_ERASE_SECONDS_PER_KIB * size / 1024)
+            busy = int(_ERASE_SECONDS_PER_KIB * size / 1024 * CORE_HZ)
+            self._busy_until = max(self._busy_until, self._clock.now) + busy
         self.dirty = True
 
     def programmed(self, address: int, size: int, value: int) -> None:
@@ -93,11 +92,7 @@ class Flash(Peripheral):
         old = int.from_bytes(self._memory[start : start + size], "little")
         if old & value != value:
             self._report(f"programming {value:#x} over {old:#x} at {address:#010x}: bits can only be cleared")
-        self._busy(_PROGRAM_SECONDS)
         self.dirty = True
-
-    def _busy(self, seconds: float) -> None:
-        self._busy_until = max(self._busy_until, self._clock.now) + int(seconds * CORE_HZ)
 
     def load(self, segments: Sequence[Segment], kept: Path | None) -> None:
         """Fill the memory: what ``kept`` held after the last run, then the image, flashed over it.

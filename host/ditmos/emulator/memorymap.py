@@ -26,6 +26,7 @@ FLASH = Region("flash", 0x0800_0000, 2 << 20)
 SYSTEM = Region("system memory", 0x1FF0_0000, 1 << 20)  # boot loader, OTP, unique id, option bytes
 DTCM = Region("DTCM", 0x2000_0000, 128 << 10)
 SRAM = Region("SRAM", 0x2002_0000, 384 << 10)
+ROMFS = Region("ROMFS", 0x0810_0000, 1 << 20)  # where boards/NUCLEO_F767ZI_DITMOS has it: the second half of flash
 MEMORIES = (ITCM, FLASH, SYSTEM, DTCM, SRAM)
 
 # Where registers are: APB and AHB1, AHB2, FMC and QUADSPI control, the core's private peripherals.

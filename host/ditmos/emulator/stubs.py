@@ -1,4 +1,4 @@
-"""Blocks that the image sets up and that have no effect here: they remember what is written."""
+"""Blocks that the image sets up or shuts down and that have no effect here: they remember what is written."""
 
 from __future__ import annotations
 
@@ -39,3 +39,25 @@ class OtgFs(Peripheral):
         if offset == 0x10:  # GRSTCTL: AHB idle, resets and FIFO flushes done
             return value & ~0x31 | 1 << 31
         return value
+
+
+# The control register that a soft reset of MicroPython clears, of blocks with nothing connected.
+_SHUT_DOWN = {
+    "SPI1": 0x4001_3000, "SPI2": 0x4000_3800, "SPI3": 0x4000_3C00, "SPI4": 0x4001_3400, "SPI5": 0x4001_5000,
+    "SPI6": 0x4001_5400, "I2C1": 0x4000_5400, "I2C2": 0x4000_5800, "I2C3": 0x4000_5C00, "I2C4": 0x4000_6000,
+    "DAC": 0x4000_7400,
+}  # fmt: skip
+
+
+class Disconnected(Peripheral):
+    """A block of which only the first register, its control register, is there."""
+
+    names = {0x00: "CR1"}
+
+    def __init__(self, name: str, base: int) -> None:
+        self.name, self.base = name, base
+        super().__init__()
+
+
+def disconnected() -> list[Disconnected]:
+    return [Disconnected(name, base) for name, base in _SHUT_DOWN.items()]

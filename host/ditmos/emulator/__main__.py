@@ -1,0 +1,79 @@
+"""``python -m ditmos.emulator FIRMWARE``: what ``ditmos sim --board nucleo`` and the launcher start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ditmos.emulator.board import Board
+from ditmos.emulator.image import Segment, read_image
+from ditmos.emulator.memorymap import ROMFS
+from ditmos.emulator.server import Server, held
+from ditmos.errors import DitmosError
+
+
+def run(
+    firmware: Path,
+    flash: Path | None,
+    romfs: bytes | None,
+    profile: Path | None,
+    ready: Callable[[str], None],
+    report: Callable[[str], None],
+) -> None:
+    """Boot ``firmware`` and serve it until SIGINT, SIGTERM or SIGHUP.
+
+    Args:
+        firmware: .bin or .dfu. flash: file that keeps the flash. romfs: image flashed at the start of the ROMFS.
+        profile: file to which each span that the board's program marks is appended, one JSON object a line.
+        ready: called with the port. report: told what is not modelled, of faults and of lost bytes.
+    """
+    stopped = []
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: stopped.append(True))
+    segments = read_image(firmware)
+    if romfs:
+        segments.append(Segment(ROMFS.start, romfs))
+    with held(flash):
+        board = Board(segments, flash, report)
+        if profile:
+            profile.write_text("")
+            board.profile.on_result = lambda result: _append(profile, result)
+        server = Server(board, flash, report)
+        try:
+            ready(server.port)
+            server.run(lambda: bool(stopped))
+        finally:
+            server.close()
+
+
+def _append(path: Path, result: dict) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m ditmos.emulator", description=__doc__)
+    parser.add_argument("firmware", type=Path)
+    parser.add_argument("--flash", type=Path)
+    parser.add_argument("--romfs", type=Path, help="ROMFS image")
+    parser.add_argument("--profile", type=Path)
+    options = parser.parse_args()
+    try:
+        run(
+            options.firmware,
+            options.flash,
+            options.romfs.read_bytes() if options.romfs else None,
+            options.profile,
+            lambda port: print(port, flush=True),
+            lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    except (DitmosError, OSError) as error:
+        sys.exit(f"ditmos: {error}")
+
+
+if __name__ == "__main__":
+    main()

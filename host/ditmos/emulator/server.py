@@ -1,0 +1,108 @@
+"""Serve an emulated board on a pty: to every program it is a board on a serial port."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ditmos.emulator.board import Board
+from ditmos.emulator.clock import CORE_HZ
+from ditmos.errors import DitmosError
+
+_SLICE = CORE_HZ // 1000  # cycles between two looks at the pty
+_TAKE = 64  # bytes taken from the pty at a time: the rest waits there, as it would in the ST-LINK
+_KEEP = 1 << 20  # bytes kept for a client that does not read; older ones are dropped
+_SAVE_AFTER = 0.3  # seconds without a change of the flash until it is saved
+
+
+class Server:
+    """The pty and the loop that keeps the board going.
+
+    While the core sleeps with nothing on the line, emulated time passes at the pace of the clock on the wall. It passes
+    as fast as this machine manages while the core is busy or bytes are on the line.
+    """
+
+    def __init__(self, board: Board, flash: Path | None, report: Callable[[str], None]) -> None:
+        self._board, self._flash, self._report = board, flash, report
+        self._master, self._slave = pty.openpty()  # the slave stays open: no hang-up when a client leaves
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.port = os.ttyname(self._slave)
+        self._changed = 0.0
+        self._lost = 0
+
+    def close(self) -> None:
+        """Save the flash and give the pty back."""
+        self._save()
+        os.close(self._master)
+        os.close(self._slave)
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Keep the board going until ``until()``.
+
+        Raises:
+            DitmosError: the core locked up.
+        """
+        board = self._board
+        while not until():
+            sleeping = board.run(_SLICE)
+            self._transfer()
+            if sleeping and not board.incoming:
+                self._idle()
+
+    def _transfer(self) -> None:
+        board = self._board
+        if not board.incoming:
+            with suppress(BlockingIOError):
+                board.incoming.extend(os.read(self._master, _TAKE))
+        if board.outgoing:
+            del board.outgoing[:-_KEEP]
+            with suppress(BlockingIOError):  # the client will read
+                del board.outgoing[: os.write(self._master, board.outgoing)]
+
+    def _idle(self) -> None:
+        board = self._board
+        start = time.perf_counter()
+        until_next = max(0, board.clock.horizon - board.clock.now) / CORE_HZ
+        select.select([self._master], [self._master] if board.outgoing else [], [], min(until_next, 0.01))
+        board.sleep(int((time.perf_counter() - start) * CORE_HZ))
+        if board.usart.overruns != self._lost:
+            self._report(f"USART3: {board.usart.overruns - self._lost} bytes lost, the receive buffer was full")
+            self._lost = board.usart.overruns
+        if board.flash.dirty:
+            board.flash.dirty = False
+            self._changed = start
+        elif self._changed and start - self._changed > _SAVE_AFTER:
+            self._save()
+
+    def _save(self) -> None:
+        if self._flash and (self._changed or self._board.flash.dirty):
+            self._board.flash.save(self._flash)
+        self._changed = 0.0
+
+
+@contextmanager
+def held(flash: Path | None) -> Iterator[None]:
+    """Keep other emulated boards away from a flash file.
+
+    Raises:
+        DitmosError: another one has it.
+    """
+    if flash is None:
+        yield
+        return
+    lock = flash.with_name(flash.name + ".lock")
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DitmosError(f"{flash}: in use by another emulated board") from None
+        yield
+    lock.unlink(missing_ok=True)
