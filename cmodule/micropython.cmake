@@ -1,16 +1,23 @@
 # cmake -DUSER_C_MODULES=<this file>, for the ports that use cmake.
 add_library(usermod_ditmos INTERFACE)
 
-target_sources(usermod_ditmos INTERFACE
-    ${CMAKE_CURRENT_LIST_DIR}/module.c
-    ${CMAKE_CURRENT_LIST_DIR}/model.c
-    ${CMAKE_CURRENT_LIST_DIR}/plan.c
-    ${CMAKE_CURRENT_LIST_DIR}/engine.c
-    ${CMAKE_CURRENT_LIST_DIR}/slide.c
-    ${CMAKE_CURRENT_LIST_DIR}/quantize.c
-    ${CMAKE_CURRENT_LIST_DIR}/kernels.c
-    ${CMAKE_CURRENT_LIST_DIR}/kernels_ref.c
-    ${CMAKE_CURRENT_LIST_DIR}/kernels_smlad.c
+set(DITMOS_SOURCES
+    module.c
+    model.c
+    plan.c
+    engine.c
+    slide.c
+    quantize.c
+    kernels.c
+    kernels_m7.c
+    kernels_packed.c
+    kernels_ref.c
+    kernels_smlad.c
 )
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "arm|cortex")
+    list(APPEND DITMOS_SOURCES kernels_m7_loops.S) # empty but on cores with the DSP extension
+endif()
+list(TRANSFORM DITMOS_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 
+target_sources(usermod_ditmos INTERFACE ${DITMOS_SOURCES})
 target_link_libraries(usermod INTERFACE usermod_ditmos)
