@@ -1,4 +1,4 @@
-// Packings 1 and 2 on the Cortex-M7: sets up the assembly loops of kernels_m7.S. How they work: docs/kernels.md.
+// Packings 1 and 2 on the Cortex-M7: sets up the assembly loops of kernels_m7_loops.S. How they work: docs/kernels.md.
 #include "kernels_packed.h"
 
 #if DITMOS_KERNELS_M7
@@ -115,6 +115,13 @@ static void window_init(m7_row_t *window, const conv_t *conv, uint32_t row) {
     window->zero_point = conv->layer->zero_point;
 }
 
+// Which of the last `left` channels (1 to 3) comes i-th of four: pairs are filled up with their last channel, and four
+// channels with the same pair again.
+static inline int32_t repeated(int32_t left, int32_t i) {
+    int32_t wanted = left == 3 ? i : i % 2;
+    return wanted < left ? wanted : left - 1;
+}
+
 // All pairs over one tile. `carry` (a word per channel, in the order of the pairs, or NULL) is read unless `fresh`, and
 // written.
 static void lanes_tile(const conv_t *conv, const tile_t *tile, bool fresh, bool last, int32_t *carry) {
@@ -134,18 +141,19 @@ static void lanes_tile(const conv_t *conv, const tile_t *tile, bool fresh, bool 
     if (row_left) {
         window_init(&window, conv, conv->call->rows - 1u);
     }
-    for (int32_t left = header->pairs; left > 0; left -= 2) {
+    const ditmos_pair_t *last_pair = ditmos_lanes_pair(conv->layer, conv->call->weights, header->pairs - 1u);
+    int32_t channels = 2 * header->pairs - (last_pair->channel[0] == last_pair->channel[1]);
+    for (int32_t left = channels; left > 0; left -= 4) {
         const ditmos_pair_t *second = (const ditmos_pair_t *)((const uint8_t *)pair + pair_size);
-        if (left == 1) {
+        if (left <= 2) {
             second = pair; // the same pair twice
         }
-        // The words of a pair that stands alone are followed by nothing, or by one word if its channels are the same.
-        int32_t words[4];
-        int32_t *at = carry == NULL || left == 1 ? words : carry;
-        uint32_t width = pair->channel[0] == pair->channel[1] ? 1 : 2;
-        if (!fresh && at != carry) {
-            words[0] = words[2] = carry[0];
-            words[1] = words[3] = carry[width - 1];
+        int32_t words[4]; // of four channels, some of them the same
+        int32_t *at = carry == NULL || left < 4 ? words : carry;
+        if (!fresh && left < 4) {
+            for (int32_t i = 0; i < 4; i++) {
+                words[i] = carry[repeated(left, i)];
+            }
         }
         if (fresh) {
             half.pair[0] = pair;
@@ -173,9 +181,8 @@ static void lanes_tile(const conv_t *conv, const tile_t *tile, bool fresh, bool 
             ditmos_m7_window(&window);
         }
         if (carry != NULL) {
-            if (at != carry) {
-                carry[0] = words[0];
-                carry[width - 1] = words[width - 1];
+            for (int32_t i = 0; left < 4 && i < left; i++) {
+                carry[i] = words[i];
             }
             carry += 4;
         }
