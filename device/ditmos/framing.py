@@ -17,39 +17,50 @@ SILENCE = 2500  # ms without one good frame: the other side is gone
 
 _RUN = 126  # longest run of bytes behind one code
 _RESIDUE = 0x2144DF1C  # CRC-32 over data followed by its own CRC-32, little-endian
-_WINDOW = 16  # frames sent and not acknowledged, at most
+_SLOTS = 16  # frames kept until they are acknowledged; divides 256
 _PATIENCE = 100  # ms before an unacknowledged frame is sent again, on top of twice the round trip
 _LONGEST = 1600  # ms, limit of that
+
+
+def _find(data, value, start, stop):
+    """First index of a byte in data[start:stop], `stop` where there is none."""
+    at = data.find(value, start, stop)
+    return stop if at < 0 else at
 
 
 def stuff(data):
     """`data` without 0x00 and 0x03: consistent overhead byte stuffing over two values.
 
     Each block is a code and up to 126 bytes; the code says how many bytes follow and which value comes after them
-    (0: 0x00, 1: 0x03, or none behind a full run). At the end stands a 0x00 that is not part of the data.
+    (0x00, 0x03, or none behind a full run). At the end stands a 0x00 that is not part of the data.
     """
     out = bytearray()
     start, size = 0, len(data)
+    zero = three = -1
     while start <= size:
-        end = start
-        limit = min(start + _RUN, size)
-        while end < limit and data[end] != 0 and data[end] != 3:
-            end += 1
-        run = end - start
-        if run == _RUN:
-            out.append(254)
+        if zero < start:
+            zero = _find(data, b"\0", start, size)
+        if three < start:
+            three = _find(data, b"\3", start, size)
+        end = min(zero, three)
+        if end - start >= _RUN:
+            end = start + _RUN
+            out.append(2 * _RUN + 2)
             out += data[start:end]
             start = end
-            continue
-        code = run + (_RUN if end < size and data[end] else 0)
-        out.append(code + 1 if code < 2 else code + 2)
-        out += data[start:end]
-        start = end + 1
+        else:
+            code = end - start + (_RUN if three < zero else 0)
+            out.append(code + 1 if code < 2 else code + 2)
+            out += data[start:end]
+            start = end + 1
     return out
 
 
 class Decoder:
-    """Bytes from the line to frames. `frame[:size]` is the last good one; `bad` counts those that were not."""
+    """Bytes from the line to frames. `frame[:size]` is the last good one; `bad` counts those that were not.
+
+    `sure`: so many more bytes belong to the frame at hand, if nothing got lost.
+    """
 
     def __init__(self):
         self.frame = bytearray(PAYLOAD + 7)
@@ -63,54 +74,68 @@ class Decoder:
         self._left = 0  # bytes up to the next code
         self._after = -1  # value that comes before the next code, -1: none
         self._empty = True
+        self.sure = 1
 
     def feed(self, data, start, stop):
-        """Take `data[start:stop]` up to the end of the first good frame.
+        """Take `data[start:stop]`, bytes or bytearray, up to the end of the first good frame.
 
         Returns the index behind it; `stop` with `size` 0 when there was none.
         """
-        frame = self.frame
-        limit = len(frame)
-        n, left, after, empty = self._n, self._left, self._after, self._empty
         self.size = 0
         while start < stop:
-            c = data[start]
-            start += 1
-            if c == 0:
-                good = n >= 7 and left == 0 and after == 0 and crc32(self.view[:n]) == _RESIDUE
-                self._clear()
-                if good:
-                    self.size = n
-                    return start
-                if not empty:
-                    self.bad += 1
-                n, left, after, empty = 0, 0, -1, True
-                continue
-            empty = False
-            if n < 0:
-                continue
+            end = _find(data, b"\0", start, stop)
+            if end > start:
+                self._take(data, start, end)
+            if end == stop:
+                break
+            start = end + 1
+            good = not self._left and self._after == 0 and self._n >= 7 and crc32(self.view[: self._n]) == _RESIDUE
+            if good:
+                self.size = self._n
+            elif not self._empty:
+                self.bad += 1
+            self._clear()
+            if good:
+                return start
+        return stop
+
+    def _take(self, data, start, end):
+        """Undo the stuffing of bytes without a delimiter among them."""
+        self._empty = False
+        n, left, after = self._n, self._left, self._after
+        frame = self.view
+        if data.find(b"\3", start, end) >= 0:
+            n = -1
+        while start < end and n >= 0:
             if left:
-                left -= 1
-                value = c
-            else:
-                value = after
-                code = c - 1 if c < 3 else c - 2
-                if code < _RUN:
-                    left, after = code, 0
-                elif code < 2 * _RUN:
-                    left, after = code - _RUN, 3
-                else:
-                    left, after = _RUN, -1
-                    if code > 2 * _RUN:
-                        n = -1
-                        continue
-            if c == 3 or (value >= 0 and n == limit):
-                n = -1
-            elif value >= 0:
-                frame[n] = value
+                count = min(left, end - start)
+                if n + count > len(frame):
+                    n = -1
+                    break
+                frame[n : n + count] = data[start : start + count]
+                n += count
+                start += count
+                left -= count
+                continue
+            if after >= 0:
+                if n == len(frame):
+                    n = -1
+                    break
+                frame[n] = after
                 n += 1
-        self._n, self._left, self._after, self._empty = n, left, after, empty
-        return start
+            code = data[start]
+            start += 1
+            code -= 1 if code < 3 else 2
+            if code < _RUN:
+                left, after = code, 0
+            elif code < 2 * _RUN:
+                left, after = code - _RUN, 3
+            else:
+                left, after = _RUN, -1
+                if code > 2 * _RUN:
+                    n = -1
+        self._n, self._left, self._after = n, left, after
+        self.sure = left + 1 if n >= 0 else 1
 
 
 def encode(kind, number, ack, payload):
@@ -138,9 +163,14 @@ class Link:
         self._deliver = deliver
         self.credit = credit
         self.decoder = Decoder()
-        self.queue = []  # (kind, payload) that are not acknowledged yet
-        self._first = 0  # number of queue[0]
-        self._sent = 0  # how many of the queue are on their way
+        # Frame number n is in slot n % 16. All of them are there from the start: a board's heap stays as it is.
+        self._slots = [memoryview(bytearray(PAYLOAD)) for _ in range(_SLOTS)]
+        self._kinds = bytearray(_SLOTS)
+        self._sizes = bytearray(_SLOTS)
+        self._rest = []  # (kind, payload) for which there was no slot
+        self._first = 0  # number of the first frame that is not acknowledged
+        self._held = 0  # how many from there on are in slots
+        self._sent = 0  # how many of these are on their way
         self._flight = 0  # bytes of those on the line, at most
         self._next = 0  # number expected from the other side
         self._owed = False  # an acknowledgement is due
@@ -155,15 +185,29 @@ class Link:
         """Milliseconds since a clock reading."""
         return (self._clock() - then) & 0x3FFFFFFF
 
+    def queued(self):
+        """Frames that are not acknowledged yet."""
+        return self._held + len(self._rest)
+
     def send(self, kind, payload):
         """Queue a message and send what the credit allows."""
         size = len(payload)
         start = 0
         while size - start > PAYLOAD:
-            self.queue.append((kind | MORE, bytes(payload[start : start + PAYLOAD])))
+            self._hold(kind | MORE, payload[start : start + PAYLOAD])
             start += PAYLOAD
-        self.queue.append((kind, bytes(payload[start:])))
+        self._hold(kind, payload[start:])
         self._transmit()
+
+    def _hold(self, kind, payload):
+        if self._held == _SLOTS:
+            self._rest.append((kind, bytes(payload)))
+            return
+        slot = (self._first + self._held) % _SLOTS
+        self._kinds[slot] = kind
+        self._sizes[slot] = len(payload)
+        self._slots[slot][: len(payload)] = payload
+        self._held += 1
 
     def _write(self, kind, number, payload):
         self._owed = False
@@ -172,16 +216,16 @@ class Link:
         self._put(encode(kind, number, self._next, payload))
 
     def _transmit(self):
-        queue = self.queue
-        while self._sent < min(len(queue), _WINDOW):
-            kind, payload = queue[self._sent]
-            size = len(payload) + OVERHEAD
-            if self._flight and self._flight + size > self.credit:
+        while self._sent < self._held:
+            number = (self._first + self._sent) & 255
+            slot = number % _SLOTS
+            size = self._sizes[slot]
+            if self._flight and self._flight + size + OVERHEAD > self.credit:
                 break
             if not self._sent:
                 self._timer = self._clock()
-            self._write(kind, (self._first + self._sent) & 255, payload)
-            self._flight += size
+            self._write(self._kinds[slot], number, self._slots[slot][:size])
+            self._flight += size + OVERHEAD
             self._sent += 1
 
     def _go_back(self):
@@ -195,10 +239,13 @@ class Link:
         if 0 < count <= self._sent:
             self._trip = max(self.since(self._timer), self._trip * 7 // 8)
             self._patience = _PATIENCE + 2 * self._trip
-            for _ in range(count):
-                self._flight -= len(self.queue.pop(0)[1]) + OVERHEAD
+            for i in range(count):
+                self._flight -= self._sizes[(self._first + i) % _SLOTS] + OVERHEAD
             self._first = number
+            self._held -= count
             self._sent -= count
+            while self._rest and self._held < _SLOTS:
+                self._hold(*self._rest.pop(0))
             self._timer = self._clock()
             self._transmit()
             return True

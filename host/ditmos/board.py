@@ -7,19 +7,23 @@ import base64
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import serial
 from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
+from numpy.typing import NDArray
 from serial.tools import list_ports
 
 from ditmos.errors import DitmosError
+
+if TYPE_CHECKING:
+    from ditmos.stream import Result
 
 ST_VENDOR = 0x0483  # the ST-LINK of a NUCLEO board
 ANSWER_TIMEOUT = 2.5  # seconds a board may take to leave its program and show the raw REPL
@@ -158,9 +162,29 @@ class Board:
         with self._line_errors():
             self.serial.write(b"\x03")
 
+    def regain(self, timeout: float = ANSWER_TIMEOUT) -> None:
+        """Interrupt whatever runs and be at the raw REPL, with the interpreter's variables as they are.
+
+        Raises:
+            DitmosError: no raw REPL within ``timeout`` seconds.
+        """
+        self._enter(soft_reset=False, timeout=timeout)
+
     def soft_reset(self) -> None:
         """A fresh interpreter; boot.py runs, main.py does not."""
         self._enter(soft_reset=True)
+
+    def classify(self, windows: NDArray, **options: Any) -> Iterator[Result]:
+        """Results for whole windows (n, time, channels): :func:`ditmos.stream.classify`."""
+        from ditmos.stream import classify
+
+        return classify(self, windows, **options)
+
+    def stream(self, samples: Iterable[NDArray] | NDArray, **options: Any) -> Iterator[Result]:
+        """A result every ``hop`` rows of samples as they come: :func:`ditmos.stream.samples`."""
+        from ditmos.stream import samples as run
+
+        return run(self, samples, **options)
 
     def put(self, data: bytes | Path, remote: str, progress: Callable[[int, int], None] | None = None) -> None:
         """Write a file on the board: under a temporary name first, then renamed.
@@ -195,7 +219,7 @@ class Board:
         with self._line_errors():
             return self._transport.fs_exists(remote)
 
-    def _enter(self, soft_reset: bool) -> None:
+    def _enter(self, soft_reset: bool, timeout: float = ANSWER_TIMEOUT) -> None:
         """Interrupt, and enter the raw REPL; mpremote's own way waits 10 s and prints what it got."""
         line = self.serial
         try:
@@ -203,13 +227,13 @@ class Board:
             time.sleep(0.05)
             line.reset_input_buffer()
             line.write(b"\r\x01")
-            answer = self._transport.read_until(1, _RAW_REPL, timeout=ANSWER_TIMEOUT, timeout_overall=ANSWER_TIMEOUT)
+            answer = self._transport.read_until(1, _RAW_REPL, timeout=timeout, timeout_overall=timeout)
         except (OSError, serial.SerialException) as error:
             raise DitmosError(f"{self.port}: {error}") from None
         if not answer.endswith(_RAW_REPL):
             heard = f"only {answer[-40:]!r}" if answer else "nothing"
             raise DitmosError(
-                f"{self.port}: no MicroPython answers ({heard} heard in {ANSWER_TIMEOUT} s). Is this the board's port, "
+                f"{self.port}: no MicroPython answers ({heard} heard in {timeout} s). Is this the board's port, "
                 "is its firmware flashed, does a program hold the line? Press its reset button and try again"
             )
         with self._line_errors(), redirect_stdout(StringIO()):

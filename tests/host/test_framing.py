@@ -109,7 +109,7 @@ def talk(messages, rate, seed, limit=None):
         for i, end in enumerate(ends):
             data = lines[1 - i].take(12)
             end.receive(data, len(data))
-            if todo[i] and len(end.queue) < 8:
+            if todo[i] and end.queued() < 8:
                 end.send(*todo[i].popleft())
             end.poll()
     return got, ends, lines, now[0]
@@ -142,6 +142,12 @@ def test_link_on_a_very_bad_line_still_delivers():
     assert got[0] == messages and got[1] == messages
 
 
+def test_more_than_the_slots_hold():
+    messages = some(40, 3, 20 * PAYLOAD)
+    got, *_ = talk(messages, 0, 1)
+    assert got[0] == messages and got[1] == messages
+
+
 def test_refused_message_is_sent_again():
     now, wires, got, open_ = [0], ([], []), [], [False]
 
@@ -164,7 +170,7 @@ def test_refused_message_is_sent_again():
         wires[1].clear()
         sender.poll()
         receiver.poll()
-    assert got == [b"one"] and not sender.queue
+    assert got == [b"one"] and not sender.queued()
 
 
 def test_silence_is_noticed():

@@ -1,0 +1,258 @@
+"""The board's end of a stream: rows of samples come in, a result goes out every `hop` rows (docs/protocol.md).
+
+Whole windows are the case hop = window. The line is the REPL's own. Ctrl-C stays armed throughout: it never occurs in
+a frame, so it ends the stream and leaves the REPL whatever the board is doing.
+"""
+
+import gc
+import io
+import json
+import select
+import struct
+import sys
+import time
+from array import array
+
+import uctypes
+
+from .framing import CREDIT, END, HELLO, RESULT, SAMPLES, STATUS, Link
+from .routing import Counter, top1
+
+PROTOCOL = 1
+NONE = 0xFF  # classifier of a result when the policy abstains
+NO_LABEL = 0xFFFF
+COLLECT = 10  # results between two garbage collections
+WARM = 100  # results after which the heap has to stay as it is
+DESERTED = 10000  # ms without a sign of the host: back to the REPL
+ITEM = {"b": 1, "h": 2, "f": 4}
+
+
+class Port:
+    """Bytes of the REPL's line."""
+
+    def __init__(self):
+        self._poll = select.poll()
+        self._poll.register(sys.stdin, select.POLLIN)
+        self.data = bytearray(128)
+        self._view = memoryview(self.data)
+        self._readinto = sys.stdin.buffer.readinto
+        self.write = sys.stdout.buffer.write
+
+    def read(self, ms, sure):
+        """Number of bytes put in `data`: `sure` of them if the first one comes within `ms`, else 0.
+
+        Asking for each byte costs ten times what reading it does, so the rest is waited for. Should some of it be
+        lost, what the host repeats takes its place.
+        """
+        for _ in self._poll.ipoll(ms):
+            return self._readinto(self._view[:sure])
+        return 0
+
+
+class Server:
+    """A link to the host and the loop that serves it; subclasses say what is done with samples and with time."""
+
+    def __init__(self, hello):
+        self.port = Port()
+        self.link = Link(self.port.write, time.ticks_ms, self._message, credit=1024)
+        self.over = False
+        self.answers = 0  # results so far
+        self._collect = 0
+        self.heap_low = self.heap_warm = 0  # bytes free at the low-water mark, now and after the first 100 results
+        hello.update(protocol=PROTOCOL, credit=CREDIT)
+        self._say(HELLO, hello)
+
+    def _housekeeping(self):
+        """Now and then a garbage collection, and what is then free at least. From the loop, where the stack is the same
+        each time: the collector takes whatever lies there for a pointer."""
+        self._collect = self.answers + COLLECT
+        gc.collect()
+        free = gc.mem_free()
+        self.heap_low = min(self.heap_low or free, free)
+        if self.answers <= WARM:
+            self.heap_warm = self.heap_low
+
+    def status(self):
+        link = self.link
+        return {
+            "heap_low": self.heap_low,
+            "heap_warm": self.heap_warm,
+            "received": link.received,
+            "sent": link.frames,
+            "bad": link.decoder.bad,
+            "missed": link.missed,
+            "duplicates": link.duplicates,
+            "resent": link.resent,
+        }
+
+    def finish(self, **data):
+        """Send the last message; the loop ends when the host has it."""
+        self.over = True
+        data.update(self.status())
+        self._say(END, data)
+
+    def _say(self, kind, data):
+        self.link.send(kind, json.dumps(data).encode())
+
+    def _message(self, kind, payload):
+        if self.over:
+            return True
+        if kind == SAMPLES:
+            return self.samples(payload)
+        if kind == STATUS:
+            self._say(STATUS, self.status())
+        elif kind == END:
+            self.finish()
+        return True
+
+    def samples(self, payload):
+        """Samples from the host; False when they cannot be taken now."""
+        return True
+
+    def step(self):
+        """Called over and over; returns how many ms may pass until the next call."""
+        return 5
+
+    def run(self):
+        """Serve until the host ends it or is gone for 10 s. Ctrl-C: KeyboardInterrupt."""
+        link, port = self.link, self.port
+        while not self.over or link.queued():
+            try:
+                n = port.read(5 if self.over else self.step(), link.decoder.sure)
+                if n:
+                    link.receive(port.data, n)
+            except Exception as error:  # of a policy or a sensor: the host is told, the board stays usable
+                text = io.StringIO()
+                sys.print_exception(error, text)
+                self.finish(error=text.getvalue())
+            link.poll()
+            if self.answers >= self._collect:
+                self._housekeeping()
+            if link.gone(DESERTED):
+                break
+
+
+class Sliding(Counter):
+    """A model whose window moves on: `select` computes only what is new, where the model's plan lasts that long."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.slides = True
+        self._new = None
+        self._selected = False
+
+    def move(self, new):
+        """Before each window: the samples that it has beyond the one before, or None if it starts afresh.
+
+        A policy that let a window pass without `select` has left the model behind: it starts afresh, too.
+        """
+        self._new = new if self._selected and self.slides else None
+        self._selected = False
+        self.runs = 0
+
+    def select(self, window):
+        self.runs = 0
+        self._selected = True
+        new, self._new = self._new, None
+        if new is not None:
+            try:
+                return self.model.slide(new)
+            except RuntimeError:  # the plan does not keep the window
+                self.slides = False
+        return self.model.select(window)
+
+
+class Classifier(Server):
+    """Samples in, results out."""
+
+    def __init__(self, model, policy, hop, typecode, logits, first):
+        if not 1 <= hop <= model.window:
+            raise ValueError("hop is %d, expected 1 to %d" % (hop, model.window))
+        if typecode not in ITEM:
+            raise ValueError("typecode is %r, expected one of %s" % (typecode, " ".join(sorted(ITEM))))
+        self.model = Sliding(model)
+        self.policy = policy
+        self.hop = hop
+        self.logits = logits
+        self.number = first  # of the next result
+        self._quantize = None if typecode == "b" else model.quantize
+        self._item = ITEM[typecode]
+        self._size = model.window * model.channels  # values of a window
+        # Values as they come; bytes are put in through a second view of the same memory.
+        self._raw = memoryview(array(typecode, bytes(self._size * self._item)))
+        self._bytes = uctypes.bytearray_at(uctypes.addressof(self._raw), self._size * self._item)
+        self._have = 0
+        self._need = self._size * self._item
+        # The last windows, int8. The current one ends at _end; it is moved to the start when the room runs out.
+        self._ring = memoryview(array("b", bytes(2 * self._size)))
+        self._end = 0
+        super().__init__(
+            {
+                "window": model.window,
+                "channels": model.channels,
+                "classifiers": model.classifiers,
+                "logit_scale": model.logit_scale,
+                "logit_zero_point": model.logit_zero_point,
+                "class_names": list(model.class_names),
+            }
+        )
+
+    def samples(self, payload):
+        if self.link.queued() > 12:
+            return False  # the host does not take its results
+        start, size = 0, len(payload)
+        while start < size:
+            take = min(size - start, self._need - self._have)
+            self._bytes[self._have : self._have + take] = payload[start : start + take]
+            self._have += take
+            start += take
+            if self._have == self._need:
+                self._have = 0
+                self._answer(self._need // self._item)
+        return True
+
+    def _shift(self, count):
+        """Take `count` new values into the ring; returns (window, what is new)."""
+        ring, size = self._ring, self._size
+        if self._end + count > len(ring):
+            keep = size - count
+            ring[:keep] = ring[self._end - keep : self._end]
+            self._end = keep
+        start, self._end = self._end, self._end + count
+        new = ring[start : self._end]
+        if self._quantize:
+            self._quantize(self._raw[:count], new)
+        else:
+            new[:] = self._raw[:count]
+        return ring[self._end - size : self._end], new
+
+    def _answer(self, count):
+        start = time.ticks_us()
+        model = self.model
+        window, new = self._shift(count)
+        model.move(new if count < self._size else None)
+        label, k = self.policy(model, window)
+        spent = time.ticks_diff(time.ticks_us(), start)
+        result = struct.pack(
+            "<IHBBI",
+            self.number,
+            NO_LABEL if label is None else label,
+            NONE if k is None else k,
+            model.runs,
+            spent,
+        )
+        if self.logits and model.runs:
+            result += bytes(model.logits)
+        self.link.send(RESULT, result)
+        self.number += 1
+        self.answers += 1
+        self._need = self.hop * self.model.model.channels * self._item
+
+
+def serve(model, policy=top1, hop=0, typecode="h", logits=False, first=0):
+    """Serve one host until it ends the stream, is gone for 10 s, or Ctrl-C.
+
+    hop: rows between two results, 0 for whole windows. typecode: of the samples, "b" int8 as the model takes them, "h"
+    raw int16, "f" real units. logits: send the last classifier's. first: number of the first result.
+    """
+    Classifier(model, policy, hop or model.window, typecode, logits, first).run()
