@@ -219,6 +219,21 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def setting(text: str) -> dict[str, Any]:
+    """``"data.split=random"`` -> ``{"data": {"split": "random"}}``; the value is TOML, or else a bare string.
+
+    Raises:
+        DitmosError: no key before the first ``=``.
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        raise DitmosError(f"setting {text!r}, expected KEY=VALUE")
+    try:
+        return tomllib.loads(f"{key} = {value}")
+    except tomllib.TOMLDecodeError:
+        return _parse(f"{key} = {json.dumps(value)}", f"setting {text!r}")
+
+
 def from_dict(content: Mapping[str, Any], where: str = "config") -> Config:
     """Check and convert what TOML gives. Raises DitmosError naming key, value and what was expected."""
     config = _convert(content, Config, where, "")

@@ -90,6 +90,16 @@ def test_files(tmp_path: Path) -> None:
         load(path)
 
 
+def test_settings_from_the_command_line() -> None:
+    assert configuration.setting("data.split=random") == {"data": {"split": "random"}}
+    assert configuration.setting("seed = 3") == {"seed": 3}
+    assert configuration.setting("network.aggregate=[1, 2]") == {"network": {"aggregate": [1, 2]}}
+    assert configuration.setting("data.file=a=b.npz") == {"data": {"file": "a=b.npz"}}
+    for text in ("seed", "=3", "se ed=3"):
+        with pytest.raises(DitmosError, match=f"setting '{text}'"):
+            configuration.setting(text)
+
+
 def test_toml_is_toml() -> None:
     config = from_dict(MINIMAL | {"task": 'a "quoted" nämé\n', "classifiers": {"epochs": 1, "lr": 1e-7}})
     assert tomllib.loads(config.to_toml())["task"] == config.task

@@ -19,13 +19,16 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; else runs/<task>.")] = None,
     profile: Annotated[str | None, typer.Option(help="Profile of the configuration, e.g. quick.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the configuration's.")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. data.split=random.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
     """Train selector and classifiers; Ctrl-C stops, --resume goes on."""
     import json
     import os
+    from functools import reduce
 
     # Read when torch loads: threads that wait for one another sleep instead of spinning. Where another program wants
     # the same core, spinning makes a step ten times as long.
@@ -37,7 +40,7 @@ def train(
     from ditmos.training import load_data, train_run
     from ditmos.training.run import with_file
 
-    overrides = {} if seed is None else {"seed": seed}
+    overrides = reduce(configuration.merge, map(configuration.setting, change or []), {})
     settings = configuration.load(config, profile, overrides)
     if data is not None:
         settings = with_file(settings, data)
