@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from ditmos import config as configuration
 from ditmos.config import from_dict, from_toml, load, merge, names
 from ditmos.errors import DitmosError
 from ditmos.spec import reference_spec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 MINIMAL = {"network": {"classifier": {"convs": [{"channels": 8, "kernel": 5}]}}}
 
@@ -98,6 +101,24 @@ def test_settings_from_the_command_line() -> None:
     for text in ("seed", "=3", "se ed=3"):
         with pytest.raises(DitmosError, match=f"setting '{text}'"):
             configuration.setting(text)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_damaged_files_raise_nothing_else(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    lines = load("activity").to_toml().splitlines()
+    for _ in range(2):
+        i = rng.randrange(len(lines))
+        line = bytearray(lines[i].encode() or b"=")
+        line[rng.randrange(len(line))] = rng.randrange(1, 256)
+        lines[i] = rng.choice([line.decode("latin-1"), lines[rng.randrange(len(lines))], "-1", '"x"', "[]"])
+    path = tmp_path / "damaged.toml"
+    path.write_text("\n".join(lines), "utf-8")
+    try:
+        load(path).network.spec(151, 3, 5)
+    except DitmosError as error:
+        assert str(error)
 
 
 def test_toml_is_toml() -> None:

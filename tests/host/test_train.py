@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ditmos import config as configuration
 from ditmos.config import AugmentConfig, Config, Schedule, from_dict, merge
 from ditmos.datasets import Dataset, save
 from ditmos.datasets.splits import split
@@ -304,6 +310,35 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(
     assert not (tmp_path / "stopped" / "checkpoint.pt").exists()
 
 
+@pytest.mark.parametrize("how, code", [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_process_that_is_stopped_or_killed_can_go_on(
+    dataset: Dataset, tmp_path: Path, how: signal.Signals, code: int
+) -> None:
+    out, toml = tmp_path / "run", tmp_path / "long.toml"
+    toml.write_text(config(mixture={"schedule": {"epochs": 5000}}).to_toml())
+    data = save(dataset, tmp_path / "d.npz")
+    command = [sys.executable, "-m", "ditmos", "train", str(toml), "--data", str(data), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not _stages_done(out) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(how)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code, errors
+    assert how == signal.SIGKILL or "--resume" in errors
+    again = session(dataset, configuration.load(toml))
+    again.resume(out / "checkpoint.pt")
+    assert again.done[:4] == ["strong", "split", "classifiers", "selector"]
+
+
+def _stages_done(out: Path) -> bool:
+    """The mixture stage has begun, as far as the checkpoint says."""
+    return (out / "checkpoint.pt").exists() and len(checkpoint.load(out / "checkpoint.pt", "")["done"]) >= 4
+
+
 def test_a_full_disk_leaves_the_last_checkpoint(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,11 +410,16 @@ def test_run_folder_and_command_line(dataset: Dataset, tmp_path: Path) -> None:
 
     with pytest.raises(DitmosError, match="finished run"):
         train_run(config(), dataset, out)
-    model = bytearray((out / "model.pt").read_bytes())
-    model[len(model) // 2] ^= 0xFF
-    (out / "model.pt").write_bytes(model[: -len(model) // 3])
+    whole, rng = (out / "model.pt").read_bytes(), np.random.default_rng(0)
+    (out / "model.pt").write_bytes(whole[: len(whole) // 3])
     with pytest.raises(DitmosError, match="not readable as a trained model"):
         load_run(out)
+    for position in rng.integers(len(whole), size=60):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        (out / "model.pt").write_bytes(damaged)
+        with contextlib.suppress(DitmosError):  # a flip among the weights goes unseen: the file has no checksum
+            load_run(out)
     with pytest.raises(DitmosError, match="no such file"):
         load_run(tmp_path / "nowhere")
 

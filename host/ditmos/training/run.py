@@ -179,7 +179,7 @@ def load_run(path: str | Path) -> Run:
         network = RoutedNetwork(spec, state["mean"], state["std"], dropout=config.network.dropout)
         network.load_state_dict(state["state"])
         metadata = state["metadata"]
-    except (KeyError, RuntimeError, TypeError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise DitmosError(f"{path}: not a trained model ({error})") from None
     network.eval().requires_grad_(False)
     return Run(network, config, metadata)
