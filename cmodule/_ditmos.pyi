@@ -48,6 +48,9 @@ class Model:
     def quantize(self, src: array[float] | array[int], dst: Buffer) -> None:
         """array('f') of real units or array('h') of raw samples -> int8 in `dst`, rounded to nearest, saturated."""
 
+    def load(self, window: Buffer) -> None:
+        """Take in a window and run nothing: what `step` then starts from. Raises as `select`."""
+
     def select(self, window: Buffer) -> memoryview:
         """int8 window (window, channels), flattened -> selector logits, int8; of length 0 without a selector.
 

@@ -271,7 +271,7 @@ static void get_int8(mp_obj_t object, mp_buffer_info_t *info, mp_uint_t flags) {
     }
 }
 
-static mp_obj_t model_select(mp_obj_t self_in, mp_obj_t window) {
+static mp_obj_t model_load(mp_obj_t self_in, mp_obj_t window) {
     model_obj_t *self = MP_OBJ_TO_PTR(self_in);
     const ditmos_model_t *model = &self->model;
     mp_buffer_info_t info;
@@ -282,7 +282,14 @@ static mp_obj_t model_select(mp_obj_t self_in, mp_obj_t window) {
     }
     start(self);
     ditmos_engine_load(&self->engine, info.buf);
-    run_slices(self, 0, model->plan.select_slices);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(model_load_obj, model_load);
+
+static mp_obj_t model_select(mp_obj_t self_in, mp_obj_t window) {
+    model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    model_load(self_in, window);
+    run_slices(self, 0, self->model.plan.select_slices);
     return self->selector_logits;
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_select_obj, model_select);
@@ -451,6 +458,7 @@ static void model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest) {
 
 static const mp_rom_map_elem_t model_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_quantize), MP_ROM_PTR(&model_quantize_obj) },
+    { MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&model_load_obj) },
     { MP_ROM_QSTR(MP_QSTR_select), MP_ROM_PTR(&model_select_obj) },
     { MP_ROM_QSTR(MP_QSTR_slide), MP_ROM_PTR(&model_slide_obj) },
     { MP_ROM_QSTR(MP_QSTR_classify), MP_ROM_PTR(&model_classify_obj) },
