@@ -1,0 +1,267 @@
+"""One slice: every sensible way to run its stages, from least memory to least instructions.
+
+A way is a chunk for each stage, which of them carry sums from chunk to chunk, how long line buffers are beyond what
+they need (a longer one moves its rows less often), and how much scratch the stages share. Sequence of calls and length
+of line buffers follow from the chunks; carries, lengths and scratch then add up, so that their fronts are merged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+from ditmos.plan import NONE, Stage
+from ditmos.planner.cost import LayerCost, call_events, instructions, move_events, packed_size
+from ditmos.planner.schedule import Schedule
+from ditmos.planner.simulate import rows_needed
+
+MOST_POINTS = 48  # of a front; beyond that, points closer than a part of a percent are dropped
+_MOST_COMBINATIONS = 400
+
+
+@dataclass(frozen=True)
+class StageWay:
+    chunk: int
+    rows: int  # of the output buffer
+    carry: bool
+    scratch: bool
+
+
+@dataclass(frozen=True)
+class Way:
+    """``size``: bytes of all buffers that the slice writes; ``cost``: estimated instructions."""
+
+    size: int
+    cost: float
+    stages: tuple[StageWay, ...]
+    scratch: int
+
+
+@dataclass(frozen=True)
+class SliceShape:
+    """Layers that run together (indices, producers first), what each reads, and which outputs must be whole maps.
+
+    sources: for each layer the layers that it reads (`simulate.producers`).
+    """
+
+    layers: tuple[int, ...]
+    whole: frozenset[int]
+    costs: tuple[LayerCost, ...]
+    sources: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def readers(self) -> dict[int, list[int]]:
+        """Positions of the stages of the slice that read a layer's map."""
+        return {layer: [i for i, source in enumerate(self.sources) if layer in source] for layer in self.layers}
+
+    def sequence(self, chunks: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
+        """The calls of the pull schedule as (position, rows), and the rows that each output must hold at once."""
+        shapes = [cost.shape for cost in self.costs]
+        position = {layer: i for i, layer in enumerate(self.layers)}
+        inner = [[position[s] for s in source if s in position] for source in self.sources]
+        done = [0] * len(shapes)
+        held = [0] * len(shapes)
+        calls: list[tuple[int, int]] = []
+
+        def first_needed(i: int) -> int:
+            if done[i] == shapes[i].rows_out:
+                return 1 << 31
+            return done[i] * shapes[i].pool * shapes[i].stride if shapes[i].kind == "conv" else 0
+
+        def run(i: int) -> None:
+            rows = min(chunks[i], shapes[i].rows_out - done[i])
+            if inner[i]:
+                conv = shapes[i].kind == "conv"
+                end = rows_needed(shapes[i], done[i], rows)[1] if conv else max(shapes[j].rows_out for j in inner[i])
+                while done[shortest := min(inner[i], key=done.__getitem__)] < end:
+                    run(shortest)
+            readers = self.readers[self.layers[i]]
+            base = min((first_needed(j) for j in readers), default=0)
+            done[i] += rows
+            held[i] = max(held[i], done[i] - min(base, done[i] - rows))
+            calls.append((i, rows))
+
+        for goal in [len(shapes) - 1, *range(len(shapes))]:
+            if goal == len(shapes) - 1 or self.layers[goal] in self.whole:
+                while done[goal] < shapes[goal].rows_out:
+                    run(goal)
+        rows = [s.rows_out if layer in self.whole else h for s, layer, h in zip(shapes, self.layers, held, strict=True)]
+        return calls, rows
+
+    def moves(self, calls: Sequence[tuple[int, int]], i: int, rows: int) -> int:
+        """How often a line buffer of ``rows`` rows at position i has to move its rows."""
+        readers = [(j, self.costs[j].shape) for j in self.readers[self.layers[i]]]
+        done = dict.fromkeys([i, *(j for j, _ in readers)], 0)
+        base = moved = 0
+        for position, count in calls:
+            if position == i and done[i] + count - base > rows:
+                base = min((done[j] * s.pool * s.stride for j, s in readers if done[j] < s.rows_out), default=done[i])
+                base = min(base, done[i])
+                moved += 1
+            if position in done:
+                done[position] += count
+        return moved
+
+    def chunk_choices(self) -> Iterator[tuple[int, ...]]:
+        """Chunks to try, one for each stage. Stages of one level have the same: they feed the same reader."""
+        shapes = [cost.shape for cost in self.costs]
+        levels = [s.inputs[0].level if s.kind == "conv" else -1 for s in shapes]
+        order = sorted({level for level in levels if level >= 0})
+        if len(self.layers) == 1 or not order:
+            yield tuple(s.rows_out for s in shapes)
+            return
+        options = []
+        for level in order:
+            rows = max(s.rows_out for s, at in zip(shapes, levels, strict=True) if at == level)
+            sizes = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+            options.append([c for c in sizes if 2 * c <= rows] + [rows] * (level == order[-1] or rows <= 2))
+        while (total := _product(len(o) for o in options)) > _MOST_COMBINATIONS:
+            longest = max(options, key=len)
+            del longest[len(longest) // 2 if len(longest) > 2 else -1]
+            if total == _product(len(o) for o in options):
+                break
+        for choice in product(*options):
+            by_level = dict(zip(order, choice, strict=True))
+            yield tuple(1 if at < 0 else min(by_level[at], s.rows_out) for s, at in zip(shapes, levels, strict=True))
+
+    def front(self) -> list[Way]:
+        """The ways that no other beats in both bytes and instructions, by rising size."""
+        ways: list[Way] = []
+        for chunks in self.chunk_choices():
+            ways = _pareto([*ways, *self._ways(chunks)])
+        return _thin(ways)
+
+    def _ways(self, chunks: tuple[int, ...]) -> list[Way]:
+        calls, rows = self.sequence(chunks)
+        counts = [Counter() for _ in self.layers]
+        started = [False] * len(self.layers)
+        for i, n in calls:
+            counts[i][n, not started[i]] += 1
+            started[i] = True
+        fixed = sum(cost.shape.channels_out * r for cost, r in zip(self.costs, rows, strict=True))
+        result: list[Way] = []
+        for scratch in self._scratch_sizes(counts):
+            partial: list[tuple[int, float, tuple[StageWay, ...]]] = [(fixed + scratch, 0.0, ())]
+            for i, cost in enumerate(self.costs):
+                options = self._stage_options(i, cost, chunks[i], rows[i], counts[i], calls, scratch)
+                merged = [
+                    (size + more, total + price, (*stages, way))
+                    for size, total, stages in partial
+                    for more, price, way in options
+                ]
+                partial = _pareto_tuples(merged)
+            result += [Way(size, total, stages, scratch) for size, total, stages in partial]
+        return result
+
+    def _scratch_sizes(self, counts: Sequence[Counter]) -> list[int]:
+        sizes = {0}
+        for cost, count in zip(self.costs, counts, strict=True):
+            if cost.pairs:
+                largest = max(n for n, _ in count) & ~1
+                sizes |= {packed_size(cost, w) for w in {largest, 2, 4, 8, 16, 32} if 2 <= w <= largest}
+                if largest > 4:  # several tiles, with their carry
+                    carry = 4 * cost.shape.channels_out
+                    sizes |= {packed_size(cost, w) + carry for w in (4, 8, 16, 32) if w < largest}
+        return sorted(sizes)
+
+    def _stage_options(
+        self,
+        i: int,
+        cost: LayerCost,
+        chunk: int,
+        rows: int,
+        count: Counter,
+        calls: Sequence[tuple[int, int]],
+        scratch: int,
+    ) -> list[tuple[int, float, StageWay]]:
+        """(bytes more, instructions, way) of one stage, whatever the others do."""
+        conv = cost.shape.kind == "conv"
+        lines = [(rows, 0.0)]
+        if rows < cost.shape.rows_out:
+            lines = []
+            for length in sorted({rows, rows + 1, rows + 2, rows + 4, rows + 8, rows + rows // 2, 2 * rows, 3 * rows}):
+                if length < cost.shape.rows_out:
+                    size = length * cost.shape.channels_out
+                    lines.append((length, self.moves(calls, i, length) * instructions(move_events(size))))
+        options = []
+        for carry in (False, True) if conv and cost.pairs and len(count) and sum(count.values()) > 1 else (False,):
+            for use in (False, True) if scratch and cost.pairs else (False,):
+                price = sum(
+                    times * _call_cost(cost, n, first, carry, scratch if use else 0)
+                    for (n, first), times in count.items()
+                )
+                for length, move in lines:
+                    more = (length - rows) * cost.shape.channels_out + (4 * cost.shape.channels_out if carry else 0)
+                    options.append((more, price + move, StageWay(chunk, length, carry, use)))
+        return _pareto_tuples(options)
+
+    def add_to(self, schedule: Schedule, phase: str, way: Way, maps: dict[int, int], kept: frozenset[int]) -> None:
+        """Append the slice to a schedule. ``maps``: buffer of each whole map, read and extended; WINDOW included."""
+        scratch = schedule.scratch(way.scratch) if any(s.scratch for s in way.stages) else NONE
+        stages = []
+        local = dict(maps)
+        for layer, source, cost, stage in zip(self.layers, self.sources, self.costs, way.stages, strict=True):
+            shape = cost.shape
+            stride = 1 if shape.kind == "fc" else stage.rows
+            out = local[layer] = schedule.map(stage.rows, shape.channels_out, stride=stride, kept=layer in kept)
+            operands = [local[s] for s in source]
+            stages.append(
+                Stage(
+                    layer,
+                    operands[0],
+                    out,
+                    stage.chunk,
+                    in1=operands[1] if len(operands) > 1 else NONE,
+                    carry=schedule.carry(shape.channels_out) if stage.carry else NONE,
+                    scratch=scratch if stage.scratch else NONE,
+                )
+            )
+            if layer in self.whole:
+                maps[layer] = out
+        schedule.slices.append((phase, stages))
+
+
+_cache: dict[tuple, float] = {}
+
+
+def _call_cost(cost: LayerCost, rows: int, first: bool, carry: bool, scratch: int) -> float:
+    key = cost, rows, first, carry, scratch
+    if key not in _cache:
+        _cache[key] = instructions(call_events(cost, rows, first=first, carry=carry, scratch=scratch))
+    return _cache[key]
+
+
+def _product(values) -> int:
+    result = 1
+    for value in values:
+        result *= value
+    return result
+
+
+def _pareto_tuples(points: list[tuple]) -> list[tuple]:
+    """(bytes, instructions, ...) of which none is beaten in both, by rising bytes."""
+    points.sort(key=lambda p: (p[0], p[1]))
+    best: list[tuple] = []
+    for point in points:
+        if not best or point[1] < best[-1][1]:
+            best.append(point)
+    return best
+
+
+def _pareto(ways: list[Way]) -> list[Way]:
+    return [way for _, _, way in _pareto_tuples([(w.size, w.cost, w) for w in ways])]
+
+
+def _thin(ways: list[Way]) -> list[Way]:
+    """At most `MOST_POINTS` ways: both ends, and steps of at least so many instructions between."""
+    if len(ways) <= MOST_POINTS:
+        return ways
+    step = (ways[0].cost - ways[-1].cost) / MOST_POINTS
+    kept = [ways[0]]
+    for way in ways[1:-1]:
+        if kept[-1].cost - way.cost >= step:
+            kept.append(way)
+    return [*kept, ways[-1]]
