@@ -6,7 +6,6 @@ outside the output included) and instructions, counted exactly (`-icount`).
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +13,12 @@ from struct import pack
 
 import numpy as np
 from ditmos import packings
+from ditmos.bench import baremetal
 from ditmos.quantized import QuantizedLayer
 from ditmos.spec import LayerShape, MapRef
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
-CMODULE = HERE.parents[2] / "cmodule"
-CPU = ["-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard"]
-WARNINGS = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Os", "-ffunction-sections", "-fdata-sections"]
-PSRAM = 0x60000000
 
 
 def conv_shape(channels: Sequence[int], out: int, kernel: int, rows_in: int, stride: int = 1, pool: int = 2):
@@ -121,25 +117,12 @@ class Result:
 
 def build(folder: Path, *flags: str) -> Path:
     """The bench with the kernels of cmodule/; ``flags`` such as -DDITMOS_PORTABLE."""
-    elf = folder / "bench.elf"
-    kernels = sorted(CMODULE.glob("kernels*.[cS]"))
-    sources = [*HERE.glob("*.c"), *kernels]
-    link = ["-nostartfiles", "--specs=nosys.specs", "-T", HERE / "m7.ld", "-Wl,--gc-sections,--no-warn-rwx-segments"]
-    command = ["arm-none-eabi-gcc", *CPU, *WARNINGS, *flags, "-I", CMODULE, *link, *sources, "-o", elf]
-    subprocess.run(command, check=True, timeout=120)
-    return elf
+    return baremetal.build("layers", [HERE / "layers.c"], ["kernels*.[cS]"], folder=folder, flags=flags)
 
 
-def run(elf: Path, cases: Sequence[Case], timeout: float = 240) -> list[Result]:
+def run(elf: Path, cases: Sequence[Case]) -> list[Result]:
     """Raises RuntimeError where the bench stops, or a case's weights are refused."""
-    image = elf.with_suffix(".cases")
-    image.write_bytes(b"".join(case.record() for case in cases) + bytes(4))
-    command = ["qemu-system-arm", "-machine", "mps2-an500", "-nographic", "-monitor", "null", "-serial", "null"]
-    command += ["-semihosting", "-icount", "shift=8", "-kernel", elf]
-    command += ["-device", f"loader,file={image},addr={PSRAM:#x},force-raw=on"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
-    lines = (done.stdout + done.stderr).split("\n")
-    rows = [line.split() for line in lines if line.strip()]
-    if done.returncode or len(rows) != len(cases) or any("invalid" in row for row in rows):
-        raise RuntimeError(f"bench: exit code {done.returncode}, {len(rows)} of {len(cases)} cases\n{lines[-3:]}")
+    rows = [line.split() for line in baremetal.run(elf, b"".join(case.record() for case in cases) + bytes(4))]
+    if len(rows) != len(cases) or any("invalid" in row for row in rows):
+        raise RuntimeError(f"bench: {len(rows)} of {len(cases)} cases, the last {rows[-1:]}")
     return [Result(int(differing), int(count)) for _, differing, count in rows]

@@ -114,7 +114,7 @@ static void run_case(uint32_t index, const case_t *c) {
 
 int main(void) {
     m7_timer_start();
-    const case_t *c = (const case_t *)0x60000000;
+    const case_t *c = (const case_t *)M7_INPUT;
     for (uint32_t index = 0; c->size != 0; index++) {
         run_case(index, c);
         c = (const case_t *)((const uint8_t *)c + c->size);

@@ -1,0 +1,1 @@
+"""Measurements: kernels and plans on the simulated Cortex-M7."""

@@ -1,0 +1,130 @@
+"""Programs without an operating system on the simulated Cortex-M7 (qemu, mps2-an500), instructions counted exactly.
+
+A program is linked from C sources, the start-up code in ``m7/`` and parts of cmodule/. The host loads its input into
+PSRAM; it answers with lines of text over semihosting.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from struct import pack
+
+from ditmos.errors import DitmosError
+from ditmos.paths import BUILD, repository
+
+HERE = Path(__file__).parent / "m7"
+PSRAM = 0x60000000
+PSRAM_SIZE = 16 << 20
+TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
+# As the firmware is built.
+FLAGS = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard", "-std=gnu99", "-Os", "-DNDEBUG")
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wpointer-arith", "-Wdouble-promotion")
+
+
+def missing_tools() -> list[str]:
+    """Programs that this module needs and that are not installed."""
+    return [tool for tool in TOOLS if not shutil.which(tool)]
+
+
+def build(
+    name: str, sources: Iterable[Path], parts: Sequence[str], *, folder: Path | None = None, flags: Sequence[str] = ()
+) -> Path:
+    """Link ``sources`` with the files of cmodule/ that match the patterns ``parts``; returns the ELF file.
+
+    Raises:
+        DitmosError: no compiler, or it fails.
+    """
+    if missing := missing_tools():
+        raise DitmosError(f"bench: not installed: {', '.join(missing)}")
+    cmodule = repository() / "cmodule"
+    folder = folder or BUILD / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    elf = folder / f"{name}.elf"
+    found = sorted({path for part in parts for path in cmodule.glob(part)})
+    command = ["arm-none-eabi-gcc", *FLAGS, *WARNINGS, "-ffunction-sections", "-fdata-sections", *flags]
+    command += ["-I", str(cmodule), "-I", str(HERE), "-nostartfiles", "--specs=nosys.specs", "-T", str(HERE / "m7.ld")]
+    command += ["-Wl,--gc-sections,--no-warn-rwx-segments", *map(str, [HERE / "start.c", *sources, *found])]
+    done = subprocess.run([*command, "-o", str(elf)], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        error = next((line for line in done.stderr.splitlines() if "error" in line or "undefined" in line), "")
+        raise DitmosError(f"bench: {name} does not build: {error or done.stderr.strip()[-200:]}")
+    return elf
+
+
+def run(elf: Path, data: bytes, timeout: float = 300) -> list[str]:
+    """Lines that the program prints, given ``data`` in PSRAM.
+
+    Raises:
+        DitmosError: it stops with an error, does not end, or the data do not fit.
+    """
+    if len(data) > PSRAM_SIZE:
+        raise DitmosError(f"bench: {len(data)} bytes of input, room for {PSRAM_SIZE}")
+    image = elf.with_suffix(".input")
+    image.write_bytes(data)
+    command = ["qemu-system-arm", "-machine", "mps2-an500", "-nographic", "-monitor", "null", "-serial", "null"]
+    command += ["-semihosting", "-icount", "shift=8", "-kernel", str(elf)]
+    command += ["-device", f"loader,file={image},addr={PSRAM:#x},force-raw=on"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        raise DitmosError(f"bench: {elf.name} did not end within {timeout:.0f} s") from None
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line]
+    if done.returncode:
+        raise DitmosError(f"bench: {elf.name} stopped with code {done.returncode}: {' / '.join(lines[-2:])}")
+    return lines
+
+
+def padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+# ----- models -----------------------------------------------------------------------------------------------------
+
+MODEL_PARTS = ("model.c", "plan.c", "engine.c", "slide.c", "kernels*.[cS]")
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """``load`` and ``slices``: instructions of taking in a window, and of each slice."""
+
+    differing: int
+    arena_bytes: int
+    load: int
+    slices: tuple[int, ...]
+
+    @property
+    def instructions(self) -> int:
+        return self.load + sum(self.slices)
+
+
+def build_models(*, portable: bool = False, folder: Path | None = None) -> Path:
+    """The program that runs model files; ``portable``: without the kernels for the M7."""
+    name, flags = ("models-portable", ["-DDITMOS_PORTABLE"]) if portable else ("models", [])
+    return build(name, [HERE / "models.c"], MODEL_PARTS, folder=folder, flags=flags)
+
+
+def models_input(models: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Of model files and their golden vectors (`ditmos.golden.vectors`)."""
+    parts = (pack("<I", len(part)) + padded(part) for pair in models for part in pair)
+    return b"".join(parts) + bytes(4)
+
+
+def run_models(elf: Path, models: Sequence[tuple[bytes, bytes]], timeout: float = 300) -> list[ModelRun]:
+    """Run every window and classifier of the golden vectors.
+
+    Raises:
+        DitmosError: a model is refused, or the program fails.
+    """
+    runs = []
+    for line in run(elf, models_input(models), timeout):
+        if line.startswith("refused"):
+            raise DitmosError(f"bench: model {len(runs)} is {line}")
+        wrong, arena, load, *slices = map(int, line.split())
+        runs.append(ModelRun(wrong, arena, load, tuple(slices)))
+    if len(runs) != len(models):
+        raise DitmosError(f"bench: {len(runs)} answers to {len(models)} models")
+    return runs
