@@ -1,0 +1,234 @@
+"""Checks of `_ditmos` that run under MicroPython: `micropython module_checks.py FOLDER` (files: test_module.py)."""
+
+import gc
+import struct
+import sys
+from array import array
+
+import _ditmos
+import micropython
+
+folder = sys.argv[1]
+
+
+def read(name):
+    with open(folder + "/" + name, "rb") as file:
+        return file.read()
+
+
+def raised(function, *args, **kwargs):
+    """(type, message) of what the call raises."""
+    try:
+        function(*args, **kwargs)
+    except Exception as error:
+        return type(error), str(error)
+    raise AssertionError("nothing raised")
+
+
+def check_golden(name, buffer, arena=None):
+    """Every logit, then the model."""
+    model = _ditmos.Model(buffer, arena)
+    vectors = memoryview(read(name + ".vec"))
+    at = 4
+    for _ in range(struct.unpack("<I", vectors)[0]):
+        window = vectors[at : at + model.window * model.channels]
+        at += len(window)
+        logits = model.select(window)
+        assert logits == vectors[at : at + len(logits)]
+        at += len(logits)
+        for k in range(model.classifiers):
+            assert model.classify(k) == vectors[at : at + model.classes], (name, k)
+            at += model.classes
+    assert at == len(vectors)
+    return model
+
+
+def check_buffers(name):
+    """In place, copied, at an odd address, in a given arena, in part of one."""
+    data = read(name + ".dtm")
+    size = check_golden(name, data).arena_size
+    writable = bytearray(data)
+    model = _ditmos.Model(writable)
+    writable[:] = bytes(len(data))  # the model has a copy
+    model.select(bytes(model.window * model.channels))
+    for offset in (1, 2, 3):
+        check_golden(name, memoryview(bytes(offset) + data)[offset:])
+    check_golden(name, bytearray(data), arena=bytearray(size))
+    check_golden(name, data, arena=memoryview(bytearray(size + 8))[8:])
+
+
+def check_errors(data):
+    model = _ditmos.Model(data)
+    count = model.window * model.channels
+    assert raised(model.classify, 0) == (RuntimeError, "classify before select")
+    assert raised(model.step, len(model.slices) - 1)[0] is RuntimeError
+    assert raised(model.features, 1)[0] is RuntimeError
+    assert raised(model.slide, bytes(model.channels))[0] is RuntimeError
+    model.select(bytes(count))
+    for k in (-1, model.classifiers, 1 << 20):
+        assert raised(model.classify, k)[0] is ValueError
+        assert raised(model.step, len(model.slices) - 1, k)[0] is ValueError
+    assert raised(model.classify, None)[0] is TypeError
+    assert raised(model.step, len(model.slices))[0] is ValueError
+    assert raised(model.features, -1)[0] is ValueError
+    assert raised(model.features, 3)[0] is ValueError  # nobody reads it later, so it is not kept
+    assert raised(model.select, bytes(count - 1))[0] is ValueError
+    assert raised(model.select, array("h", range(count)))[0] is TypeError
+    assert raised(model.select, array("h", bytes(count // 2 * 2)))[0] is TypeError
+    assert raised(model.select, 5)[0] is TypeError
+    assert raised(setattr, model, "window", 1)[0] is AttributeError
+    assert raised(_ditmos.Model)[0] is TypeError
+    assert raised(_ditmos.Model, 5)[0] is TypeError
+    assert raised(_ditmos.Model, data, arena=bytes(model.arena_size))[0] is TypeError
+    assert raised(_ditmos.Model, data, arena=bytearray(model.arena_size - 1))[0] is ValueError
+    assert raised(_ditmos.Model, data, arena=memoryview(bytearray(model.arena_size + 4))[2:])[0] is ValueError
+    assert raised(_ditmos.Model, b"")[1] == "magic at offset 0: not a .dtm file"
+    assert raised(_ditmos.Model, data[:-4])[1] == "length at offset 8: file is cut short"
+    damaged = bytearray(data)
+    damaged[-1] ^= 1
+    assert raised(_ditmos.Model, damaged) == (ValueError, "crc at offset 12: file is damaged")
+
+
+def check_resized_arena(data):
+    """The arena may have moved: refused, as long as it is."""
+    arena = bytearray(_ditmos.Model(data).arena_size)
+    model = _ditmos.Model(data, arena)
+    window = bytes(model.window * model.channels)
+    expected = bytes(model.select(window))
+    arena[4:] = b""
+    assert raised(model.select, window) == (RuntimeError, "arena has been resized")
+    assert raised(model.classify, 0)[0] is RuntimeError
+    assert len(expected) == model.classifiers
+
+
+def check_views_outlive_the_model(data):
+    model = _ditmos.Model(data, memoryview(bytearray(_ditmos.Model(data).arena_size + 64))[64:])
+    view = model.select(bytes(model.window * model.channels))
+    expected = bytes(view)
+    del model
+    gc.collect()
+    rubbish = [bytearray(64) for _ in range(200)]
+    assert bytes(view) == expected
+    assert len(rubbish) == 200
+
+    def write():
+        view[0] = 1
+
+    assert raised(write)[0] is TypeError
+
+
+def check_callbacks(data):
+    """Between slices, pending callbacks run; one that uses the model stops the call that it interrupted."""
+    model = _ditmos.Model(data)
+    window = bytes(model.window * model.channels)
+    called = []
+
+    def harmless(_):
+        called.append(1)
+
+    def harmful(_):
+        model.select(window)
+
+    def interrupted(callback):
+        return micropython.schedule(callback, None), model.select(window)  # nothing in between runs callbacks
+
+    interrupted(harmless)
+    assert called
+    expected = bytes(model.classify(0))
+    assert raised(interrupted, harmful) == (RuntimeError, "model was used by a callback")
+    model.select(window)
+    assert bytes(model.classify(0)) == expected
+
+
+def check_steps(data):
+    """Slice by slice is the same as all at once; another classifier starts again."""
+    model = _ditmos.Model(data)
+    window = array("b", [i * 37 % 256 - 128 for i in range(model.window * model.channels)])
+    selector = bytes(model.select(window))
+    expected = bytes(model.classify(1))
+    first = len([name for name in model.slices if name.startswith("selector")])
+    for i in range(len(model.slices)):
+        model.step(i, 1)
+    assert bytes(model.select(window)) == selector
+    model.step(first, 0)
+    assert raised(model.step, first + 1, 1)[0] is RuntimeError
+    for i in range(first, len(model.slices)):
+        model.step(i, 1)
+    assert bytes(model.classify(1)) == expected
+    assert bytes(model.features(0)) == bytes(
+        window[t * model.channels + c] & 255 for c in range(model.channels) for t in range(model.window)
+    )
+
+
+def check_heap(data):
+    """Nothing is allocated after construction."""
+    model = _ditmos.Model(data)
+    window = bytes(model.window * model.channels)
+    samples = array("h", range(len(window)))
+    quantized = bytearray(len(window))
+
+    def use():
+        model.quantize(samples, quantized)
+        k = _ditmos.argmax(model.select(window))
+        _ditmos.argmax(model.classify(k))
+        model.step(0)
+        model.features(1)
+        for name in ("input_scale", "slices", "class_names", "window", "logit_zero_point"):
+            getattr(model, name)
+
+    use()
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    use()
+    after = gc.mem_alloc()
+    gc.enable()
+    assert after == before, after - before
+
+
+def check_quantize():
+    """Against what reference.quantize_input gave: values, then int8."""
+    model = _ditmos.Model(read("reference.dtm"))
+    for code, size in (("f", 4), ("h", 2)):
+        stored = read("quantize." + code)
+        count = len(stored) // (size + 1)
+        values = array(code, stored[: size * count])
+        result = array("b", bytes(count))
+        model.quantize(values, result)
+        expected = array("b", stored[size * count :])
+        for i in range(count):
+            assert result[i] == expected[i], (code, values[i], result[i], expected[i])
+        assert raised(model.quantize, values, bytearray(count + 1))[0] is ValueError
+        assert raised(model.quantize, values, bytes(count))[0] is TypeError
+        assert raised(model.quantize, values, array("h", bytes(2 * count)))[0] is TypeError
+    assert raised(model.quantize, array("i", [1]), bytearray(1))[0] is TypeError
+
+
+def check_argmax():
+    assert _ditmos.argmax(array("b", [-5, 7, -128, 7])) == 1
+    assert _ditmos.argmax(array("b", [-128])) == 0
+    assert [_ditmos.argmax(nothing) for nothing in (b"", [], ())] == [0, 0, 0]
+    assert _ditmos.argmax([1, 2.5, 2]) == 1
+    assert raised(_ditmos.argmax, array("h", [1]))[0] is TypeError
+    assert raised(_ditmos.argmax, 3)[0] is TypeError
+
+
+def check_attributes():
+    model = _ditmos.Model(read("reference.dtm"))
+    print(model)
+    for name in sys.argv[2:]:
+        print(name, repr(getattr(model, name)))
+
+
+reference = read("reference.dtm")
+for name in read("names").decode().split():
+    check_buffers(name)
+check_errors(reference)
+check_resized_arena(reference)
+check_views_outlive_the_model(reference)
+check_callbacks(reference)
+check_steps(reference)
+check_heap(reference)
+check_quantize()
+check_argmax()
+check_attributes()
