@@ -178,11 +178,11 @@ def _arguments(target: Target, tree: Path) -> list[str]:
 
 
 def _start_afresh_if_changed(target: Target, folder: Path, arguments: list[str]) -> None:
-    """Make follows changed sources, not changed flags: empty the folder when those or a makefile differ."""
+    """Make follows changed sources, not changed flags: empty the folder when those, a makefile or a linker script differ."""
     root = repository()
     makefiles = [
         root / "cmodule" / "micropython.mk",
-        *sorted((root / target.board).glob("*.mk") if target.board else []),
+        *sorted(path for path in (root / target.board).glob("*.*") if target.board and path.suffix in (".mk", ".ld")),
     ]
     texts = [path.read_text() for path in makefiles if path.is_file()]
     digest = hashlib.sha256("\0".join([*arguments, *texts]).encode()).hexdigest()

@@ -113,7 +113,7 @@ class Simulator:
             raise DitmosError(f"{elf}: no such firmware")
         self._memory = _open_memory(self.flash)
         if self.romfs:
-            os.pwrite(self._memory, _romfs_image(self.romfs), 0)
+            os.pwrite(self._memory, romfs_image(self.romfs), 0)
         memory = (
             f"memory-backend-file,id=external,size={EXTERNAL_MEMORY},mem-path=/proc/self/fd/{self._memory},share=on"
         )
@@ -199,7 +199,12 @@ def _open_memory(flash: Path | None) -> int:
     return memory
 
 
-def _romfs_image(source: Path) -> bytes:
+def romfs_image(source: Path) -> bytes:
+    """The ROMFS made of a folder, or the image itself.
+
+    Raises:
+        DitmosError: neither, or too large.
+    """
     if source.is_dir():
         from mpremote.romfs import make_romfs
 

@@ -1,11 +1,17 @@
-"""`ditmos firmware build TARGET`."""
+"""`ditmos firmware build TARGET`, `ditmos firmware flash nucleo`."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ditmos.errors import DitmosError
+
+if TYPE_CHECKING:
+    from ditmos.nucleo import Image
 
 
 def add(app: typer.Typer) -> None:
@@ -18,16 +24,56 @@ def add(app: typer.Typer) -> None:
 
     @firmware.command()
     def build(
-        target: Annotated[str, typer.Argument(help="unix (this machine), sim (simulated Cortex-M7 board)")],
+        target: Annotated[str, typer.Argument(help="unix (this machine), sim (simulated Cortex-M7 board), nucleo")],
         micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use")] = None,
         jobs: Annotated[int | None, typer.Option(help="parallel compilations [default: one per core]")] = None,
     ) -> None:
         """Build one firmware, or bring it up to date."""
         from rich.console import Console
 
+        from ditmos import nucleo
         from ditmos.firmware import build as build_firmware
 
         console = Console(stderr=True)
         with console.status("firmware") as status:
-            built = build_firmware(target, micropython, jobs, lambda doing: status.update(f"firmware: {doing}"))
-        print(f"{built.path}: {built.bytes} bytes of code and data")
+            if target == "nucleo":
+                image = nucleo.build(micropython, jobs, lambda doing: status.update(f"firmware: {doing}"))
+            else:
+                built = build_firmware(target, micropython, jobs, lambda doing: status.update(f"firmware: {doing}"))
+        if target == "nucleo":
+            _print_usage(image)
+        else:
+            print(f"{built.path}: {built.bytes} bytes of code and data")
+
+    @firmware.command()
+    def flash(
+        target: Annotated[str, typer.Argument(help="nucleo")],
+        method: Annotated[str | None, typer.Option(help="stlink, st-flash, openocd or dfu-util [default: any]")] = None,
+        yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    ) -> None:
+        """Flash what `firmware build nucleo` made, after showing how."""
+        from ditmos import flashing, nucleo
+
+        if target != "nucleo":
+            raise DitmosError(f"target {target!r} cannot be flashed, expected nucleo")
+
+        def confirm(plan: flashing.Plan) -> bool:
+            print(f"{plan.method}: {plan.remark}")
+            for command in plan.commands:
+                print("   ", shlex.join(command))
+            return yes or typer.confirm("Go ahead?")
+
+        done = flashing.flash(nucleo.artefact("dfu").parent, method, confirm)
+        print(f"flashed by {done.method}" if done else "nothing was done")
+
+
+def _print_usage(image: Image) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("memory", "bytes", "of", "")
+    for name, used, total, remark in image.usage.rows():
+        table.add_row(name, f"{used:,}", f"{total:,}", remark)
+    Console().print(table)
+    print(f"{image.folder}: firmware.elf .bin .hex .dfu, arm-none-eabi-gcc {image.compiler}")
+    print(f"firmware.dfu sha256 {image.sha256['firmware.dfu']}")

@@ -8,12 +8,17 @@ from typing import Annotated
 
 import typer
 
+from ditmos.errors import DitmosError
+
 
 def add(app: typer.Typer) -> None:
     @app.command()
     def sim(
+        board: Annotated[
+            str, typer.Option(help="sim (qemu) or nucleo (the image of the real board, in a CPU emulator)")
+        ] = "sim",
         firmware: Annotated[
-            Path | None, typer.Option(help="ELF file [default: what `firmware build sim` made]")
+            Path | None, typer.Option(help="sim: ELF; nucleo: .dfu or .bin [default: what `firmware build` made]")
         ] = None,
         flash: Annotated[Path | None, typer.Option(help="file that keeps the board's filesystem and ROMFS")] = None,
         romfs: Annotated[Path | None, typer.Option(help="folder or image to mount at /rom")] = None,
@@ -21,15 +26,41 @@ def add(app: typer.Typer) -> None:
         icount: Annotated[bool, typer.Option("--icount", help="time.ticks_cpu() counts instructions")] = False,
     ) -> None:
         """Start the simulated board and print the port to hand to mpremote; Ctrl-C stops it."""
+        if board == "nucleo":
+            if socket or icount:
+                raise DitmosError("--socket and --icount are for --board sim")
+            _nucleo(firmware, flash, romfs)
+            return
+        if board != "sim":
+            raise DitmosError(f"board {board!r}, expected sim or nucleo")
         from ditmos.simulator import Simulator
 
         for name in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, signal.default_int_handler)
         serial = "socket" if socket else "pty"
         try:
-            with Simulator(firmware, serial=serial, icount=icount, flash=flash, romfs=romfs) as board:
-                print(board.port, flush=True)
-                typer.echo(f"SIM_F767 runs: mpremote connect {board.port}    Ctrl-C stops it", err=True)
-                board.wait()
+            with Simulator(firmware, serial=serial, icount=icount, flash=flash, romfs=romfs) as simulated:
+                print(simulated.port, flush=True)
+                typer.echo(f"SIM_F767 runs: mpremote connect {simulated.port}    Ctrl-C stops it", err=True)
+                simulated.wait()
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
+
+
+def _nucleo(firmware: Path | None, flash: Path | None, romfs: Path | None) -> None:
+    from ditmos.emulator.__main__ import run
+    from ditmos.nucleo import artefact
+    from ditmos.simulator import romfs_image
+
+    def ready(port: str) -> None:
+        print(port, flush=True)
+        typer.echo(f"NUCLEO-F767ZI runs: mpremote connect {port}    Ctrl-C stops it", err=True)
+
+    run(
+        firmware or artefact("dfu"),
+        flash,
+        romfs_image(romfs) if romfs else None,
+        None,
+        ready,
+        lambda line: typer.echo(line, err=True),
+    )
