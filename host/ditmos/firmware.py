@@ -178,7 +178,7 @@ def _arguments(target: Target, tree: Path) -> list[str]:
 
 
 def _start_afresh_if_changed(target: Target, folder: Path, arguments: list[str]) -> None:
-    """Make follows changed sources, not changed flags: empty the folder when those, a makefile or a linker script differ."""
+    """Make does not follow changed flags, makefiles and linker scripts: empty the folder when one differs."""
     root = repository()
     makefiles = [
         root / "cmodule" / "micropython.mk",
