@@ -41,9 +41,9 @@ class FitConfig:
     training between which the mixture becomes the expected loss. exit: weight of the selector's own answer.
     """
 
-    epochs: float = 60
-    batch: int = 256
-    lr: float = 1.5e-2
+    epochs: float = 40
+    batch: int = 512
+    lr: float = 1.2e-2
     weight_decay: float = 0.03
     dropout: float = 0.05
     distill: float = 0.7
@@ -54,7 +54,7 @@ class FitConfig:
     clusters: float = 0.3
     balance: float = 0.02
     mixture: tuple[float, float] = (0.2, 0.6)
-    exit: float = 0.5
+    exit: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,12 @@ def clusters_of(pool: Pool, count: int, seed: int) -> Tensor:
 
 def fit(
     spec: NetworkSpec, pool: Pool, config: FitConfig, seed: int = 0,
-    progress: Callable[[float], None] = lambda done: None,
+    progress: Callable[[float], None] = lambda done: None, curve: list[tuple[float, float]] | None = None,
 ) -> RoutedNetwork:  # fmt: skip
     """Train, and return the moving average of the weights as a network for windows in real units.
 
-    K classifiers without a selector learn independently of each other (an ensemble).
+    K classifiers without a selector learn independently of each other (an ensemble). ``curve`` receives (epoch, mean
+    loss since the last entry), some 40 entries over the training.
     """
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)
@@ -136,6 +137,7 @@ def fit(
     cluster = clusters_of(pool, spec.classifiers, seed) if routed and config.clusters else None
     network.train()
     order = iter(())
+    losses: list[float] = []
     for step in range(steps):
         rows = next(order, None)
         if rows is None:
@@ -148,6 +150,11 @@ def fit(
         scheduler.step()
         follow(average, network, config.decay if step > 100 else 0.8)
         progress((step + 1) / steps)
+        if curve is not None:
+            losses.append(loss.item())
+            if len(losses) >= max(steps // 40, 1):
+                curve.append(((step + 1) * config.batch / pool.windows, sum(losses) / len(losses)))
+                losses.clear()
     return average.eval().export(pool.mean.tolist(), pool.std.tolist())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,9 +59,15 @@ def teacher_figures(teachers: list[pools.Teacher], pool: Pool, parts: Parts, bal
 
 
 @lru_cache(maxsize=1)
-def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
-    dataset = source.dataset(folder)
+def _load_parts(name: str, folder: Path) -> tuple[Dataset, Parts]:
+    dataset = Source(**json.loads(name)).dataset(folder)
     return dataset, prepare(dataset)
+
+
+def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
+    """The data with its split and its three parts; the last one asked for stays in memory."""
+    keys = {key: value for key, value in asdict(source).items() if key not in ("fit", "teachers", "views")}
+    return _load_parts(json.dumps(keys, sort_keys=True), folder)
 
 
 def ensure_pool(
@@ -97,7 +104,8 @@ def run_job(
     dataset, parts = load_parts(source, folder)
     spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
     balanced = source.metric == "balanced"
-    network = fit(spec, _load_pool(file), sweep.fit_of(job), job.seed, progress)
+    curve: list[tuple[float, float]] = []
+    network = fit(spec, _load_pool(file), sweep.fit_of(job), job.seed, progress, curve)
     trained = time.monotonic() - started
     model, _ = quantize(
         network, parts.train, parts.validation, sample_scale=dataset.scale, class_names=dataset.class_names,
@@ -143,6 +151,7 @@ def run_job(
         "worst_macs": spec.macs if spec.selector else spec.macs * spec.classifiers,
         "arena_bytes": plan.arena_size,
         "flash_bytes": flash,
+        "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in curve],
         "confusion": confusion.tolist(),
         "class_names": list(dataset.class_names),
         "seconds": {"training": round(trained, 1), "all": round(time.monotonic() - started, 1)},

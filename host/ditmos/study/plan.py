@@ -46,7 +46,10 @@ from ditmos.training.data import load_data
 
 @dataclass(frozen=True)
 class Source:
-    """One data set with one split. metric: accuracy, or balanced (mean recall; classes count alike in training)."""
+    """One data set with one split.
+
+    metric: accuracy, or balanced (mean recall; classes count alike in training). ``fit`` overrides keys of the sweep's.
+    """
 
     file: str
     split: str = "file"
@@ -57,6 +60,7 @@ class Source:
     teachers: int = 2
     teacher_epochs: int = 40
     split_seed: int = 0
+    fit: Mapping[str, Any] = field(default_factory=dict)
 
     def dataset(self, folder: Path) -> Dataset:
         """Raises DitmosError for a file that is not there, or a split that cannot be made."""
@@ -68,7 +72,7 @@ class Source:
 class Job:
     """One network, trained with one seed. See `ditmos.study.shapes.build` for the shape.
 
-    finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's.
+    finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's and of the data's.
     """
 
     data: str
@@ -100,11 +104,14 @@ class SweepFile:
     fit: FitConfig
 
     def fit_of(self, job: Job) -> FitConfig:
-        return _make(FitConfig, asdict(self.fit) | dict(job.fit), f"job {job.method}, fit")
+        values = asdict(self.fit) | dict(self.data[job.data].fit) | dict(job.fit)
+        return _make(FitConfig, values, f"job {job.method} on {job.data}, fit")
 
     def key(self, job: Job) -> str:
         """Names a job in file names, and changes with everything that changes its result."""
-        text = json.dumps([asdict(job), asdict(self.data[job.data]), asdict(self.fit_of(job))], sort_keys=True)
+        source = asdict(self.data[job.data])
+        del source["fit"]  # part of fit_of
+        text = json.dumps([asdict(job), source, asdict(self.fit_of(job))], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         return f"{job.data}-{job.method}-{job.budget}-s{job.seed}-{digest}"
 

@@ -127,7 +127,7 @@ def score(answers: Answers, *, threshold: float | None = None, balanced: bool = 
         value=_value(predicted == y, y, balanced),
         macs=macs,
         exits=float(exits.mean()),
-        union=float(right.any(1).mean()) if everybody else None,
+        union=float(right.any(1).mean()) if everybody and spec.classifiers > 1 else None,
         usage=tuple((np.bincount(choice, minlength=spec.classifiers) / len(y)).tolist()),
         classifier=tuple(right.mean(0).tolist()) if everybody else (),
         predicted=predicted,

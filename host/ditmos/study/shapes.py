@@ -41,11 +41,11 @@ def render(branch: BranchSpec) -> str:
 
 
 def describe(spec: NetworkSpec) -> str:
-    """One line for tables: selector | K x classifier, start level, aggregation."""
+    """One line for tables: selector; K x classifier, start level, aggregation."""
     if spec.selector is None:
         return f"{f'{spec.classifiers} x ' if spec.classifiers > 1 else ''}{render(spec.classifier)}"
     joined = f"from {spec.start}" + (f", sees {'+'.join(map(str, spec.aggregate))}" if spec.aggregate else "")
-    return f"{render(spec.selector)} | {spec.classifiers} x {render(spec.classifier)} ({joined})"
+    return f"{render(spec.selector)}; {spec.classifiers} x {render(spec.classifier)} ({joined})"
 
 
 def build(

@@ -1,0 +1,36 @@
+"""`ditmos report`: results of sweeps and training runs as one page, a JSON summary, and tables in Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(report)
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of sweeps or of training runs.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The page.")] = Path("report.html"),
+    json_file: Annotated[Path | None, typer.Option("--json", help="Mean and spread of every method.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="The same as tables in Markdown.")] = None,
+    title: str = "DiTMoS results",
+) -> None:
+    """One self-contained HTML page: tables, Pareto fronts, routing, confusion, learning curves."""
+    from ditmos.jsonfile import write_json
+    from ditmos.study import page
+    from ditmos.study.summary import markdown as tables
+    from ditmos.study.summary import summarise
+    from ditmos.training import checkpoint
+
+    rows = page.gather(runs)
+    checkpoint.write(out, page.page(rows, title).encode())
+    entries = summarise(rows)
+    if json_file:
+        write_json(json_file, entries)
+    if markdown:
+        checkpoint.write(markdown, tables(entries).encode())
+    typer.echo(f"{out}: {len(rows)} trainings, {len({e['method'] for e in entries})} methods")

@@ -1,0 +1,251 @@
+"""The study: students that train fast are the networks they claim to be; losses, scores and tables by hand."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ditmos.errors import DitmosError
+from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.study import fit as fitting
+from ditmos.study import score as scoring
+from ditmos.study import shapes, space, summary
+from ditmos.study.fit import Batch, FitConfig, routed_loss
+from ditmos.study.pool import PoolConfig, TeacherConfig, build, class_weights
+from ditmos.study.score import Answers
+from ditmos.study.student import StudentNetwork
+from ditmos.study.views import ViewConfig, Views
+from ditmos.training.data import Windows
+
+_C = ConvSpec
+SPECS = {
+    "shared first layer": NetworkSpec(
+        60, 3, 5, 4, BranchSpec((_C(6, 3), _C(7, 3, 1, 1)), (9,)), BranchSpec((_C(4, 5, 2), _C(5, 3), _C(3, 3, 1, 1))),
+        1, (2,),
+    ),
+    "reference": reference_spec(5, 3, 100, 3),
+    "aggregated head": NetworkSpec(60, 3, 5, 2, BranchSpec((_C(6, 3),)), BranchSpec((_C(4, 5), _C(5, 3))), 1, (2,)),
+    "plain": NetworkSpec(60, 3, 5, 1, BranchSpec((_C(6, 3),))),
+}  # fmt: skip
+
+
+def _trained(spec: NetworkSpec) -> tuple[StudentNetwork, torch.Tensor]:
+    """A network whose normalisation has seen data, with negative gains among its parameters."""
+    network = StudentNetwork(spec, delta=0.5, seed=1)
+    x = torch.randn(32, 3, spec.window, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for layer in [*network.selector, *network.classifiers]:
+            if hasattr(layer, "gain"):
+                layer.gain[::2] *= -1.5
+        for _ in range(3):
+            network.train()(x)
+    return network.eval(), x
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_export_is_the_same_network(name: str) -> None:
+    network, x = _trained(SPECS[name])
+    mean, std = torch.tensor([1.0, 2, 3]), torch.tensor([1.0, 2, 0.5])
+    with torch.no_grad():
+        gate, logits = network(x)
+        exported = network.export(mean.tolist(), std.tolist())
+        gate_, logits_ = exported(x * std[:, None] + mean[:, None])
+    torch.testing.assert_close(logits.transpose(0, 1), logits_, atol=1e-5, rtol=1e-4)
+    if gate is not None:
+        torch.testing.assert_close(gate, gate_, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.selector])
+def test_dispatched_classifiers_see_their_rows(name: str) -> None:
+    network, x = _trained(SPECS[name])
+    count = network.spec.classifiers
+    rows = torch.stack([torch.randperm(32, generator=torch.Generator().manual_seed(k))[:10] for k in range(count)])
+    with torch.no_grad():
+        _, everything = network(x)
+        _, own, seen = network.dispatched(x, lambda gate: rows)
+    assert torch.equal(seen, rows)
+    torch.testing.assert_close(own, everything.gather(1, rows[:, :, None].expand(-1, -1, 5)), atol=1e-5, rtol=1e-4)
+
+
+def test_routed_loss_by_hand() -> None:
+    """Two windows, two classifiers; window 1 is seen by classifier 1 alone, so its gate must not matter."""
+    gate = torch.tensor([[0.0, 0.0], [3.0, -1.0]])
+    logits = torch.log(torch.tensor([[[0.9, 0.1], [0.5, 0.5]], [[0.2, 0.8], [0.4, 0.6]]]))
+    rows = torch.tensor([[0, 0], [0, 1]])
+    rows[0, 1] = 0
+    logits[0, 1] = logits[0, 0]  # the same window twice in the same classifier
+    batch = Batch(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.ones(2), done=1.0)
+    found = routed_loss(gate, logits, rows, batch, FitConfig(balance=0.0, mixture=(0.0, 0.5)))
+    first = (2 * -math.log(0.9) - math.log(0.2)) / 3  # three pairs of equal gate
+    torch.testing.assert_close(found, torch.tensor((first - math.log(0.6)) / 2))
+    early = routed_loss(gate, logits, rows, replace(batch, done=0.0), FitConfig(balance=0.0, mixture=(0.5, 1.0)))
+    torch.testing.assert_close(early, torch.tensor((-math.log((0.9 * 2 + 0.2) / 3) - math.log(0.6)) / 2))
+
+
+def test_balance_is_least_for_even_use() -> None:
+    rows, logits = torch.arange(4).repeat(2, 1), torch.zeros(2, 4, 3)
+    batch = Batch(torch.full((4, 3), 1 / 3), torch.ones(4), 1.0)
+    even, uneven = torch.zeros(4, 2), torch.tensor([[4.0, 0.0]]).repeat(4, 1)
+    config = FitConfig(balance=1.0)
+    losses = [routed_loss(gate, logits, rows, batch, config).item() for gate in (even, uneven)]
+    assert losses[0] == pytest.approx(math.log(3))
+    assert losses[1] > losses[0] + 0.5
+
+
+def _early() -> NetworkSpec:
+    return shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", classifiers=2, start=1, exit=True)
+
+
+def test_score_of_early_exits_by_hand() -> None:
+    spec = _early()
+    first, second = scoring.branch_macs(spec)
+    # routing 0, 0, 1, 1; the selector is sure of class 1 on the first two
+    gate = np.array([[1, 0, 0, 5], [1, 0, 0, 5], [0, 1, 0, 0.1], [0, 1, 0, 0.1]], np.float32)
+    logits = np.zeros((4, 2, 2), np.float32)
+    logits[:, 0, 0] = 1  # classifier 0 says 0, classifier 1 says 1
+    logits[:, 1, 1] = 1
+    answers = Answers(spec, gate, logits, np.array([1, 0, 1, 1]))
+    without = scoring.score(answers)
+    assert (without.value, without.macs, without.exits) == (0.75, first + second, 0.0)
+    assert without.union == 1.0 and without.usage == (0.5, 0.5) and without.classifier == (0.25, 0.75)
+    early = scoring.score(answers, threshold=0.5)
+    assert (early.value, early.macs, early.exits) == (0.75, first + second / 2, 0.5)
+    assert early.predicted.tolist() == [1, 1, 1, 1]
+    assert scoring.score(answers, threshold=0.5, balanced=True).value == 0.5
+
+
+def test_threshold_keeps_the_budget() -> None:
+    rng = np.random.default_rng(0)
+    spec = _early()
+    first, second = scoring.branch_macs(spec)
+    y = rng.integers(0, 2, 500)
+    gate = rng.normal(size=(500, 4)).astype(np.float32)
+    logits = np.stack([np.eye(2, dtype=np.float32)[y]] * 2, axis=1)  # classifiers know, the selector guesses
+    answers = Answers(spec, gate, logits, y)
+    for share in (0.1, 0.5, 0.9):
+        budget = first + share * second
+        threshold = scoring.pick_threshold(answers, budget)
+        found = scoring.score(answers, threshold=threshold)
+        assert budget - 0.03 * second <= found.macs <= budget
+    threshold = scoring.pick_threshold(answers, first + second)
+    assert scoring.score(answers, threshold=threshold).value == 1.0
+    plain = replace(answers, spec=SPECS["plain"], gate=None)
+    assert scoring.pick_threshold(plain, 1.0) is None
+
+
+def test_an_ensemble_is_averaged_and_paid_for() -> None:
+    spec = shapes.build((40, 2, 2), "4k3", classifiers=2)
+    logits = np.array([[[4.0, 0.0], [0.0, 1.0]]], np.float32)
+    found = scoring.score(Answers(spec, None, logits, np.array([0])))
+    assert found.value == 1.0 and found.macs == 2 * spec.macs
+
+
+def test_shapes_read_back() -> None:
+    for text in ("10k5s2 20k7 40k3p1 h48", "7k3", "6k9s2p1 8k3"):
+        assert shapes.render(shapes.parse(text)) == text
+    for wrong in ("10x5", "h48 10k5", "10k5 h4 h5"):
+        with pytest.raises(DitmosError, match="expected words like"):
+            shapes.parse(wrong)
+    with pytest.raises(DitmosError, match="nothing to say"):
+        shapes.build((40, 2, 2), "4k3", selector="3k3")
+
+
+@pytest.mark.parametrize("family", space.FAMILIES)
+def test_candidates_keep_the_budget(family: str) -> None:
+    budget = space.Budget(60_000, ram=1_500, flash=60_000)
+    found = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
+    again = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
+    assert found == again and len(set(found)) == 5
+    for spec in found:
+        first, second = scoring.branch_macs(spec)
+        assert space.whole_plan(spec).arena_size <= 1_500 and space.flash_bytes(spec) <= 60_000
+        if fitting.answers_itself(spec):
+            assert first + second / 3 <= 60_000
+        else:
+            assert 0.85 * 60_000 <= space.worst_macs(spec) <= 60_000
+
+
+def test_search_says_when_nothing_fits() -> None:
+    with pytest.raises(DitmosError, match="within 10 MACs"):
+        next(space.candidates("wide", (151, 3, 10), space.Budget(10), 0))
+
+
+def test_routed_networks_share_the_trunk_of_the_rival() -> None:
+    rng, base = random.Random(0), shapes.build((151, 3, 10), "4k3")
+    spec = space.FAMILIES["routed"](rng, base, False)
+    assert spec.selector.convs[: spec.start] and spec.classifiers in (8, 16)
+
+
+def test_views_do_what_they_say() -> None:
+    mean, std = torch.tensor([1.0, 0.0, 0.0]), torch.ones(3)
+    x = torch.randn(50, 3, 40, generator=torch.Generator().manual_seed(0))
+
+    def views(**change: object) -> torch.Tensor:
+        return Views(ViewConfig(**change), mean, std, torch.Generator().manual_seed(1))(x)
+
+    torch.testing.assert_close(views(), x)
+    flipped = views(flip=True)
+    assert 10 < (flipped[:, 1, 0] == -x[:, 1, 0]).sum() < 40
+    torch.testing.assert_close(flipped.abs(), x.abs())
+    torch.testing.assert_close(views(roll=True).sort(2).values, x.sort(2).values)
+    assert torch.allclose(views(offset=1.0).std(2), x.std(2), atol=1e-5)
+    dropped = (views(drop=0.5) == 0).all(2).float().mean().item()
+    assert 0.3 < dropped < 0.7
+    ramp = torch.arange(40.0).expand(50, 3, 40)
+    stretched = Views(ViewConfig(stretch=0.2), mean * 0, std, torch.Generator().manual_seed(1))(ramp)
+    slope = stretched[:, 0, 20] - stretched[:, 0, 19]
+    assert slope.min() >= 0.79 and slope.max() <= 1.21 and slope.std() > 0.05
+
+
+def _toy(count: int, seed: int) -> Windows:
+    """Two classes: a bump early or late."""
+    rng = torch.Generator().manual_seed(seed)
+    y = torch.randint(2, (count,), generator=rng)
+    x = 0.3 * torch.randn(count, 2, 40, generator=rng)
+    x[torch.arange(count), 0, 10 + 15 * y] += 3.0
+    return Windows(x * 2 + 5, y)
+
+
+def test_students_learn_from_the_pool() -> None:
+    config = PoolConfig(TeacherConfig(count=1, epochs=6, batch=64, widths=(8, 8), kernels=(5, 3)), views=2)
+    pool, teachers = build(_toy(512, 0), 2, config)
+    assert pool.x.shape == (1024, 2, 40) and len(teachers) == 1
+    assert abs(pool.x[:512].float().mean().item()) < 1e-2 and pool.windows == 512
+    test = _toy(256, 1)
+    for spec in (_early(), shapes.build((40, 2, 2), "4k3 6k3")):
+        curve: list[tuple[float, float]] = []
+        network = fitting.fit(spec, pool, FitConfig(epochs=12, batch=64), curve=curve)
+        found = scoring.score(scoring.answer_float(network, test))
+        assert found.value > 0.9
+        assert curve[-1][1] < curve[0][1] and curve[-1][0] == pytest.approx(12, abs=0.5)
+
+
+def test_class_weights() -> None:
+    y = torch.tensor([0, 0, 0, 1])
+    assert class_weights(y, 2, False).tolist() == [1, 1]
+    weight = class_weights(y, 2, True)
+    assert weight[y].mean() == 1 and weight[1] == 3 * weight[0]
+
+
+def _row(method: str, seed: int, value: float, macs: int = 90, budget: int = 100) -> dict:
+    test = {"int8": value, "float": value + 0.01, "union": None, "macs": macs, "usage": [1.0]}
+    return {
+        "data": "d", "split": "file", "metric": "accuracy", "method": method, "budget": budget, "shape": method,
+        "seed": seed, "test": test, "worst_macs": macs, "arena_bytes": 10, "flash_bytes": 20,
+    }  # fmt: skip
+
+
+def test_summary_by_hand() -> None:
+    rows = [_row("best", s, v) for s, v in enumerate((0.8, 0.9))] + [_row("wide", 0, 0.7, 80), _row("exit", 0, 0.6, 85)]
+    entries = summary.summarise(rows)
+    best = next(e for e in entries if e["method"] == "best" and e["metric"] == "int8 accuracy")
+    assert (best["mean"], best["sd"], best["seeds"]) == (0.85, 0.0707, [0, 1])
+    assert summary.best_rival(entries, "d", 100)["method"] == "wide"
+    assert [e["method"] for e in summary.pareto(summary.integers(entries), "macs")] == ["wide", "best"]
+    text = summary.markdown(entries)
+    assert "best against the best rival (wide): +15.00 points." in text
+    assert "0.8500 ± 0.0707" in text
