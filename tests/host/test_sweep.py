@@ -1,0 +1,178 @@
+"""The whole path from a sweep file to the report on the synthetic set, small; what is resumed and what failed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ditmos.cli import report as report_cli
+from ditmos.cli import sweep as sweep_cli
+from ditmos.datasets import save, synthetic
+from ditmos.errors import DitmosError
+from ditmos.modelfile import read_model
+from ditmos.study import job as jobs
+from ditmos.study import plan, sweep
+from typer.testing import CliRunner
+
+SWEEP = """
+seeds = [0, 1]
+[fit]
+epochs = 2
+batch = 64
+[data.synthetic]
+file = "synthetic.npz"
+split = "subject"
+views = 2
+teachers = 1
+teacher_epochs = 2
+[[job]]
+data = "synthetic"
+method = "wide"
+budget = 9_000
+classifier = "4k5s2 6k3 8k3"
+[[job]]
+data = "synthetic"
+method = "best"
+budget = 9_000
+selector = "4k5s2 4k3"
+classifier = "6k3"
+classifiers = 3
+start = 1
+aggregate = [2]
+exit = true
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    save(synthetic.generate(subjects=6, activities=3, recordings=2, windows=4, window=64), folder / "synthetic.npz")
+    (folder / "sweep.toml").write_text(SWEEP)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(folder: Path) -> Path:
+    """The folder of a sweep that ran in this process, one job after the other."""
+    content, out = plan.read(folder / "sweep.toml"), folder / "out"
+    (out / "results").mkdir(parents=True)
+    for job in content.jobs:
+        key, ok = sweep._run(content, job, folder, out, 0)
+        assert ok, (out / "results" / f"{key}.error").read_text()
+    return out
+
+
+def test_every_job_leaves_a_result_and_a_model(folder: Path, out: Path) -> None:
+    content = plan.read(folder / "sweep.toml")
+    assert sweep.pending(content, out) == []
+    rows = sweep.results(out)
+    assert [(row["method"], row["seed"]) for row in rows] == [("best", 0), ("best", 1), ("wide", 0), ("wide", 1)]
+    for row in rows:
+        model, arrangement = read_model(out / "models" / f"{row['key']}.dtm")
+        assert model.spec.to_dict() == content.jobs[0].spec((64, 6, 3)).to_dict() or row["method"] == "best"
+        assert arrangement.arena_size == row["arena_bytes"]
+        assert sum(map(sum, row["confusion"])) == row["test"]["windows"]
+        assert row["test"]["macs"] <= row["worst_macs"]
+        assert row["curve"]
+    assert len(list((out / "pools").glob("*.pt"))) == 1  # shared by all four
+
+
+def test_the_same_job_gives_the_same_numbers(folder: Path, out: Path, tmp_path: Path) -> None:
+    content = plan.read(folder / "sweep.toml")
+    job = next(job for job in content.jobs if job.method == "best" and job.seed == 1)
+    again = jobs.run_job(content, job, folder, tmp_path)
+    before = json.loads(sweep.result_file(out, content.key(job)).read_text())
+    for key in ("test", "validation", "threshold", "confusion"):
+        assert json.loads(json.dumps(again[key])) == before[key]
+
+
+def test_a_failed_job_costs_the_others_nothing(folder: Path, out: Path) -> None:
+    content = plan.read(folder / "sweep.toml")
+    wrong = replace(content.jobs[0], classifier="4k31 6k31 8k31", seed=7)
+    key, ok = sweep._run(content, wrong, folder, out, 0)
+    assert not ok
+    error = out / "results" / f"{key}.error"
+    assert "too few for kernel" in error.read_text()
+    assert len(sweep.pending(replace(content, jobs=(*content.jobs, wrong)), out)) == 1
+    assert len(sweep.results(out)) == 4
+    error.unlink()
+
+
+def test_processes_do_what_one_process_does(folder: Path, out: Path, tmp_path: Path) -> None:
+    content = plan.read(folder / "sweep.toml")
+    content = replace(content, jobs=content.jobs[:1])
+    (tmp_path / "pools").symlink_to(out / "pools")
+    seen = []
+    assert sweep.run(content, folder, tmp_path, processes=1, report=lambda key, ok: seen.append((key, ok))) == 0
+    key = content.key(content.jobs[0])
+    assert seen == [(key, True)]
+    ours, theirs = (json.loads(sweep.result_file(at, key).read_text()) for at in (tmp_path, out))
+    assert ours["test"] == theirs["test"]
+    assert sweep.run(content, folder, tmp_path, processes=1) == 0  # nothing left to do
+
+
+def test_a_local_ray_cluster_does_the_same(folder: Path, out: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="ray is not installed (pip install 'ditmos[cluster]')")
+    content = plan.read(folder / "sweep.toml")
+    content = replace(content, jobs=content.jobs[:1])
+    (tmp_path / "pools").symlink_to(out / "pools")
+    assert sweep.run(content, folder, tmp_path, processes=1, ray="local") == 0
+    key = content.key(content.jobs[0])
+    ours, theirs = (json.loads(sweep.result_file(at, key).read_text()) for at in (tmp_path, out))
+    assert ours["test"] == theirs["test"]
+
+
+def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:
+    import typer
+
+    app = typer.Typer()
+    report_cli.add(app)
+    files = {name: tmp_path / name for name in ("page.html", "summary.json", "tables.md")}
+    arguments = [str(out), "-o", str(files["page.html"]), "--json", str(files["summary.json"])]
+    result = CliRunner().invoke(app, [*arguments, "--markdown", str(files["tables.md"])])
+    assert result.exit_code == 0, result.output
+    page = files["page.html"].read_text()
+    assert page.count("data:image/png;base64,") == 6
+    assert not re.search(r"(src|href)=['\"](?!data:)", page)
+    keys = {"data", "split", "method", "metric", "mean", "sd", "seeds", "macs", "arena_bytes", "flash_bytes"}
+    entries = json.loads(files["summary.json"].read_text())
+    assert entries and all(keys <= set(entry) for entry in entries)
+    assert "best against the best rival (wide)" in files["tables.md"].read_text()
+
+
+def test_search_command(folder: Path, out: Path, tmp_path: Path) -> None:
+    import typer
+
+    app = typer.Typer()
+    sweep_cli.add(app)
+    trials = tmp_path / "trials.json"
+    arguments = ["search", str(folder / "sweep.toml"), "synthetic", "--max-macs", "9000", "--max-ram", "900"]
+    arguments += ["--method", "wide", "--method", "routed", "--count", "3", "--epochs", "1", "-o", str(out)]
+    result = CliRunner().invoke(app, [*arguments, "--data-folder", str(folder), "--json", str(trials)])
+    assert result.exit_code == 0, result.output
+    found = json.loads(trials.read_text())
+    assert {trial["method"] for trial in found} == {"wide", "routed"} and len(found) == 10
+    assert all(trial["macs"] <= 9000 and trial["arena_bytes"] <= 900 for trial in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sedes = [1]", "unknown key sedes"),
+        ("seeds = []", "expected a list of integers"),
+        ('[[job]]\ndata = "x"', "data is 'x'"),
+        (SWEEP + "colour = 1", "unknown key colour"),
+        (SWEEP.replace('preset = "motion"', "").replace("views = 2", 'views = "2"'), "views is '2', expected int"),
+        (SWEEP.replace("views = 2", 'preset = "taste"'), "preset is 'taste'"),
+        (SWEEP.replace("epochs = 2\nbatch", "epohcs = 2\nbatch"), "unknown key epohcs"),
+        (SWEEP.replace("budget = 9_000\n", "", 1), "budget"),
+    ],
+)
+def test_mistakes_in_a_sweep_file_are_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text(text)
+    with pytest.raises(DitmosError, match=re.escape(message)):
+        plan.read(file)
