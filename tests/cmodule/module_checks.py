@@ -1,4 +1,7 @@
-"""Checks of `_ditmos` that run under MicroPython: `micropython module_checks.py FOLDER` (files: test_module.py)."""
+"""Checks of `_ditmos` that run under MicroPython, on the files that test_module.py writes.
+
+`micropython module_checks.py FOLDER ATTRIBUTE...`, or `mpremote mount FOLDER run tests/cmodule/module_checks.py`.
+"""
 
 import gc
 import struct
@@ -8,7 +11,8 @@ from array import array
 import _ditmos
 import micropython
 
-folder = sys.argv[1]
+arguments = getattr(sys, "argv", [])[1:] or ["/remote"]
+folder = arguments[0]
 
 
 def read(name):
@@ -216,7 +220,7 @@ def check_argmax():
 def check_attributes():
     model = _ditmos.Model(read("reference.dtm"))
     print(model)
-    for name in sys.argv[2:]:
+    for name in arguments[1:]:
         print(name, repr(getattr(model, name)))
 
 

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ditmos import golden
 from ditmos.errors import DitmosError
-from ditmos.firmware import build
+from ditmos.firmware import firmware
 from ditmos.modelfile import encode
 from ditmos.plan import slice_name
 from ditmos.planner import whole_plan
 from ditmos.quantized import QuantizedModel
 from ditmos.reference import quantize_input
+from ditmos.simulator import Simulator
 from ditmos.spec import reference_spec
 
 CMODULE = Path(__file__).parents[2] / "cmodule"
 
 
-@pytest.fixture(scope="module")
-def micropython() -> Path:
+def built(target: str) -> Path:
+    """`make test` builds the firmware first."""
     try:
-        return build("unix").path
+        return firmware(target).path
     except DitmosError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def micropython() -> Path:
+    return built("unix")
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +106,14 @@ def test_stub_has_what_the_module_has(micropython: Path, folder: Path) -> None:
     annotated = {node.target.id for node in described.body if isinstance(node, ast.AnnAssign)}
     assert {name for name in module if not name.startswith("__")} == functions
     assert {name for name in attributes if not name.startswith("__")} == members | annotated
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
+def test_module_on_the_simulated_board(folder: Path) -> None:
+    """The same checks on a Cortex-M7: its kernels and its quantisation."""
+    with Simulator(built("sim"), serial="socket") as board:
+        command = [sys.executable, "-m", "mpremote", "connect", board.port, "mount", folder]
+        script = Path(__file__).parent / "module_checks.py"
+        done = subprocess.run([*command, "run", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "<Model: window 151 x 3" in done.stdout
