@@ -77,12 +77,12 @@ static void lanes_init(m7_lanes_t *lanes, const conv_t *conv, const tile_t *tile
     if (tile->packed == NULL) {
         walk_planes(walk, conv, 2 * tile->row + !conv->odd, stream, &ditmos_m7_planes_code);
         walk->taps = ditmos_m7_planes_taps[size];
-        walk->args[2] = (uint32_t)walk->x + 2 * tile->windows;
+        walk->args[3] = (uint32_t)walk->x + 2 * tile->windows;
         return;
     }
     uint32_t planes = conv->layer->channels_in;
     walk->x = tile->packed;
-    walk->args[2] = (uint32_t)(tile->packed + 2 * tile->windows);
+    walk->args[3] = (uint32_t)(tile->packed + 2 * tile->windows);
     walk->stride = tile->packed_stride;
     walk->weights_size = (planes & ~1u) * stream;
     walk->taps = ditmos_m7_packed_taps[size];

@@ -7,9 +7,9 @@
 #define DITMOS_KERNELS_M7_H
 
 #define WALK_X (0)
-#define WALK_OUT (4)
-#define WALK_X_END (12)
-#define WALK_WEIGHTS (16)
+#define WALK_WEIGHTS (4)
+#define WALK_OUTPUTS (8)
+#define WALK_X_END (16)
 #define WALK_STRIDE (20)
 #define WALK_WEIGHTS_END (24) // handed over: the size
 #define WALK_TAPS (28)
@@ -63,8 +63,7 @@
 
 typedef struct {
     const void *x; // plane 0 at the first row of this window
-    uint32_t args[3]; // by kernel
-    uint32_t reserved;
+    uint32_t args[4]; // by kernel
     uint32_t stride; // bytes from one plane to the next
     uint32_t weights_size; // bytes of weights of the first operand
     const char *taps; // code: the taps of one plane
@@ -76,7 +75,7 @@ typedef struct {
 
 // Two output channels, any even number of windows: pooled rows come in pairs.
 typedef struct {
-    m7_walk_t walk; // args[2]: x after the last window
+    m7_walk_t walk; // args[3]: x after the last window
     const ditmos_pair_t *pair;
     int8_t *out; // row of the first window, of channel 0
     uint32_t out_stride;

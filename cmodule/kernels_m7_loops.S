@@ -39,15 +39,6 @@
     add.w \rd, \rd, \temp, lsl #21
 .endm
 
-// One pair of taps for two channels and two windows: 16 multiply-accumulates.
-.macro accumulate a, b
-    ldrd r12, lr, [r1], #8
-    smlal r4, r5, \a, r12
-    smlal r8, r9, \a, lr
-    smlal r6, r7, \b, r12
-    smlal r10, r11, \b, lr
-.endm
-
 // Copies a walk from r0 to the frame.
 .macro copy_walk
     mov r12, sp
@@ -79,49 +70,50 @@
 
 // ----- three lanes, blocks of two channels and two windows ----------------------------------------------------------
 
-// Pools, requantises and stores what a block has summed, then starts the next one. lr walks the constants.
+// Pools, requantises and stores what a block has summed, then starts the next one. lr walks the constants. Channel 0 ends
+// in r4 and r6, channel 1 in r2 and r5. The order is what the two pipelines of the core like best, by search.
 .macro lanes_epilogue name, x_step
 \name:
-    add lr, sp, #LANES_SCALE
-    // channel 0: rows r4 and r6
-    ubfx r2, r4, #0, #21
-    lane1 r4, r5
-    maximum r2, r4
+    ubfx r12, r10, #0, #21
     ubfx r3, r6, #0, #21
-    add r3, r3, r5, asr #10
-    lane1 r6, r7
+    ubfx r2, r4, #0, #21
+    lsr.w r4, r4, #21
+    add lr, sp, #LANES_SCALE
+    lsr.w r6, r6, #21
+    bfi r4, r5, #11, #10
+    bfi r6, r7, #11, #10
+    maximum r2, r4
+    add.w r3, r3, r5, asr #10 // lane 2 of window A, lane 0 of window B
+    ubfx r0, r8, #0, #21
     maximum r3, r6
-    ldmia lr!, {r1, r4, r5, r6, r12}
-    smlal r1, r4, r2, r12
-    smlal r5, r6, r3, r12
+    lsr.w r8, r8, #21
+    bfi r8, r9, #11, #10
+    add.w r12, r12, r9, asr #10
+    maximum r0, r8
+    lsr.w r10, r10, #21
+    ldmia lr!, {r1, r4, r5, r6, r8}
+    bfi r10, r11, #11, #10
+    smlal r1, r4, r2, r8
+    maximum r12, r10
+    smlal r5, r6, r3, r8
+    ldmia lr!, {r1, r2, r3, r5, r8}
     ssat r4, #8, r4
+    smlal r1, r2, r0, r8
     ssat r6, #8, r6
-    // channel 1: rows r5 and r9
-    ubfx r2, r8, #0, #21
-    lane1 r8, r9
-    maximum r2, r8
-    ubfx r3, r10, #0, #21
-    add r3, r3, r9, asr #10
-    lane1 r10, r11
-    maximum r3, r10
-    ldmia lr!, {r1, r5, r8, r9, r12}
-    smlal r1, r5, r2, r12
-    smlal r8, r9, r3, r12
+    smlal r3, r5, r12, r8
+    ldmia.w sp, {r0, r1, r3, r8, r9} // input, weights, outputs, end of the input
     ssat r5, #8, r5
-    ssat r9, #8, r9
-    ldmia.w sp, {r0, r2, r3, r12}
-    strb r4, [r2], #1
-    strb r6, [r2], #1
-    strb r5, [r3], #1
-    strb r9, [r3], #1
+    ssat r2, #8, r2
+    strb r6, [r3, #1]
     add.w r0, r0, #(\x_step)
-    stmia.w sp, {r0, r2, r3}
-    // lane 2 of window B belongs to the next block's first row
-    asr r2, r7, #10
+    strb r5, [r8, #1]
+    strb r2, [r8], #2
+    asr r2, r7, #10 // lane 2 of window B: the carry
+    strb r4, [r3], #2
+    stmia.w sp, {r0, r1, r3, r8}
+    cmp r0, r9
     asr r3, r11, #10
-    cmp r0, r12
     beq.w lanes_finish
-    ldr r1, [sp, #WALK_WEIGHTS]
     ldmia.w lr, {r4-r11}
     add r4, r2
     add r8, r3
@@ -153,7 +145,7 @@
     lsr r1, r1, #16
     mla r11, r11, r6, r5
     mla r1, r1, r6, r5
-    strd r11, r1, [sp, #WALK_OUT]
+    strd r11, r1, [sp, #WALK_OUTPUTS]
     lanes_constants 0, r2, r9
     lanes_constants 1, r3, r10
     ldrd r2, r3, [sp, #WALK_STRIDE] // bytes of weights, so far
@@ -209,19 +201,50 @@ planes_again:
     ldr.w pc, [sp, #WALK_NEXT]
 .endm
 
-// Taps of one int8 plane: words are packed as they are loaded, the second of one pair of taps is the first of the next.
+// One pair of taps for two channels and two windows: 16 multiply-accumulates. `a` becomes the word at `next`, unless this is
+// the `last` pair, as soon as it is free: a load beside a multiplication costs no cycle.
+.macro planes_pair a, b
+    ldrd r12, lr, [r1], #8
+    smlal r4, r5, \a, r12
+    smlal r8, r9, \a, lr
+    .if !last
+    ldrsb.w \a, [r0, #next]
+    .endif
+    smlal r6, r7, \b, r12
+    .if !last
+    ldrsb.w r12, [r0, #(next + 1)]
+    .endif
+    smlal r10, r11, \b, lr
+    .if !last
+    add.w \a, \a, r12, lsl #21
+    .endif
+.endm
+
+.macro packed_pair a, b
+    ldrd r12, lr, [r1], #8
+    smlal r4, r5, \a, r12
+    smlal r8, r9, \a, lr
+    .if !last
+    ldr.w \a, [r0, #next]
+    .endif
+    smlal r6, r7, \b, r12
+    smlal r10, r11, \b, lr
+.endm
+
+// Taps of one int8 plane; words are packed as they are loaded.
 .macro planes_taps n
     .p2align 3
 planes_taps_\n:
     pack r2, r12, 0
+    pack r3, r12, 2
     .set pair, 0
     .rept \n
+    .set next, 2 * pair + 4
+    .set last, pair + 1 == \n
     .if pair & 1
-    pack r2, r12, 2 * pair + 2
-    accumulate r3, r2
+    planes_pair r3, r2
     .else
-    pack r3, r12, 2 * pair + 2
-    accumulate r2, r3
+    planes_pair r2, r3
     .endif
     .set pair, pair + 1
     .endr
@@ -233,14 +256,12 @@ planes_taps_\n:
     ldrd r2, r3, [r0, #(8 * \plane)]
     .set pair, 0
     .rept \n
-    .if pair == 0
-    accumulate r2, r3
-    .elseif pair & 1
-    ldr.w r2, [r0, #((pair + 1) / 2 * 16 + (pair + 1) % 2 * 4 + 8 * \plane)]
-    accumulate r3, r2
+    .set next, (pair + 2) / 2 * 16 + (pair + 2) % 2 * 4 + 8 * \plane
+    .set last, pair + 1 == \n
+    .if pair & 1
+    packed_pair r3, r2
     .else
-    ldr.w r3, [r0, #((pair + 1) / 2 * 16 + (pair + 1) % 2 * 4 + 8 * \plane)]
-    accumulate r2, r3
+    packed_pair r2, r3
     .endif
     .set pair, pair + 1
     .endr
