@@ -11,38 +11,11 @@ Ticks are those of `time.ticks_cpu()`: cycles on the STM32, instructions on the 
 
 import gc
 import json
-import sys
 import time
 from binascii import hexlify
 
 import ditmos
-
-
-def option(name, default=None):
-    """Value behind `name` in sys.argv; True for a bare --json."""
-    if name not in sys.argv:
-        return default
-    rest = sys.argv[sys.argv.index(name) + 1 :]
-    return rest[0] if rest and not rest[0].startswith("--") else True
-
-
-class Stopwatch:
-    """Ticks between start() and stop(), less what the two cost themselves."""
-
-    def __init__(self):
-        self.cost = 0
-        self.cost = min(self.measure(lambda: None) for _ in range(3))
-
-    def start(self):
-        self.began = time.ticks_cpu()
-
-    def stop(self):
-        return time.ticks_diff(time.ticks_cpu(), self.began) - self.cost
-
-    def measure(self, work, *arguments):
-        self.start()
-        work(*arguments)
-        return self.stop()
+from ditmos.script import Stopwatch, option
 
 
 def parts(engine, window, k, watch):

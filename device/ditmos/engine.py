@@ -41,18 +41,20 @@ def find(name):
     for folder in sys.path:
         if folder != ".frozen":
             path = folder + "/" + name if folder else name
-            try:
-                open(path).close()
-                return path
-            except OSError:
-                pass
+            for candidate in (path, path + ".new"):  # .new: complete, only the last renaming was cut off
+                try:
+                    open(candidate).close()
+                    return candidate
+                except OSError:
+                    pass
     raise OSError("no %s in %s" % (name, ", ".join(folder or "." for folder in sys.path if folder != ".frozen")))
 
 
 def load_model(path=None):
-    """`_ditmos.Model` of a file (default: model.dtm, searched for), its arena in tightly coupled memory if it fits.
+    """`_ditmos.Model` of a file (default: model.dtm, searched for).
 
-    A file in ROMFS is used where it lies; one on another filesystem is copied to the heap.
+    File and arena are put in tightly coupled memory if they fit. Else a file in ROMFS is used where it lies; one on
+    another filesystem is copied to the heap.
     Raises OSError (no file), ValueError (not a model, or a damaged one), MemoryError.
     """
     with open(path or find("model.dtm"), "rb") as file:
@@ -63,6 +65,10 @@ def load_model(path=None):
     try:
         import tcm
 
+        try:
+            buffer = tcm.copy(buffer)
+        except MemoryError:
+            pass
         return _ditmos.Model(buffer, tcm.data)
     except (ImportError, ValueError):
         return _ditmos.Model(buffer)

@@ -36,8 +36,8 @@ class Usage:
     """Bytes that an image takes.
 
     text: flash, without models. static: RAM for variables and for the code that runs while flash is erased.
-    heap: RAM left for Python. stack: RAM. itcm: hot kernels. dtcm_cache: filesystem cache. dtcm_data: arenas and
-    weights.
+    heap: RAM left for Python. stack: RAM. itcm: hot kernels. dtcm_cache: filesystem cache. dtcm_data: arenas.
+    dtcm_copies: model files.
     """
 
     text: int
@@ -47,6 +47,7 @@ class Usage:
     itcm: int
     dtcm_cache: int
     dtcm_data: int
+    dtcm_copies: int
 
     def rows(self) -> list[tuple[str, int, int, str]]:
         """(what, bytes, out of, remark), in the order of the memory map."""
@@ -55,7 +56,8 @@ class Usage:
             ("flash: /rom", 0, ROMFS.size, "sectors 8 to 11, for models"),
             ("ITCM: kernels", self.itcm, ITCM.size - 0x20, ""),
             ("DTCM: filesystem cache", self.dtcm_cache, DTCM.size, ""),
-            ("DTCM: arenas, weights", self.dtcm_data, DTCM.size, "tcm.data"),
+            ("DTCM: arenas", self.dtcm_data, DTCM.size, "tcm.data"),
+            ("DTCM: model files", self.dtcm_copies, DTCM.size, "tcm.copy()"),
             ("RAM: static", self.static, SRAM.size, ""),
             ("RAM: heap", self.heap, SRAM.size, "gc.mem_free() is some less"),
             ("RAM: stack", self.stack, SRAM.size, ""),
@@ -160,7 +162,8 @@ def check(elf: Path, binary: Path) -> Usage:
         stack=symbols["_estack"] - symbols["_sstack"],
         itcm=len(code),
         dtcm_cache=symbols["_micropy_hw_internal_flash_storage_ram_cache_end"] - DTCM.start,
-        dtcm_data=symbols["_ditmos_dtcm_size"],
+        dtcm_data=symbols["_ditmos_dtcm_data_size"],
+        dtcm_copies=symbols["_ditmos_dtcm_copies_size"],
     )
     if usage.text > MAX_TEXT:
         raise DitmosError(f"{elf}: {usage.text} bytes of firmware, expected at most {MAX_TEXT}")

@@ -1,0 +1,150 @@
+"""Ticks of each part of an inference: `mpremote run device/bench.py`, or `micropython device/bench.py`.
+
+Runs the model that `ditmos.load()` finds on windows.npy, or on a made-up window where there is none. Each part is
+warmed up, then repeated; the median is printed, with the least and the most. Options, in sys.argv:
+
+    --repeat N   repetitions (default 50)
+    --json       one JSON object instead of a table
+    --profile    on the emulated board, model in ROMFS: have it count the bytes that a select and a classify fetch,
+                 read and write in each memory
+
+Ticks are those of `time.ticks_cpu()`: core cycles on the real board. Emulators have no caches and no pipeline: there
+they are instructions, and this script says so. Between two runs on a real board they differ by what interrupts take.
+"""
+
+import gc
+import json
+import sys
+from array import array
+
+import ditmos
+from ditmos.script import Stopwatch, option
+
+WARM_UP = 5
+EMULATED = b"DiTMoS-F767 "  # unique id of the emulated NUCLEO-F767ZI
+# Instrumentation trace: words written here tell the emulated board what to count.
+STIMULUS = 0xE0000000
+COUNT_OFF, COUNT_EXACTLY, PROFILE_START, PROFILE_STOP = 0, 1, 2, 3
+
+
+def machine_name():
+    return getattr(sys.implementation, "_machine", sys.platform)
+
+
+def is_emulated():
+    """Whether this is the image of the real board in the CPU emulator."""
+    try:
+        import machine
+
+        return machine.unique_id() == EMULATED
+    except (ImportError, AttributeError):
+        return False
+
+
+def unit(emulated):
+    if emulated:
+        return "instructions, not cycles"
+    name = machine_name()
+    if "STM32F767" in name and "SIM" not in name:
+        return "cycles"
+    if "SIM" in name:
+        return "instructions, not cycles, under --icount; else ticks of 40 ns of the host's time"
+    return "ticks of the host, neither cycles nor instructions"
+
+
+def tell(emulated, word):
+    """A word to the emulator; nothing on any other machine."""
+    if emulated:
+        import machine
+
+        machine.mem32[STIMULUS] = word
+
+
+def first_window(engine):
+    try:
+        return engine.quantize(ditmos.windows()[0])
+    except OSError:  # no recording: how long it takes does not depend on what is in the window
+        model = engine.model
+        return array("b", [(37 * i) % 251 - 125 for i in range(model.window * model.channels)])
+
+
+def statistics(watch, repeat, work, *arguments):
+    """(median, least, most) ticks of work(*arguments)."""
+    for _ in range(WARM_UP):
+        work(*arguments)
+    gc.collect()
+    times = sorted(watch.measure(work, *arguments) for _ in range(repeat))
+    return times[repeat // 2], times[0], times[-1]
+
+
+def measure(engine, window, repeat):
+    """Rows (part, median, least, most)."""
+    model = engine.model
+    watch = Stopwatch()
+    model.select(window)
+    k = engine.policy(model, window)[1] or 0
+    rows = [("select", *statistics(watch, repeat, model.select, window))]
+    rows.append(("classify", *statistics(watch, repeat, model.classify, k)))
+    model.select(window)
+    for i, name in enumerate(model.slices):
+        rows.append(("slice " + name, *statistics(watch, repeat, model.step, i, k)))
+    rows.append(("policy", *statistics(watch, repeat, engine.policy, model, window)))
+    selected = rows[0][1] + rows[1][1]
+    rows.append(("Python", rows[-1][1] - selected, None, None))
+    return rows
+
+
+def profile(engine, window):
+    """A select and a classify between marks: with the model in DTCM, then with weights in flash and arena in RAM."""
+    import _ditmos
+
+    path = ditmos.find("model.dtm")
+    with open(path, "rb") as file:
+        in_flash = _ditmos.Model(memoryview(file))
+    for placement, model in (("dtcm", engine.model), ("flash", in_flash)):
+        model.select(window)
+        for part, work, argument in (("select", model.select, window), ("classify", model.classify, 0)):
+            work(argument)
+            tell(True, PROFILE_START)
+            work(argument)
+            tell(True, PROFILE_STOP)
+            print("profiled", placement, part)
+
+
+def main():
+    emulated = is_emulated()
+    engine = ditmos.load()
+    window = first_window(engine)
+    if option("--profile"):
+        if not emulated:
+            raise ValueError("--profile is for the emulated board")
+        profile(engine, window)
+        return
+    repeat = int(option("--repeat", 50))
+    tell(emulated, COUNT_EXACTLY)
+    try:
+        rows = measure(engine, window, repeat)
+    finally:
+        tell(emulated, COUNT_OFF)
+    if option("--json"):
+        parts = {row[0]: {"median": row[1], "least": row[2], "most": row[3]} for row in rows}
+        result = {"machine": machine_name(), "unit": unit(emulated), "repeat": repeat, "parts": parts}
+        result["arena"] = engine.model.arena_size
+        print(json.dumps(result))
+        return
+    print("%s, %d repetitions; ticks are %s" % (machine_name(), repeat, unit(emulated)))
+    print("%-36s %10s %10s %10s" % ("part", "median", "least", "most"))
+    for name, median, least, most in rows:
+        print("%-36s %10d %10s %10s" % (name, median, "" if least is None else least, "" if most is None else most))
+    if unit(emulated) == "cycles":
+        import machine
+
+        frequency = machine.freq()
+        frequency = frequency[0] if isinstance(frequency, tuple) else frequency
+        print("policy: %.1f us at %d MHz" % (rows[-2][1] * 1e6 / frequency, frequency // 1000000))
+
+
+try:
+    main()
+except (OSError, ValueError) as error:
+    print("bench:", error)
