@@ -53,17 +53,33 @@ def layer_costs(spec: NetworkSpec, model: QuantizedModel | None = None) -> list[
 
 Events = Counter[str]
 
+FC_COPY_SIZE = 512  # bytes of gathered inputs that fit on the stack; more need scratch, or slow kernels run
+
 
 def call_events(
-    layer: LayerCost, rows: int, *, first: bool = True, carry: bool = False, scratch: int = 0, joined: bool = False
+    layer: LayerCost,
+    rows: int,
+    *,
+    first: bool = True,
+    carry: bool = False,
+    scratch: int = 0,
+    joined: bool = False,
+    runs: int = 0,
 ) -> Events:
-    """What one kernel call does. ``joined``: both operands follow each other in memory with one stride."""
+    """What one kernel call does.
+
+    joined: both operands follow each other in memory with one stride. runs: pieces from which a fully connected layer
+    has to gather its inputs; 0 where they are one aligned run of bytes.
+    """
     shape = layer.shape
     events: Events = Counter({"call": 1})
     if shape.kind == "fc":
         words = -(-shape.channels_in // 4)
         groups = -(-shape.channels_out // 4)
-        return events + Counter({"fc": 1, "fc_group": groups, "fc_words": groups * words})
+        if runs and 4 * words > max(FC_COPY_SIZE, scratch):
+            return events + Counter({"fc_slow": shape.channels_out, "fc_slow_byte": shape.weights})
+        events += Counter({"fc_group": groups, "fc_words": groups * words})
+        return events + Counter({"fc_run": runs, "fc_byte": shape.channels_in} if runs else {})
     second = len(shape.inputs) == 2 and not joined
     if layer.pairs:
         events += _pair_events(layer, rows, first, carry, scratch, second)
@@ -161,7 +177,50 @@ def move_events(size: int) -> Events:
 
 
 # Instructions per event.
-PRICES: dict[str, float] = {}
+PRICES: dict[str, float] = {
+    "block": 55.36,
+    "call": 278.20,
+    "dot1": 106.15,
+    "dot1_odd": 9.07,
+    "dot1_plane": 5.02,
+    "dot1_tap": 8.96,
+    "dot2": 135.67,
+    "dot2_odd": 16.03,
+    "dot2_plane": 11.01,
+    "dot2_tap": 14.06,
+    "dot_second": 22.26,
+    "duo": 18.06,
+    "fc_byte": 1.45,
+    "fc_group": 23.09,
+    "fc_run": 27.86,
+    "fc_slow": -45.50,
+    "fc_slow_byte": 14.35,
+    "fc_words": 20.37,
+    "half": 40.80,
+    "half_plane": 8.38,
+    "half_tap": 7.15,
+    "lanes": 68.42,
+    "move": 403.64,
+    "move_byte": 1.07,
+    "pack": 57.84,
+    "pack_word": 8.60,
+    "packed_block": 52.77,
+    "packed_lanes": 72.50,
+    "packed_plane": 3.55,
+    "packed_tap": 5.87,
+    "pairs": 208.02,
+    "plane": 6.97,
+    "quad": 45.27,
+    "row_second": 18.46,
+    "second": 18.80,
+    "slice": 6.66,
+    "stage": 142.48,
+    "store": 64.18,
+    "tap": 7.94,
+    "window": 125.11,
+    "window_plane": 4.66,
+    "window_tap": 8.92,
+}
 
 
 def instructions(events: Events) -> float:

@@ -24,9 +24,8 @@ def plan_events(plan: Plan, costs: Sequence[LayerCost], calls: Sequence[Call]) -
             carry=stage.carry != NONE,
             scratch=plan.buffers[stage.scratch].size if stage.scratch != NONE else 0,
             joined=_joined(operands),
+            runs=_runs(operands) if cost.shape.kind == "fc" else 0,
         )
-        if cost.shape.kind == "fc":
-            events += _gather_events(cost, operands)
         if call.moved:
             events += move_events(plan.buffers[stage.out].size)
         result[call.slice] = events
@@ -39,9 +38,7 @@ def _joined(operands: Sequence[Buffer]) -> bool:
     return operands[0].end == operands[1].offset and operands[0].stride == operands[1].stride
 
 
-def _gather_events(cost: LayerCost, operands: Sequence[Buffer]) -> Events:
-    """Inputs of a fully connected layer are copied unless they are one aligned run of bytes."""
-    runs = [1 if o.stride == o.rows else o.channels for o in operands]
-    if sum(runs) == 1 and operands[0].offset % 4 == 0:
-        return Counter()
-    return Counter({"fc_run": sum(runs), "fc_byte": cost.shape.channels_in})
+def _runs(operands: Sequence[Buffer]) -> int:
+    """Pieces that a fully connected layer copies; 0 where its inputs are one aligned run of bytes."""
+    runs = sum(1 if operand.stride == operand.rows else operand.channels for operand in operands)
+    return 0 if runs == 1 and operands[0].offset % 4 == 0 else runs

@@ -60,12 +60,14 @@ class Schedule:
 
     def plan(self, name: str, spec: NetworkSpec, packings: Sequence[int] = ()) -> Plan:
         """Lay the buffers out and freeze the schedule."""
+        layers = layer_table(spec)
+        # Fully connected layers read aligned words, or copy what they read.
+        dense = {stage.in0 for _, stages in self.slices for stage in stages if layers[stage.layer].kind == "fc"}
         blocks = [
-            Block(buffer.size, first, last, 1 if buffer.kind == BufferKind.MAP else ALIGNMENT)
-            for buffer, (first, last) in zip(self.buffers, self.lives(), strict=True)
+            Block(buffer.size, first, last, 1 if buffer.kind == BufferKind.MAP and i not in dense else ALIGNMENT)
+            for i, (buffer, (first, last)) in enumerate(zip(self.buffers, self.lives(), strict=True))
         ]
         arena_size, offsets = layout(blocks)
-        layers = layer_table(spec)
         slices: list[Slice] = []
         stages: list[Stage] = []
         for phase, group in self.slices:

@@ -20,7 +20,7 @@ from ditmos.planner.cost import LayerCost, instructions, layer_costs
 from ditmos.planner.estimate import plan_events
 from ditmos.planner.schedule import Schedule
 from ditmos.planner.simulate import WINDOW, producers, simulate
-from ditmos.planner.slices import SliceShape, Way
+from ditmos.planner.slices import SliceShape, Way, pareto
 from ditmos.quantized import QuantizedModel
 from ditmos.spec import NetworkSpec
 
@@ -51,7 +51,17 @@ class _Edge:
         return self.ways[i - 1] if i else None
 
 
-Path = tuple[float, tuple[tuple[SliceShape, Way], ...]]
+@dataclass(frozen=True)
+class _Path:
+    """Slices from the first level to the last; ``size``: of the largest, with what lives through it."""
+
+    size: int = 0
+    cost: float = 0.0
+    slices: tuple[tuple[SliceShape, Way], ...] = ()
+
+    def then(self, edge: _Edge, way: Way) -> _Path:
+        size = max(self.size, edge.live + way.size)
+        return _Path(size, self.cost + way.cost, (*self.slices, (edge.shape, way)))
 
 
 class Planner:
@@ -148,7 +158,7 @@ class Planner:
         shape, ways = self._front(layers, whole)
         return shape, live, ways
 
-    def _paths(self, kept: frozenset[int]) -> list[dict[tuple[int, int], _Edge]]:
+    def _edges(self, kept: frozenset[int]) -> list[dict[tuple[int, int], _Edge]]:
         """Edges (from level, to level) of the select and of the classify phase."""
         select = {}
         if self.spec.selector:
@@ -159,34 +169,26 @@ class Planner:
         classify = {e: self._classify_edge(*e, kept) for e in [*ends, (last, last + 1)]}
         return [select, classify]
 
-    def _shortest(self, edges: dict[tuple[int, int], _Edge], first: int, budget: int) -> Path | None:
-        best: dict[int, Path] = {first: (0.0, ())}
+    def _shortest(self, edges: dict[tuple[int, int], _Edge], first: int, budget: int) -> _Path | None:
+        best: dict[int, _Path] = {first: _Path()}
         for (low, high), edge in sorted(edges.items(), key=lambda item: item[0][1]):
             way = edge.within(budget) if low in best else None
-            if way is None:
-                continue
-            cost = best[low][0] + way.cost
-            if high not in best or cost < best[high][0]:
-                best[high] = cost, (*best[low][1], (edge.shape, way))
+            if way is not None and (high not in best or best[low].cost + way.cost < best[high].cost):
+                best[high] = best[low].then(edge, way)
         return best.get(max((high for _, high in edges), default=first))
 
     def front(self) -> list[Candidate]:
         """Plans of which none is beaten in both bytes and instructions, by rising arena size."""
-        found: dict[tuple, Candidate] = {}
+        found: list[tuple[int, float, tuple]] = []
         for kept in self.kept_sets():
-            select, classify = self._paths(kept)
+            select, classify = self._edges(kept)
             for budget in _budgets(chain(select.values(), classify.values())):
                 one = self._shortest(select, 0, budget)
                 two = self._shortest(classify, self.spec.start, budget)
                 if one is not None and two is not None:
-                    key = kept, one[1], two[1]
-                    if key not in found:
-                        found[key] = self._candidate(kept, one[1], two[1])
-        best: list[Candidate] = []
-        for candidate in sorted(found.values(), key=lambda c: (c.arena, c.instructions)):
-            if not best or candidate.instructions < best[-1].instructions:
-                best.append(candidate)
-        return best
+                    found.append((max(one.size, two.size), one.cost + two.cost, (kept, one.slices, two.slices)))
+        laid_out = [self._candidate(*parts) for _, _, parts in pareto(found)]
+        return [c for _, _, c in pareto([(c.arena, c.instructions, c) for c in laid_out])]
 
     def _candidate(self, kept: frozenset[int], *phases: Sequence[tuple[SliceShape, Way]]) -> Candidate:
         schedule = Schedule()

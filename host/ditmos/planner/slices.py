@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from operator import itemgetter
 
 from ditmos.plan import NONE, Stage
 from ditmos.planner.cost import LayerCost, call_events, instructions, move_events, packed_size
@@ -131,7 +132,7 @@ class SliceShape:
         """The ways that no other beats in both bytes and instructions, by rising size."""
         ways: list[Way] = []
         for chunks in self.chunk_choices():
-            ways = _pareto([*ways, *self._ways(chunks)])
+            ways = [w for _, _, w in pareto([(w.size, w.cost, w) for w in [*ways, *self._ways(chunks)]])]
         return _thin(ways)
 
     def _ways(self, chunks: tuple[int, ...]) -> list[Way]:
@@ -142,61 +143,82 @@ class SliceShape:
             counts[i][n, not started[i]] += 1
             started[i] = True
         fixed = sum(cost.shape.channels_out * r for cost, r in zip(self.costs, rows, strict=True))
+        lines = [self._lines(i, rows[i], calls) for i in range(len(self.layers))]
+        plain = [self._stage_options(i, chunks[i], counts[i], lines[i], 0) for i in range(len(self.layers))]
         result: list[Way] = []
         for scratch in self._scratch_sizes(counts):
             partial: list[tuple[int, float, tuple[StageWay, ...]]] = [(fixed + scratch, 0.0, ())]
             for i, cost in enumerate(self.costs):
-                options = self._stage_options(i, cost, chunks[i], rows[i], counts[i], calls, scratch)
+                options = plain[i]
+                if scratch and (cost.pairs or self._runs(i)):
+                    options = [*options, *self._stage_options(i, chunks[i], counts[i], lines[i], scratch)]
                 merged = [
                     (size + more, total + price, (*stages, way))
                     for size, total, stages in partial
                     for more, price, way in options
                 ]
-                partial = _pareto_tuples(merged)
+                partial = pareto(merged)
             result += [Way(size, total, stages, scratch) for size, total, stages in partial]
         return result
 
+    def _runs(self, i: int) -> int:
+        """Pieces that a fully connected layer gathers its inputs from."""
+        return len(self.sources[i]) if self.costs[i].shape.kind == "fc" and len(self.sources[i]) > 1 else 0
+
     def _scratch_sizes(self, counts: Sequence[Counter]) -> list[int]:
         sizes = {0}
-        for cost, count in zip(self.costs, counts, strict=True):
+        for i, (cost, count) in enumerate(zip(self.costs, counts, strict=True)):
+            if self._runs(i):
+                sizes.add(-(-cost.shape.channels_in // 4) * 4)
             if cost.pairs:
                 largest = max(n for n, _ in count) & ~1
-                sizes |= {packed_size(cost, w) for w in {largest, 2, 4, 8, 16, 32} if 2 <= w <= largest}
+                sizes |= {packed_size(cost, w) for w in (largest, 4, 8, 16) if 2 <= w <= largest}
                 if largest > 4:  # several tiles, with their carry
                     carry = 4 * cost.shape.channels_out
                     sizes |= {packed_size(cost, w) + carry for w in (4, 8, 16, 32) if w < largest}
         return sorted(sizes)
 
+    def _lines(self, i: int, rows: int, calls: Sequence[tuple[int, int]]) -> list[tuple[int, int, float]]:
+        """(bytes more, rows, instructions of moving) of the output of a stage that needs ``rows`` rows of it."""
+        cost = self.costs[i]
+        if rows == cost.shape.rows_out:
+            return [(0, rows, 0.0)]
+        lines = []
+        for length in sorted({rows, rows + 1, rows + 2, rows + 4, rows + 8, rows + rows // 2, 2 * rows, 3 * rows}):
+            if length < cost.shape.rows_out:
+                size = length * cost.shape.channels_out
+                price = self.moves(calls, i, length) * instructions(move_events(size))
+                lines.append((size - rows * cost.shape.channels_out, length, price))
+        return lines
+
     def _stage_options(
-        self,
-        i: int,
-        cost: LayerCost,
-        chunk: int,
-        rows: int,
-        count: Counter,
-        calls: Sequence[tuple[int, int]],
-        scratch: int,
+        self, i: int, chunk: int, count: Counter, lines: list[tuple[int, int, float]], scratch: int
     ) -> list[tuple[int, float, StageWay]]:
         """(bytes more, instructions, way) of one stage, whatever the others do."""
-        conv = cost.shape.kind == "conv"
-        lines = [(rows, 0.0)]
-        if rows < cost.shape.rows_out:
-            lines = []
-            for length in sorted({rows, rows + 1, rows + 2, rows + 4, rows + 8, rows + rows // 2, 2 * rows, 3 * rows}):
-                if length < cost.shape.rows_out:
-                    size = length * cost.shape.channels_out
-                    lines.append((length, self.moves(calls, i, length) * instructions(move_events(size))))
+        cost = self.costs[i]
+        runs = self._runs(i)
         options = []
-        for carry in (False, True) if conv and cost.pairs and len(count) and sum(count.values()) > 1 else (False,):
-            for use in (False, True) if scratch and cost.pairs else (False,):
-                price = sum(
-                    times * _call_cost(cost, n, first, carry, scratch if use else 0)
-                    for (n, first), times in count.items()
-                )
-                for length, move in lines:
-                    more = (length - rows) * cost.shape.channels_out + (4 * cost.shape.channels_out if carry else 0)
-                    options.append((more, price + move, StageWay(chunk, length, carry, use)))
-        return _pareto_tuples(options)
+        for carry in (False, True) if cost.pairs and sum(count.values()) > 1 else (False,):
+            price = sum(times * self._price(i, n, first, carry, scratch, runs) for (n, first), times in count.items())
+            more = 4 * cost.shape.channels_out if carry else 0
+            options += [
+                (more + longer, price + move, StageWay(chunk, length, carry, scratch > 0))
+                for longer, length, move in lines
+            ]
+        return pareto(options)
+
+    def _price(self, i: int, rows: int, first: bool, carry: bool, scratch: int, runs: int) -> float:
+        key = i, rows, first, carry, scratch
+        price = self._prices.get(key)
+        if price is None:
+            events = call_events(self.costs[i], rows, first=first, carry=carry, scratch=scratch, runs=runs)
+            price = self._prices[key] = instructions(events)
+        return price
+
+    @cached_property
+    def _prices(self) -> dict[tuple[int, int, bool, bool, int], float]:
+        """Of calls, once computed."""
+        return {}
 
     def add_to(self, schedule: Schedule, phase: str, way: Way, maps: dict[int, int], kept: frozenset[int]) -> None:
         """Append the slice to a schedule. ``maps``: buffer of each whole map, read and extended; WINDOW included."""
@@ -224,16 +246,6 @@ class SliceShape:
         schedule.slices.append((phase, stages))
 
 
-_cache: dict[tuple, float] = {}
-
-
-def _call_cost(cost: LayerCost, rows: int, first: bool, carry: bool, scratch: int) -> float:
-    key = cost, rows, first, carry, scratch
-    if key not in _cache:
-        _cache[key] = instructions(call_events(cost, rows, first=first, carry=carry, scratch=scratch))
-    return _cache[key]
-
-
 def _product(values) -> int:
     result = 1
     for value in values:
@@ -241,18 +253,14 @@ def _product(values) -> int:
     return result
 
 
-def _pareto_tuples(points: list[tuple]) -> list[tuple]:
+def pareto(points: Sequence[tuple]) -> list[tuple]:
     """(bytes, instructions, ...) of which none is beaten in both, by rising bytes."""
-    points.sort(key=lambda p: (p[0], p[1]))
+    points = sorted(points, key=itemgetter(0, 1))
     best: list[tuple] = []
     for point in points:
         if not best or point[1] < best[-1][1]:
             best.append(point)
     return best
-
-
-def _pareto(ways: list[Way]) -> list[Way]:
-    return [way for _, _, way in _pareto_tuples([(w.size, w.cost, w) for w in ways])]
 
 
 def _thin(ways: list[Way]) -> list[Way]:

@@ -1,0 +1,71 @@
+"""Fits the prices of `ditmos.planner.cost`: ``python tests/cmodule/m7/calibrate.py [NETWORKS]`` prints the table.
+
+Random networks under random plans run on the simulated Cortex-M7; each slice is one equation.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from ditmos import golden, packings
+from ditmos.bench import baremetal
+from ditmos.modelfile import encode
+from ditmos.plan import Plan, layer_table
+from ditmos.planner import cost
+from ditmos.planner.estimate import plan_events
+from ditmos.planner.simulate import PlanError, simulate
+from ditmos.quantized import QuantizedModel
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from random_plans import random_plan
+
+
+def experiments(count: int, seed: int = 1) -> list[tuple[golden.Case, Plan]]:
+    """Networks with one classifier, each with a plan that runs, weights packed for the M7."""
+    rng = np.random.default_rng(seed)
+    found: list[tuple[golden.Case, Plan]] = []
+    number = 10_000 * seed
+    while len(found) < count:
+        number += 1
+        case = golden.case(number, windows=1, max_classifiers=1)
+        spec = case.model.spec
+        plan = replace(random_plan(rng, spec), packings=tuple(map(packings.best, layer_table(spec))))
+        try:
+            simulate(spec, plan)
+        except PlanError:
+            continue  # random plans may be wrong in one way
+        found.append((case, plan))
+    return found
+
+
+def observe(items: list[tuple[golden.Case, Plan]]) -> list[tuple[cost.Events, int]]:
+    """Events and counted instructions of each slice."""
+    files = [(encode(case.model, plan), golden.vectors(case)) for case, plan in items]
+    runs = baremetal.run_models(baremetal.build_models(), files)
+    result = []
+    for (case, plan), run in zip(items, runs, strict=True):
+        assert run.differing == 0, f"seed {case.seed}"
+        result += zip(slice_events(case.model, plan), run.slices, strict=True)
+    return result
+
+
+def slice_events(model: QuantizedModel, plan: Plan) -> list[cost.Events]:
+    return plan_events(plan, cost.layer_costs(model.spec, model), simulate(model.spec, plan))
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    prices, errors = cost.fit(observe(experiments(count)))
+    print("PRICES: dict[str, float] = {")
+    for name, price in prices.items():
+        print(f'    "{name}": {price:.2f},')
+    print("}")
+    print(f"# {len(errors)} slices of {count} networks: error {np.sqrt(np.mean(errors**2)):.1%} rms", end=", ")
+    print(f"{np.abs(errors).max():.1%} at most")
+
+
+if __name__ == "__main__":
+    main()
