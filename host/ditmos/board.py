@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ditmos.stream import Result
 
 ST_VENDOR = 0x0483  # the ST-LINK of a NUCLEO board
-ANSWER_TIMEOUT = 2.5  # seconds a board may take to leave its program and show the raw REPL
-READ_TIMEOUT = 0.5  # seconds one read on the line may block
+ANSWER_TIMEOUT = 2.0  # seconds a board may take to leave its program and show the raw REPL
+READ_TIMEOUT = 1.5  # seconds one read on the line may block
 _CHUNK = 3072  # bytes of a file that one command carries
 _RAW_REPL = b"raw REPL; CTRL-B to exit\r\n>"
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ditmos.board import Board
 
 PROTOCOL = 1
+POLL = 0.004  # seconds to wait for a byte
 SILENCE = 2.0  # seconds without a good frame before the board is looked at
 ANSWER = 0.8  # seconds it then has to show its REPL
 _ENDED = b"\x04>"  # what the raw REPL prints when a program has ended
@@ -61,6 +62,7 @@ class Conversation:
         self._deliver = deliver
         self._link: Link | None = None
         self._tail = b""
+        self._timeouts: tuple[float | None, float | None] = (None, None)
 
     @property
     def link(self) -> Link:
@@ -74,13 +76,17 @@ class Conversation:
             DitmosError: it raised, speaks another protocol, or says nothing.
         """
         self.board.start(code)
+        port = self.board.serial
+        self._timeouts = port.timeout, port.write_timeout
+        port.timeout, port.write_timeout = POLL, SILENCE
         self.hello, self.ended, self._tail = {}, None, b""
         self._link = Link(self._write, clock, self._message, credit)
         while not self.hello and not self.ended:
             self.pump()
             if self._link.gone(int(SILENCE * 1000)) or self.dropped:
+                said = self._said()
                 self.stop()
-                raise DitmosError(f"{self.board.port}: the stream's program did not start: {self._said()}")
+                raise DitmosError(f"{self.board.port}: the stream's program did not start: {said}")
         self.check()
         if self.hello.get("protocol") != PROTOCOL:
             self.stop()
@@ -155,6 +161,7 @@ class Conversation:
         if self._link:
             self.counts.add(self._link)
             self._link = None
+            self.board.serial.timeout, self.board.serial.write_timeout = self._timeouts
             self.board.regain(ANSWER)
 
     def _said(self) -> str:

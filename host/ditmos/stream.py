@@ -202,17 +202,11 @@ class Stream:
         self._row = self.channels * dtype.itemsize
         self._next = 0
         feed = Feed(blocks, dtype, self.channels)
-        port = self.board.serial
-        timeouts = port.timeout, port.write_timeout
-        port.timeout, port.write_timeout = 0.004, SILENCE
         try:
             yield from self._serve(feed, TYPECODES[dtype])
         finally:
             feed.close()
-            try:
-                self._talk.stop()
-            finally:
-                port.timeout, port.write_timeout = timeouts
+            self._talk.stop()
 
     def _serve(self, feed: Feed, typecode: str) -> Iterator[Result]:
         talk = self._talk

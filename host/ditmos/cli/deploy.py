@@ -1,0 +1,47 @@
+"""`ditmos deploy`: a model onto a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ditmos.deploy import Place
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(deploy)
+
+
+def deploy(
+    model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
+    port: Annotated[
+        str | None, typer.Option(help="serial device or socket://HOST:PORT [default: the one board]")
+    ] = None,
+    to: Annotated[
+        Place | None, typer.Option(help="rom, flash or ram [default: flash if it fits in RAM when loaded, else rom]")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="erase other files in ROM, and an old model that fits nowhere meanwhile")
+    ] = False,
+) -> None:
+    """Put MODEL on a board; the old model works until the new one is whole."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    from ditmos.board import Board
+    from ditmos.deploy import deploy as deploy_model
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Board(port) as board, Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(model.name, total=None)
+        done = deploy_model(
+            board,
+            model,
+            to,
+            replace=replace,
+            progress=lambda sent, total: bar.update(task, completed=sent, total=total),
+        )
+    where = done.path or "RAM, until the next reset"
+    print(f"{model}: {done.bytes} bytes in {where}, CRC {done.crc:08x} as the board computed it")

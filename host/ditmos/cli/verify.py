@@ -1,0 +1,80 @@
+"""`ditmos verify`: a board against the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ditmos.verify import Report
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(verify)
+
+
+def verify(
+    model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
+    port: Annotated[
+        str | None, typer.Option(help="serial device or socket://HOST:PORT [default: the one board]")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="windows of this dataset (.npz) [default: random ones]")] = None,
+    part: Annotated[str, typer.Option(help="of the dataset: train, validation, test or all")] = "validation",
+    count: Annotated[int, typer.Option(min=1, help="windows at most")] = 100,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the result to this file")] = None,
+) -> None:
+    """Run windows on a board slice by slice and end to end; every byte must be the reference's."""
+    import numpy as np
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ditmos.board import Board
+    from ditmos.datasets import load
+    from ditmos.golden import random_windows
+    from ditmos.jsonfile import write_json
+    from ditmos.modelfile import read_model
+    from ditmos.reference import Model
+    from ditmos.route import part_of, quantized_windows
+    from ditmos.verify import verify as compare
+
+    reference = Model(read_model(model)[0])
+    if data:
+        dataset = load(data)
+        windows = quantized_windows(reference, dataset, part_of(dataset, part)[:count])
+    else:
+        windows = random_windows(np.random.default_rng(0), reference.spec, count)
+    with (
+        Board(port, soft_reset=False) as board,
+        Progress(console=Console(stderr=True), transient=True) as bar,
+    ):
+        tasks = {name: bar.add_task(name, total=None) for name in ("slice by slice", "end to end")}
+        report = compare(
+            board,
+            model,
+            windows,
+            progress=lambda what, done, total: bar.update(tasks[what], completed=done, total=total),
+        )
+    _print(report)
+    if json_file:
+        write_json(json_file, report.to_dict())
+    if not report.equal:
+        raise typer.Exit(1)
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("slice", box=None)
+    for name in ("bytes compared", "different", report.unit):
+        table.add_column(name, justify="right")
+    for row in report.slices:
+        table.add_row(row.name, f"{row.bytes:,}", f"{row.differences:,}", f"{row.ticks:,}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"end to end: {report.windows} windows, {report.wrong_labels} other labels, {report.wrong_logits} other logits"
+    )
+    console.print(f"first difference: {report.first}" if report.first else "equal, byte for byte", highlight=False)
