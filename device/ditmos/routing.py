@@ -47,6 +47,24 @@ def fallback(margin=0.5):
     return policy
 
 
+def early(margin=2.0):
+    """Let the selector answer, `k` None, where its best class leads by `margin`: a selector with K + classes outputs
+    (the classes behind the routes), or with the classes alone and one classifier.
+    """
+
+    def policy(model, window):
+        logits = model.select(window)
+        routes = len(logits) - model.classes
+        own = logits[routes:]
+        first, second = ranked(own)[:2]
+        if (own[first] - own[second]) * model.selector_scale >= margin:
+            return first, None
+        k = best(logits[:routes]) if routes else 0
+        return best(model.classify(k)), k
+
+    return policy
+
+
 def sticky(margin=1.0):
     """Stay with the classifier of the window before until another one leads it by more than `margin`."""
     k = None
@@ -103,6 +121,10 @@ class Counter:
         self.selector_scale = model.selector_scale
         self.runs = 0
         self.logits = None
+
+    @property
+    def classes(self):
+        return self.model.classes
 
     def select(self, window):
         self.runs = 0

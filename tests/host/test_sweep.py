@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ditmos import route
 from ditmos.cli import report as report_cli
 from ditmos.cli import sweep as sweep_cli
-from ditmos.datasets import save, synthetic
+from ditmos.datasets import TEST, save, synthetic
 from ditmos.errors import DitmosError
 from ditmos.modelfile import read_model
+from ditmos.policy import parse_policy
+from ditmos.reference import Model
 from ditmos.study import job as jobs
 from ditmos.study import plan, sweep
 from typer.testing import CliRunner
@@ -80,6 +83,19 @@ def test_every_job_leaves_a_result_and_a_model(folder: Path, out: Path) -> None:
     assert len(list((out / "pools").glob("*.pt"))) == 1  # shared by all four
 
 
+def test_the_policy_of_the_device_gives_the_same_figures(folder: Path, out: Path) -> None:
+    row = next(row for row in sweep.results(out) if row["method"] == "best")
+    model = Model(read_model(out / "models" / f"{row['key']}.dtm")[0])
+    dataset, _ = jobs.load_parts(plan.read(folder / "sweep.toml").data["synthetic"], folder)
+    index = dataset.part(TEST)
+    windows = route.quantized_windows(model, dataset, index)
+    threshold = 1e9 if row["threshold"] is None else row["threshold"]
+    decisions = route.decide(parse_policy(f"early({threshold})"), model, windows)
+    assert (decisions.label == dataset.y[index]).mean() == pytest.approx(row["test"]["int8"])
+    assert route.Costs.of_macs(model).mean(decisions) == pytest.approx(row["test"]["macs"])
+    assert (decisions.classifier == -1).mean() == pytest.approx(row["test"]["exits"])
+
+
 def test_the_same_job_gives_the_same_numbers(folder: Path, out: Path, tmp_path: Path) -> None:
     content = plan.read(folder / "sweep.toml")
     job = next(job for job in content.jobs if job.method == "best" and job.seed == 1)
@@ -114,6 +130,7 @@ def test_processes_do_what_one_process_does(folder: Path, out: Path, tmp_path: P
     assert sweep.run(content, folder, tmp_path, processes=1) == 0  # nothing left to do
 
 
+@pytest.mark.slow
 def test_a_local_ray_cluster_does_the_same(folder: Path, out: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="ray is not installed (pip install 'ditmos[cluster]')")
     content = plan.read(folder / "sweep.toml")

@@ -1,7 +1,7 @@
 """How good a network is, and what it costs on average: float or integers, by the policy that its shape asks for.
 
-A selector that also gives class logits answers by itself where its two best classes differ by at least ``threshold`` in
-probability; that inference costs the selector alone. K classifiers without a selector are averaged and all paid for.
+A selector that also gives class logits answers by itself where its two best classes are at least ``threshold`` apart
+(`early` in device/ditmos/routing.py); that inference costs the selector alone. K classifiers without a selector are averaged and all paid for.
 Otherwise the selector's first choice answers.
 """
 
@@ -21,6 +21,7 @@ from ditmos.training.data import Windows
 
 Floats = NDArray[np.float32]
 _BATCH = 512
+_RESERVE = 0.94  # share of a mean budget that a threshold is chosen for: new people may be harder than those at hand
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,10 @@ class Answers:
         return choose(self.spec, self.gate) if self.gate is not None else np.zeros(len(self.y), np.int64)
 
     @property
-    def confidence(self) -> Floats:
-        """(N,) of the selector's own answer: difference of its two largest class probabilities."""
+    def margin(self) -> Floats:
+        """(N,) of the selector's own answer: difference of its two largest class logits."""
         assert self.gate is not None
-        own = _softmax(self.gate[:, -self.spec.classes :])
-        return np.diff(np.sort(own, axis=1)[:, -2:], axis=1)[:, 0]
+        return np.diff(np.sort(self.gate[:, -self.spec.classes :], axis=1)[:, -2:], axis=1)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def score(answers: Answers, *, threshold: float | None = None, balanced: bool = 
     exits = np.zeros(len(y), bool)
     if threshold is not None and answers_itself(spec):
         assert answers.gate is not None
-        exits = answers.confidence >= threshold
+        exits = answers.margin >= threshold
         predicted = np.where(exits, answers.gate[:, -spec.classes :].argmax(1), predicted)
         macs = first + second * float((~exits).mean())
     right = answers.logits.argmax(2) == y[:, None]
@@ -135,7 +135,8 @@ def score(answers: Answers, *, threshold: float | None = None, balanced: bool = 
 
 
 def pick_threshold(answers: Answers, budget: float, *, balanced: bool = False) -> float | None:
-    """The threshold with the best value on these (validation) windows among those whose mean cost is in the budget.
+    """The threshold with the best value on these (validation) windows among those whose mean cost is in the budget,
+    less a reserve.
 
     None where the whole network fits the budget and no early answer does better.
     """
@@ -144,14 +145,15 @@ def pick_threshold(answers: Answers, budget: float, *, balanced: bool = False) -
     best: tuple[float, float, float | None] | None = None
     candidates: list[float | None] = [
         None,
-        *np.unique(np.quantile(answers.confidence, np.linspace(0, 1, 101))).tolist(),
+        *np.unique(np.quantile(answers.margin, np.linspace(0, 1, 101))).tolist(),
     ]
     for threshold in candidates:
         found = score(answers, threshold=threshold, balanced=balanced)
-        if found.macs <= budget and (best is None or (found.value, -found.macs) > best[:2]):
+        allowed = budget if threshold is None else _RESERVE * budget
+        if found.macs <= allowed and (best is None or (found.value, -found.macs) > best[:2]):
             best = found.value, -found.macs, threshold
     if best is None:
-        return float(answers.confidence.min())
+        return float(answers.margin.min())
     return best[2]
 
 
