@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ditmos import features
+from ditmos.cli import data as data_cli
 from ditmos.datasets import load, sisfall, unimib_shar
 from ditmos.errors import DitmosError
 from scipy.io import savemat
@@ -42,6 +43,17 @@ def test_unimib_shar_errors(tmp_path: Path) -> None:
     (tmp_path / "acc_data.mat").write_bytes(b"MATLAB 5.0 MAT-file, but not really" * 9)
     with pytest.raises(DitmosError, match=r"not a readable MATLAB file|variable acc_data missing"):
         unimib_shar.load(tmp_path)
+
+
+def test_import_command(tmp_path: Path) -> None:
+    app = typer.Typer()
+    data_cli.add(app)
+    app.callback()(lambda: None)
+    out = tmp_path / "out.npz"
+    arguments = ["data", "import", "unimib-shar", str(unimib(tmp_path)), str(out), "--split", "none"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert load(out).sha256 == unimib_shar.load(tmp_path).sha256
 
 
 def recording(path: Path, rows: np.ndarray) -> None:

@@ -62,7 +62,7 @@ def evaluate(network: RoutedNetwork, windows: Windows) -> Evaluation:
         balanced=balanced(routed, windows.y),
         union=right.any(1).double().mean().item(),
         classifier=tuple(right.double().mean(0).tolist()),
-        usage=tuple((torch.bincount(choice, minlength=answers.shape[1]) / len(choice)).tolist()),
+        usage=tuple((torch.bincount(choice, minlength=answers.shape[1]).double() / len(choice)).tolist()),
     )
 
 
