@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from ditmos import features
 from ditmos.cli import data as data_cli
 from ditmos.datasets import load, sisfall, unimib_shar
 from ditmos.errors import DitmosError
 from scipy.io import savemat
+from typer.testing import CliRunner
 
 
 def unimib(folder: Path, **changes: np.ndarray) -> Path:
