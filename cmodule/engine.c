@@ -6,6 +6,52 @@
 #include "schedule.h"
 #include "slide.h"
 
+// Operand j of a stage; fully connected: planes without a gap become one.
+static ditmos_operand_t operand(const ditmos_buffer_t *buffer, bool fully_connected) {
+    if (fully_connected && buffer->stride == buffer->rows) {
+        return (ditmos_operand_t) {
+            .channels = 1,
+            .rows = (uint16_t)(buffer->rows * buffer->channels),
+        };
+    }
+    return (ditmos_operand_t) {
+        .stride = buffer->stride,
+        .channels = buffer->channels,
+        .rows = buffer->rows,
+    };
+}
+
+// What does not change from call to call.
+static void prepare_stage(ditmos_engine_t *engine, unsigned index) {
+    const ditmos_model_t *model = engine->model;
+    const ditmos_buffer_t *buffers = model->plan.buffers;
+    const ditmos_stage_t *stage = &model->plan.stages[index];
+    const ditmos_model_layer_t *layer = &model->layers[stage->layer];
+    const ditmos_buffer_t *out = &buffers[stage->out];
+    ditmos_engine_stage_t *run = &engine->stages[index];
+    *run = (ditmos_engine_stage_t) {
+        .layer = &layer->layer,
+        .out = engine->arena + out->offset,
+        .out_size = out->size,
+        .call = { .out_stride = out->stride },
+    };
+    if (stage->layer < model->selector_layers) {
+        run->call.weights = engine->selector_weights + layer->weights;
+    }
+    if (stage->carry != DITMOS_NONE) {
+        run->call.carry = (int32_t *)(void *)(engine->arena + buffers[stage->carry].offset);
+    }
+    if (stage->scratch != DITMOS_NONE) {
+        run->call.scratch = engine->arena + buffers[stage->scratch].offset;
+        run->call.scratch_size = buffers[stage->scratch].size;
+    }
+    for (unsigned j = 0; j < DITMOS_MAX_OPERANDS && stage->in[j] != DITMOS_NONE; j++) {
+        const ditmos_buffer_t *in = &buffers[stage->in[j]];
+        run->in[j] = engine->arena + in->offset;
+        run->call.in[j] = operand(in, layer->layer.fully_connected);
+    }
+}
+
 void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, int8_t *arena,
     const uint8_t *selector_weights) {
     *engine = (ditmos_engine_t) {
@@ -14,6 +60,9 @@ void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, in
         .selector_weights = selector_weights,
         .classifier = -1,
     };
+    for (unsigned i = 0; i < model->plan.stage_count; i++) {
+        prepare_stage(engine, i);
+    }
     ditmos_slide_init(engine);
 }
 
@@ -46,8 +95,17 @@ void ditmos_engine_choose(ditmos_engine_t *engine, unsigned classifier, const ui
     if (engine->classifier != (int)classifier) {
         engine->left &= ~engine->model->plan.classifier_maps;
     }
-    engine->classifier_weights = weights;
     engine->classifier = (int)classifier;
+    if (engine->classifier_weights != weights) {
+        engine->classifier_weights = weights;
+        const ditmos_model_t *model = engine->model;
+        for (unsigned i = 0; i < model->plan.stage_count; i++) {
+            unsigned layer = model->plan.stages[i].layer;
+            if (layer >= model->selector_layers) {
+                engine->stages[i].call.weights = weights + model->layers[layer].weights;
+            }
+        }
+    }
 }
 
 void ditmos_engine_drop_rows(int8_t *data, uint32_t size, uint32_t rows) {
@@ -66,70 +124,29 @@ void ditmos_engine_drop_rows(int8_t *data, uint32_t size, uint32_t rows) {
     }
 }
 
-// Planes without a gap become one.
-static void join_planes(ditmos_operand_t *operand) {
-    if (operand->stride == operand->rows) {
-        operand->rows *= operand->channels;
-        operand->stride = operand->rows;
-        operand->channels = 1;
+static void run_stage(const ditmos_schedule_t *schedule, const ditmos_step_t *step, ditmos_engine_stage_t *run) {
+    unsigned i = step->stage;
+    const ditmos_stage_t *stage = &schedule->stages[i];
+    ditmos_call_t *call = &run->call;
+    uint32_t done = schedule->done[i];
+    uint32_t row = ditmos_schedule_first_row(schedule, i);
+    call->out = run->out + (done - schedule->begin[i]);
+    call->rows = step->rows;
+    call->first = !(schedule->started >> i & 1);
+    call->in[0].data = run->in[0] + (row - schedule->begin[stage->producer[0]]);
+    if (call->in[1].channels) {
+        call->in[1].data = run->in[1] + (row - schedule->begin[stage->producer[1]]);
     }
-}
-
-static void run_stage(const ditmos_engine_t *engine, const ditmos_schedule_t *schedule, const ditmos_step_t *step) {
-    const ditmos_model_t *model = engine->model;
-    const ditmos_buffer_t *buffers = model->plan.buffers;
-    const ditmos_stage_t *stage = &schedule->stages[step->stage];
-    const ditmos_model_layer_t *layer = &model->layers[stage->layer];
-    bool selector = stage->layer < model->selector_layers;
-    bool fc = layer->layer.fully_connected;
-    uint32_t done = schedule->done[step->stage];
-    const ditmos_buffer_t *out = &buffers[stage->out];
-
-    ditmos_call_t call;
-    call.weights = (selector ? engine->selector_weights : engine->classifier_weights) + layer->weights;
-    call.out = engine->arena + out->offset + (done - schedule->begin[step->stage]);
-    call.out_stride = out->stride;
-    call.rows = step->rows;
-    call.first = !(schedule->started >> step->stage & 1);
-    call.carry = NULL;
-    call.scratch = NULL;
-    call.scratch_size = 0;
-    if (stage->carry != DITMOS_NONE) {
-        call.carry = (int32_t *)(void *)(engine->arena + buffers[stage->carry].offset);
-    }
-    if (stage->scratch != DITMOS_NONE) {
-        call.scratch = engine->arena + buffers[stage->scratch].offset;
-        call.scratch_size = buffers[stage->scratch].size;
-    }
-
-    uint32_t row = ditmos_schedule_first_row(schedule, step->stage);
-    uint32_t rows_in = fc ? 0 : ditmos_conv_rows_in(&layer->layer, step->rows);
-    for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {
-        ditmos_operand_t *in = &call.in[j];
-        if (stage->in[j] == DITMOS_NONE) {
-            *in = (ditmos_operand_t) { .channels = 0 };
-            continue;
-        }
-        const ditmos_buffer_t *buffer = &buffers[stage->in[j]];
-        unsigned producer = stage->producer[j];
-        uint32_t begin = producer == DITMOS_NONE ? 0 : schedule->begin[producer];
-        in->data = engine->arena + buffer->offset + (row - begin);
-        in->stride = buffer->stride;
-        in->channels = buffer->channels;
-        in->rows = (uint16_t)(fc ? buffer->rows : rows_in);
-        if (fc) {
-            join_planes(in);
-        }
-    }
-    if (fc) {
-        ditmos_fc(&layer->layer, &call);
+    if (run->layer->fully_connected) {
+        ditmos_fc(run->layer, call);
     } else {
-        ditmos_conv(&layer->layer, &call);
+        ditmos_conv(run->layer, call);
     }
 }
 
 void ditmos_engine_run(ditmos_engine_t *engine, unsigned index) {
     const ditmos_slice_t *slice = &engine->model->plan.slices[index];
+    ditmos_engine_stage_t *stages = &engine->stages[slice->first];
     ditmos_schedule_t schedule;
     ditmos_step_t step;
     ditmos_schedule_start(&schedule, engine->model, slice);
@@ -137,11 +154,11 @@ void ditmos_engine_run(ditmos_engine_t *engine, unsigned index) {
         ditmos_slide_resume(engine, slice, &schedule);
     }
     while (ditmos_schedule_next(&schedule, &step)) {
+        ditmos_engine_stage_t *run = &stages[step.stage];
         if (step.dropped) {
-            const ditmos_buffer_t *out = &engine->model->plan.buffers[schedule.stages[step.stage].out];
-            ditmos_engine_drop_rows(engine->arena + out->offset, out->size, step.dropped);
+            ditmos_engine_drop_rows(run->out, run->out_size, step.dropped);
         }
-        run_stage(engine, &schedule, &step);
+        run_stage(&schedule, &step, run);
         ditmos_schedule_done(&schedule, &step);
     }
     engine->valid = (engine->valid & ~slice->destroys) | slice->makes;

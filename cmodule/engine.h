@@ -4,6 +4,15 @@
 
 #include "model.h"
 
+// A stage of the plan made ready: a call of its kernel in which only what differs between chunks is missing.
+typedef struct {
+    const ditmos_layer_t *layer;
+    int8_t *out; // row 0 of the buffers
+    const int8_t *in[DITMOS_MAX_OPERANDS];
+    uint32_t out_size;
+    ditmos_call_t call;
+} ditmos_engine_stage_t;
+
 typedef struct {
     const ditmos_model_t *model;
     int8_t *arena; // plan.arena_size bytes, aligned to 4
@@ -14,6 +23,7 @@ typedef struct {
     uint64_t left; // bit i: buffer i holds its whole map, for the window lag[i] samples before (slide.h)
     uint16_t lag[DITMOS_MAX_BUFFERS];
     uint32_t step[1 + DITMOS_MAX_LAYERS];
+    ditmos_engine_stage_t stages[DITMOS_MAX_STAGES];
 } ditmos_engine_t;
 
 void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, int8_t *arena,

@@ -37,9 +37,10 @@ typedef struct {
     uint32_t weights_size; // bytes of the packed weights
 } ditmos_layer_t;
 
-// `channels` planes of int8, `stride` bytes from one to the next, `rows` rows in each. `data` is row 0 of plane 0.
-// Convolution: row 0 is the first row that the first output row depends on. Fully connected: the inputs are all rows
-// of plane 0, then of plane 1, and so on (planes without a gap are handed over as one plane with many rows).
+// `channels` planes of int8, `stride` bytes from one to the next. `data` is row 0 of plane 0.
+// Convolution: row 0 is the first row that the first output row depends on; ditmos_conv_rows_in() says how many are
+// there, `rows` is not set. Fully connected: the inputs are the `rows` rows of plane 0, then of plane 1, and so on
+// (planes without a gap are handed over as one plane with many rows).
 typedef struct {
     const int8_t *data;
     uint32_t stride;

@@ -17,7 +17,8 @@
 #define DITMOS_MAX_STAGES (32)
 #define DITMOS_MAX_SLICES (32)
 
-#define DITMOS_NONE (255) // no buffer, no stage, no map
+#define DITMOS_NONE (255) // no buffer, no map
+#define DITMOS_EXTERNAL DITMOS_MAX_STAGES // producer of what was complete before the slice
 
 // Result of everything that reads the file: field is NULL if all is well, else what is wrong and where in the file.
 typedef struct {
@@ -66,10 +67,12 @@ typedef struct {
     uint8_t scratch;
     uint16_t chunk;
 
-    uint8_t producer[DITMOS_MAX_OPERANDS]; // index in the slice of the stage that makes in[i], or DITMOS_NONE
+    uint8_t producer[DITMOS_MAX_OPERANDS]; // index in the slice of the stage that makes in[i], or DITMOS_EXTERNAL
     uint8_t rows_per_row; // input rows that each further output row moves on by: stride * pool
     bool line; // `out` holds fewer rows than the map
     uint16_t map_rows; // rows of the map
+    uint16_t capacity; // rows that `out` holds
+    int32_t reach; // n output rows need n * rows_per_row + reach input rows
     uint32_t consumers; // bit i: stage i of the slice reads `out`
 } ditmos_stage_t;
 

@@ -22,11 +22,6 @@ typedef struct {
     uint32_t slices;
 } places_t;
 
-// Buffers that share bytes with a buffer, as masks.
-typedef struct {
-    uint64_t with[DITMOS_MAX_BUFFERS];
-} overlaps_t;
-
 static uint64_t bit(unsigned buffer) {
     return buffer == DITMOS_NONE ? 0 : (uint64_t)1 << buffer;
 }
@@ -99,8 +94,14 @@ static ditmos_status_t parse_stage(ditmos_model_t *model, ditmos_stage_t *stage,
     const ditmos_layer_t *layer = &model->layers[stage->layer].layer;
     const ditmos_map_t *map = &model->maps[1 + stage->layer];
     NEED(1 <= stage->chunk && stage->chunk <= map->rows, "PLAN.stage.chunk", at + 6, "must be 1 to the map's rows");
-    stage->rows_per_row = layer->stride * layer->pool;
     stage->map_rows = map->rows;
+    if (layer->fully_connected) {
+        stage->rows_per_row = 0;
+        stage->reach = model->maps[model->layers[stage->layer].source[0]].rows;
+    } else {
+        stage->rows_per_row = layer->stride * layer->pool;
+        stage->reach = layer->kernel - layer->stride;
+    }
 
     NEED(is_buffer(plan, stage->out, DITMOS_BUFFER_MAP), "PLAN.stage.out", at + 3, "no such map buffer");
     const ditmos_buffer_t *out = &plan->buffers[stage->out];
@@ -110,6 +111,7 @@ static ditmos_status_t parse_stage(ditmos_model_t *model, ditmos_stage_t *stage,
         "channels or rows do not fit the layer");
     NEED(!layer->fully_connected || out->stride == 1, "PLAN.stage.out", at + 3,
         "stride must be 1 behind a fully connected layer");
+    stage->capacity = out->rows;
     stage->line = out->rows < map->rows;
     NEED(stage->carry == DITMOS_NONE || (is_buffer(plan, stage->carry, DITMOS_BUFFER_CARRY)
             && plan->buffers[stage->carry].channels == map->channels), "PLAN.stage.carry", at + 4,
@@ -126,7 +128,7 @@ static ditmos_status_t link_operands(ditmos_model_t *model, ditmos_slice_t *slic
     for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {
         unsigned in = stage->in[j];
         unsigned source = model->layers[stage->layer].source[j];
-        stage->producer[j] = DITMOS_NONE;
+        stage->producer[j] = DITMOS_EXTERNAL;
         if (source == DITMOS_NONE) {
             NEED(in == DITMOS_NONE, "PLAN.stage.in1", at + 2, "layer has one operand");
             continue;
@@ -140,7 +142,7 @@ static ditmos_status_t link_operands(ditmos_model_t *model, ditmos_slice_t *slic
                 stages[i].consumers |= (uint32_t)1 << index;
             }
         }
-        if (stage->producer[j] == DITMOS_NONE) {
+        if (stage->producer[j] == DITMOS_EXTERNAL) {
             NEED(is_whole(model, in), field, at + 1 + j, "nothing in the slice fills the line buffer");
             slice->needs |= bit(in);
         }
@@ -188,24 +190,24 @@ static ditmos_status_t parse_slices(ditmos_model_t *model, const uint8_t *data, 
     return ditmos_ok();
 }
 
-static void find_overlaps(const ditmos_plan_t *plan, overlaps_t *overlaps) {
+// The other buffers that share bytes with buffer `index`, as a mask.
+static uint64_t overlapping(const ditmos_plan_t *plan, unsigned index) {
+    const ditmos_buffer_t *a = &plan->buffers[index];
+    uint64_t found = 0;
     for (unsigned i = 0; i < plan->buffer_count; i++) {
-        const ditmos_buffer_t *a = &plan->buffers[i];
-        overlaps->with[i] = 0;
-        for (unsigned j = 0; j < plan->buffer_count; j++) {
-            const ditmos_buffer_t *b = &plan->buffers[j];
-            if (i != j && a->offset < b->offset + b->size && b->offset < a->offset + a->size) {
-                overlaps->with[i] |= bit(j);
-            }
+        const ditmos_buffer_t *b = &plan->buffers[i];
+        if (i != index && a->offset < b->offset + b->size && b->offset < a->offset + a->size) {
+            found |= bit(i);
         }
     }
+    return found;
 }
 
 // What a slice needs, makes and destroys, then its schedule with row counters only. `*valid` has the buffers whose
 // contents are there.
-static ditmos_status_t dry_run(const ditmos_model_t *model, const overlaps_t *overlaps, ditmos_slice_t *slice,
-    uint32_t at, uint64_t *valid) {
-    const ditmos_stage_t *stages = &model->plan.stages[slice->first];
+static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slice, uint32_t at, uint64_t *valid) {
+    const ditmos_plan_t *plan = &model->plan;
+    const ditmos_stage_t *stages = &plan->stages[slice->first];
     uint64_t used = slice->needs;
     slice->makes = 0;
     slice->destroys = 0;
@@ -214,7 +216,7 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, const overlaps_t *ov
         for (unsigned j = 0; j < sizeof(written); j++) {
             if (written[j] != DITMOS_NONE) {
                 used |= bit(written[j]);
-                slice->destroys |= bit(written[j]) | overlaps->with[written[j]];
+                slice->destroys |= bit(written[j]) | overlapping(plan, written[j]);
             }
         }
         slice->makes |= stages[i].line ? 0 : bit(stages[i].out);
@@ -223,11 +225,11 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, const overlaps_t *ov
         uint32_t stage_at = at + STAGE_SIZE * i;
         const uint8_t worked_on[] = { stages[i].in[0], stages[i].in[1], stages[i].out, stages[i].carry, stages[i].scratch };
         for (unsigned j = 0; j < sizeof(worked_on); j++) {
-            NEED(worked_on[j] == DITMOS_NONE || (overlaps->with[worked_on[j]] & used) == 0, "PLAN.stage", stage_at + 1 + j,
-                "buffer shares bytes with another one of the slice");
+            NEED(worked_on[j] == DITMOS_NONE || (overlapping(plan, worked_on[j]) & used) == 0, "PLAN.stage",
+                stage_at + 1 + j, "buffer shares bytes with another one of the slice");
         }
         for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {
-            NEED(stages[i].producer[j] != DITMOS_NONE || (bit(stages[i].in[j]) & ~(*valid & ~slice->destroys)) == 0,
+            NEED(stages[i].producer[j] != DITMOS_EXTERNAL || (bit(stages[i].in[j]) & ~(*valid & ~slice->destroys)) == 0,
                 "PLAN.stage.in", stage_at + 1 + j, "map is not there");
         }
     }
@@ -245,8 +247,6 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, const overlaps_t *ov
 
 static ditmos_status_t dry_run_all(ditmos_model_t *model, const places_t *places) {
     ditmos_plan_t *plan = &model->plan;
-    overlaps_t overlaps;
-    find_overlaps(plan, &overlaps);
     plan->classifier_maps = 0;
     for (unsigned i = 0; i < plan->buffer_count; i++) {
         const ditmos_buffer_t *b = &plan->buffers[i];
@@ -261,7 +261,7 @@ static ditmos_status_t dry_run_all(ditmos_model_t *model, const places_t *places
         for (; i < (pass == 0 ? plan->select_slices : plan->slice_count); i++) {
             ditmos_slice_t *slice = &plan->slices[i];
             uint32_t at = places->stages + STAGE_SIZE * slice->first;
-            ditmos_status_t status = dry_run(model, &overlaps, slice, at, &valid);
+            ditmos_status_t status = dry_run(model, slice, at, &valid);
             if (status.field) {
                 return status;
             }

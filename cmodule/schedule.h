@@ -9,15 +9,13 @@
 #include "model.h"
 
 typedef struct {
-    const ditmos_plan_t *plan;
-    const ditmos_model_layer_t *layers;
     const ditmos_stage_t *stages; // of this slice
     uint8_t count;
     uint8_t goal; // stages below this one have been goals
     uint8_t depth;
     uint8_t stack[DITMOS_MAX_STAGES];
-    uint16_t done[DITMOS_MAX_STAGES]; // rows computed
-    uint16_t begin[DITMOS_MAX_STAGES]; // first row that is still in the buffer
+    uint16_t done[DITMOS_MAX_STAGES + 1]; // rows computed; the last entry is DITMOS_EXTERNAL's
+    uint16_t begin[DITMOS_MAX_STAGES + 1]; // first row that is still in the buffer
     uint32_t started; // bit i: stage i has made rows in this run
 } ditmos_schedule_t;
 
@@ -31,8 +29,6 @@ typedef struct {
 
 static inline void ditmos_schedule_start(ditmos_schedule_t *s, const ditmos_model_t *model,
     const ditmos_slice_t *slice) {
-    s->plan = &model->plan;
-    s->layers = model->layers;
     s->stages = &model->plan.stages[slice->first];
     s->count = slice->count;
     s->goal = 0;
@@ -43,6 +39,8 @@ static inline void ditmos_schedule_start(ditmos_schedule_t *s, const ditmos_mode
         s->done[i] = 0;
         s->begin[i] = 0;
     }
+    s->done[DITMOS_EXTERNAL] = UINT16_MAX;
+    s->begin[DITMOS_EXTERNAL] = 0;
 }
 
 // First row that stage `i` still needs of its operands.
@@ -50,38 +48,27 @@ static inline uint32_t ditmos_schedule_first_row(const ditmos_schedule_t *s, uns
     return (uint32_t)s->done[i] * s->stages[i].rows_per_row;
 }
 
-// Rows that stage `i` needs its producer to have done before it can make `rows` more.
-static inline uint32_t ditmos_schedule_rows_in(const ditmos_schedule_t *s, unsigned i, uint32_t rows) {
-    const ditmos_model_layer_t *layer = &s->layers[s->stages[i].layer];
-    if (layer->layer.fully_connected) {
-        return UINT16_MAX; // all; see ditmos_schedule_lacking()
-    }
-    return ditmos_conv_rows_in(&layer->layer, s->done[i] + rows);
-}
-
-// The producer that has to run before stage `i` can make `rows` more, or DITMOS_NONE.
+// The producer that has to run before stage `i` can make `rows` more, or DITMOS_EXTERNAL.
 static inline unsigned ditmos_schedule_lacking(const ditmos_schedule_t *s, unsigned i, uint32_t rows) {
     const ditmos_stage_t *stage = &s->stages[i];
-    uint32_t rows_in = ditmos_schedule_rows_in(s, i, rows);
-    unsigned lacking = DITMOS_NONE;
-    for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {
-        unsigned p = stage->producer[j];
-        if (p != DITMOS_NONE && s->done[p] < rows_in && s->done[p] < s->stages[p].map_rows
-            && (lacking == DITMOS_NONE || s->done[p] < s->done[lacking])) {
-            lacking = p;
-        }
+    int32_t rows_in = (int32_t)((s->done[i] + rows) * stage->rows_per_row) + stage->reach;
+    unsigned producer = stage->producer[0];
+    if (s->done[stage->producer[1]] < s->done[producer]) {
+        producer = stage->producer[1];
     }
-    return lacking;
+    return s->done[producer] < rows_in ? producer : DITMOS_EXTERNAL;
 }
 
-// Make room in the line buffer that stage `i` writes.
+// Make room in the line buffer that stage `i` writes. Returns how many rows it loses.
 static inline uint16_t ditmos_schedule_drop(ditmos_schedule_t *s, unsigned i) {
     uint32_t keep = s->done[i];
     uint32_t consumers = s->stages[i].consumers;
-    for (unsigned c = i + 1; c < s->count; c++) {
-        if ((consumers >> c & 1) && s->done[c] < s->stages[c].map_rows) {
-            uint32_t first = ditmos_schedule_first_row(s, c);
-            keep = first < keep ? first : keep;
+    while (consumers) {
+        unsigned c = (unsigned)__builtin_ctz(consumers);
+        consumers &= consumers - 1;
+        uint32_t first = ditmos_schedule_first_row(s, c);
+        if (first < keep && s->done[c] < s->stages[c].map_rows) {
+            keep = first;
         }
     }
     uint16_t dropped = (uint16_t)(keep - s->begin[i]);
@@ -110,7 +97,7 @@ static inline bool ditmos_schedule_next(ditmos_schedule_t *s, ditmos_step_t *ste
         }
         rows = rows < stage->chunk ? rows : stage->chunk;
         unsigned producer = ditmos_schedule_lacking(s, i, rows);
-        if (producer != DITMOS_NONE) {
+        if (producer != DITMOS_EXTERNAL) {
             s->stack[s->depth++] = (uint8_t)producer;
             continue;
         }
@@ -119,10 +106,10 @@ static inline bool ditmos_schedule_next(ditmos_schedule_t *s, ditmos_step_t *ste
         step->dropped = 0;
         step->fits = true;
         if (stage->line) {
-            uint32_t capacity = s->plan->buffers[stage->out].rows;
-            if (s->done[i] - s->begin[i] + rows > capacity) {
+            uint32_t end = s->done[i] + rows;
+            if (end - s->begin[i] > stage->capacity) {
                 step->dropped = ditmos_schedule_drop(s, i);
-                step->fits = s->done[i] - s->begin[i] + rows <= capacity;
+                step->fits = end - s->begin[i] <= stage->capacity;
             }
         }
         return true;
