@@ -52,9 +52,10 @@ typedef struct {
 #endif
 
 // External memory that stands for the second half of the STM32's flash; with a file behind it (`ditmos sim --flash`)
-// its contents outlive qemu. The filesystem behind it is in frozen/_boot.py.
+// its contents outlive qemu. ROMFS has 15 MiB, where the real board has 1 MiB, so that whole test sets fit. The
+// filesystem behind it is in frozen/_boot.py.
 #define ROMFS_START (0x60000000)
-#define ROMFS_SIZE (0x00100000)
+#define ROMFS_SIZE (0x00f00000)
 
 void console_init(void);
 void console_rx_handler(void);

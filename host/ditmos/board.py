@@ -204,7 +204,8 @@ class Board:
                     progress(min(start + _CHUNK, len(content)), len(content))
             self.exec(f"f.close()\n{_remove(remote)}os.rename({partial!r},{remote!r})")
         except BoardError as error:
-            self.exec(_remove(partial))
+            # Closed first: what an open file holds would be lost to the filesystem.
+            self.exec(f"try:\n f.close()\nexcept Exception:\n pass\n{_remove(partial)}")
             raise DitmosError(f"{self.port}: cannot write {remote} of {len(content)} bytes: {error.reason}") from None
 
     def get(self, remote: str) -> bytes:
@@ -276,7 +277,7 @@ class Board:
 
 
 def _remove(remote: str) -> str:
-    return f"import os\ntry:\n os.remove({remote!r})\nexcept OSError:\n pass\n"
+    return f"import os\ntry:\n os.remove({remote!r})\nexcept Exception:\n pass\n"
 
 
 def find_port() -> str:

@@ -185,7 +185,8 @@ def _start_afresh_if_changed(target: Target, folder: Path, arguments: list[str])
         *sorted(path for path in (root / target.board).glob("*.*") if target.board and path.suffix in (".mk", ".ld")),
     ]
     texts = [path.read_text() for path in makefiles if path.is_file()]
-    digest = hashlib.sha256("\0".join([*arguments, *texts]).encode()).hexdigest()
+    flags = [argument for argument in arguments if not argument.startswith("PYTHON=")]
+    digest = hashlib.sha256("\0".join([*flags, *texts]).encode()).hexdigest()
     stamp = folder / "arguments.sha256"
     if not stamp.is_file() or stamp.read_text() != digest:
         shutil.rmtree(folder, ignore_errors=True)
@@ -194,8 +195,12 @@ def _start_afresh_if_changed(target: Target, folder: Path, arguments: list[str])
 
 
 def _first_error(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return next((line.strip() for line in lines if "rror:" in line or "***" in line), "make failed")
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    for sign in ("rror: ", "undefined reference", "will not fit", "***"):
+        for line in lines:
+            if sign in line and not line.startswith("collect2"):
+                return line
+    return "make failed"
 
 
 def _size(path: Path) -> int:

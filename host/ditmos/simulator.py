@@ -20,7 +20,7 @@ from ditmos.firmware import need
 
 MACHINE = "mps2-an500"
 EXTERNAL_MEMORY = 16 << 20  # bytes behind 0x60000000: the ROMFS segment, then the filesystem (board.h, _boot.py)
-ROMFS_SIZE = 1 << 20
+ROMFS_SIZE = 15 << 20
 START_TIMEOUT = 15.0  # seconds from starting qemu to the board's first byte
 STOP_TIMEOUT = 5.0
 

@@ -9,7 +9,7 @@ import vfs
 class Flash:
     BLOCK = 512
     BLOCKS = 192
-    START = 0x60100000  # behind the ROMFS segment (board.h)
+    START = 0x60F00000  # behind the ROMFS segment (board.h)
 
     def __init__(self):
         self.memory = memoryview(uctypes.bytearray_at(self.START, self.BLOCKS * self.BLOCK))

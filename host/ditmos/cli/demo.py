@@ -1,0 +1,56 @@
+"""`ditmos demo`: the whole path, from recordings to labels on the simulated board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="Dataset (.npz); else sisfall.npz of DITMOS_DATA, else synthetic.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
+) -> None:
+    """Train, export, build, and run a test set on the simulated board; the result is in build/demo/result.json."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Table
+
+    from ditmos.demo import demo as run_demo
+    from ditmos.demo import rows
+    from ditmos.errors import DitmosError
+    from ditmos.jsonfile import write_json
+
+    columns = (TextColumn("{task.description:12}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+    bars = Progress(*columns, console=Console(stderr=True))
+    task = None
+
+    def report(what: str, done: int, count: int) -> None:
+        nonlocal task
+        if task is None:  # not before: the steps until then print for themselves
+            bars.start()
+            task = bars.add_task(what, total=count)
+        bars.update(task, completed=done)
+
+    try:
+        result = run_demo(data, report)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        bars.stop()
+    table = Table("", "", box=None, show_header=False)
+    for row in rows(result):
+        table.add_row(*row)
+    Console().print(table)
+    if json_file:
+        write_json(json_file, result)
+    if result["mismatches"]:
+        raise DitmosError(f"{result['mismatches']} of {result['windows']} windows differ from the reference")

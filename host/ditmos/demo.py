@@ -1,0 +1,324 @@
+"""From recordings to labels on the simulated board: what `make demo` does, step by step.
+
+Training, export and the firmware build are the very commands that a user types; the board then runs
+``mpremote run device/infer.py``, and what it prints is compared with the reference, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.datasets import TEST, Dataset
+from ditmos.errors import DitmosError
+from ditmos.firmware import firmware
+from ditmos.jsonfile import write_json
+from ditmos.paths import BUILD, REPOSITORY
+from ditmos.reference import Model
+from ditmos.simulator import ROMFS_SIZE, Simulator
+
+FOLDER = BUILD / "demo"
+BOARD = "SIM_F767"
+PROFILE = "quick"
+MOST_WINDOWS = 3000
+ROOM = ROMFS_SIZE - (2 << 20)  # bytes of windows, beside the model
+SILENCE = 120.0  # seconds without a line from the board
+RAW_AUDIO = 4000  # Hz: data sampled faster than this are sound
+
+Report = Callable[[str, int, int], None]  # what, how many done, of how many
+
+
+@dataclass(frozen=True)
+class Device:
+    """What the board said of n windows: logits int8 (n, K) and (n, classes), choice and label (n,), ticks (n, 3).
+
+    ticks: instructions of select, of classify and of the whole policy.
+    """
+
+    arena_bytes: int
+    selector: NDArray[np.int8]
+    logits: NDArray[np.int8]
+    choice: NDArray[np.int64]
+    label: NDArray[np.int64]
+    ticks: NDArray[np.int64]
+
+
+def find_data(named: Path | None) -> Path:
+    """``named``, else sisfall.npz in DITMOS_DATA or beside the checkout, else a synthetic set written here.
+
+    Raises:
+        DitmosError: ``named`` is not there.
+    """
+    if named:
+        if not named.is_file():
+            raise DitmosError(f"{named}: no such file, expected a dataset (.npz)")
+        return named
+    folders = [os.environ.get("DITMOS_DATA"), REPOSITORY.parent / "shared" / "data"]
+    for folder in folders:
+        if folder and (file := Path(folder) / "sisfall.npz").is_file():
+            return file
+    from ditmos.datasets import save
+    from ditmos.datasets.splits import split
+    from ditmos.datasets.synthetic import generate
+
+    return save(split(generate(), "subject"), FOLDER / "synthetic.npz")
+
+
+def configuration(data: Path) -> str:
+    """Name of the configuration for a kind of data: the first whose network can read its windows."""
+    from ditmos import config
+    from ditmos.datasets import load
+
+    dataset = load(data)
+    if dataset.fs >= RAW_AUDIO:
+        return "keywords"
+    for name in config.names():
+        try:
+            config.load(name, PROFILE).network.spec(dataset.window, len(dataset.channels), dataset.classes)
+            return name
+        except DitmosError:
+            continue
+    raise DitmosError(
+        f"{data}: no configuration has a network for windows of {dataset.window} x {len(dataset.channels)}"
+    )
+
+
+def ditmos(*arguments: str | Path) -> None:
+    """Run a command of this package as a user would, its output to the terminal.
+
+    Raises:
+        DitmosError: it failed; it has said why.
+    """
+    print(f"$ ditmos {' '.join(map(str, arguments))}", flush=True)
+    code = subprocess.run(
+        [sys.executable, "-c", "from ditmos.cli import main; main()", *map(str, arguments)]
+    ).returncode
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise DitmosError(f"demo stopped: ditmos {arguments[0]} failed")
+
+
+def trained(run: Path, data: Path, config: str) -> bool:
+    """Whether ``run`` is finished and of this data, configuration and commit."""
+    from ditmos import config as configuration
+    from ditmos.training import load_data, load_run
+    from ditmos.training.run import git_commit, with_file
+
+    try:
+        origin = load_run(run).metadata["origin"]
+    except DitmosError:
+        return False
+    settings = with_file(configuration.load(config, PROFILE), data)
+    now = git_commit()
+    return (
+        now != ""
+        and not now.endswith("+")
+        and origin["git_commit"] == now
+        and origin["config_sha256"] == settings.digest
+        and origin["data_sha256"] == load_data(settings.data).sha256
+    )
+
+
+def choose_windows(dataset: Dataset) -> NDArray[np.int64]:
+    """Indices of the test windows to run: all, or as many as fit, evenly spaced."""
+    index = dataset.part(TEST)
+    most = min(len(index), MOST_WINDOWS, ROOM // dataset.x[0].nbytes)
+    return index[np.linspace(0, len(index) - 1, most).round().astype(int)]
+
+
+def write_rom(folder: Path, model: Path, dataset: Dataset, index: NDArray[np.int64]) -> None:
+    """The files that `device/infer.py` looks for: raw windows, so that the board quantises them itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.dtm").write_bytes(model.read_bytes())
+    x = dataset.x[index]
+    np.save(folder / "windows.npy", x if x.dtype == np.int16 else x * np.float32(dataset.scale))
+    np.save(folder / "labels.npy", dataset.y[index].astype("<i2"))
+
+
+def run_board(rom: Path, report: Report = lambda *_: None) -> Device:
+    """``mpremote run device/infer.py`` on a simulated board that counts instructions, with ``rom`` at /rom.
+
+    Raises:
+        DitmosError: the board reports an error, falls silent, or says less than it announced.
+    """
+    with Simulator(romfs=rom, icount=True) as board:
+        command = ("exec", "import sys; sys.argv[:] = ['infer.py', '--json']", "run", "device/infer.py")
+        lines = _mpremote(board.port, *command)
+        head = next(lines)
+        rows = []
+        for row in lines:
+            rows.append(row)
+            report("device", len(rows), head["windows"])
+    if len(rows) != head["windows"]:
+        raise DitmosError(f"{BOARD}: {len(rows)} results, expected {head['windows']}")
+
+    def bytes_of(key: str) -> NDArray[np.int8]:
+        return np.array([np.frombuffer(bytes.fromhex(row[key]), np.int8) for row in rows])
+
+    return Device(
+        arena_bytes=head["arena"],
+        selector=bytes_of("selector"),
+        logits=bytes_of("logits"),
+        choice=np.array([row["k"] for row in rows]),
+        label=np.array([row["label"] for row in rows]),
+        ticks=np.array([row["ticks"] for row in rows]),
+    )
+
+
+def _mpremote(port: str, *arguments: str) -> Iterator[dict[str, Any]]:
+    """JSON objects that a script on the board prints, one a line."""
+    command = [sys.executable, "-m", "mpremote", "connect", port, *arguments]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout
+        ready = selectors.DefaultSelector()
+        ready.register(process.stdout, selectors.EVENT_READ)
+        pending = b""
+        try:
+            while ready.select(SILENCE):
+                data = os.read(process.stdout.fileno(), 1 << 16)
+                *lines, pending = (pending + data).split(b"\n")
+                for line in filter(None, (line.strip() for line in lines)):
+                    if not line.startswith(b"{"):
+                        rest = b"\n".join([line, pending, process.stdout.read()])
+                        raise DitmosError(f"{BOARD}: {rest.decode(errors='replace').strip().splitlines()[-1].strip()}")
+                    yield json.loads(line)
+                if not data:
+                    break
+            else:
+                raise DitmosError(f"{BOARD}: silent for {SILENCE:.0f} s while running device/infer.py")
+        finally:
+            process.terminate()
+
+
+def compare(device: Device, selector: NDArray[np.int8], classes: NDArray[np.int8]) -> int:
+    """How many windows differ from the reference: in a selector logit, the choice, a class logit, or the label.
+
+    selector: (n, outputs) and classes (n, K, classes) of the reference.
+    """
+    choice = choices(selector, classes.shape[1])
+    logits = classes[np.arange(len(classes)), choice]
+    differs = (
+        (device.selector != selector).any(1)
+        | (device.choice != choice)
+        | (device.logits != logits).any(1)
+        | (device.label != logits.argmax(1))
+    )
+    return int(differs.sum())
+
+
+def choices(selector: NDArray[np.int8], classifiers: int) -> NDArray[np.int64]:
+    """The classifier that `routing.top1` takes: the first of the largest selector logits."""
+    return selector.argmax(1) if selector.shape[1] == classifiers else np.zeros(len(selector), np.int64)
+
+
+def figures(data: Path, run: Path, model: Path, dataset: Dataset, index: NDArray, device: Device) -> dict[str, Any]:
+    """What goes to result.json; every accuracy is over the windows that the board ran."""
+    import torch
+
+    from ditmos.modelfile import read_model
+    from ditmos.route import quantized_windows
+    from ditmos.training import load_run
+    from ditmos.training.data import Windows
+    from ditmos.training.evaluation import evaluate
+
+    reference = Model(read_model(model)[0])
+    x = quantized_windows(reference, dataset, index)
+    selector, classes = reference.select_batch(x), reference.classify_batch(x)
+    choice, y = choices(selector, classes.shape[1]), dataset.y[index]
+    answers = classes.argmax(2)
+    finished = load_run(run)
+    floats = evaluate(finished.network, Windows(torch.from_numpy(dataset.real(index)), torch.from_numpy(y)))
+    select, classify, policy = np.median(device.ticks, axis=0)
+    return {
+        "board": BOARD,
+        "data": data.name,
+        "data_sha256": dataset.sha256,
+        "windows": len(index),
+        "classes": dataset.classes,
+        "classifiers": classes.shape[1],
+        "mismatches": compare(device, selector, classes),
+        "classifiers_used": len(np.unique(device.choice)),
+        "float_accuracy": floats.accuracy,
+        "reference_accuracy": float((answers[np.arange(len(y)), choice] == y).mean()),
+        "device_accuracy": float((device.label == y).mean()),
+        "union_accuracy": float((answers == y[:, None]).any(1).mean()),
+        "instructions_select": int(select),
+        "instructions_classify": int(classify),
+        "instructions_python": int(policy - select - classify),
+        "macs": reference.spec.macs,
+        "arena_bytes": device.arena_bytes,
+        "model_bytes": model.stat().st_size,
+        "firmware_bytes": firmware("sim").bytes,
+        "git_commit": finished.metadata["origin"]["git_commit"],
+    }
+
+
+def demo(named: Path | None, report: Report = lambda *_: None) -> dict[str, Any]:
+    """Run the whole path; returns what it writes to ``build/demo/result.json``.
+
+    Raises:
+        DitmosError: a step failed.
+    """
+    from ditmos import config as configurations
+    from ditmos.training import load_data
+
+    began = time.monotonic()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    data = find_data(named).resolve()
+    name = configuration(data)
+    run = FOLDER / "run"
+    model = FOLDER / "model.dtm"
+    ditmos("firmware", "build", "sim")
+    if not trained(run, data, name):
+        _remove(run)
+        ditmos("train", name, "--profile", PROFILE, "--data", data, "--out", run)
+        ditmos("export", run, "--output", model)
+    elif not model.is_file():
+        ditmos("export", run, "--output", model)
+    dataset = load_data(configurations.load(name, PROFILE).data, data)
+    index = choose_windows(dataset)
+    write_rom(FOLDER / "rom", model, dataset, index)
+    print("$ mpremote run device/infer.py", flush=True)
+    device = run_board(FOLDER / "rom", report)
+    result = figures(data, run, model, dataset, index, device)
+    result["seconds"] = round(time.monotonic() - began, 1)
+    write_json(FOLDER / "result.json", result)
+    return result
+
+
+def _remove(run: Path) -> None:
+    """Delete a run that is not the one wanted: its files, and nothing that is not a run's."""
+    for file in run.glob("*") if run.is_dir() else ():
+        file.unlink()
+
+
+def rows(result: dict[str, Any]) -> Sequence[tuple[str, str]]:
+    """The result as a table for people."""
+    return (
+        ("board", result["board"]),
+        ("data", f"{result['data']}, {result['windows']} test windows, {result['classes']} classes"),
+        ("mismatches against the reference", f"{result['mismatches']}"),
+        ("classifiers used", f"{result['classifiers_used']} of {result['classifiers']}"),
+        ("accuracy: float", f"{result['float_accuracy']:.4f}"),
+        ("accuracy: int8 reference", f"{result['reference_accuracy']:.4f}"),
+        ("accuracy: device", f"{result['device_accuracy']:.4f}"),
+        ("accuracy: union of all classifiers", f"{result['union_accuracy']:.4f}"),
+        ("instructions: select", f"{result['instructions_select']:,}"),
+        ("instructions: classify", f"{result['instructions_classify']:,}"),
+        ("instructions: routing in Python", f"{result['instructions_python']:,}"),
+        ("arena", f"{result['arena_bytes']:,} bytes"),
+        ("model", f"{result['model_bytes']:,} bytes of flash"),
+        ("firmware", f"{result['firmware_bytes']:,} bytes of flash"),
+    )

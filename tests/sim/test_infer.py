@@ -1,0 +1,132 @@
+"""`mpremote run device/infer.py` and the REPL, against the reference."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ditmos.board import Board, BoardError
+from ditmos.paths import REPOSITORY
+from ditmos.simulator import Simulator
+from recording import Recording
+
+Mpremote = Callable[..., str]
+
+
+def test_prints_label_classifier_and_time(mpremote: Mpremote, recording: Recording) -> None:
+    *lines, used, right = mpremote("run", "device/infer.py").splitlines()
+    assert len(lines) == len(recording.windows)
+    for i, line in enumerate(lines):
+        label = recording.model.class_names[recording.logits[i].argmax()]
+        before, after = line.split("classifier")
+        assert (
+            before.split(maxsplit=1) == [str(i), f"{label} ".ljust(25)] or before.split(maxsplit=1)[1].strip() == label
+        )
+        assert after.split()[0] == str(recording.choice[i])
+        assert int(after.split()[1]) > 0
+    counts = np.bincount(recording.choice, minlength=6).tolist()
+    assert used.endswith(f"classifiers used: {counts}")
+    assert right == "right: 18 of 24, 75.0 %"
+
+
+def test_json_equals_reference(mpremote: Mpremote, recording: Recording) -> None:
+    output = mpremote("exec", "import sys; sys.argv[:] = ['infer.py', '--json']", "run", "device/infer.py")
+    head, *rows = map(json.loads, output.splitlines())
+    assert head["windows"] == len(rows) == len(recording.windows)
+    for i, row in enumerate(rows):
+        assert row["k"] == recording.choice[i]
+        assert bytes.fromhex(row["selector"]) == recording.selector[i].tobytes()
+        assert bytes.fromhex(row["logits"]) == recording.logits[i].tobytes()
+        select, classify, policy = row["ticks"]
+        assert 0 < select + classify < policy < 2 * (select + classify)
+
+
+def test_instruction_counts_repeat(mpremote: Mpremote) -> None:
+    arguments = ("exec", "import sys; sys.argv[:] = ['infer.py', '--json', '--count', '4']", "run", "device/infer.py")
+    assert mpremote(*arguments) == mpremote(*arguments)
+
+
+def test_repl_in_three_lines(simulated: Simulator, board: Board, recording: Recording) -> None:
+    board.close()
+    import serial
+
+    with serial.Serial(simulated.port, timeout=5) as line:
+        line.write(b"\x03\r\n")
+        line.read_until(b">>> ")
+        time.sleep(0.1)
+        line.reset_input_buffer()
+        for text in ("import ditmos", "engine = ditmos.load()", "engine(ditmos.windows()[3])"):
+            line.write(text.encode() + b"\r")
+            answer = line.read_until(b">>> ").decode()
+    label = recording.model.class_names[recording.logits[3].argmax()]
+    assert f"('{label}', {recording.choice[3]})" in answer
+
+
+def test_mounted_folder_wins(mpremote: Mpremote, recording: Recording, tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "device" / "ditmos", tmp_path / "ditmos")
+    routing = tmp_path / "ditmos" / "routing.py"
+    routing.write_text(routing.read_text() + "\n\ndef top1(model, window):\n    return 0, 5\n")
+    code = "import ditmos; print(ditmos.load()(ditmos.windows()[3]))"
+    assert mpremote("mount", tmp_path, "exec", code).splitlines()[-1] == f"('{recording.model.class_names[0]}', 5)"
+    assert mpremote("exec", code).splitlines()[-1] != f"('{recording.model.class_names[0]}', 5)"
+
+
+def test_file_on_the_board_wins(board: Board) -> None:
+    board.exec("import os\nos.mkdir('/flash/ditmos')")
+    board.put(b"origin = 'flash'\n", "/flash/ditmos/__init__.py")
+    board.soft_reset()
+    assert board.eval("__import__('ditmos').origin") == "flash"
+    board.exec("import os\nos.remove('/flash/ditmos/__init__.py')\nos.rmdir('/flash/ditmos')")
+    board.soft_reset()
+    assert board.eval("hasattr(__import__('ditmos'), 'load')")
+
+
+def test_model_from_flash_equals_romfs(board: Board, recording: Recording) -> None:
+    board.put(recording.folder / "model.dtm", "/flash/other.dtm")
+    paths = ("/flash/other.dtm", "/rom/model.dtm")
+    code = f"import ditmos\nw = ditmos.windows()\nprint([ditmos.load(path)(w[5]) for path in {paths}])"
+    first, second = eval(board.exec(code))
+    assert first == second == (recording.model.class_names[recording.logits[5].argmax()], recording.choice[5])
+    board.exec("import os\nos.remove('/flash/other.dtm')")
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda data: data[:100], "ValueError: length at offset 8"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "ValueError: crc at offset 12"),
+        (lambda data: data[:4] + b"\x09" + data[5:], "ValueError: version at offset 4"),
+        (lambda data: b"\x7fELF" + data[4:], "ValueError: magic at offset 0"),
+    ],
+)
+def test_damaged_model(board: Board, recording: Recording, damage: Callable[[bytes], bytes], expected: str) -> None:
+    board.put(damage((recording.folder / "model.dtm").read_bytes()), "/flash/bad.dtm")
+    with pytest.raises(BoardError, match=expected):
+        board.exec("import ditmos\nditmos.load('/flash/bad.dtm')")
+    board.exec("import os\nos.remove('/flash/bad.dtm')")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("e(array('h', bytes(100)))", "ValueError"),
+        ("e('window')", "ValueError"),
+        ("e(5)", "TypeError"),
+        ("m.select(bytes(10))", "ValueError"),
+        ("m.select(bytes(453)); m.classify(6)", "ValueError"),
+        ("m.select(bytes(453)); m.classify(-1)", "ValueError"),
+        ("m.classify(0)", "RuntimeError"),
+        ("ditmos.windows()[24]", "IndexError"),
+        ("ditmos.windows('/rom/model.dtm')", "ValueError: /rom/model.dtm: no NumPy array"),
+        ("ditmos.load('none.dtm')", "OSError"),
+        ("ditmos.find('none.dtm')", "OSError: no none.dtm in"),
+    ],
+)
+def test_bad_input(board: Board, code: str, expected: str) -> None:
+    with pytest.raises(BoardError, match=expected):
+        board.exec(f"import ditmos\nfrom array import array\ne = ditmos.load()\nm = e.model\n{code}")
