@@ -13,7 +13,7 @@ from ditmos.errors import DitmosError
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.study import fit as fitting
 from ditmos.study import score as scoring
-from ditmos.study import shapes, space, summary
+from ditmos.study import shapes, space, speed, summary
 from ditmos.study.fit import Batch, FitConfig, routed_loss
 from ditmos.study.pool import PoolConfig, TeacherConfig, build, class_weights
 from ditmos.study.score import Answers
@@ -250,3 +250,10 @@ def test_summary_by_hand() -> None:
     text = summary.markdown(entries)
     assert "best against the best rival (wide): +15.00 points." in text
     assert "0.8500 ± 0.0707" in text
+
+
+def test_training_speed_is_measured_for_every_way() -> None:
+    """No floor for the speed-up here: the machine may be busy. `ditmos bench training` is where it is read."""
+    rows = speed.measure(SPECS["reference"], batch=32, repetitions=1)
+    assert [row["batch"] for row in rows] == [8, 8, 32, 32, 32]
+    assert rows[0]["speedup"] == 1 and all(row["windows_per_s"] > 0 for row in rows)

@@ -1,8 +1,8 @@
 """How good a network is, and what it costs on average: float or integers, by the policy that its shape asks for.
 
 A selector that also gives class logits answers by itself where its two best classes are at least ``threshold`` apart
-(`early` in device/ditmos/routing.py); that inference costs the selector alone. K classifiers without a selector are averaged and all paid for.
-Otherwise the selector's first choice answers.
+(`early` in device/ditmos/routing.py); that inference costs the selector alone. K classifiers without a selector are
+averaged and all paid for. Otherwise the selector's first choice answers.
 """
 
 from __future__ import annotations
