@@ -1,0 +1,180 @@
+"""`ditmos stream`: samples to a board, results back."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ditmos.errors import DitmosError
+
+if TYPE_CHECKING:
+    from ditmos.stream import Result, Stream
+    from ditmos.tape import Tape
+    from ditmos.view import View
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(stream)
+
+
+def stream(
+    source: Annotated[
+        str | None, typer.Option(help="FILE.npz, FILE.csv, - (rows of numbers on stdin), or module:function")
+    ] = None,
+    port: Annotated[
+        str | None, typer.Option(help="serial device or socket://HOST:PORT [default: the one board]")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="path on the board [default: model.dtm where the board finds it]")
+    ] = None,
+    policy: Annotated[str, typer.Option(help="FILE.py, FILE.py:name, or one of routing.py")] = "top1",
+    hop: Annotated[int | None, typer.Option(help="rows from window to window [default: whole windows]")] = None,
+    rate: Annotated[
+        str, typer.Option(help="real (the source's own rate), max (what the line takes), or rows per second")
+    ] = "max",
+    count: Annotated[int | None, typer.Option(min=1, help="windows, or rows of text, at most")] = None,
+    view: Annotated[bool, typer.Option("--view", help="live view instead of a line per result")] = False,
+    record: Annotated[Path | None, typer.Option(help="keep samples, results and times in this file (.npz)")] = None,
+    replay: Annotated[Path | None, typer.Option(help="show what --record kept, without a board")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write a summary to this file")] = None,
+) -> None:
+    """Stream samples to a board and print its results; Ctrl-C ends it and leaves the board at its REPL."""
+    from ditmos.tape import Tape
+
+    if (source is None) == (replay is None):
+        raise DitmosError("expected either --source or --replay")
+    if replay:
+        _show(Tape.load(replay), view)
+        return
+    from ditmos.board import Board
+    from ditmos.jsonfile import write_json
+    from ditmos.sources import open_source
+    from ditmos.stream import Stream
+
+    opened = open_source(str(source), count)
+    rows_per_second = _rate(rate, opened.fs)
+    with Board(port, soft_reset=False) as board:
+        running = Stream(
+            board, model=model, policy=policy, hop=hop, rate=rows_per_second, logits=view or record is not None
+        )
+        running.prepare()
+        names, scale = board.eval("(tuple(_model.class_names), _model.sample_scale)")
+        if opened.scale is not None and abs(opened.scale - scale) > 1e-5 * scale:
+            raise DitmosError(f"{source}: scale is {opened.scale:g}, the model was made for raw samples of {scale:g}")
+        tape = Tape(running.window, running.hop, names, rows_per_second or opened.fs)
+        right = 0
+        began = time.monotonic()
+        try:
+            for result in _watched(running, opened.blocks, opened.dtype, tape, view):
+                if opened.labels is not None and running.hop == running.window:
+                    right += result.label == opened.labels[result.number]
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+        seconds = time.monotonic() - began
+    summary = _summary(tape, running, seconds)
+    if opened.labels is not None and running.hop == running.window and tape.results:
+        summary["accuracy"] = right / len(tape.results)
+    typer.echo(", ".join(f"{key} {value}" for key, value in summary.items() if key != "device"), err=True)
+    if record:
+        tape.save(record)
+    if json_file:
+        write_json(json_file, summary)
+
+
+def _rate(text: str, fs: float | None) -> float | None:
+    if text == "max":
+        return None
+    if text == "real":
+        if fs is None:
+            raise DitmosError("rate is real, but the source does not say how fast it is: give rows per second")
+        return fs
+    try:
+        return float(text)
+    except ValueError:
+        raise DitmosError(f"rate is {text!r}, expected real, max, or rows per second") from None
+
+
+def _watched(running: Stream, blocks: Iterable, dtype: object, tape: Tape, view: bool) -> Iterator[Result]:
+    """Results, shown and taped as they come."""
+    from rich.live import Live
+
+    began = time.monotonic()
+    tape.counts = running.counts
+    results = running.run(tape.pass_on(blocks), dtype)  # type: ignore[arg-type]
+    if not view:
+        for result in results:
+            tape.add(result, time.monotonic() - began)
+            _print(result)
+            yield result
+        return
+    screen = _view(tape, running.policy.text)
+    with Live(refresh_per_second=10, screen=sys.stdout.isatty()) as live:
+        drawn = 0.0
+        for result in results:
+            now = time.monotonic()
+            tape.add(result, now - began)
+            screen.add(result)
+            if now - drawn > 0.1:
+                drawn = now
+                live.update(screen.render(tape.window_of(result.number), running.counts))
+            yield result
+        if tape.results:
+            live.update(screen.render(tape.window_of(tape.results[-1].number), running.counts), refresh=True)
+
+
+def _view(tape: Tape, title: str) -> View:
+    from ditmos.view import View
+
+    return View([], 0, title)
+
+
+def _print(result: Result) -> None:
+    classifier = "-" if result.classifier is None else result.classifier
+    print(
+        f"{result.number:6d}  {result.name or '-':24s} classifier {classifier}  "
+        f"{result.microseconds:6d} us on the device  {result.latency * 1000:7.1f} ms",
+        flush=True,
+    )
+
+
+def _show(tape: Tape, view: bool) -> None:
+    """A tape at the pace at which it was recorded."""
+    from rich.live import Live
+
+    if not view:
+        for result in tape.results:
+            _print(result)
+        return
+    screen = _view(tape, "replay")
+    began = time.monotonic()
+    with Live(refresh_per_second=10, screen=sys.stdout.isatty()) as live:
+        for result, when in zip(tape.results, tape.times, strict=True):
+            screen.add(result)
+            if (wait := when - (time.monotonic() - began)) > 0:
+                live.update(screen.render(tape.window_of(result.number), tape.counts))
+                time.sleep(wait)
+        if tape.results:
+            live.update(screen.render(tape.window_of(tape.results[-1].number), tape.counts), refresh=True)
+
+
+def _summary(tape: Tape, running: Stream, seconds: float) -> dict:
+    import numpy as np
+
+    counts = running.counts
+    summary = {
+        "results": len(tape.results),
+        "seconds": round(seconds, 2),
+        "damaged": counts.bad + counts.device.get("bad", 0),
+        "repeated": counts.resent,
+        "restarts": counts.restarts,
+        "device": counts.device,
+    }
+    if tape.results:
+        p50, p99 = np.percentile([r.latency * 1000 for r in tape.results], (50, 99))
+        summary |= {"p50_ms": round(float(p50), 1), "p99_ms": round(float(p99), 1)}
+    return summary
