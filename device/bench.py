@@ -83,12 +83,12 @@ def measure(engine, window, repeat):
     watch = Stopwatch()
     model.select(window)
     k = engine.policy(model, window)[1] or 0
-    rows = [("select", *statistics(watch, repeat, model.select, window))]
-    rows.append(("classify", *statistics(watch, repeat, model.classify, k)))
+    rows = [("select",) + statistics(watch, repeat, model.select, window)]
+    rows.append(("classify",) + statistics(watch, repeat, model.classify, k))
     model.select(window)
     for i, name in enumerate(model.slices):
-        rows.append(("slice " + name, *statistics(watch, repeat, model.step, i, k)))
-    rows.append(("policy", *statistics(watch, repeat, engine.policy, model, window)))
+        rows.append(("slice " + name,) + statistics(watch, repeat, model.step, i, k))
+    rows.append(("policy",) + statistics(watch, repeat, engine.policy, model, window))
     selected = rows[0][1] + rows[1][1]
     rows.append(("Python", rows[-1][1] - selected, None, None))
     return rows
