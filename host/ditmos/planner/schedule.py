@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -38,45 +38,18 @@ class Schedule:
         self.buffers.append(Buffer(BufferKind.SCRATCH, 0, size, 0, 0))
         return len(self.buffers) - 1
 
-    def lives(self) -> list[tuple[int, int]]:
-        """First and last step of each buffer. Step 0 is the arrival of the window, step i + 1 is slice i.
-
-        Kept buffers live to the end, and so does the window if a classify slice reads it.
-        """
-        end = len(self.slices)
-        lives: dict[int, tuple[int, int]] = {self.window: (0, 0)}
-        for step, (_, stages) in enumerate(self.slices, 1):
-            for stage in stages:
-                for buffer in (stage.in0, stage.in1, stage.out, stage.carry, stage.scratch):
-                    if buffer != NONE:
-                        first, _ = lives.get(buffer, (step, step))
-                        lives[buffer] = first, step
-        for index, (first, _) in lives.items():
-            if self.buffers[index].kept:
-                lives[index] = first, end
-            if index in self.lasting:
-                lives[index] = 0, end
-        return [lives[i] for i in range(len(self.buffers))]
-
     def plan(self, name: str, spec: NetworkSpec, packings: Sequence[int] = ()) -> Plan:
         """Lay the buffers out and freeze the schedule."""
         layers = layer_table(spec)
-        # Fully connected layers read aligned words, or copy what they read.
-        dense = {stage.in0 for _, stages in self.slices for stage in stages if layers[stage.layer].kind == "fc"}
-        blocks = [
-            Block(buffer.size, first, last, 1 if buffer.kind == BufferKind.MAP and i not in dense else ALIGNMENT)
-            for i, (buffer, (first, last)) in enumerate(zip(self.buffers, self.lives(), strict=True))
-        ]
-        arena_size, offsets = layout(blocks)
         slices: list[Slice] = []
         stages: list[Stage] = []
         for phase, group in self.slices:
             slices.append(Slice(slice_name([layers[s.layer] for s in group]), len(stages), len(group), phase))
             stages += group
-        return Plan(
+        plan = Plan(
             name=name,
-            arena_size=arena_size,
-            buffers=tuple(replace(b, offset=offset) for b, offset in zip(self.buffers, offsets, strict=True)),
+            arena_size=0,
+            buffers=tuple(self.buffers),
             stages=tuple(stages),
             slices=tuple(slices),
             window=self.window,
@@ -84,3 +57,33 @@ class Schedule:
             selector_logits=self.selector_logits,
             packings=tuple(packings) or (0,) * len(layers),
         )
+        # Fully connected layers read aligned words, or copy what they read.
+        dense = {stage.in0 for stage in stages if layers[stage.layer].kind == "fc"}
+        blocks = [
+            Block(buffer.size, *life, 1 if buffer.kind == BufferKind.MAP and i not in dense else ALIGNMENT)
+            for i, (buffer, life) in enumerate(zip(self.buffers, lives(plan, self.lasting), strict=True))
+        ]
+        arena_size, offsets = layout(blocks)
+        buffers = tuple(replace(b, offset=offset) for b, offset in zip(self.buffers, offsets, strict=True))
+        return replace(plan, arena_size=arena_size, buffers=buffers)
+
+
+def lives(plan: Plan, lasting: Collection[int] = ()) -> list[tuple[int, int]]:
+    """First and last step of each buffer. Step 0 is the arrival of the window, step i + 1 is slice i.
+
+    Kept buffers live to the end; ``lasting`` ones all the time.
+    """
+    end = len(plan.slices)
+    found: dict[int, tuple[int, int]] = {plan.window: (0, 0)}
+    for step, part in enumerate(plan.slices, 1):
+        for stage in plan.stages[part.first : part.first + part.count]:
+            for buffer in (stage.in0, stage.in1, stage.out, stage.carry, stage.scratch):
+                if buffer != NONE:
+                    first, _ = found.get(buffer, (step, step))
+                    found[buffer] = first, step
+    for index, (first, _) in found.items():
+        if plan.buffers[index].kept:
+            found[index] = first, end
+        if index in lasting:
+            found[index] = 0, end
+    return [found[i] for i in range(len(plan.buffers))]

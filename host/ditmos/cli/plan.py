@@ -1,0 +1,97 @@
+"""`ditmos plan`: memory against instructions, and the plan that a model file carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(plan)
+
+
+def plan(
+    model: Annotated[Path, typer.Argument(help="Model file (.dtm).")],
+    ram: Annotated[int | None, typer.Option(min=1, help="Take the fastest plan within so many bytes of arena.")] = None,
+    fastest: Annotated[bool, typer.Option("--fastest", help="Take the fastest plan.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Model file to write; else the same.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Front, chosen plan and baselines.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture of memory over the run (.png, .svg, .pdf).")] = None,
+) -> None:
+    """Show what plans a model can run by; with --ram or --fastest, put one into the model file.
+
+    Instructions are estimates for the Cortex-M7; `ditmos bench` counts them.
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from ditmos.errors import DitmosError
+    from ditmos.jsonfile import write_json
+    from ditmos.modelfile import read_model, write_model
+    from ditmos.planner import candidate, choose, front
+    from ditmos.planner.cost import layer_costs
+    from ditmos.planner.describe import describe, summary, unsliced
+    from ditmos.planner.picture import draw
+
+    if fastest and ram is not None:
+        raise DitmosError("plan: --ram and --fastest exclude each other")
+    if output is not None and not fastest and ram is None:
+        raise DitmosError("plan: --output needs --ram or --fastest")
+    quantized, current = read_model(model)
+    spec = quantized.spec
+    with Console(stderr=True).status("planning"):
+        candidates = front(spec, quantized)
+    costs = layer_costs(spec, quantized)
+    chosen = choose(candidates, ram) if fastest or ram is not None else candidate(spec, current, costs)
+    plain = replace(spec, aggregate=())
+    baselines = {"unsliced": unsliced(spec, costs)}
+    if spec.aggregate:
+        baselines["without aggregation"] = unsliced(plain, layer_costs(plain), "without aggregation")
+    _show(spec, candidates, chosen, baselines)
+    if fastest or ram is not None:
+        write_model(output or model, quantized, chosen.plan)
+    if json_file:
+        result = {
+            "model": str(model),
+            "front": [summary(spec, c) for c in candidates],
+            "chosen": describe(spec, chosen.plan, costs) | {"instructions": chosen.instructions, "macs": chosen.macs},
+            "baselines": [summary(spec if name == "unsliced" else plain, c) for name, c in baselines.items()],
+        }
+        write_json(json_file, result)
+    if plot:
+        panels = [("sliced", spec, chosen.plan, costs), ("unsliced", spec, baselines["unsliced"].plan, costs)]
+        if spec.aggregate:
+            panels.append(("without aggregation", plain, baselines["without aggregation"].plan, layer_costs(plain)))
+        draw(plot, panels)
+
+
+def _show(spec, candidates, chosen, baselines) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ditmos.planner.describe import kept_names
+
+    table = Table("arena", "instructions", "MACs", "kept", "slices", box=None)
+
+    def row(c, name: str = "") -> None:
+        slices = " ".join(part.name for part in c.plan.slices)
+        here = c.arena == chosen.arena and c.instructions == chosen.instructions
+        table.add_row(
+            str(c.arena),
+            str(c.instructions),
+            str(c.macs),
+            " ".join(kept_names(spec, c.plan)) or "-",
+            name or slices,
+            style="bold" if here else None,
+        )
+
+    for c in candidates:
+        row(c)
+    for name, c in baselines.items():
+        table.add_row(str(c.arena), str(c.instructions), str(c.macs), "", name, style="dim")
+    console = Console()
+    console.print(table)
+    console.print(f"{chosen.plan.name}: {chosen.arena} bytes of arena, about {chosen.instructions} instructions")

@@ -1,0 +1,101 @@
+"""A plan in words and numbers: what each buffer holds, when it lives, what each slice costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ditmos import packings
+from ditmos.plan import NONE, BufferKind, Plan, layer_table
+from ditmos.planner.cost import LayerCost, instructions
+from ditmos.planner.estimate import plan_events
+from ditmos.planner.schedule import lives
+from ditmos.planner.search import Candidate, candidate
+from ditmos.planner.simulate import simulate
+from ditmos.planner.whole import whole_plan
+from ditmos.spec import NetworkSpec
+
+
+def buffer_names(spec: NetworkSpec, plan: Plan) -> list[str]:
+    """What each buffer holds: ``window``, a layer's output by the layer's name, ``... carry``, ``scratch``."""
+    layers = layer_table(spec)
+    names = ["scratch"] * len(plan.buffers)
+    names[plan.window] = "window"
+    for stage in plan.stages:
+        layer = layers[stage.layer]
+        partial = plan.buffers[stage.out].rows < layer.rows_out
+        names[stage.out] = f"{layer.name} rows" if partial else layer.name
+        if stage.carry != NONE:
+            names[stage.carry] = f"{layer.name} carry"
+    return names
+
+
+def kept_names(spec: NetworkSpec, plan: Plan) -> list[str]:
+    """Selector maps that classify finds where select left them."""
+    names = buffer_names(spec, plan)
+    return [names[i] for i, buffer in enumerate(plan.buffers) if buffer.kept and i != plan.window]
+
+
+def slice_costs(spec: NetworkSpec, plan: Plan, costs: Sequence[LayerCost]) -> list[float]:
+    """Estimated instructions of each slice."""
+    return [instructions(events) for events in plan_events(plan, costs, simulate(spec, plan))]
+
+
+def describe(spec: NetworkSpec, plan: Plan, costs: Sequence[LayerCost]) -> dict[str, Any]:
+    """Everything about a plan, for JSON. ``first`` and ``last`` of a buffer: step 0 is the window's arrival, step
+    i + 1 slice i."""
+    layers = layer_table(spec)
+    names = buffer_names(spec, plan)
+    slices = [
+        {
+            "name": part.name,
+            "phase": part.phase,
+            "instructions": round(cost),
+            "macs": sum(layers[s.layer].macs for s in plan.stages[part.first : part.first + part.count]),
+            "stages": [
+                {
+                    "layer": layers[s.layer].name,
+                    "chunk": s.chunk,
+                    "operands": [names[b] for b in (s.in0, s.in1) if b != NONE],
+                    "carry": s.carry != NONE,
+                    "scratch": s.scratch != NONE,
+                }
+                for s in plan.stages[part.first : part.first + part.count]
+            ],
+        }
+        for part, cost in zip(plan.slices, slice_costs(spec, plan, costs), strict=True)
+    ]
+    buffers = [
+        {
+            "holds": name,
+            "offset": buffer.offset,
+            "bytes": buffer.size,
+            "rows": buffer.rows,
+            "channels": buffer.channels,
+            "kind": BufferKind(buffer.kind).name.lower(),
+            "kept": buffer.kept,
+            "first": first,
+            "last": last,
+        }
+        for buffer, name, (first, last) in zip(plan.buffers, names, lives(plan), strict=True)
+    ]
+    return {"name": plan.name, "arena_bytes": plan.arena_size, "slices": slices, "buffers": buffers}
+
+
+def summary(spec: NetworkSpec, c: Candidate) -> dict[str, Any]:
+    """One line of the front."""
+    return {
+        "name": c.plan.name,
+        "arena_bytes": c.arena,
+        "instructions": c.instructions,
+        "macs": c.macs,
+        "kept": kept_names(spec, c.plan),
+        "slices": [part.name for part in c.plan.slices],
+    }
+
+
+def unsliced(spec: NetworkSpec, costs: Sequence[LayerCost], name: str = "unsliced") -> Candidate:
+    """Whole maps, layer by layer, with the same kernels."""
+    plan = replace(whole_plan(spec, name), packings=tuple(map(packings.best, layer_table(spec))))
+    return candidate(spec, plan, costs)
