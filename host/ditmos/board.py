@@ -228,7 +228,9 @@ class Board:
             time.sleep(0.05)
             line.reset_input_buffer()
             line.write(b"\r\x01")
+            line.timeout = 0.1  # on a pty each read blocks that long, whatever read_until is told
             answer = self._transport.read_until(1, _RAW_REPL, timeout=timeout, timeout_overall=timeout)
+            line.timeout = READ_TIMEOUT
         except (OSError, serial.SerialException) as error:
             raise DitmosError(f"{self.port}: {error}") from None
         if not answer.endswith(_RAW_REPL):
