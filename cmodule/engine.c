@@ -108,40 +108,53 @@ void ditmos_engine_choose(ditmos_engine_t *engine, unsigned classifier, const ui
     }
 }
 
+static inline uint32_t load_word(const int8_t *p) {
+    uint32_t word;
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+static inline void store_word(int8_t *p, uint32_t word) {
+    memcpy(p, &word, sizeof(word));
+}
+
 void ditmos_engine_drop_rows(int8_t *data, uint32_t size, uint32_t rows) {
     const int8_t *from = data + rows;
-    uint32_t left = size - rows;
-    uint32_t i = 0;
-    for (; i + 8 <= left; i += 8) {
-        uint32_t a, b;
-        memcpy(&a, from + i, 4);
-        memcpy(&b, from + i + 4, 4);
-        memcpy(data + i, &a, 4);
-        memcpy(data + i + 4, &b, 4);
+    const int8_t *end = data + size;
+    for (; end - from >= 16; from += 16, data += 16) { // all loads before the stores: the two overlap
+        uint32_t a = load_word(from);
+        uint32_t b = load_word(from + 4);
+        uint32_t c = load_word(from + 8);
+        uint32_t d = load_word(from + 12);
+        store_word(data, a);
+        store_word(data + 4, b);
+        store_word(data + 8, c);
+        store_word(data + 12, d);
     }
-    for (; i < left; i++) {
-        data[i] = from[i];
+    for (; end - from >= 4; from += 4, data += 4) {
+        store_word(data, load_word(from));
+    }
+    while (from < end) {
+        *data++ = *from++;
     }
 }
 
-static void run_stage(const ditmos_schedule_t *schedule, const ditmos_step_t *step, ditmos_engine_stage_t *run) {
-    unsigned i = step->stage;
-    const ditmos_stage_t *stage = &schedule->stages[i];
+static inline void run_stage(const ditmos_schedule_t *schedule, const ditmos_step_t *step, ditmos_engine_stage_t *run) {
+    const ditmos_stage_t *stage = &schedule->stages[step->stage];
     ditmos_call_t *call = &run->call;
-    uint32_t done = schedule->done[i];
-    uint32_t row = ditmos_schedule_first_row(schedule, i);
-    call->out = run->out + (done - schedule->begin[i]);
-    call->rows = step->rows;
-    call->first = !(schedule->started >> i & 1);
-    call->in[0].data = run->in[0] + (row - schedule->begin[stage->producer[0]]);
+    uint32_t row = ditmos_schedule_first_row(schedule, step->stage);
+    call->out = run->out + (schedule->rows[step->stage].done - schedule->rows[step->stage].begin);
+    call->rows = (uint16_t)step->rows;
+    call->in[0].data = run->in[0] + (row - schedule->rows[stage->producer[0]].begin);
     if (call->in[1].channels) {
-        call->in[1].data = run->in[1] + (row - schedule->begin[stage->producer[1]]);
+        call->in[1].data = run->in[1] + (row - schedule->rows[stage->producer[1]].begin);
     }
     if (run->layer->fully_connected) {
         ditmos_fc(run->layer, call);
     } else {
         ditmos_conv(run->layer, call);
     }
+    call->first = false;
 }
 
 void ditmos_engine_run(ditmos_engine_t *engine, unsigned index) {
@@ -150,6 +163,9 @@ void ditmos_engine_run(ditmos_engine_t *engine, unsigned index) {
     ditmos_schedule_t schedule;
     ditmos_step_t step;
     ditmos_schedule_start(&schedule, engine->model, slice);
+    for (unsigned i = 0; i < slice->count; i++) {
+        stages[i].call.first = true;
+    }
     if (engine->left) {
         ditmos_slide_resume(engine, slice, &schedule);
     }

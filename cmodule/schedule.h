@@ -8,22 +8,26 @@
 
 #include "model.h"
 
+// How far a stage is.
+typedef struct {
+    uint16_t done; // rows computed
+    uint16_t begin; // first row that is still in the buffer
+} ditmos_rows_t;
+
 typedef struct {
     const ditmos_stage_t *stages; // of this slice
-    uint8_t count;
-    uint8_t goal; // stages below this one have been goals
-    uint8_t depth;
+    uint32_t count;
+    uint32_t goal; // stages below this one have been goals
+    uint32_t depth;
     uint8_t stack[DITMOS_MAX_STAGES];
-    uint16_t done[DITMOS_MAX_STAGES + 1]; // rows computed; the last entry is DITMOS_EXTERNAL's
-    uint16_t begin[DITMOS_MAX_STAGES + 1]; // first row that is still in the buffer
-    uint32_t started; // bit i: stage i has made rows in this run
+    ditmos_rows_t rows[DITMOS_MAX_STAGES + 1]; // the last entry is DITMOS_EXTERNAL's
 } ditmos_schedule_t;
 
 // One call of a kernel: `rows` rows of stage `stage` of the slice, after `dropped` rows were dropped from its output.
 typedef struct {
-    uint8_t stage;
-    uint16_t rows;
-    uint16_t dropped;
+    uint32_t stage;
+    uint32_t rows;
+    uint32_t dropped;
     bool fits; // there is room for the rows; always so after the dry run
 } ditmos_step_t;
 
@@ -34,45 +38,31 @@ static inline void ditmos_schedule_start(ditmos_schedule_t *s, const ditmos_mode
     s->goal = 0;
     s->depth = 1;
     s->stack[0] = slice->count - 1;
-    s->started = 0;
     for (unsigned i = 0; i < slice->count; i++) {
-        s->done[i] = 0;
-        s->begin[i] = 0;
+        s->rows[i] = (ditmos_rows_t) { 0, 0 };
     }
-    s->done[DITMOS_EXTERNAL] = UINT16_MAX;
-    s->begin[DITMOS_EXTERNAL] = 0;
+    s->rows[DITMOS_EXTERNAL] = (ditmos_rows_t) { UINT16_MAX, 0 };
 }
 
 // First row that stage `i` still needs of its operands.
 static inline uint32_t ditmos_schedule_first_row(const ditmos_schedule_t *s, unsigned i) {
-    return (uint32_t)s->done[i] * s->stages[i].rows_per_row;
-}
-
-// The producer that has to run before stage `i` can make `rows` more, or DITMOS_EXTERNAL.
-static inline unsigned ditmos_schedule_lacking(const ditmos_schedule_t *s, unsigned i, uint32_t rows) {
-    const ditmos_stage_t *stage = &s->stages[i];
-    int32_t rows_in = (int32_t)((s->done[i] + rows) * stage->rows_per_row) + stage->reach;
-    unsigned producer = stage->producer[0];
-    if (s->done[stage->producer[1]] < s->done[producer]) {
-        producer = stage->producer[1];
-    }
-    return s->done[producer] < rows_in ? producer : DITMOS_EXTERNAL;
+    return (uint32_t)s->rows[i].done * s->stages[i].rows_per_row;
 }
 
 // Make room in the line buffer that stage `i` writes. Returns how many rows it loses.
-static inline uint16_t ditmos_schedule_drop(ditmos_schedule_t *s, unsigned i) {
-    uint32_t keep = s->done[i];
+static inline uint32_t ditmos_schedule_drop(ditmos_schedule_t *s, unsigned i) {
+    uint32_t keep = s->rows[i].done;
     uint32_t consumers = s->stages[i].consumers;
     while (consumers) {
         unsigned c = (unsigned)__builtin_ctz(consumers);
         consumers &= consumers - 1;
         uint32_t first = ditmos_schedule_first_row(s, c);
-        if (first < keep && s->done[c] < s->stages[c].map_rows) {
+        if (first < keep && s->rows[c].done < s->stages[c].map_rows) {
             keep = first;
         }
     }
-    uint16_t dropped = (uint16_t)(keep - s->begin[i]);
-    s->begin[i] = (uint16_t)keep;
+    uint32_t dropped = keep - s->rows[i].begin;
+    s->rows[i].begin = (uint16_t)keep;
     return dropped;
 }
 
@@ -86,39 +76,44 @@ static inline bool ditmos_schedule_next(ditmos_schedule_t *s, ditmos_step_t *ste
             if (s->goal == s->count) {
                 return false;
             }
-            s->stack[s->depth++] = s->goal++;
+            s->stack[s->depth++] = (uint8_t)s->goal++;
         }
         unsigned i = s->stack[s->depth - 1];
         const ditmos_stage_t *stage = &s->stages[i];
-        uint32_t rows = stage->map_rows - s->done[i];
+        uint32_t done = s->rows[i].done;
+        uint32_t rows = stage->map_rows - done;
         if (rows == 0) {
             s->depth--;
             continue;
         }
         rows = rows < stage->chunk ? rows : stage->chunk;
-        unsigned producer = ditmos_schedule_lacking(s, i, rows);
-        if (producer != DITMOS_EXTERNAL) {
+        uint32_t end = done + rows;
+
+        // The producer that has fewer rows done has to run first if they are too few.
+        int32_t rows_in = (int32_t)(end * stage->rows_per_row) + stage->reach;
+        unsigned producer = stage->producer[0];
+        if (s->rows[stage->producer[1]].done < s->rows[producer].done) {
+            producer = stage->producer[1];
+        }
+        if (s->rows[producer].done < rows_in) {
             s->stack[s->depth++] = (uint8_t)producer;
             continue;
         }
-        step->stage = (uint8_t)i;
-        step->rows = (uint16_t)rows;
+
+        step->stage = i;
+        step->rows = rows;
         step->dropped = 0;
         step->fits = true;
-        if (stage->line) {
-            uint32_t end = s->done[i] + rows;
-            if (end - s->begin[i] > stage->capacity) {
-                step->dropped = ditmos_schedule_drop(s, i);
-                step->fits = end - s->begin[i] <= stage->capacity;
-            }
+        if (end - s->rows[i].begin > stage->capacity) {
+            step->dropped = ditmos_schedule_drop(s, i);
+            step->fits = end - s->rows[i].begin <= stage->capacity;
         }
         return true;
     }
 }
 
 static inline void ditmos_schedule_done(ditmos_schedule_t *s, const ditmos_step_t *step) {
-    s->done[step->stage] += step->rows;
-    s->started |= (uint32_t)1 << step->stage;
+    s->rows[step->stage].done += (uint16_t)step->rows;
     if (s->depth > 1) {
         s->depth--; // back to the stage that asked for these rows
     }
