@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from ditmos.plan import NONE, Plan, Stage
+from ditmos.packings import best
+from ditmos.plan import NONE, Plan, Stage, layer_table
+from ditmos.planner.cost import layer_costs, packed_size
 from ditmos.planner.schedule import Schedule
 from ditmos.spec import MapRef, NetworkSpec
+
+_SLID_ROWS = 16  # of a convolution, before pooling, that have room in scratch: those of 16 new samples
 
 
 def needed_maps(spec: NetworkSpec) -> set[MapRef]:
@@ -14,7 +18,8 @@ def needed_maps(spec: NetworkSpec) -> set[MapRef]:
 
 def stream_plan(spec: NetworkSpec) -> Plan:
     """`whole_plan` for overlapping windows: the window and the maps of all convolutions last from one inference to the
-    next, so that the device's `slide` computes only the rows that are new (cmodule/slide.h)."""
+    next, so that the device's `slide` computes only the rows that are new (cmodule/slide.h). Packed for the Cortex-M7,
+    with scratch for that many rows."""
     return whole_plan(spec, "stream", streaming=True)
 
 
@@ -26,6 +31,7 @@ def whole_plan(spec: NetworkSpec, name: str = "whole", *, streaming: bool = Fals
     window = MapRef("selector", 0)
     maps = {window: schedule.map(spec.window, spec.channels, kept=streaming or window in needed)}
     schedule.window = maps[window]
+    costs = layer_costs(spec)
     index = 0
     for phase, layers in (("select", spec.selector_layers()), ("classify", spec.classifier_layers())):
         head: list[Stage] = []
@@ -38,7 +44,9 @@ def whole_plan(spec: NetworkSpec, name: str = "whole", *, streaming: bool = Fals
                 out = maps[ref] = schedule.map(
                     layer.rows_out, layer.channels_out, kept=ref in needed or (streaming and ref.branch == "selector")
                 )
-                schedule.slices.append((phase, [Stage(index, operands[0], out, layer.rows_out, in1)]))
+                windows = min(_SLID_ROWS, layer.rows_out * layer.pool)
+                scratch = schedule.scratch(packed_size(costs[index], windows)) if streaming else NONE
+                schedule.slices.append((phase, [Stage(index, operands[0], out, layer.rows_out, in1, scratch=scratch)]))
             else:
                 previous = schedule.map(1, layer.channels_out)
                 head.append(Stage(index, operands[0], previous, 1, in1))
@@ -49,6 +57,7 @@ def whole_plan(spec: NetworkSpec, name: str = "whole", *, streaming: bool = Fals
                 schedule.selector_logits = previous
             else:
                 schedule.logits = previous
-    if streaming:
-        schedule.lasting.update(maps.values())
-    return schedule.plan(name, spec)
+    if not streaming:
+        return schedule.plan(name, spec)
+    schedule.lasting.update(maps.values())
+    return schedule.plan(name, spec, [best(layer) for layer in layer_table(spec)])
