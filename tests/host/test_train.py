@@ -242,7 +242,7 @@ def test_adversarial_rounds_alternate(dataset: Dataset) -> None:
 def test_whole_recipe_learns_and_chooses_on_validation(dataset: Dataset) -> None:
     run = session(dataset)
     train(run)
-    assert run.done == ["strong", "split", "classifiers", "selector", "mixture", "adversarial"]
+    assert run.done == ["strong", "split", "classifiers", "selector", "adversarial", "mixture"]
     rows = [row for row in run.history if row["stage"] in ("selector", "mixture", "adversarial")]
     assert run.best["value"] == max(row["accuracy"] for row in rows) > 0.5
     assert evaluate(run.network, run.parts.validation).accuracy == run.best["value"]
@@ -331,12 +331,12 @@ def test_a_process_that_is_stopped_or_killed_can_go_on(
     assert how == signal.SIGKILL or "--resume" in errors
     again = session(dataset, configuration.load(toml))
     again.resume(out / "checkpoint.pt")
-    assert again.done[:4] == ["strong", "split", "classifiers", "selector"]
+    assert again.done == ["strong", "split", "classifiers", "selector", "adversarial"]
 
 
 def _stages_done(out: Path) -> bool:
     """The mixture stage has begun, as far as the checkpoint says."""
-    return (out / "checkpoint.pt").exists() and len(checkpoint.load(out / "checkpoint.pt", "")["done"]) >= 4
+    return (out / "checkpoint.pt").exists() and len(checkpoint.load(out / "checkpoint.pt", "")["done"]) >= 5
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(

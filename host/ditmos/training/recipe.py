@@ -19,8 +19,8 @@ _PREPARATION: tuple[Stage, ...] = (train_strong, split_by_features, pretrain_cla
 RECIPES: dict[str, tuple[Stage, ...]] = {
     # METHOD, part by part
     "paper": (*_PREPARATION, train_adversarially),
-    # the same, with the pre-trained sides brought together before they are set against each other
-    "joint": (*_PREPARATION, train_mixture, train_adversarially),
+    # the same, and then both sides brought together
+    "joint": (*_PREPARATION, train_adversarially, train_mixture),
     # one network and nothing else
     "single": (train_mixture,),
     "single-distilled": (train_strong, train_mixture),
