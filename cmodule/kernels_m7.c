@@ -59,60 +59,57 @@ static inline void walk_planes(m7_walk_t *walk, const conv_t *conv, uint32_t row
 
 // ----- three lanes ----------------------------------------------------------------------------------------------------
 
-// What one pass over the groups works on: `windows` rows of output from `row` on, read from `packed` if not NULL.
+// What one pass over the pairs works on: `windows` rows of output from `row` on, read from `packed` if not NULL.
 typedef struct {
     uint32_t row;
     uint32_t windows;
-    const int32_t *packed;
+    int32_t *packed;
     uint32_t packed_stride; // bytes from one pair of packed planes to the next
 } tile_t;
 
-static void lanes_init(m7_lanes_t *lanes, const conv_t *conv, const tile_t *tile) {
+static void blocks_init(m7_lanes_t *lanes, const conv_t *conv, const tile_t *tile) {
     uint32_t size = conv->tap_pairs - 1;
-    uint32_t stream = 8 * conv->tap_pairs;
-    m7_walk_t *walk = &lanes->walk;
-    lanes->out = conv->call->out + tile->row;
-    lanes->out_stride = conv->call->out_stride;
-    lanes->zero_point = conv->layer->zero_point;
     if (tile->packed == NULL) {
-        walk_planes(walk, conv, 2 * tile->row + !conv->odd, stream, &ditmos_m7_planes_code);
-        walk->taps = ditmos_m7_planes_taps[size];
-        walk->args[3] = (uint32_t)walk->x + 2 * tile->windows;
+        lanes->blocks.x = conv->x[0] + (int32_t)(2 * tile->row + !conv->odd);
+        lanes->blocks.taps = ditmos_m7_planes_taps[size];
+        lanes->blocks.next = conv->channels[1] ? ditmos_m7_planes_code.second : ditmos_m7_planes_code.done;
+        lanes->blocks.stride = conv->stride[0];
+        lanes->blocks.weights_size = lanes->weights_size[0];
+        lanes->walk.args[3] = (uint32_t)lanes->blocks.x + 2 * tile->windows;
         return;
     }
     uint32_t planes = conv->layer->channels_in;
-    walk->x = tile->packed;
-    walk->args[3] = (uint32_t)(tile->packed + 2 * tile->windows);
-    walk->stride = tile->packed_stride;
-    walk->weights_size = (planes & ~1u) * stream;
-    walk->taps = ditmos_m7_packed_taps[size];
-    walk->next = ditmos_m7_packed_code.done;
+    lanes->blocks.x = tile->packed;
+    lanes->blocks.taps = ditmos_m7_packed_taps[size];
+    lanes->blocks.next = ditmos_m7_packed_code.done;
+    lanes->blocks.last = ditmos_m7_packed_code.done;
+    lanes->blocks.stride = tile->packed_stride;
+    lanes->blocks.weights_size = (planes & ~1u) * 8 * conv->tap_pairs;
+    lanes->walk.args[3] = (uint32_t)(tile->packed + 2 * tile->windows);
     if (planes & 1) { // the last plane has no partner
-        walk->jump = (uint32_t)ditmos_m7_packed_code.done;
-        walk->next = ditmos_m7_packed_last_taps[size];
+        lanes->blocks.next = ditmos_m7_packed_last_taps[size];
         if (planes == 1) {
-            walk->taps = walk->next;
+            lanes->blocks.taps = lanes->blocks.next;
         }
     }
 }
 
-// The carry into row `row` of four channels.
-static void half_init(m7_row_t *half, const conv_t *conv, uint32_t row) {
+// The carry into row `row`.
+static void half_init(m7_lanes_t *lanes, const conv_t *conv, uint32_t row) {
     uint32_t taps = conv->tap_pairs - conv->odd;
-    uint32_t biased = 2 * row + conv->odd - 2 * (M7_TAP_PAIRS - taps);
-    walk_planes(&half->walk, conv, biased, 8 * conv->tap_pairs, &ditmos_m7_half_code);
-    half->walk.taps = ditmos_m7_half_code.taps_end - taps * M7_HALF_TAP;
-    half->skip = 8 * conv->odd;
+    lanes->half.x = conv->x[0] + (int32_t)(2 * row + conv->odd - 2 * (M7_TAP_PAIRS - taps));
+    lanes->half.taps = ditmos_m7_half_code.taps_end - taps * M7_HALF_TAP;
+    lanes->half.next = conv->channels[1] ? ditmos_m7_half_code.second : ditmos_m7_half_code.done;
+    lanes->half.skip = PAIR_WORDS + 8 * conv->odd;
+    lanes->half.plane_skip = 8 * conv->odd;
 }
 
-// Row `row` of four channels from the carry, and the carry of the next row.
-static void window_init(m7_row_t *window, const conv_t *conv, uint32_t row) {
-    uint32_t biased = 2 * row + !conv->odd - 2 * (M7_TAP_PAIRS - conv->tap_pairs);
-    walk_planes(&window->walk, conv, biased, 8 * conv->tap_pairs, &ditmos_m7_window_code);
-    window->walk.taps = ditmos_m7_window_code.taps_end - conv->tap_pairs * M7_WINDOW_TAP;
-    window->out = conv->call->out + row;
-    window->out_stride = conv->call->out_stride;
-    window->zero_point = conv->layer->zero_point;
+// Row `row` from the carry, and the carry of the next row.
+static void window_init(m7_lanes_t *lanes, const conv_t *conv, uint32_t row) {
+    lanes->window.x = conv->x[0] + (int32_t)(2 * row + !conv->odd - 2 * (M7_TAP_PAIRS - conv->tap_pairs));
+    lanes->window.taps = ditmos_m7_window_code.taps_end - conv->tap_pairs * M7_WINDOW_TAP;
+    lanes->window.next = conv->channels[1] ? ditmos_m7_window_code.second : ditmos_m7_window_code.done;
+    lanes->window_out = conv->call->out + row;
 }
 
 // Which of the last `left` channels (1 to 3) comes i-th of four: pairs are filled up with their last channel, and four
@@ -126,67 +123,56 @@ static inline int32_t repeated(int32_t left, int32_t i) {
 // written.
 static void lanes_tile(const conv_t *conv, const tile_t *tile, bool fresh, bool last, int32_t *carry) {
     const ditmos_lanes_header_t *header = conv->call->weights;
-    const ditmos_pair_t *pair = ditmos_lanes_pair(conv->layer, conv->call->weights, 0);
+    const uint8_t *pairs = (const uint8_t *)(header + 1);
     uint32_t pair_size = sizeof(ditmos_pair_t) + 8 * conv->layer->channels_in * conv->tap_pairs;
-    bool row_left = last && (conv->call->rows & 1);
-    m7_row_t half;
-    m7_row_t window;
+    const ditmos_pair_t *last_pair = (const ditmos_pair_t *)(pairs + (header->pairs - 1u) * pair_size);
+    int32_t channels = 2 * header->pairs - (last_pair->channel[0] == last_pair->channel[1]);
+    int32_t words[4]; // the carry of four channels
     m7_lanes_t lanes;
+    lanes.quad_size = 2 * pair_size;
+    lanes.stride = conv->stride[0];
+    lanes.weights_size[0] = conv->channels[0] * 8 * conv->tap_pairs;
+    lanes.weights_size[1] = conv->channels[1] * 8 * conv->tap_pairs;
+    lanes.walk.jump = (uint32_t)(conv->x[1] - conv->x[0]) - conv->channels[0] * conv->stride[0];
+    lanes.walk.stride2 = conv->stride[1];
+    lanes.out = conv->call->out + tile->row;
+    lanes.out_stride = conv->call->out_stride;
+    lanes.zero_point = conv->layer->zero_point;
+    lanes.half.taps = NULL;
+    lanes.blocks.taps = NULL;
+    lanes.window.taps = NULL;
     if (fresh) {
-        half_init(&half, conv, tile->row);
+        half_init(&lanes, conv, tile->row);
     }
     if (tile->windows > 0) {
-        lanes_init(&lanes, conv, tile);
+        blocks_init(&lanes, conv, tile);
     }
-    if (row_left) {
-        window_init(&window, conv, conv->call->rows - 1u);
+    if (last && (conv->call->rows & 1)) {
+        window_init(&lanes, conv, conv->call->rows - 1u);
     }
-    const ditmos_pair_t *last_pair = ditmos_lanes_pair(conv->layer, conv->call->weights, header->pairs - 1u);
-    int32_t channels = 2 * header->pairs - (last_pair->channel[0] == last_pair->channel[1]);
-    for (int32_t left = channels; left > 0; left -= 4) {
-        const ditmos_pair_t *second = (const ditmos_pair_t *)((const uint8_t *)pair + pair_size);
-        if (left <= 2) {
-            second = pair; // the same pair twice
+    if (channels >= 4) {
+        lanes.pair[0] = (const ditmos_pair_t *)pairs;
+        lanes.pair[1] = (const ditmos_pair_t *)(pairs + pair_size);
+        lanes.quads = (uint32_t)channels / 4;
+        lanes.carry = carry != NULL ? carry : words;
+        lanes.carry_step = carry != NULL ? sizeof(words) : 0;
+        ditmos_m7_lanes(&lanes);
+        pairs += lanes.quads * lanes.quad_size;
+    }
+    int32_t left = channels % 4;
+    if (left > 0) { // one quad more, filled up with what is there
+        int32_t *end = carry != NULL ? carry + (channels - left) : NULL;
+        for (int32_t i = 0; i < 4 && !fresh; i++) {
+            words[i] = end[repeated(left, i)];
         }
-        int32_t words[4]; // of four channels, some of them the same
-        int32_t *at = carry == NULL || left < 4 ? words : carry;
-        if (!fresh && left < 4) {
-            for (int32_t i = 0; i < 4; i++) {
-                words[i] = carry[repeated(left, i)];
-            }
+        lanes.pair[0] = (const ditmos_pair_t *)pairs;
+        lanes.pair[1] = last_pair;
+        lanes.quads = 1;
+        lanes.carry = words;
+        ditmos_m7_lanes(&lanes);
+        for (int32_t i = 0; i < left && end != NULL; i++) {
+            end[i] = words[i];
         }
-        if (fresh) {
-            half.pair[0] = pair;
-            half.pair[1] = second;
-            half.carry = at;
-            ditmos_m7_half(&half);
-        }
-        if (tile->windows > 0) {
-            lanes.pair = pair;
-            lanes.carry = at;
-            ditmos_m7_lanes(&lanes);
-            if (second == pair) {
-                words[2] = words[0];
-                words[3] = words[1];
-            } else {
-                lanes.pair = second;
-                lanes.carry = at + 2;
-                ditmos_m7_lanes(&lanes);
-            }
-        }
-        if (row_left) {
-            window.pair[0] = pair;
-            window.pair[1] = second;
-            window.carry = at;
-            ditmos_m7_window(&window);
-        }
-        if (carry != NULL) {
-            for (int32_t i = 0; left < 4 && i < left; i++) {
-                carry[i] = words[i];
-            }
-            carry += 4;
-        }
-        pair = (const ditmos_pair_t *)((const uint8_t *)second + pair_size);
     }
 }
 
@@ -201,7 +187,8 @@ static bool packing_pays(const conv_t *conv, uint32_t pairs, uint32_t windows) {
     return pairs * (windows / 2) * (2 * conv->tap_pairs + 4) > 4 * (windows - 1 + conv->tap_pairs);
 }
 
-static void pack_planes(const conv_t *conv, const tile_t *tile, int32_t *packed) {
+static void pack_planes(const conv_t *conv, const tile_t *tile) {
+    int32_t *packed = tile->packed;
     uint32_t planes = conv->layer->channels_in;
     uint32_t words = tile->windows - 1 + conv->tap_pairs;
     uint32_t row = 2 * tile->row + !conv->odd;
@@ -217,37 +204,50 @@ static void pack_planes(const conv_t *conv, const tile_t *tile, int32_t *packed)
     }
 }
 
-static void conv_pairs(conv_t *conv, uint32_t pairs) {
+// How a call is cut into tiles of packed planes: windows of a tile, where they are packed, and the carry between tiles.
+// Without packing there is one tile.
+static tile_t tile_of(const conv_t *conv, uint32_t pairs, uint32_t even, int32_t **carry) {
     const ditmos_call_t *call = conv->call;
-    uint32_t even = call->rows & ~1u;
-    uint32_t windows = packed_windows(conv, call->scratch_size);
-    int32_t *carry = call->carry;
+    tile_t whole = { 0, even, NULL, 0 };
+    if (call->scratch_size == 0 || even == 0) {
+        return whole;
+    }
     int32_t *packed = call->scratch;
-    if (windows < even && carry == NULL && call->scratch_size > 4u * conv->layer->channels_out) {
-        // Several tiles: the carry between them lies at the start of the scratch.
-        carry = packed;
+    int32_t *between = call->carry;
+    uint32_t windows = packed_windows(conv, call->scratch_size);
+    if (windows < even && between == NULL && call->scratch_size > 4u * conv->layer->channels_out) {
+        between = packed; // several tiles: the carry between them lies at the start of the scratch
         packed += conv->layer->channels_out;
         windows = packed_windows(conv, call->scratch_size - 4u * conv->layer->channels_out);
     }
     windows = windows < even ? windows : even;
-    if (windows == 0 || (windows < even && carry == NULL) || !packing_pays(conv, pairs, windows)) {
-        packed = NULL;
-        windows = even;
-        carry = call->carry;
+    if (windows == 0 || (windows < even && between == NULL) || !packing_pays(conv, pairs, windows)) {
+        return whole;
     }
-    tile_t tile = { 0, windows, packed, 0 };
-    bool fresh = call->carry == NULL || call->first;
-    do {
-        if (packed != NULL && tile.windows > 0) {
-            tile.packed_stride = 16 * ((tile.windows + conv->tap_pairs) / 2);
-            pack_planes(conv, &tile, packed);
+    *carry = between;
+    return (tile_t) { 0, windows, packed, 16 * ((windows + conv->tap_pairs) / 2) };
+}
+
+static void conv_pairs(const conv_t *conv, uint32_t pairs) {
+    const ditmos_call_t *call = conv->call;
+    uint32_t even = call->rows & ~1u;
+    int32_t *carry = call->carry;
+    bool fresh = carry == NULL || call->first;
+    tile_t tile = tile_of(conv, pairs, even, &carry);
+    uint32_t windows = tile.windows;
+    for (;;) {
+        if (tile.packed != NULL) {
+            pack_planes(conv, &tile);
         }
         bool last = tile.row + tile.windows == even;
         lanes_tile(conv, &tile, fresh, last, carry);
+        if (last) {
+            return;
+        }
         fresh = false;
         tile.row += tile.windows;
         tile.windows = even - tile.row < windows ? even - tile.row : windows;
-    } while (tile.row < even);
+    }
 }
 
 // ----- SMLAD ----------------------------------------------------------------------------------------------------------

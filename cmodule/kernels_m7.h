@@ -20,26 +20,38 @@
 #define WALK_SIZE (48)
 
 // Records of kernels_packed.h.
-#define PAIR_BIAS (4)
-#define PAIR_MULTIPLIER (12)
-#define PAIR_WORDS (20)
+#define PAIR_SCALE (4)
+#define PAIR_START (44)
+#define PAIR_WORDS (76)
 #define QUAD_BIAS (8)
 #define QUAD_WORDS (40)
 
-// ditmos_m7_lanes: the frame, and offsets in m7_lanes_t
+// ditmos_m7_lanes
 #define LANES_AGAIN (48) // what a second operand overwrites: stride, weights_end, next
-#define LANES_SCALE (60)
-#define LANES_START (100)
-#define LANES_FRAME (136)
-#define LANES_CARRY (64)
-
-// ditmos_m7_half, ditmos_m7_window
-#define ROW_SKIPPED (48)
-#define ROW_FRAME (56)
-#define ROW_PAIRS (48)
-#define ROW_CARRY (60)
-#define ROW_OUT (64)
-#define ROW_ZERO_POINT (72)
+#define LANES_CONSTANTS (60) // of the pair at hand
+#define LANES_CARRY_NOW (64) // and where to go when its blocks are done
+#define LANES_PAIRS (72)
+#define LANES_QUADS (80)
+#define LANES_CARRY (88)
+#define LANES_PLANE_STRIDE (96)
+#define LANES_WEIGHTS_SIZE (100)
+#define LANES_OUT (108)
+#define LANES_OUT_STRIDE (112)
+#define LANES_ZERO_POINT (120)
+#define LANES_HALF_X (124)
+#define LANES_HALF_TAPS (128)
+#define LANES_HALF_NEXT (132)
+#define LANES_HALF_SKIP (136)
+#define LANES_HALF_PLANE_SKIP (140)
+#define LANES_X (144)
+#define LANES_TAPS (148)
+#define LANES_NEXT (152)
+#define LANES_LAST (156)
+#define LANES_STRIDE (160)
+#define LANES_WINDOW_X (168)
+#define LANES_WINDOW_TAPS (172)
+#define LANES_WINDOW_NEXT (176)
+#define LANES_FRAME (180)
 
 // ditmos_m7_dot
 #define DOT_PAIRS (4)
@@ -73,26 +85,42 @@ typedef struct {
     uint32_t weights_size2;
 } m7_walk_t;
 
-// Two output channels, any even number of windows: pooled rows come in pairs.
+// Quads of output channels (two pairs), and what is done with each of them. The frame of the assembly is a copy.
 typedef struct {
-    m7_walk_t walk; // args[3]: x after the last window
-    const ditmos_pair_t *pair;
-    int8_t *out; // row of the first window, of channel 0
+    m7_walk_t walk; // args[3]: x after the last block; jump, stride2
+    uint32_t scratch[6];
+    const ditmos_pair_t *pair[2]; // of the first quad
+    uint32_t quads;
+    uint32_t quad_size; // bytes from one quad to the next
+    int32_t *carry; // of the first quad, 4 words, in and out
+    uint32_t carry_step; // bytes from one quad's to the next
+    uint32_t stride; // of the planes of the first operand
+    uint32_t weights_size[2]; // bytes of an operand's weights
+    int8_t *out; // row of the first block, of channel 0
     uint32_t out_stride;
+    int8_t *window_out; // row of the window, of channel 0
     int32_t zero_point;
-    int32_t *carry; // 2, in and out
+    struct {
+        const int8_t *x;
+        const char *taps; // NULL: the carry is there
+        const char *next;
+        uint32_t skip; // bytes to the first weight of a pair
+        uint32_t plane_skip; // bytes from the last weight of a plane to the first of the next
+    } half;
+    struct {
+        const void *x;
+        const char *taps; // NULL: no blocks
+        const char *next;
+        const char *last; // after a last packed plane
+        uint32_t stride;
+        uint32_t weights_size;
+    } blocks;
+    struct {
+        const int8_t *x;
+        const char *taps; // NULL: no single row
+        const char *next;
+    } window;
 } m7_lanes_t;
-
-// Four output channels (two pairs), one window.
-typedef struct {
-    m7_walk_t walk;
-    const ditmos_pair_t *pair[2];
-    uint32_t skip; // bytes of weights left out at the start of each plane
-    int32_t *carry; // 4, in and out
-    int8_t *out; // row of the window, of channel 0
-    uint32_t out_stride;
-    int32_t zero_point;
-} m7_row_t;
 
 // Four output channels, one window or two that are two rows apart: sums, to be pooled and requantised in C.
 typedef struct {
@@ -101,14 +129,15 @@ typedef struct {
     int32_t sum[8];
 } m7_dot_t;
 
-_Static_assert(offsetof(ditmos_pair_t, bias) == PAIR_BIAS && offsetof(ditmos_pair_t, words) == PAIR_WORDS, "pair");
-_Static_assert(offsetof(ditmos_pair_t, multiplier) == PAIR_MULTIPLIER, "pair");
+_Static_assert(offsetof(ditmos_pair_t, scale) == PAIR_SCALE && offsetof(ditmos_pair_t, start) == PAIR_START, "pair");
+_Static_assert(offsetof(ditmos_pair_t, words) == PAIR_WORDS, "pair");
 _Static_assert(offsetof(ditmos_quad_t, bias) == QUAD_BIAS && offsetof(ditmos_quad_t, words) == QUAD_WORDS, "quad");
 _Static_assert(offsetof(m7_walk_t, stride) == WALK_STRIDE && offsetof(m7_walk_t, jump) == WALK_JUMP, "walk");
 _Static_assert(offsetof(m7_walk_t, weights_size2) == WALK_WEIGHTS_END2 && sizeof(m7_walk_t) == WALK_SIZE, "walk");
-_Static_assert(offsetof(m7_lanes_t, carry) == LANES_CARRY, "lanes");
-_Static_assert(offsetof(m7_row_t, pair) == ROW_PAIRS && offsetof(m7_row_t, carry) == ROW_CARRY, "row");
-_Static_assert(offsetof(m7_row_t, out) == ROW_OUT && offsetof(m7_row_t, zero_point) == ROW_ZERO_POINT, "row");
+_Static_assert(offsetof(m7_lanes_t, pair) == LANES_PAIRS && offsetof(m7_lanes_t, carry) == LANES_CARRY, "lanes");
+_Static_assert(offsetof(m7_lanes_t, out) == LANES_OUT && offsetof(m7_lanes_t, half) == LANES_HALF_X, "lanes");
+_Static_assert(offsetof(m7_lanes_t, blocks) == LANES_X && offsetof(m7_lanes_t, window) == LANES_WINDOW_X, "lanes");
+_Static_assert(sizeof(m7_lanes_t) == LANES_FRAME, "lanes");
 _Static_assert(offsetof(m7_dot_t, quad) == DOT_QUAD && offsetof(m7_dot_t, sum) == DOT_SUM, "dot");
 
 // Code addresses, Thumb bit set.
@@ -126,9 +155,7 @@ extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code, ditmos_m7_dot
 // `taps` of ditmos_m7_dot, which go on at args[0]: one window of an odd kernel, two of an even one, two of an odd one.
 extern const char *const ditmos_m7_dot_starts[3];
 
-void ditmos_m7_lanes(m7_lanes_t *call);
-void ditmos_m7_half(m7_row_t *call);
-void ditmos_m7_window(m7_row_t *call);
+void ditmos_m7_lanes(const m7_lanes_t *call);
 void ditmos_m7_dot(m7_dot_t *call);
 
 // Packs `words` words of each of two planes: row pairs (0, 1), (2, 3), ... as low + high * 2^21, in blocks of two words

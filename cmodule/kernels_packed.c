@@ -32,7 +32,8 @@ static int32_t tap(taps_t taps, uint32_t kernel, uint32_t t) {
 }
 
 // Whether one channel of a group holds weights in [-127, 127], zero where no tap is, and its sum cannot leave `bound`.
-static bool channel_valid(const ditmos_layer_t *layer, taps_t taps, int32_t bias, int64_t bound, const int32_t **wrong) {
+static bool channel_valid(const ditmos_layer_t *layer, taps_t taps, int32_t bias, int64_t bound,
+    const void **wrong) {
     uint32_t pairs = ditmos_tap_pairs(layer);
     int64_t sum = bias < 0 ? -(int64_t)bias : bias;
     for (uint32_t i = 0; i < layer->channels_in * pairs; i++) {
@@ -49,14 +50,10 @@ static bool channel_valid(const ditmos_layer_t *layer, taps_t taps, int32_t bias
     return sum < bound;
 }
 
-// One group of `width` channels. *next is the channel that must come next, or any later one; a repeated channel may
-// only fill up the last group, and must equal the one that it repeats.
-static bool group_valid(const ditmos_layer_t *layer, const uint16_t *channel, uint32_t width, bool last, int32_t *next,
-    const void **wrong) {
-    const int32_t *bias = (const int32_t *)(channel + width);
-    const int32_t *multiplier = bias + width;
-    const int32_t *words = multiplier + width;
-    const int32_t *at = words;
+// One group of `width` channels. *next is the channel that the last one was; channels rise, but for a repeated one that
+// fills up the last group and must equal the one before it.
+static bool group_valid(const ditmos_layer_t *layer, const uint16_t *channel, const int32_t *words, uint32_t width,
+    bool last, int32_t *next, const void **wrong) {
     uint32_t count = layer->channels_in * ditmos_tap_pairs(layer);
     for (uint32_t i = 0; i < width; i++) {
         *wrong = &channel[i];
@@ -65,24 +62,68 @@ static bool group_valid(const ditmos_layer_t *layer, const uint16_t *channel, ui
             return false;
         }
         *next = channel[i];
-        *wrong = &multiplier[i];
-        if (multiplier[i] < 1 || (repeated && multiplier[i] != multiplier[i - 1])) {
-            return false;
-        }
-        *wrong = &bias[i];
-        if (repeated && bias[i] != bias[i - 1]) {
-            return false;
-        }
-        taps_t taps = { &words[i], width, width == 2 };
-        if (!channel_valid(layer, taps, bias[i], width == 2 ? DITMOS_LANE_HALF : INT32_MAX, &at)) {
-            *wrong = at;
-            return false;
-        }
         for (uint32_t j = 0; repeated && j < count; j++) {
             *wrong = &words[j * width + i];
             if (words[j * width + i] != words[j * width + i - 1]) {
                 return false;
             }
+        }
+    }
+    return true;
+}
+
+static bool pair_valid(const ditmos_layer_t *layer, const ditmos_pair_t *pair, bool last, int32_t *next,
+    const void **wrong) {
+    if (!group_valid(layer, pair->channel, pair->words, 2, last, next, wrong)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        int32_t multiplier = pair->scale[i].multiplier;
+        int32_t bias = ditmos_pair_bias(pair, i);
+        *wrong = &pair->scale[i];
+        if (multiplier < 1) {
+            return false;
+        }
+        for (uint32_t j = 0; j < 2; j++) {
+            if (pair->scale[i].zero[j] != ditmos_pair_zero(layer->zero_point, multiplier)) {
+                return false;
+            }
+        }
+        *wrong = &pair->start[i];
+        for (uint32_t j = 0; j < 2; j++) {
+            if (pair->start[i].sum[j] != ditmos_pair_start(bias)) {
+                return false;
+            }
+        }
+        taps_t taps = { &pair->words[i], 2, true };
+        if (!channel_valid(layer, taps, bias, DITMOS_LANE_HALF, wrong)) {
+            return false;
+        }
+    }
+    *wrong = &pair->scale[1];
+    bool repeated = pair->channel[0] == pair->channel[1];
+    return !repeated || (pair->scale[0].multiplier == pair->scale[1].multiplier
+        && pair->start[0].sum[0] == pair->start[1].sum[0]);
+}
+
+static bool quad_valid(const ditmos_layer_t *layer, const ditmos_quad_t *quad, bool last, int32_t *next,
+    const void **wrong) {
+    if (!group_valid(layer, quad->channel, quad->words, 4, last, next, wrong)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        bool repeated = i > 0 && quad->channel[i] == quad->channel[i - 1];
+        *wrong = &quad->multiplier[i];
+        if (quad->multiplier[i] < 1 || (repeated && quad->multiplier[i] != quad->multiplier[i - 1])) {
+            return false;
+        }
+        *wrong = &quad->bias[i];
+        if (repeated && quad->bias[i] != quad->bias[i - 1]) {
+            return false;
+        }
+        taps_t taps = { &quad->words[i], 4, false };
+        if (!channel_valid(layer, taps, quad->bias[i], INT32_MAX, wrong)) {
+            return false;
         }
     }
     return true;
@@ -132,12 +173,12 @@ bool ditmos_weights_valid_lanes(const ditmos_layer_t *layer, const void *weights
     int32_t next = -1;
     for (uint32_t i = 0; valid && i < header->pairs; i++) {
         const ditmos_pair_t *pair = ditmos_lanes_pair(layer, weights, i);
-        valid = group_valid(layer, pair->channel, 2, i + 1u == header->pairs, &next, &wrong);
+        valid = pair_valid(layer, pair, i + 1u == header->pairs, &next, &wrong);
     }
     next = -1;
     for (uint32_t i = 0; valid && i < header->quads; i++) {
         const ditmos_quad_t *quad = ditmos_lanes_quad(layer, weights, i);
-        valid = group_valid(layer, quad->channel, 4, i + 1u == header->quads, &next, &wrong);
+        valid = quad_valid(layer, quad, i + 1u == header->quads, &next, &wrong);
     }
     if (!valid) {
         *offset = (uint32_t)((const uint8_t *)wrong - (const uint8_t *)weights);
@@ -146,7 +187,8 @@ bool ditmos_weights_valid_lanes(const ditmos_layer_t *layer, const void *weights
     return channels_complete(layer, weights) && zero_to_end(layer, weights, size, offset);
 }
 
-static int32_t conv_at(const ditmos_layer_t *layer, const ditmos_call_t *call, taps_t taps, int32_t bias, uint32_t row) {
+static int32_t conv_at(const ditmos_layer_t *layer, const ditmos_call_t *call, taps_t taps, int32_t bias,
+    uint32_t row) {
     int32_t acc = bias;
     for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {
         const ditmos_operand_t *in = &call->in[j];
@@ -176,7 +218,8 @@ void ditmos_conv_lanes_ref(const ditmos_layer_t *layer, const ditmos_call_t *cal
     for (uint32_t i = 0; i < 2u * header->pairs; i++) {
         const ditmos_pair_t *pair = ditmos_lanes_pair(layer, call->weights, i / 2);
         taps_t taps = { &pair->words[i % 2], 2, true };
-        conv_channel(layer, call, taps, pair->channel[i % 2], pair->bias[i % 2], pair->multiplier[i % 2]);
+        conv_channel(layer, call, taps, pair->channel[i % 2], ditmos_pair_bias(pair, i % 2),
+            pair->scale[i % 2].multiplier);
     }
     for (uint32_t i = 0; i < 4u * header->quads; i++) {
         const ditmos_quad_t *quad = ditmos_lanes_quad(layer, call->weights, i / 4);

@@ -14,10 +14,17 @@ typedef struct {
     uint16_t quads;
 } ditmos_lanes_header_t;
 
+// `scale` and `start` follow from bias, multiplier and zero point. They are what the assembly loops load, two windows at
+// once, hence everything twice: (sum * multiplier + zero) >> 32 is the output, `start` the sum of no inputs.
 typedef struct {
     uint16_t channel[2];
-    int32_t bias[2];
-    int32_t multiplier[2];
+    struct {
+        int64_t zero[2];
+        int32_t multiplier;
+    } __attribute__((packed, aligned(4))) scale[2];
+    struct {
+        int64_t sum[2];
+    } __attribute__((packed, aligned(4))) start[2];
     int32_t words[]; // [channels_in][(kernel + 1) / 2][2]
 } ditmos_pair_t;
 
@@ -27,6 +34,21 @@ typedef struct {
     int32_t multiplier[4];
     int32_t words[]; // [channels_in][(kernel + 1) / 2][4]
 } ditmos_quad_t;
+
+// Makes up for a sum that is DITMOS_LANE_HALF too large.
+static inline int64_t ditmos_pair_zero(int32_t zero_point, int32_t multiplier) {
+    return (int64_t)zero_point * ((int64_t)1 << 32) + ((int64_t)1 << 31) - (int64_t)multiplier * DITMOS_LANE_HALF;
+}
+
+// Both low lanes at bias + DITMOS_LANE_HALF.
+static inline int64_t ditmos_pair_start(int32_t bias) {
+    int64_t lane = (int64_t)bias + DITMOS_LANE_HALF;
+    return lane + (lane << DITMOS_LANE_BITS);
+}
+
+static inline int32_t ditmos_pair_bias(const ditmos_pair_t *pair, uint32_t i) {
+    return (int32_t)(pair->start[i].sum[0] & (2 * DITMOS_LANE_HALF - 1)) - DITMOS_LANE_HALF;
+}
 
 // Pairs of taps of one kernel.
 static inline uint32_t ditmos_tap_pairs(const ditmos_layer_t *layer) {

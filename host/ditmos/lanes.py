@@ -35,10 +35,12 @@ def lane_channels(shape: LayerShape, layer: QuantizedLayer) -> NDArray[np.bool_]
 
 
 def _record(shape: LayerShape, width: int) -> np.dtype:
-    words = (shape.channels_in, (shape.kernel + 1) // 2, width)
-    return np.dtype(
-        [("channel", "<u2", width), ("bias", "<i4", width), ("multiplier", "<i4", width), ("words", "<i4", words)]
-    )
+    """One group of channels; ``zero`` and ``start`` are there twice (cmodule/kernels_packed.h)."""
+    words = ("words", "<i4", (shape.channels_in, (shape.kernel + 1) // 2, width))
+    if width == 4:
+        return np.dtype([("channel", "<u2", 4), ("bias", "<i4", 4), ("multiplier", "<i4", 4), words])
+    scale = np.dtype([("zero", "<i8", 2), ("multiplier", "<i4")])
+    return np.dtype([("channel", "<u2", 2), ("scale", scale, 2), ("start", "<i8", (2, 2)), words])
 
 
 def _positions(shape: LayerShape, width: int) -> NDArray[np.intp]:
@@ -66,8 +68,15 @@ def _groups(shape: LayerShape, layer: QuantizedLayer, channels: NDArray[np.intp]
     filled = np.pad(channels, (0, -len(channels) % width), mode="edge").reshape(-1, width)
     records = np.zeros(len(filled), _record(shape, width))
     records["channel"] = filled
-    records["bias"] = layer.bias[filled]
-    records["multiplier"] = layer.multiplier[filled]
+    if width == 4:
+        records["bias"] = layer.bias[filled]
+        records["multiplier"] = layer.multiplier[filled]
+    else:
+        multiplier = layer.multiplier[filled].astype(np.int64)
+        lane = layer.bias[filled].astype(np.int64) + LANE_HALF
+        records["scale"]["multiplier"] = multiplier
+        records["scale"]["zero"] = ((layer.zero_point << 32) + (1 << 31) - multiplier * LANE_HALF)[..., None]
+        records["start"] = (lane + (lane << LANE_BITS))[..., None]
     records["words"] = _words(shape, layer.weight, width)[filled].transpose(0, 2, 3, 1)
     return records.tobytes()
 
@@ -79,7 +88,9 @@ def pack(shape: LayerShape, layer: QuantizedLayer) -> bytes:
     return header + _groups(shape, layer, pairs, 2) + _groups(shape, layer, quads, 4)
 
 
-def unpack(shape: LayerShape, data: bytes) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
+def unpack(
+    shape: LayerShape, zero_point: int, data: bytes
+) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
     """Weight, bias and multiplier.
 
     Raises:
@@ -101,15 +112,19 @@ def unpack(shape: LayerShape, data: bytes) -> tuple[NDArray[np.int8], NDArray[np
             if channels.max() >= shape.channels_out:
                 raise PackingError(at, f"channel {channels.max()}, expected less than {shape.channels_out}")
             weight[channels] = _taps(shape, group["words"], width, at)
-            bias[channels] = group["bias"]
-            multiplier[channels] = group["multiplier"]
+            if width == 4:
+                bias[channels] = group["bias"]
+                multiplier[channels] = group["multiplier"]
+            else:
+                bias[channels] = (group["start"][:, 0] & (2 * LANE_HALF - 1)) - LANE_HALF
+                multiplier[channels] = group["scale"]["multiplier"]
             at += record.itemsize
     if any(data[at:]):
         raise PackingError(at, "bytes after the weights are not zero")
     if multiplier.min() < 1:
         channel = int(np.argmin(multiplier))
         raise PackingError(0, f"multiplier of channel {channel} is {multiplier[channel]}, expected 1 to 2^31 - 1")
-    layer = QuantizedLayer(weight, bias, multiplier)
+    layer = QuantizedLayer(weight, bias, multiplier, zero_point)
     if pack(shape, layer) != data[:at]:
         raise PackingError(0, "the groups of channels are not those of these weights")
     return weight, bias, multiplier

@@ -48,8 +48,10 @@ def unpack(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> Qua
         PackingError: unknown packing, wrong size, or a value out of range.
     """
     _check_kind(packing, shape, lambda message: PackingError(0, message))
-    reader = {PLAIN: _unpack_plain, LANES: lanes.unpack, DOT: _unpack_dot}[packing]
-    weight, bias, multiplier = reader(shape, data)
+    if packing == LANES:
+        weight, bias, multiplier = lanes.unpack(shape, zero_point, data)
+    else:
+        weight, bias, multiplier = (_unpack_dot if packing == DOT else _unpack_plain)(shape, data)
     return QuantizedLayer(weight, bias, multiplier, zero_point)
 
 

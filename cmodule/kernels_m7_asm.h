@@ -1,0 +1,47 @@
+// Macros that the assembly files share.
+#ifndef DITMOS_KERNELS_M7_ASM_H
+#define DITMOS_KERNELS_M7_ASM_H
+
+#include "kernels_m7.h"
+
+    .syntax unified
+    .thumb
+
+.macro function name
+    .p2align 3
+    .global \name
+    .type \name, %function
+    .thumb_func
+\name:
+.endm
+
+// Code addresses with the Thumb bit, as m7_code_t.
+.macro code name, taps_end, second, done
+    .global \name
+    .type \name, %object
+\name:
+    .word \taps_end + 1, \second + 1, \done + 1
+    .size \name, . - \name
+.endm
+
+// After the taps of one plane, in loops that have one copy of the taps and enter it so that the right number is left;
+// r2 and r12 are free. `taps` is entered again, from the second operand too.
+.macro next_entered second, done
+    ldrd r2, r12, [sp, #WALK_STRIDE]
+    add r0, r2
+    cmp r1, r12
+    it ne
+    ldrne.w pc, [sp, #WALK_TAPS]
+    ldr.w pc, [sp, #WALK_NEXT]
+\second:
+    ldrd r2, r12, [sp, #WALK_JUMP]
+    add r0, r2
+    ldr r2, [sp, #WALK_WEIGHTS_END2]
+    strd r12, r2, [sp, #WALK_STRIDE]
+    adr.w r2, \done + 1
+    str r2, [sp, #WALK_NEXT]
+    ldr.w pc, [sp, #WALK_TAPS]
+    .p2align 2
+.endm
+
+#endif // DITMOS_KERNELS_M7_ASM_H

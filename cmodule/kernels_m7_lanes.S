@@ -1,0 +1,470 @@
+// Three-lane convolutions for Armv7E-M with the DSP extension, tuned for the Cortex-M7. What they compute and why:
+// docs/kernels.md.
+//
+// Taps are unrolled by macros over the kernel size; channels, rows and strides are run-time values. The blocks of two
+// windows use all fourteen registers, so that everything else lives in a frame at sp, laid out in kernels_m7.h:
+//   r4:r5 r6:r7    sums of output channel 0, windows A and B        r0      input
+//   r8:r9 r10:r11  sums of output channel 1                         r1      weights
+//   r2 r3          packed input words                               r12 lr  weights at hand
+// A sum is three lanes of 21 bits.
+
+#if defined(__ARM_FEATURE_DSP) && !defined(DITMOS_PORTABLE)
+#include "kernels_m7_asm.h"
+
+// rd = x[row] + x[row + 1] * 2^21
+.macro pack rd, temp, row
+    ldrsb.w \rd, [r0, #(\row)]
+    ldrsb.w \temp, [r0, #(\row) + 1]
+    add.w \rd, \rd, \temp, lsl #21
+.endm
+
+// rd = lane 1 of high:low; low is lost.
+.macro lane1 low, high
+    lsr.w \low, \low, #21
+    bfi \low, \high, #11, #10
+.endm
+
+// a = max(a, b)
+.macro maximum a, b
+    cmp \a, \b
+    it lt
+    movlt \a, \b
+.endm
+
+// ----- blocks of two channels and two windows -------------------------------------------------------------------------
+
+// Pools, requantises and stores what a block has summed, then starts the next one. lr walks the constants. Channel 0 ends
+// in r4 and r6, channel 1 in r2 and r5. The order is what the two pipelines of the core like best, by search.
+.macro lanes_epilogue name, x_step
+\name:
+    ubfx r12, r10, #0, #21
+    ubfx r3, r6, #0, #21
+    ubfx r2, r4, #0, #21
+    lsr.w r4, r4, #21
+    ldr lr, [sp, #LANES_CONSTANTS]
+    lsr.w r6, r6, #21
+    bfi r4, r5, #11, #10
+    bfi r6, r7, #11, #10
+    maximum r2, r4
+    add.w r3, r3, r5, asr #10 // lane 2 of window A, lane 0 of window B
+    ubfx r0, r8, #0, #21
+    maximum r3, r6
+    lsr.w r8, r8, #21
+    bfi r8, r9, #11, #10
+    add.w r12, r12, r9, asr #10
+    maximum r0, r8
+    lsr.w r10, r10, #21
+    ldmia lr!, {r1, r4, r5, r6, r8}
+    bfi r10, r11, #11, #10
+    smlal r1, r4, r2, r8
+    maximum r12, r10
+    smlal r5, r6, r3, r8
+    ldmia lr!, {r1, r2, r3, r5, r8}
+    ssat r4, #8, r4
+    smlal r1, r2, r0, r8
+    ssat r6, #8, r6
+    smlal r3, r5, r12, r8
+    ldmia.w sp, {r0, r1, r3, r8, r9} // input, weights, outputs, end of the input
+    ssat r5, #8, r5
+    ssat r2, #8, r2
+    strb r6, [r3, #1]
+    add.w r0, r0, #(\x_step)
+    strb r5, [r8, #1]
+    strb r2, [r8], #2
+    asr r2, r7, #10 // lane 2 of window B: the carry
+    strb r4, [r3], #2
+    stmia.w sp, {r0, r1, r3, r8}
+    cmp r0, r9
+    asr r3, r11, #10
+    beq.w lanes_finish
+    ldmia.w lr, {r4-r11}
+    add r4, r2
+    add r8, r3
+    ldr.w pc, [sp, #WALK_TAPS]
+.endm
+
+// Weights of a walk end here: r1 is where they start, r2 the code of the taps, \next what comes after the last plane.
+.macro start_walk next
+    ldrd r5, r6, [sp, #LANES_WEIGHTS_SIZE]
+    ldr r7, [sp, #LANES_PLANE_STRIDE]
+    ldr r8, [sp, #\next]
+    add r5, r1
+    add r6, r5
+    str r6, [sp, #WALK_WEIGHTS_END2]
+    strd r7, r5, [sp, #WALK_STRIDE]
+    strd r2, r8, [sp, #WALK_TAPS]
+.endm
+
+    .section .itcm.ditmos, "ax", %progbits
+
+// Four channels (two pairs) at a time: the carry into the first row, where there is none yet; blocks of two rows, pair by
+// pair; a last single row.
+    function ditmos_m7_lanes
+    push {r4-r11, lr}
+    sub sp, #LANES_FRAME
+    mov r12, sp
+    .rept LANES_FRAME / 32
+    ldmia r0!, {r1-r8}
+    stmia r12!, {r1-r8}
+    .endr
+    ldmia.w r0, {r1-r5}
+    stmia.w r12, {r1-r5}
+quad:
+    ldr r2, [sp, #LANES_HALF_TAPS]
+    cmp r2, #0
+    beq.w lanes
+
+    // The carry: the half of a row's sum that the window before the first one would leave. x is read one row at a time
+    // and multiplied by both weights of a word; what is wanted is in lane 1.
+    ldrd r1, r3, [sp, #LANES_PAIRS]
+    ldr r4, [sp, #LANES_HALF_SKIP]
+    add r1, r4
+    add r3, r4
+    start_walk LANES_HALF_NEXT
+    ldr r0, [sp, #LANES_HALF_X]
+    mov r4, #0x100000
+    mov r5, #0
+    mov r6, r4
+    mov r7, r5
+    mov r8, r4
+    mov r9, r5
+    mov r10, r4
+    mov r11, r5
+    bx r2
+    .p2align 2
+    .set pair, 0
+    .rept M7_TAP_PAIRS
+    ldrsb.w r2, [r0, #(2 * pair)]
+    ldrd r12, lr, [r1], #8
+    smlal r4, r5, r2, r12
+    smlal r6, r7, r2, lr
+    ldrd r12, lr, [r3], #8
+    smlal r8, r9, r2, r12
+    smlal r10, r11, r2, lr
+    .set pair, pair + 1
+    .endr
+half_taps_end:
+    ldr r12, [sp, #LANES_HALF_PLANE_SKIP]
+    add r1, r12
+    add r3, r12
+    next_entered half_second, half_done
+half_done:
+    lsr r4, r4, #21
+    orr r4, r4, r5, lsl #11
+    lsr r6, r6, #21
+    orr r6, r6, r7, lsl #11
+    lsr r8, r8, #21
+    orr r8, r8, r9, lsl #11
+    lsr r10, r10, #21
+    orr r10, r10, r11, lsl #11
+    ldr r0, [sp, #LANES_CARRY]
+    stmia.w r0, {r4, r6, r8, r10}
+
+lanes:
+    ldr r2, [sp, #LANES_TAPS]
+    cmp r2, #0
+    beq.w window
+    ldr r4, [sp, #LANES_PAIRS]
+    ldr r8, [sp, #LANES_CARRY]
+    adr.w r3, second_pair + 1
+lanes_pair: // r4: pair, r8: its carry, r2: taps, r3: where to go afterwards
+    strd r8, r3, [sp, #LANES_CARRY_NOW]
+    ldrh r9, [r4]
+    ldrh r10, [r4, #2]
+    ldrd r5, r6, [sp, #LANES_OUT]
+    add.w r12, r4, #PAIR_SCALE
+    add.w r1, r4, #PAIR_WORDS
+    mla r9, r9, r6, r5
+    mla r10, r10, r6, r5
+    str r12, [sp, #LANES_CONSTANTS]
+    ldr r0, [sp, #LANES_X]
+    ldrd r5, r6, [sp, #LANES_STRIDE]
+    ldr r7, [sp, #(LANES_WEIGHTS_SIZE + 4)]
+    ldr r3, [sp, #LANES_NEXT]
+    stmia.w sp, {r0, r1, r9, r10}
+    add r6, r1
+    add r7, r6
+    strd r5, r6, [sp, #WALK_STRIDE]
+    strd r2, r3, [sp, #WALK_TAPS]
+    strd r5, r6, [sp, #LANES_AGAIN]
+    str r3, [sp, #(LANES_AGAIN + 8)]
+    str r7, [sp, #WALK_WEIGHTS_END2]
+    add.w lr, r4, #PAIR_START
+    ldrd r2, r3, [r8]
+    ldmia.w lr, {r4-r11}
+    add r4, r2
+    add r8, r3
+    ldr.w pc, [sp, #WALK_TAPS]
+lanes_finish:
+    ldrd r0, r1, [sp, #LANES_CARRY_NOW]
+    strd r2, r3, [r0]
+    bx r1
+    .p2align 2
+second_pair:
+    ldrd r5, r4, [sp, #LANES_PAIRS]
+    ldr r8, [sp, #LANES_CARRY]
+    cmp r4, r5
+    beq same_pair
+    ldr r2, [sp, #LANES_TAPS]
+    add r8, #8
+    adr.w r3, window + 1
+    b.w lanes_pair
+same_pair: // r2 and r3 are its carry
+    strd r2, r3, [r8, #8]
+
+    .p2align 2
+window: // the last row alone
+    ldr r2, [sp, #LANES_WINDOW_TAPS]
+    cmp r2, #0
+    beq.w next_quad
+    ldrd r1, r3, [sp, #LANES_PAIRS]
+    add r1, #PAIR_WORDS
+    add r3, #PAIR_WORDS
+    start_walk LANES_WINDOW_NEXT
+    ldr r12, [sp, #LANES_CARRY]
+    ldrd r4, r5, [r1, #(PAIR_START - PAIR_WORDS)]
+    ldrd r6, r7, [r1, #(PAIR_START - PAIR_WORDS + 16)]
+    ldrd r8, r9, [r3, #(PAIR_START - PAIR_WORDS)]
+    ldrd r10, r11, [r3, #(PAIR_START - PAIR_WORDS + 16)]
+    ldmia.w r12, {r0, r2, r12, lr}
+    add r4, r0
+    add r6, r2
+    add r8, r12
+    add r10, lr
+    ldr r0, [sp, #LANES_WINDOW_X]
+    ldr.w pc, [sp, #WALK_TAPS]
+    .p2align 2
+    .set pair, 0
+    .rept M7_TAP_PAIRS
+    pack r2, r12, 2 * pair
+    ldrd r12, lr, [r1], #8
+    smlal r4, r5, r2, r12
+    smlal r6, r7, r2, lr
+    ldrd r12, lr, [r3], #8
+    smlal r8, r9, r2, r12
+    smlal r10, r11, r2, lr
+    .set pair, pair + 1
+    .endr
+window_taps_end:
+    next_entered window_second, window_done
+
+// One row of one channel, of pair r1; r3 is the output, r12 its stride, lr the zero point.
+.macro window_row low, high, i
+    ubfx r2, \low, #0, #21
+    lane1 \low, \high
+    maximum r2, \low
+    ldr \low, [r1, #(PAIR_SCALE + 16 + 20 * \i)]
+    sub.w r2, r2, #0x100000
+    smmlar r2, r2, \low, lr
+    ldrh \low, [r1, #(2 * \i)]
+    asr \high, \high, #10
+    mla \low, \low, r12, r3
+    ssat r2, #8, r2
+    strb r2, [\low]
+.endm
+
+window_done:
+    ldrd r12, r3, [sp, #LANES_OUT_STRIDE] // and the output of the window
+    ldr lr, [sp, #LANES_ZERO_POINT]
+    ldr r1, [sp, #LANES_PAIRS]
+    window_row r4, r5, 0
+    window_row r6, r7, 1
+    ldr r1, [sp, #(LANES_PAIRS + 4)]
+    window_row r8, r9, 0
+    window_row r10, r11, 1
+    ldr r0, [sp, #LANES_CARRY]
+    stmia.w r0, {r5, r7, r9, r11}
+
+next_quad:
+    ldrd r0, r1, [sp, #LANES_QUADS] // and the bytes from one quad to the next
+    ldrd r2, r3, [sp, #LANES_PAIRS]
+    ldrd r4, r5, [sp, #LANES_CARRY] // and the bytes to the next quad's
+    subs r0, #1
+    add r2, r1
+    add r3, r1
+    add r4, r5
+    str r0, [sp, #LANES_QUADS]
+    strd r2, r3, [sp, #LANES_PAIRS]
+    str r4, [sp, #LANES_CARRY]
+    bne.w quad
+    add sp, #LANES_FRAME
+    pop {r4-r11, pc}
+
+    // From the first operand to the second, in a block of two windows.
+planes_second:
+    ldrd r2, r3, [sp, #WALK_JUMP] // jump, stride
+    add r0, r2
+    ldr r2, [sp, #WALK_WEIGHTS_END2]
+    strd r3, r2, [sp, #WALK_STRIDE]
+    adr.w r2, planes_again + 1
+    str r2, [sp, #WALK_NEXT]
+    ldr.w pc, [sp, #WALK_TAPS]
+    .p2align 2
+planes_again:
+    ldrd r2, r3, [sp, #LANES_AGAIN]
+    strd r2, r3, [sp, #WALK_STRIDE]
+    ldr r2, [sp, #(LANES_AGAIN + 8)]
+    str r2, [sp, #WALK_NEXT]
+    lanes_epilogue planes_epilogue, 4
+    lanes_epilogue packed_epilogue, 16
+    .size ditmos_m7_lanes, . - ditmos_m7_lanes
+
+// After the taps of one plane: the next plane, or on to `next`.
+.macro next_plane again
+    ldrd r2, r3, [sp, #WALK_STRIDE]
+    add r0, r2
+    cmp r1, r3
+    bne.w \again
+    ldr.w pc, [sp, #WALK_NEXT]
+.endm
+
+// One pair of taps for two channels and two windows: 16 multiply-accumulates. `a` becomes the word at `next`, unless this is
+// the `last` pair, as soon as it is free: a load beside a multiplication costs no cycle.
+.macro planes_pair a, b
+    ldrd r12, lr, [r1], #8
+    smlal r4, r5, \a, r12
+    smlal r8, r9, \a, lr
+    .if !last
+    ldrsb.w \a, [r0, #next]
+    .endif
+    smlal r6, r7, \b, r12
+    .if !last
+    ldrsb.w r12, [r0, #(next + 1)]
+    .endif
+    smlal r10, r11, \b, lr
+    .if !last
+    add.w \a, \a, r12, lsl #21
+    .endif
+.endm
+
+.macro packed_pair a, b
+    ldrd r12, lr, [r1], #8
+    smlal r4, r5, \a, r12
+    smlal r8, r9, \a, lr
+    .if !last
+    ldr.w \a, [r0, #next]
+    .endif
+    smlal r6, r7, \b, r12
+    smlal r10, r11, \b, lr
+.endm
+
+// Taps of one int8 plane; words are packed as they are loaded.
+.macro planes_taps n
+    .p2align 3
+planes_taps_\n:
+    pack r2, r12, 0
+    pack r3, r12, 2
+    .set pair, 0
+    .rept \n
+    .set next, 2 * pair + 4
+    .set last, pair + 1 == \n
+    .if pair & 1
+    planes_pair r3, r2
+    .else
+    planes_pair r2, r3
+    .endif
+    .set pair, pair + 1
+    .endr
+    next_plane planes_taps_\n
+.endm
+
+// Taps of one packed plane: word i of plane p lies at (i / 2) * 16 + (i % 2) * 4 + p * 8.
+.macro packed_plane n, plane
+    ldrd r2, r3, [r0, #(8 * \plane)]
+    .set pair, 0
+    .rept \n
+    .set next, (pair + 2) / 2 * 16 + (pair + 2) % 2 * 4 + 8 * \plane
+    .set last, pair + 1 == \n
+    .if pair & 1
+    packed_pair r3, r2
+    .else
+    packed_pair r2, r3
+    .endif
+    .set pair, pair + 1
+    .endr
+.endm
+
+.macro packed_taps n
+    .p2align 3
+packed_taps_\n:
+    packed_plane \n, 0
+    packed_plane \n, 1
+    next_plane packed_taps_\n
+packed_last_taps_\n:
+    packed_plane \n, 0
+    ldr.w pc, [sp, #LANES_LAST]
+.endm
+
+    .irp n, 1, 2, 3, 4, 5, 6, 7, 8
+    planes_taps \n
+    packed_taps \n
+    .endr
+    .section .text.ditmos_m7_large_kernels, "ax", %progbits
+    .irp n, 9, 10, 11, 12, 13, 14, 15, 16
+    planes_taps \n
+    packed_taps \n
+    .endr
+
+    .section .rodata.ditmos_m7_lanes, "a", %progbits
+    .p2align 2
+.macro table name, prefix
+    .global \name
+    .type \name, %object
+\name:
+    .irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+    .word \prefix\n + 1
+    .endr
+    .size \name, . - \name
+.endm
+    table ditmos_m7_planes_taps, planes_taps_
+    table ditmos_m7_packed_taps, packed_taps_
+    table ditmos_m7_packed_last_taps, packed_last_taps_
+    code ditmos_m7_planes_code, planes_epilogue, planes_second, planes_epilogue
+    code ditmos_m7_packed_code, packed_epilogue, packed_epilogue, packed_epilogue
+    code ditmos_m7_half_code, half_taps_end, half_second, half_done
+    code ditmos_m7_window_code, window_taps_end, window_second, window_done
+
+// ----- packing ------------------------------------------------------------------------------------------------------
+
+// void ditmos_m7_pack(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words)
+.macro pack_two_words x
+    ldrsb r4, [\x], #4
+    ldrsb r5, [\x, #-3]
+    ldrsb r6, [\x, #-2]
+    ldrsb r7, [\x, #-1]
+    add.w r4, r4, r5, lsl #21
+    add.w r6, r6, r7, lsl #21
+    strd r4, r6, [r0], #8
+.endm
+
+.macro pack_one_word x, at
+    ldrsb r4, [\x]
+    ldrsb r5, [\x, #1]
+    add.w r4, r4, r5, lsl #21
+    str r4, [r0, #\at]
+.endm
+
+    .section .itcm.ditmos, "ax", %progbits
+    function ditmos_m7_pack
+    push {r4-r7, lr}
+    lsrs r12, r3, #1
+    beq 2f
+1:
+    pack_two_words r1
+    pack_two_words r2
+    subs r12, #1
+    bne 1b
+2:
+    lsls r3, r3, #31
+    beq 3f
+    pack_one_word r1, 0
+    pack_one_word r2, 8
+3:
+    pop {r4-r7, pc}
+    .size ditmos_m7_pack, . - ditmos_m7_pack
+
+#endif // __ARM_FEATURE_DSP
+
+#if defined(__linux__)
+    .section .note.GNU-stack, "", %progbits
+#endif
