@@ -1,4 +1,4 @@
-// What kernels_m7.c hands to the assembly loops in kernels_m7_loops.S. Both include this file: offsets first, then the C view.
+// What kernels_m7.c hands to the assembly loops. Both include this file: offsets first, then the C view.
 //
 // A loop runs over the input channels of one group of output channels. The weights are a stream, read from front to
 // back; the input pointer steps from plane to plane. Reaching `weights_end` ends a run of planes: `next` is then where
