@@ -12,8 +12,8 @@ import torch
 from ditmos.errors import DitmosError
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.study import fit as fitting
+from ditmos.study import handmade, shapes, space, speed, summary
 from ditmos.study import score as scoring
-from ditmos.study import shapes, space, speed, summary
 from ditmos.study.fit import Batch, FitConfig, routed_loss
 from ditmos.study.pool import PoolConfig, TeacherConfig, build, class_weights
 from ditmos.study.score import Answers
@@ -257,3 +257,34 @@ def test_training_speed_is_measured_for_every_way() -> None:
     rows = speed.measure(SPECS["reference"], batch=32, repetitions=1)
     assert [row["batch"] for row in rows] == [8, 8, 32, 32, 32]
     assert rows[0]["speedup"] == 1 and all(row["windows_per_s"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize("kind", ["forest", "mlp"])
+def test_handmade_rivals_are_converted(kind: str) -> None:
+    train, test = (Windows(w.x * (1 + w.y)[:, None, None], w.y) for w in (_toy(300, 0), _toy(200, 1)))
+    found = handmade.learn(kind, train, test, 0)
+    y = test.y.numpy()
+    assert (found.original == y).mean() > 0.7
+    assert (found.converted == found.original).mean() > 0.97  # int16 features and leaf shares in 8 bits
+    assert found.flash > 0 and found.macs > handmade.feature_cost(2, 40)
+
+
+def test_features_by_hand() -> None:
+    x = np.zeros((1, 1, 8), np.float32)
+    x[0, 0] = [0, 1, 0, 1, 0, 1, 0, 1]
+    found = handmade.features(x)[0]
+    assert found[:9].tolist() == pytest.approx([0.5, 0.5, 0, 0, 0.5, 1, 1, 1, 1])
+    assert handmade.features(np.ones((2, 3, 8))).shape == (2, 4 * len(found))
+
+
+def test_k_classifiers_grow_from_one() -> None:
+    spec = SPECS["shared first layer"]
+    stem, x = _trained(replace(spec, classifiers=1, selector_outputs=5))
+    early = replace(spec, selector_outputs=spec.classifiers + 5)
+    with torch.no_grad():
+        gate, logits = stem(x)
+        for grown in (stem.grow(spec, delta=0.0, seed=3).eval(), stem.grow(early, delta=0.0, seed=3).eval()):
+            outputs, own = grown(x)
+            torch.testing.assert_close(own, logits.expand_as(own))
+        torch.testing.assert_close(outputs[:, spec.classifiers :], gate)
+        assert not torch.allclose(stem.grow(spec, delta=0.5, seed=3).eval()(x)[1][0], logits[0])

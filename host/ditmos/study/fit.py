@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,9 @@ class FitConfig:
     epochs: one is as many windows as the training part has, whichever views they are. distill: share of the teachers'
     opinion in the target. decay: of the moving average of the weights, which is the result.
 
-    delta: size of a classifier's own weights at the start, relative to the common ones. capacity: windows per step that
+    stem: share of the epochs that train one classifier, from which the K then grow; 0: K from the start. delta: size of
+    a classifier's own weights at the start, relative to the common ones. own_rate: their learning rate, relative to
+    ``lr``: they see few windows each, and Adam's steps do not shrink with the gradient. capacity: windows per step that
     the classifiers take together, as a multiple of the batch; each takes those that the selector likes it best for.
     noise: of that choice at the start (Gumbel, in logits; falls to 0). clusters: weight of the diverse split; gone
     after half of the training. balance: weight of the penalty on uneven use. mixture: (from, to), fractions of the
@@ -48,7 +50,9 @@ class FitConfig:
     dropout: float = 0.05
     distill: float = 0.7
     decay: float = 0.98
+    stem: float = 0.0
     delta: float = 0.5
+    own_rate: float = 1.0
     capacity: float = 2.0
     noise: float = 1.0
     clusters: float = 0.3
@@ -120,19 +124,38 @@ def fit(
     K classifiers without a selector learn independently of each other (an ensemble). ``curve`` receives (epoch, mean
     loss since the last entry), some 40 entries over the training.
     """
+    routed = spec.selector is not None and spec.classifiers > 1
+    network = StudentNetwork(spec, delta=config.delta if routed else None, dropout=config.dropout, seed=seed)
+    curve = [] if curve is None else curve
+    if routed and config.stem:
+        stem = replace(spec, classifiers=1, selector_outputs=spec.classes)
+        start = StudentNetwork(stem, dropout=config.dropout, seed=seed)
+        first = replace(config, epochs=config.epochs * config.stem)
+        start = _train(start, pool, first, seed, lambda done: progress(done * config.stem), curve)
+        network = start.grow(spec, delta=config.delta, seed=seed)
+        rest = replace(config, epochs=config.epochs * (1 - config.stem))
+        later: list[tuple[float, float]] = []
+        done = _train(network, pool, rest, seed, lambda d: progress(config.stem + d * (1 - config.stem)), later)
+        curve += [(first.epochs + epoch, loss) for epoch, loss in later]
+    else:
+        done = _train(network, pool, config, seed, progress, curve)
+    return done.export(pool.mean.tolist(), pool.std.tolist())
+
+
+def _train(
+    network: StudentNetwork, pool: Pool, config: FitConfig, seed: int, progress: Callable[[float], None],
+    curve: list[tuple[float, float]],
+) -> StudentNetwork:  # fmt: skip
+    """One cycle of the learning rate; returns the moving average in evaluation mode."""
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)
-    network = StudentNetwork(spec, delta=config.delta if spec.selector else None, dropout=config.dropout, seed=seed)
+    spec = network.spec
     average = copy.deepcopy(network)
-    decayed = [p for p in network.parameters() if p.ndim > 1 and p.shape[1] > 1]
-    ids = {id(p) for p in decayed}
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": [p for p in network.parameters() if id(p) not in ids], "weight_decay": 0.0},
-    ]
     steps = max(int(config.epochs * pool.windows / config.batch), 1)
-    optimizer = torch.optim.AdamW(groups, config.lr, fused=True)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, steps, pct_start=0.15)
+    groups = _groups(network, config)
+    optimizer = torch.optim.AdamW(groups, fused=True)
+    rates = [group["lr"] for group in groups]
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, steps, pct_start=0.15)
     routed = spec.selector is not None and spec.classifiers > 1
     cluster = clusters_of(pool, spec.classifiers, seed) if routed and config.clusters else None
     network.train()
@@ -150,12 +173,26 @@ def fit(
         scheduler.step()
         follow(average, network, config.decay if step > 100 else 0.8)
         progress((step + 1) / steps)
-        if curve is not None:
-            losses.append(loss.item())
-            if len(losses) >= max(steps // 40, 1):
-                curve.append(((step + 1) * config.batch / pool.windows, sum(losses) / len(losses)))
-                losses.clear()
-    return average.eval().export(pool.mean.tolist(), pool.std.tolist())
+        losses.append(loss.item())
+        if len(losses) >= max(steps // 40, 1):
+            curve.append(((step + 1) * config.batch / pool.windows, sum(losses) / len(losses)))
+            losses.clear()
+    return average.eval()
+
+
+def _groups(network: StudentNetwork, config: FitConfig) -> list[dict]:
+    """Parameters by weight decay and learning rate: common weights, classifiers' own, and normalisation and biases."""
+    own = [layer.weight for layer in network.classifiers if layer.base is not None]
+    ids = {id(p) for p in own}
+    common = [p for p in network.parameters() if p.ndim > 1 and p.shape[1] > 1 and id(p) not in ids]
+    ids |= {id(p) for p in common}
+    rest = [p for p in network.parameters() if id(p) not in ids]
+    groups = [
+        {"params": common, "lr": config.lr, "weight_decay": config.weight_decay},
+        {"params": own, "lr": config.lr * config.own_rate, "weight_decay": config.weight_decay},
+        {"params": rest, "lr": config.lr, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def _loss(

@@ -14,18 +14,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ditmos.datasets import TRAIN, Dataset
 from ditmos.jsonfile import read_json, write_json
 from ditmos.modelfile import write_model
 from ditmos.planner import whole_plan
 from ditmos.quantize import quantize
+from ditmos.study import handmade
 from ditmos.study import pool as pools
 from ditmos.study.fit import fit
 from ditmos.study.plan import Job, Source, SweepFile
 from ditmos.study.pool import Pool, PoolConfig
 from ditmos.study.presets import preset
-from ditmos.study.score import Score, answer_float, answer_integer, pick_threshold, score
+from ditmos.study.score import Score, answer_float, answer_integer, pick_threshold, score, value
 from ditmos.study.shapes import describe
 from ditmos.training.data import Parts, Windows, prepare
 
@@ -48,14 +50,12 @@ def pool_config(source: Source) -> PoolConfig:
 def teacher_figures(teachers: list[pools.Teacher], pool: Pool, parts: Parts, balanced: bool) -> dict[str, float]:
     """Value of the averaged teachers on validation and test: the ceiling that students are distilled from."""
 
-    def value(windows: Windows) -> float:
+    def of(windows: Windows) -> float:
         standard = (windows.x - pool.mean[:, None]) / pool.std[:, None]
         right = pools.opinion(teachers, standard).argmax(1) == windows.y
-        if not balanced:
-            return right.double().mean().item()
-        return float(np.mean([right[windows.y == c].double().mean().item() for c in windows.y.unique()]))
+        return value(right.numpy(), windows.y.numpy(), balanced)
 
-    return {"validation": value(parts.validation), "test": value(parts.test)}
+    return {"validation": of(parts.validation), "test": of(parts.test)}
 
 
 @lru_cache(maxsize=1)
@@ -100,10 +100,13 @@ def run_job(
     torch.set_num_threads(1)
     started = time.monotonic()
     source, key = sweep.data[job.data], sweep.key(job)
-    file = ensure_pool(source, folder, out / "pools")
     dataset, parts = load_parts(source, folder)
-    spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
     balanced = source.metric == "balanced"
+    if job.classifier in ("forest", "mlp"):
+        found = handmade.learn(job.classifier, parts.train, parts.test, job.seed, balanced=balanced)
+        return _common(sweep, job, dataset) | _handmade_row(found, parts.test, balanced, dataset.classes, started)
+    file = ensure_pool(source, folder, out / "pools")
+    spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
     curve: list[tuple[float, float]] = []
     network = fit(spec, _load_pool(file), sweep.fit_of(job), job.seed, progress, curve)
     trained = time.monotonic() - started
@@ -122,16 +125,7 @@ def run_job(
 
     threshold = pick_threshold(answer_integer(model, parts.validation), job.budget, balanced=balanced)
     validation, test = evaluate(parts.validation, threshold), evaluate(parts.test, threshold)
-    confusion = np.zeros((dataset.classes, dataset.classes), int)
-    np.add.at(confusion, (parts.test.y.numpy(), test[1].predicted), 1)
-    return {
-        "key": key,
-        "data": job.data,
-        "split": source.split,
-        "metric": source.metric,
-        "method": job.method,
-        "budget": job.budget,
-        "seed": job.seed,
+    return _common(sweep, job, dataset) | {
         "shape": describe(spec),
         "network": spec.to_dict(),
         "fit": asdict(sweep.fit_of(job)),
@@ -152,7 +146,51 @@ def run_job(
         "arena_bytes": plan.arena_size,
         "flash_bytes": flash,
         "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in curve],
-        "confusion": confusion.tolist(),
-        "class_names": list(dataset.class_names),
+        "confusion": _confusion(parts.test, test[1].predicted, dataset.classes),
         "seconds": {"training": round(trained, 1), "all": round(time.monotonic() - started, 1)},
     }
+
+
+def _common(sweep: SweepFile, job: Job, dataset: Dataset) -> dict[str, Any]:
+    source = sweep.data[job.data]
+    return {
+        "key": sweep.key(job),
+        "data": job.data,
+        "split": source.split,
+        "metric": source.metric,
+        "method": job.method,
+        "budget": job.budget,
+        "seed": job.seed,
+        "class_names": list(dataset.class_names),
+    }
+
+
+def _handmade_row(
+    found: handmade.Handmade, test: Windows, balanced: bool, classes: int, started: float
+) -> dict[str, Any]:
+    y = test.y.numpy()
+    return {
+        "shape": found.shape,
+        "test": {
+            "float": value(found.original == y, y, balanced),
+            "int8": value(found.converted == y, y, balanced),
+            "macs": found.macs,
+            "exits": 0.0,
+            "union": None,
+            "usage": (1.0,),
+            "classifier": (),
+            "windows": len(y),
+        },
+        "worst_macs": found.macs,
+        "arena_bytes": found.ram,
+        "flash_bytes": found.flash,
+        "confusion": _confusion(test, found.converted, classes),
+        "seconds": {"training": round(time.monotonic() - started, 1), "all": round(time.monotonic() - started, 1)},
+    }
+
+
+def _confusion(test: Windows, predicted: NDArray[np.int64], classes: int) -> list[list[int]]:
+    """Counts: rows are true classes, columns predicted ones."""
+    table = np.zeros((classes, classes), int)
+    np.add.at(table, (test.y.numpy(), predicted), 1)
+    return table.tolist()

@@ -72,6 +72,7 @@ class Source:
 class Job:
     """One network, trained with one seed. See `ditmos.study.shapes.build` for the shape.
 
+    classifier: ``forest`` and ``mlp`` are those of emlearn on features made by hand (`ditmos.study.handmade`).
     finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's and of the data's.
     """
 

@@ -124,7 +124,7 @@ def score(answers: Answers, *, threshold: float | None = None, balanced: bool = 
         macs = first + second * float((~exits).mean())
     right = answers.logits.argmax(2) == y[:, None]
     return Score(
-        value=_value(predicted == y, y, balanced),
+        value=value(predicted == y, y, balanced),
         macs=macs,
         exits=float(exits.mean()),
         union=float(right.any(1).mean()) if everybody and spec.classifiers > 1 else None,
@@ -157,7 +157,8 @@ def pick_threshold(answers: Answers, budget: float, *, balanced: bool = False) -
     return best[2]
 
 
-def _value(right: NDArray[np.bool_], y: NDArray[np.int64], balanced: bool) -> float:
+def value(right: NDArray[np.bool_], y: NDArray[np.int64], balanced: bool) -> float:
+    """Accuracy, or the mean recall of the classes that occur."""
     if not balanced:
         return float(right.mean())
     return float(np.mean([right[y == c].mean() for c in np.unique(y)]))

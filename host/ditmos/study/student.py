@@ -154,6 +154,27 @@ class StudentNetwork(nn.Module):
         return logits, own
 
     @torch.no_grad()
+    def grow(self, spec: NetworkSpec, *, delta: float, seed: int) -> StudentNetwork:
+        """K classifiers from one: this network (K = 1, its selector answers with class logits) becomes what all of them
+        have in common, each with small weights of its own; the routing outputs of the selector are new.
+        """
+        grown = StudentNetwork(spec, delta=delta, dropout=self.dropout, seed=seed)
+        for target, source in zip(grown.selector, self.selector, strict=True):
+            same = target.weight.shape == source.weight.shape
+            for name, value in source.state_dict().items():
+                into = getattr(target, name)
+                if same:
+                    into.copy_(value)
+                elif target.shape.channels_out > spec.classifiers:  # the head: routes, then classes
+                    into.narrow(-1 if name == "bias" else 1, spec.classifiers, spec.classes).copy_(value)
+        for target, source in zip(grown.classifiers, self.classifiers, strict=True):
+            target.base.copy_(source.weight)
+            for name in {"gain", "shift", "mean", "var", "bias"} & dict(source.state_dict()).keys():
+                value = getattr(source, name)
+                getattr(target, name).copy_(value if name == "bias" else value.repeat(spec.classifiers))
+        return grown
+
+    @torch.no_grad()
     def export(self, mean: Sequence[float], std: Sequence[float]) -> RoutedNetwork:
         """The same network for windows in real units, in evaluation mode."""
         network = RoutedNetwork(self.spec, mean, std, dropout=self.dropout)

@@ -1,0 +1,108 @@
+"""What a user would pick instead: features made by hand, and a forest or a small MLP converted by emlearn.
+
+Features are in int16 and the converted model is C code, compiled and asked by emlearn; nothing here is a network of
+this project. Costs are estimates of the same kind as MACs: multiply-adds of the features, comparisons of the forest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log2
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.errors import DitmosError
+from ditmos.training.data import Windows
+
+Floats = NDArray[np.float32]
+_BANDS = 6
+_TREES, _LEAF = 60, 3
+_HIDDEN = 64
+_SCALE = 2048  # int16 steps per standard deviation of a feature
+_NODE_BYTES = 6  # of emlearn's tree node: feature, threshold, two children
+
+
+@dataclass(frozen=True)
+class Handmade:
+    """converted, original: answers for the test windows by emlearn's C code and by scikit-learn. ram: the features."""
+
+    converted: NDArray[np.int64]
+    original: NDArray[np.int64]
+    macs: int
+    ram: int
+    flash: int
+    shape: str
+
+
+def features(x: NDArray) -> Floats:
+    """Windows (N, channels, time) -> (N, F): per channel mean, deviation, quantiles, changes, log power in bands; where
+    there are three channels, the same of their magnitude."""
+    x = np.asarray(x, np.float32)
+    if x.shape[1] == 3:
+        x = np.concatenate([x, np.sqrt((x**2).sum(1, keepdims=True))], axis=1)
+    change = np.abs(np.diff(x, axis=2))
+    power = np.abs(np.fft.rfft(x - x.mean(2, keepdims=True), axis=2)) ** 2
+    edges = np.unique(np.geomspace(1, power.shape[2], _BANDS + 1).astype(int))
+    bands = [np.log(power[:, :, a:b].sum(2) + 1e-6) for a, b in pairwise(edges)]
+    quantiles = np.quantile(x, (0, 0.25, 0.5, 0.75, 1), axis=2)
+    parts = [x.mean(2), x.std(2), *quantiles, change.mean(2), change.max(2), *bands]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def feature_cost(channels: int, rows: int) -> int:
+    """Multiply-adds of `features`, about: some ten passes over the window, and an FFT per channel."""
+    lanes = channels + (channels == 3)
+    return round(lanes * rows * (10 + 2 * log2(rows)))
+
+
+def learn(
+    kind: Literal["forest", "mlp"], train: Windows, test: Windows, seed: int, *, balanced: bool = False
+) -> Handmade:
+    """Raises DitmosError where emlearn cannot convert the model (it needs a C++ compiler)."""
+    import emlearn
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.neural_network import MLPClassifier
+
+    x, y = features(train.x.numpy()), train.y.numpy()
+    mean, std = x.mean(0), x.std(0) + 1e-6
+
+    def scaled(values: Floats) -> Floats:
+        return np.clip(np.rint((values - mean) / std * _SCALE), -32767, 32767)
+
+    x, z = scaled(x), scaled(features(test.x.numpy()))
+    cost = feature_cost(train.x.shape[1], train.x.shape[2])
+    if kind == "forest":
+        weight = "balanced" if balanced else None
+        model = RandomForestClassifier(_TREES, min_samples_leaf=_LEAF, class_weight=weight, random_state=seed, n_jobs=1)
+        settings = {"method": "inline", "dtype": "int16_t"}
+    else:
+        x, z = x / _SCALE, z / _SCALE
+        if balanced:
+            x, y = _evened(x, y, seed)
+        model = MLPClassifier((_HIDDEN,), alpha=1e-3, max_iter=60, early_stopping=True, random_state=seed)
+        settings = {"method": "inline"}
+    model.fit(x, y)
+    try:
+        converted = emlearn.convert(model, **settings).predict(z if kind == "mlp" else z.astype(np.int16))
+    except Exception as error:  # a compiler that is missing comes as many kinds
+        raise DitmosError(f"emlearn could not convert the {kind}: {error}") from None
+    if kind == "forest":
+        nodes = sum(tree.tree_.node_count for tree in model.estimators_)
+        macs = cost + sum(tree.get_depth() for tree in model.estimators_)
+        flash, shape = nodes * _NODE_BYTES, f"{_TREES} trees on {x.shape[1]} features"
+    else:
+        weights = sum(w.size + w.shape[1] for w in model.coefs_)
+        macs = cost + sum(w.size for w in model.coefs_)
+        flash, shape = 4 * weights, f"{_HIDDEN} hidden on {x.shape[1]} features, float"
+    return Handmade(np.asarray(converted), model.predict(z), macs, 2 * x.shape[1], flash, shape)
+
+
+def _evened(x: Floats, y: NDArray[np.int64], seed: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Every class as often as the largest, by repetition."""
+    rng = np.random.default_rng(seed)
+    largest = np.bincount(y).max()
+    rows = np.concatenate([rng.choice(np.flatnonzero(y == c), largest) for c in np.unique(y)])
+    return x[rows], y[rows]
