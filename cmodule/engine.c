@@ -53,12 +53,13 @@ static void prepare_stage(ditmos_engine_t *engine, unsigned index) {
 }
 
 void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, int8_t *arena,
-    const uint8_t *selector_weights) {
+    const uint8_t *selector_weights, ditmos_allocate_t allocate) {
     *engine = (ditmos_engine_t) {
         .model = model,
         .arena = arena,
         .selector_weights = selector_weights,
         .classifier = -1,
+        .stages = allocate(sizeof(ditmos_engine_stage_t) * model->plan.stage_count),
     };
     for (unsigned i = 0; i < model->plan.stage_count; i++) {
         prepare_stage(engine, i);

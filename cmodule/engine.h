@@ -1,4 +1,4 @@
-// Runs the slices of a model in an arena. Allocates nothing, knows nothing of Python.
+// Runs the slices of a model in an arena. Knows nothing of Python.
 #ifndef DITMOS_ENGINE_H
 #define DITMOS_ENGINE_H
 
@@ -23,11 +23,12 @@ typedef struct {
     uint64_t left; // bit i: buffer i holds its whole map, for the window lag[i] samples before (slide.h)
     uint16_t lag[DITMOS_MAX_BUFFERS];
     uint32_t step[1 + DITMOS_MAX_LAYERS];
-    ditmos_engine_stage_t stages[DITMOS_MAX_STAGES];
+    ditmos_engine_stage_t *stages;
 } ditmos_engine_t;
 
+// Allocates once: engine->stages.
 void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, int8_t *arena,
-    const uint8_t *selector_weights);
+    const uint8_t *selector_weights, ditmos_allocate_t allocate);
 
 // Take in a window: (window, channels) int8, as sensors give it.
 void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window);

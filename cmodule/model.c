@@ -324,8 +324,10 @@ static ditmos_status_t parse_weights(ditmos_model_t *m, const uint8_t *data, sec
     return ditmos_ok();
 }
 
-ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, uint32_t size) {
+ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, uint32_t size,
+    ditmos_allocate_t allocate) {
     section_t found[SECTION_COUNT] = { { 0, 0 } };
+    model->plan.slices = NULL;
     ditmos_status_t status = parse_sections(data, size, found);
     if (status.field == NULL) {
         status = parse_network(model, data, found[NETW]);
@@ -340,7 +342,7 @@ ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, u
         status = parse_weights(model, data, found[WGHT], found[LAYR], found[NETW]);
     }
     if (status.field == NULL) {
-        status = ditmos_plan_parse(model, data, found[PLAN].begin, found[PLAN].size);
+        status = ditmos_plan_parse(model, data, found[PLAN].begin, found[PLAN].size, allocate);
     }
     return status;
 }

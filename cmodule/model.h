@@ -3,6 +3,7 @@
 #define DITMOS_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "kernels.h"
@@ -97,9 +98,9 @@ typedef struct {
     uint8_t selector_logits; // DITMOS_NONE without a selector
     uint8_t logits;
     uint64_t classifier_maps; // buffers that hold what belongs to one classifier
-    ditmos_buffer_t buffers[DITMOS_MAX_BUFFERS];
-    ditmos_stage_t stages[DITMOS_MAX_STAGES];
-    ditmos_slice_t slices[DITMOS_MAX_SLICES];
+    ditmos_slice_t *slices; // one block of memory with the next two
+    ditmos_buffer_t *buffers;
+    ditmos_stage_t *stages;
 } ditmos_plan_t;
 
 typedef struct {
@@ -133,9 +134,14 @@ typedef struct {
     ditmos_plan_t plan;
 } ditmos_model_t;
 
+// Gives memory for any type; does not return without it.
+typedef void *(*ditmos_allocate_t)(size_t size);
+
 // Parse `size` bytes at `data` (any address) into *model and check all of it but the contents of the weights, which
-// need an aligned copy: ditmos_model_check_weights(). *model points into `data`.
-ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, uint32_t size);
+// need an aligned copy: ditmos_model_check_weights(). *model points into `data`. Allocates once at most:
+// model->plan.slices, NULL if parsing failed before that.
+ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, uint32_t size,
+    ditmos_allocate_t allocate);
 
 // The selector's weights (`classifier` < 0) or those of one classifier, in the file.
 static inline const uint8_t *ditmos_model_weights(const ditmos_model_t *model, int classifier) {
@@ -150,7 +156,8 @@ ditmos_status_t ditmos_model_check_weights(const ditmos_model_t *model, const ui
 
 // PLAN section: `data` points to the file, the section is [begin, begin + size). Called by ditmos_model_parse() when
 // everything else is known; computes what follows from the tables and runs the schedule once with row counters only.
-ditmos_status_t ditmos_plan_parse(ditmos_model_t *model, const uint8_t *data, uint32_t begin, uint32_t size);
+ditmos_status_t ditmos_plan_parse(ditmos_model_t *model, const uint8_t *data, uint32_t begin, uint32_t size,
+    ditmos_allocate_t allocate);
 
 // Little-endian reads at any address.
 static inline uint16_t ditmos_u16(const uint8_t *p) {

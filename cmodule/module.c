@@ -44,6 +44,10 @@ static void raise_status(ditmos_status_t status) {
 
 // Construction.
 
+static void *allocate(size_t size) {
+    return m_malloc(size); // raises MemoryError
+}
+
 // A view of bytes in the arena, read-only. It starts from the head of the arena's memory, so that it keeps it alive.
 static mp_obj_t arena_view(const model_obj_t *self, uint32_t offset, size_t size) {
     uint8_t *head = self->arena_data;
@@ -189,7 +193,7 @@ static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
         self->buffer = mp_const_none;
     }
     ditmos_model_t *model = &self->model;
-    raise_status(ditmos_model_parse(model, self->file, size));
+    raise_status(ditmos_model_parse(model, self->file, size, allocate));
 
     self->aligned = (uintptr_t)self->file % 4 == 0;
     if (!self->aligned) {
@@ -200,7 +204,8 @@ static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
         raise_status(ditmos_model_check_weights(model, self->file, k, aligned_weights(self, k)));
     }
     self->arena_data = arena_memory(self->arena, model->plan.arena_size);
-    ditmos_engine_init(&self->engine, model, self->arena_data, self->aligned ? model->weights : self->selector_block);
+    const uint8_t *selector = self->aligned ? model->weights : self->selector_block;
+    ditmos_engine_init(&self->engine, model, self->arena_data, selector, allocate);
 
     self->selector_logits = buffer_view(self, model->plan.selector_logits);
     self->logits = buffer_view(self, model->plan.logits);

@@ -277,7 +277,8 @@ static ditmos_status_t dry_run_all(ditmos_model_t *model, const places_t *places
     return ditmos_ok();
 }
 
-ditmos_status_t ditmos_plan_parse(ditmos_model_t *model, const uint8_t *data, uint32_t begin, uint32_t size) {
+ditmos_status_t ditmos_plan_parse(ditmos_model_t *model, const uint8_t *data, uint32_t begin, uint32_t size,
+    ditmos_allocate_t allocate) {
     ditmos_plan_t *plan = &model->plan;
     NEED(size >= HEADER_SIZE, "PLAN", begin, "cut short");
     const uint8_t *p = data + begin;
@@ -300,6 +301,11 @@ ditmos_status_t ditmos_plan_parse(ditmos_model_t *model, const uint8_t *data, ui
     places.stages = places.buffers + BUFFER_SIZE * plan->buffer_count;
     places.slices = places.stages + STAGE_SIZE * plan->stage_count;
     NEED(size == places.slices + SLICE_SIZE * plan->slice_count - begin, "PLAN", begin, "length does not fit the tables");
+    // By falling alignment.
+    plan->slices = allocate(sizeof(ditmos_slice_t) * plan->slice_count + sizeof(ditmos_buffer_t) * plan->buffer_count
+        + sizeof(ditmos_stage_t) * plan->stage_count);
+    plan->buffers = (ditmos_buffer_t *)(void *)(plan->slices + plan->slice_count);
+    plan->stages = (ditmos_stage_t *)(void *)(plan->buffers + plan->buffer_count);
     ditmos_status_t status = parse_buffers(plan, data, places.buffers);
     if (status.field) {
         return status;

@@ -13,8 +13,8 @@
 
 #include "engine.h"
 
-static uint8_t *take(size_t size) {
-    uint8_t *p = malloc(size ? size : 1);
+static void *take(size_t size) {
+    void *p = malloc(size ? size : 1);
     if (p == NULL) {
         exit(3);
     }
@@ -69,12 +69,12 @@ static void run(const ditmos_model_t *model, const uint8_t *vectors, size_t size
         printf("vectors do not fit the model\n");
         return;
     }
-    int8_t *arena = (int8_t *)take(plan->arena_size);
+    int8_t *arena = take(plan->arena_size);
     memset(arena, 0x5a, plan->arena_size);
-    int8_t *input = (int8_t *)take(window); // of its own, so that reading past its end is seen
+    int8_t *input = take(window); // of its own, so that reading past its end is seen
     uint8_t *selector = block(model, -1);
     ditmos_engine_t engine;
-    ditmos_engine_init(&engine, model, arena, selector);
+    ditmos_engine_init(&engine, model, arena, selector, take);
     char answer[64] = "ok";
     for (uint32_t i = 0; i < count && (size_t)(i + 1) * record <= size - 4; i++) {
         const uint8_t *expected = vectors + 4 + i * record;
@@ -98,6 +98,7 @@ static void run(const ditmos_model_t *model, const uint8_t *vectors, size_t size
         }
     }
     printf("%s\n", must_match ? answer : "ok");
+    free(engine.stages);
     free(selector);
     free(input);
     free(arena);
@@ -123,7 +124,7 @@ int main(void) {
         }
         memset(&model, 0xa5, sizeof(model)); // nothing may be left over from the model before
         const uint8_t *data = memory + offset;
-        ditmos_status_t status = ditmos_model_parse(&model, data, size);
+        ditmos_status_t status = ditmos_model_parse(&model, data, size, take);
         if (status.field == NULL) {
             status = check_weights(&model, data);
         }
@@ -135,6 +136,7 @@ int main(void) {
             printf("ok\n");
         }
         fflush(stdout);
+        free(model.plan.slices);
         free(vectors);
         free(memory);
     }

@@ -26,23 +26,32 @@ static void put_u32(uint8_t *p, uint32_t value) {
     }
 }
 
+static void *take(size_t size) {
+    void *p = malloc(size ? size : 1);
+    if (p == NULL) {
+        abort();
+    }
+    return p;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static ditmos_model_t model;
-    uint8_t *file = malloc(size ? size : 1); // of its own, so that reading past the end is seen
+    uint8_t *file = take(size); // of its own, so that reading past the end is seen
     memcpy(file, data, size);
     if (size >= 16) {
         put_u32(file + 8, (uint32_t)size);
         put_u32(file + 12, crc32(file + 16, size - 16));
     }
-    if (ditmos_model_parse(&model, file, (uint32_t)size).field == NULL) {
+    if (ditmos_model_parse(&model, file, (uint32_t)size, take).field == NULL) {
         for (int k = -1; k < model.classifiers; k++) {
             uint32_t bytes = k < 0 ? model.selector_weights_size : model.classifier_stride;
-            uint8_t *block = malloc(bytes ? bytes : 1);
+            uint8_t *block = take(bytes);
             memcpy(block, ditmos_model_weights(&model, k), bytes);
             ditmos_model_check_weights(&model, file, k, block);
             free(block);
         }
     }
+    free(model.plan.slices);
     free(file);
     return 0;
 }

@@ -40,7 +40,7 @@ int main(int argc, char **argv) {
     uint8_t *data = read_file(argv[1], &model_size);
     uint8_t *samples = read_file(argv[2], &samples_size);
     uint8_t *script = read_file(argv[3], &script_size);
-    if (ditmos_model_parse(&model, data, (uint32_t)model_size).field != NULL) {
+    if (ditmos_model_parse(&model, data, (uint32_t)model_size, malloc).field != NULL) {
         return 4;
     }
     const ditmos_plan_t *plan = &model.plan;
@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
     int8_t *arena = malloc(plan->arena_size);
     memset(arena, 0x5a, plan->arena_size);
     ditmos_engine_t engine;
-    ditmos_engine_init(&engine, &model, arena, selector);
+    ditmos_engine_init(&engine, &model, arena, selector, malloc);
 
     size_t end = model.window; // rows taken
     int8_t *window = (int8_t *)copy(samples, end * model.channels);
@@ -86,6 +86,8 @@ int main(int argc, char **argv) {
         }
         fwrite(arena + plan->buffers[plan->logits].offset, 1, model.classes, stdout);
     }
+    free(engine.stages);
+    free(model.plan.slices);
     free(arena);
     free(weights);
     free(selector);

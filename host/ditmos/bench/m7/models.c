@@ -44,6 +44,16 @@ static uint32_t differing(const int8_t *a, const int8_t *b, uint32_t size) {
         } \
     } while (0)
 
+// Tables of one model: the plan's, then the engine's.
+static uint64_t tables[1024];
+static size_t tables_used;
+
+static void *allocate(size_t size) {
+    void *p = &tables[tables_used];
+    tables_used += (size + 7) / 8;
+    return tables_used <= sizeof(tables) / 8 ? p : NULL;
+}
+
 static uint32_t run(const ditmos_model_t *model, const int8_t *vectors, int8_t *arena) {
     const ditmos_plan_t *plan = &model->plan;
     ditmos_engine_t engine;
@@ -53,7 +63,7 @@ static uint32_t run(const ditmos_model_t *model, const int8_t *vectors, int8_t *
     uint32_t windows = *(const uint32_t *)vectors;
     const int8_t *at = vectors + 4;
     memset(counts, 0, sizeof(counts));
-    ditmos_engine_init(&engine, model, arena, ditmos_model_weights(model, -1));
+    ditmos_engine_init(&engine, model, arena, ditmos_model_weights(model, -1), allocate);
     for (uint32_t w = 0; w < windows; w++) {
         COUNT(0, ditmos_engine_load(&engine, at));
         at += (uint32_t)model->window * model->channels;
@@ -79,7 +89,8 @@ static uint32_t run(const ditmos_model_t *model, const int8_t *vectors, int8_t *
 static void run_file(const uint8_t *file, uint32_t size, const int8_t *vectors) {
     static ditmos_model_t model;
     char line[160];
-    ditmos_status_t status = ditmos_model_parse(&model, file, size);
+    tables_used = 0;
+    ditmos_status_t status = ditmos_model_parse(&model, file, size, allocate);
     for (int k = -1; status.field == NULL && k < model.classifiers; k++) {
         status = ditmos_model_check_weights(&model, file, k, ditmos_model_weights(&model, k));
     }
