@@ -1,0 +1,39 @@
+// The registers of the STM32F767 that the test program uses (RM0410; Armv7-M for the core's).
+#ifndef CHIP_H
+#define CHIP_H
+
+#include <stdint.h>
+
+#define REGISTER(address) (*(volatile uint32_t *)(address))
+
+#define RCC_CSR REGISTER(0x40023874)
+#define FLASH_KEYR REGISTER(0x40023C04)
+#define FLASH_SR REGISTER(0x40023C0C)
+#define FLASH_CR REGISTER(0x40023C10)
+#define USART_CR1 REGISTER(0x40004800)
+#define USART_BRR REGISTER(0x4000480C)
+#define USART_ISR REGISTER(0x4000481C)
+#define USART_ICR REGISTER(0x40004820)
+#define USART_RDR REGISTER(0x40004824)
+#define USART_TDR REGISTER(0x40004828)
+#define TIM2_CNT REGISTER(0x40000024)
+
+#define ITM_STIM0 REGISTER(0xE0000000)
+#define DWT_CTRL REGISTER(0xE0001000)
+#define DWT_CYCCNT REGISTER(0xE0001004)
+#define SYST_CSR REGISTER(0xE000E010)
+#define SYST_RVR REGISTER(0xE000E014)
+#define NVIC_ISER1 REGISTER(0xE000E104)
+#define NVIC_ISPR0 REGISTER(0xE000E200)
+#define NVIC_ISER0 REGISTER(0xE000E100)
+#define NVIC_IPR(irq) (*(volatile uint8_t *)(0xE000E400 + (irq)))
+#define SCB_ICSR REGISTER(0xE000ED04)
+#define SCB_AIRCR REGISTER(0xE000ED0C)
+#define SCB_SHPR3 REGISTER(0xE000ED20)
+#define SCB_CPACR REGISTER(0xE000ED88)
+
+#define USART3_IRQ (39)
+#define SPARE_IRQ (4) // FLASH: never raised by itself here
+#define CORE_HZ (216000000u)
+
+#endif // CHIP_H
