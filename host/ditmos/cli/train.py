@@ -65,13 +65,14 @@ class _Progress:
 
     def __init__(self, console) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
         self._bars = Progress(
-            TextColumn("{task.description:12}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description}", table_column=Column(min_width=11, no_wrap=True)),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
             console=console,
         )
         self._tasks: dict[str, int] = {}
