@@ -50,12 +50,12 @@ class FitConfig:
     dropout: float = 0.05
     distill: float = 0.7
     decay: float = 0.98
-    stem: float = 0.0
-    delta: float = 0.5
-    own_rate: float = 1.0
+    stem: float = 0.5
+    delta: float = 0.1
+    own_rate: float = 0.3
     capacity: float = 2.0
     noise: float = 1.0
-    clusters: float = 0.3
+    clusters: float = 0.1
     balance: float = 0.02
     mixture: tuple[float, float] = (0.2, 0.6)
     exit: float = 0.3
