@@ -19,9 +19,11 @@ def export(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Dataset, if it is not where it was when training.")] = None,
     epochs: Annotated[int, typer.Option(min=0, help="Of fine-tuning in integers.")] = 4,
+    threads: Annotated[int, typer.Option(min=1, help="More than the free cores is much slower.")] = 2,
     json_file: Annotated[Path | None, typer.Option("--json", help="Figures; else next to the model file.")] = None,
 ) -> None:
     """Quantise to int8 and write a model file, with float and integer accuracy beside it."""
+    import torch
     from rich.console import Console
     from rich.progress import Progress
 
@@ -30,6 +32,7 @@ def export(
     from ditmos.planner import whole_plan
     from ditmos.quantize.export import export_run
 
+    torch.set_num_threads(threads)
     output = output or (run if run.is_dir() else run.parent) / "model.dtm"
     with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("fine-tuning", total=1.0)
