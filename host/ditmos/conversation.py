@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 POLL = 0.004  # seconds to wait for a byte
-SILENCE = 2.0  # seconds without a good frame before the board is looked at
-ANSWER = 0.8  # seconds it then has to show its REPL
+SILENCE = 1.8  # seconds without a good frame before the board is looked at
+START = 2.8  # seconds until a program that was just started says something
+ANSWER = 0.7  # seconds it then has to show its REPL
 _ENDED = b"\x04>"  # what the raw REPL prints when a program has ended
 
 
@@ -58,7 +59,8 @@ class Conversation:
         self.counts = Counts()
         self.hello: dict[str, Any] = {}
         self.ended: dict[str, Any] | None = None
-        self.line: Any = board.serial  # tests put a disturbed one here
+        self.wrap: Callable[[Any], Any] = lambda port: port  # what to put around the port at each start
+        self.line: Any = None
         self._deliver = deliver
         self._link: Link | None = None
         self._tail = b""
@@ -79,11 +81,12 @@ class Conversation:
         port = self.board.serial
         self._timeouts = port.timeout, port.write_timeout
         port.timeout, port.write_timeout = POLL, SILENCE
+        self.line = self.wrap(port)
         self.hello, self.ended, self._tail = {}, None, b""
         self._link = Link(self._write, clock, self._message, credit)
         while not self.hello and not self.ended:
             self.pump()
-            if self._link.gone(int(SILENCE * 1000)) or self.dropped:
+            if self._link.gone(int(START * 1000)) or self.dropped:
                 said = self._said()
                 self.stop()
                 raise DitmosError(f"{self.board.port}: the stream's program did not start: {said}")

@@ -78,6 +78,11 @@ class Simulator:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int | None:
+        """Of qemu, while it runs."""
+        return self._process.pid if self._process else None
+
     def stop(self) -> None:
         """End qemu; may be called twice."""
         if self._line is not None:

@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -165,14 +165,10 @@ class Stream:
     def counts(self) -> Counts:
         return self._talk.counts
 
-    @property
-    def line(self) -> Any:
-        """What bytes are written to and read from."""
-        return self._talk.line
-
-    @line.setter
-    def line(self, line: Any) -> None:
-        self._talk.line = line
+    def disturb(self, wrap: Callable[[Any], Any]) -> None:
+        """Put something around the port whenever the stream starts, for tests: ``wrap(port)`` has write, read and
+        in_waiting."""
+        self._talk.wrap = wrap
 
     def prepare(self) -> None:
         """Load model and policy on the board, where they stay: the next stream of the same model starts at once.

@@ -12,6 +12,8 @@ def add(app: typer.Typer) -> None:
     bench = typer.Typer(no_args_is_help=True, help="How fast things are on this machine.")
     app.add_typer(bench, name="bench")
     bench.command()(training)
+    bench.command()(kernels)
+    bench.command()(link)
 
 
 def training(
@@ -38,3 +40,68 @@ def training(
     Console().print(table)
     if json_file:
         write_json(json_file, {"classifiers": classifiers, "threads": threads, "rows": rows})
+
+
+def link(
+    windows: Annotated[int, typer.Option(min=200, help="streamed whole on a clean line")] = 20_000,
+    frames: Annotated[int, typer.Option(min=100, help="sent to the board on a disturbed line")] = 100_000,
+    rate: Annotated[float, typer.Option(min=0, max=0.05, help="faults per byte, both ways")] = 1e-3,
+    interrupts: Annotated[int, typer.Option(min=1, help="Ctrl-C at so many random moments")] = 20,
+    firmware: Annotated[Path | None, typer.Option(help="of the simulated board")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json")] = None,
+) -> None:
+    """Streams on the simulated board, clean and disturbed, and what must hold of them (docs/protocol.md)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ditmos.bench.link import measure
+    from ditmos.jsonfile import write_json
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        tasks: dict = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        figures = measure(firmware, windows=windows, frames=frames, rate=rate, interrupts=interrupts, report=report)
+    console = Console()
+    for part in ("clean", "faults", "interrupts", "killed", "silent"):
+        console.print(f"[bold]{part}[/]", ", ".join(f"{k} {v}" for k, v in figures[part].items()), highlight=False)
+    for hop, row in figures["slide"]["hops"].items():
+        console.print(f"[bold]hop {hop}[/]", ", ".join(f"{k} {v}" for k, v in row.items()), highlight=False)
+    for bar_name, holds in figures["bars"].items():
+        console.print("[green]yes[/]" if holds else "[bold red]NO [/]", bar_name, highlight=False)
+    if json_file:
+        write_json(json_file, figures)
+    if not all(figures["bars"].values()):
+        raise typer.Exit(1)
+
+
+def kernels(
+    models: Annotated[list[Path] | None, typer.Argument(help="Model files (.dtm) to measure too.")] = None,
+    board: Annotated[str, typer.Option(help="sim")] = "sim",
+    firmware: Annotated[Path | None, typer.Option(help="of the simulated board")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Instructions against arena bytes (.png, .svg, .pdf).")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json")] = None,
+) -> None:
+    """Instructions of the kernels and plans on the simulated Cortex-M7, counted exactly; cycles estimated."""
+    from rich.console import Console
+
+    from ditmos.bench.kernels import draw, measure
+    from ditmos.bench.tables import print_kernels
+    from ditmos.errors import DitmosError
+    from ditmos.jsonfile import write_json
+
+    if board != "sim":
+        raise DitmosError(f"board {board!r}, expected sim; `device/bench.py` measures on a real board")
+    with Console(stderr=True).status("") as status:
+        figures = measure(models or [], firmware=firmware, report=status.update)
+    print_kernels(Console(), figures)
+    if plot:
+        draw(figures, plot)
+    if json_file:
+        write_json(json_file, figures)
+    if not all(row["value"] is None or row["value"] <= row["bar"] for row in figures["rows"]):
+        raise typer.Exit(1)
