@@ -127,10 +127,7 @@ def _assembly(name: str, operands: str) -> str:
         if registers.count(",") == 0 and "-" not in registers:
             return f"\t{'ldr' if base[0] in 'lp' and base != 'push' else 'str'}.w\t{registers[1:-1]}, [{pointer}]"
         return f"\t{'ldm' if base == 'pop' or base.startswith('ldm') else 'stm'}.w\t{pointer}, {registers}"
-    if (
-        base not in ("teq", "movs", "muls", "bics", "smmls", "mls", "adcs", "sbcs", "lsls", "asrs")
-        and not name[0] == "v"
-    ):
+    if base not in ("teq", "movs", "muls", "bics", "smmls", "mls", "adcs", "sbcs", "lsls", "asrs") and name[0] != "v":
         match = CONDITIONAL.match(base)
         if match:
             base = name = match["name"]

@@ -76,6 +76,9 @@ static uint32_t run(const ditmos_model_t *model, const int8_t *vectors, int8_t *
         at += model->selector_outputs;
         for (unsigned k = 0; k < model->classifiers; k++) {
             ditmos_engine_choose(&engine, k, ditmos_model_weights(model, (int)k));
+            for (unsigned i = 0; i < plan->select_slices && !ditmos_engine_has_features(&engine); i++) {
+                ditmos_engine_run(&engine, i);
+            }
             for (unsigned i = plan->select_slices; i < plan->slice_count; i++) {
                 COUNT(1 + i, ditmos_engine_run(&engine, i));
             }
