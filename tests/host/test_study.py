@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ditmos import config as configuration
+from ditmos.datasets import synthetic
+from ditmos.datasets.splits import split
 from ditmos.errors import DitmosError
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.study import fit as fitting
@@ -19,6 +23,7 @@ from ditmos.study.pool import PoolConfig, TeacherConfig, build, class_weights
 from ditmos.study.score import Answers
 from ditmos.study.student import StudentNetwork
 from ditmos.study.views import ViewConfig, Views
+from ditmos.training import train_run
 from ditmos.training.data import Windows
 
 _C = ConvSpec
@@ -288,3 +293,23 @@ def test_k_classifiers_grow_from_one() -> None:
             torch.testing.assert_close(own, logits.expand_as(own))
         torch.testing.assert_close(outputs[:, spec.classifiers :], gate)
         assert not torch.allclose(stem.grow(spec, delta=0.5, seed=3).eval()(x)[1][0], logits[0])
+
+
+def test_recipe_best_trains_a_run(tmp_path: Path) -> None:
+    dataset = split(synthetic.generate(subjects=8, activities=3, recordings=2, windows=4, window=64), "subject")
+    branch = {"convs": [{"channels": 6, "kernel": 5, "stride": 2}, {"channels": 6, "kernel": 3}]}
+    config = configuration.from_dict(
+        {
+            "recipe": "best",
+            "threads": 1,
+            "network": {"classifiers": 3, "start": 1, "aggregate": [2], "selector": branch, "classifier": {
+                "convs": [{"channels": 8, "kernel": 3}]}},
+            "strong": {"schedule": {"epochs": 4, "lr": 0.01}},
+            "mixture": {"schedule": {"epochs": 8, "lr": 0.01}},
+        }
+    )  # fmt: skip
+    run = train_run(config, dataset, tmp_path / "run")
+    assert run.metadata["metrics"]["chosen"]["stage"] == "best"
+    assert run.metadata["metrics"]["validation"]["accuracy"] > 0.5  # three classes
+    again = train_run(config, dataset, tmp_path / "again")
+    assert again.metadata["metrics"]["test"] == run.metadata["metrics"]["test"]

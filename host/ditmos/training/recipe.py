@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ditmos.errors import DitmosError
 from ditmos.training.adversarial import train_adversarially
+from ditmos.training.best import train_best
 from ditmos.training.mixture import train_mixture
 from ditmos.training.pretraining import pretrain_classifiers, pretrain_selector
 from ditmos.training.session import Session
@@ -21,6 +22,8 @@ RECIPES: dict[str, tuple[Stage, ...]] = {
     "paper": (*_PREPARATION, train_adversarially),
     # the same, and then both sides brought together
     "joint": (*_PREPARATION, train_adversarially, train_mixture),
+    # whatever makes the routed network best within its budget
+    "best": (train_best,),
     # one network and nothing else
     "single": (train_mixture,),
     "single-distilled": (train_strong, train_mixture),
