@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--port", help="serial device of a board, for tests/hardware")
+    parser.addoption("--report", help="file for what tests/hardware measures [default: build/hardware-report.json]")
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of real recordings: DITMOS_DATA, else ../shared/data beside the checkout. Skips without one."""

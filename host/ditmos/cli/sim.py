@@ -25,7 +25,7 @@ def add(app: typer.Typer) -> None:
         socket: Annotated[bool, typer.Option("--socket", help="a local socket instead of a pty")] = False,
         icount: Annotated[bool, typer.Option("--icount", help="time.ticks_cpu() counts instructions")] = False,
     ) -> None:
-        """Start the simulated board and print the port to hand to mpremote; Ctrl-C stops it."""
+        """Start a simulated board and print the port to hand to mpremote; Ctrl-C stops it."""
         if board == "nucleo":
             if socket or icount:
                 raise DitmosError("--socket and --icount are for --board sim")
@@ -61,6 +61,7 @@ def _nucleo(firmware: Path | None, flash: Path | None, romfs: Path | None) -> No
         flash,
         romfs_image(romfs) if romfs else None,
         None,
+        0,
         ready,
         lambda line: typer.echo(line, err=True),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import signal
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ def run(
     flash: Path | None,
     romfs: bytes | None,
     profile: Path | None,
+    lose: int,
     ready: Callable[[str], None],
     report: Callable[[str], None],
 ) -> None:
@@ -29,6 +31,8 @@ def run(
     Args:
         firmware: .bin or .dfu. flash: file that keeps the flash. romfs: image flashed at the start of the ROMFS.
         profile: file to which each span that the board's program marks is appended, one JSON object a line.
+        lose: one received byte in so many is lost, at random, from SIGUSR1 to the next one; 0: none but those that find
+            no room.
         ready: called with the port. report: told what is not modelled, of faults and of lost bytes.
     """
     stopped = []
@@ -42,12 +46,27 @@ def run(
         if profile:
             profile.write_text("")
             board.profile.on_result = lambda result: _append(profile, result)
+        if lose:
+            _disturb(board, lose)
         server = Server(board, flash, report)
         try:
             ready(server.port)
             server.run(lambda: bool(stopped))
         finally:
             server.close()
+
+
+def _disturb(board: Board, lose: int) -> None:
+    dice = random.Random(lose)
+
+    def lost() -> bool:
+        return dice.randrange(lose) == 0
+
+    def switch(*_: object) -> None:
+        board.usart.disturbed = never if board.usart.disturbed is lost else lost
+
+    never = board.usart.disturbed
+    signal.signal(signal.SIGUSR1, switch)
 
 
 def _append(path: Path, result: dict) -> None:
@@ -61,6 +80,7 @@ def main() -> None:
     parser.add_argument("--flash", type=Path)
     parser.add_argument("--romfs", type=Path, help="ROMFS image")
     parser.add_argument("--profile", type=Path)
+    parser.add_argument("--lose", type=int, default=0, metavar="N", help="on SIGUSR1, lose one received byte in N")
     options = parser.parse_args()
     try:
         run(
@@ -68,6 +88,7 @@ def main() -> None:
             options.flash,
             options.romfs.read_bytes() if options.romfs else None,
             options.profile,
+            options.lose,
             lambda port: print(port, flush=True),
             lambda line: print(line, file=sys.stderr, flush=True),
         )

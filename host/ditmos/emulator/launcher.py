@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ class EmulatedBoard:
         flash: file that keeps the flash from one start to the next, made if absent; by default it starts blank.
         romfs: ROMFS image file to be found at /rom.
         profile: file for what the board's program asks to be measured (``profile.py``).
+        lose: while :meth:`disturb` is on, the USART loses one received byte in so many.
 
     Attributes:
         port: what to hand to ``mpremote connect`` or :class:`ditmos.board.Board`.
@@ -40,10 +42,12 @@ class EmulatedBoard:
         flash: Path | None = None,
         romfs: Path | None = None,
         profile: Path | None = None,
+        lose: int = 0,
     ) -> None:
         self._command = [sys.executable, "-m", "ditmos.emulator", str(firmware)]
         for option, path in (("--flash", flash), ("--romfs", romfs), ("--profile", profile)):
             self._command += [option, str(path)] if path else []
+        self._command += ["--lose", str(lose)]
         self.port = ""
         self.boot_seconds = 0.0
         self._process: subprocess.Popen[str] | None = None
@@ -68,6 +72,11 @@ class EmulatedBoard:
         """What the emulator reported so far: accesses that are not modelled, faults, lost bytes."""
         self._messages.seek(0)
         return self._messages.read().splitlines()
+
+    def disturb(self) -> None:
+        """Switch the loss of bytes on, or off again."""
+        if self._process:
+            self._process.send_signal(signal.SIGUSR1)
 
     def stop(self) -> None:
         """End the process; the flash is saved. May be called twice."""

@@ -19,7 +19,8 @@ class Usart(Peripheral):
 
     ``source`` gives the next byte that the other side sends, or None; ``sink`` takes what is sent to it.
     ``bus_divider``: core cycles for each cycle of the peripheral's bus.
-    ``overruns`` counts the bytes that were lost, as the status bit ORE tells the software.
+    ``overruns`` counts the bytes that were lost, as the status bit ORE tells the software. ``disturbed`` makes it lose
+    a byte that comes even though there is room, for tests of programs that must live with that.
     """
 
     names = {
@@ -40,6 +41,7 @@ class Usart(Peripheral):
     ) -> None:
         self.name, self.base, self._irq, self._bus_divider = name, base, irq, bus_divider
         self._clock, self._nvic, self._source, self._sink = clock, nvic, source, sink
+        self.disturbed: Callable[[], bool] = lambda: False
         self.overruns = 0
         super().__init__()
 
@@ -73,7 +75,7 @@ class Usart(Peripheral):
         byte, self._incoming, self.due = self._incoming, None, NEVER
         if byte is None:
             return
-        if self._status & _RXNE:  # the last one is still there: this one is lost
+        if self._status & _RXNE or self.disturbed():  # the last one is still there: this one is lost
             self._status |= _ORE
             self.overruns += 1
         else:

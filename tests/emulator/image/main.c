@@ -1,4 +1,4 @@
-// Test program of the emulated NUCLEO-F767ZI: one command a byte on USART3, one line in answer. See test_board.py.
+// Test program of the emulated NUCLEO-F767ZI: one command a byte on USART3, one line in answer. See test_emulator.py.
 #include <stdio.h>
 #include <string.h>
 

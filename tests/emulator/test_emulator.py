@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Program
 from ditmos.emulator import Segment
 from ditmos.emulator.clock import CORE_HZ
 from ditmos.emulator.memorymap import ROMFS, sector_start
@@ -17,6 +16,7 @@ from ditmos.golden import Case, Style, random_model, random_windows, vectors
 from ditmos.modelfile import encode
 from ditmos.planner import whole_plan
 from ditmos.spec import reference_spec
+from program import Program
 
 
 def test_boots_and_answers(program: Program) -> None:
