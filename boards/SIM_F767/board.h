@@ -61,6 +61,7 @@ void console_init(void);
 void console_rx_handler(void);
 void console_overrun_handler(void);
 void ticks_init(void);
+void ticks_woken(void);
 void ticks_wrap_handler(void);
 void ticks_wake_handler(void);
 void board_reset(int status);

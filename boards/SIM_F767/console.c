@@ -92,6 +92,7 @@ int mp_hal_stdin_rx_chr(void) {
             __asm volatile ("wfi");
         }
         __asm volatile ("cpsie i" ::: "memory");
+        ticks_woken();
     }
 }
 

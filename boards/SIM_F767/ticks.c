@@ -10,6 +10,10 @@
 
 static volatile uint32_t wraps;
 
+// Where the count of instructions started from when the core last woke up.
+static uint64_t woken_ticks;
+static uint32_t woken_count;
+
 void ticks_init(void) {
     TIMER0->CTRL = 0;
     TIMER0->RELOAD = 0xffffffff;
@@ -40,10 +44,17 @@ mp_uint_t mp_hal_ticks_ms(void) {
     return ticks() / (TIMER_HZ / 1000);
 }
 
-// Units of 256 ns. Under `qemu -icount shift=8`, where every instruction takes exactly that, this is the number of
-// instructions executed: the place of the real board's cycle counter.
+// Units of 256 ns. Under `qemu -icount shift=8`, where every instruction takes exactly that, differences are numbers of
+// instructions executed: the place of the real board's cycle counter. They are exact where the core did not sleep in
+// between: a sleep lasts any time, so each starts a new count that the timer's steps of 40 ns are rounded from.
 mp_uint_t mp_hal_ticks_cpu(void) {
-    return (ticks() * 40 + 128) >> 8;
+    return woken_count + (uint32_t)(((ticks() - woken_ticks) * 40 + 128) >> 8);
+}
+
+// To be called after WFI, interrupts enabled: what woke the core may have been a wrap of the timer.
+void ticks_woken(void) {
+    woken_count = mp_hal_ticks_cpu();
+    woken_ticks = ticks();
 }
 
 void mp_hal_delay_us(mp_uint_t us) {
@@ -79,6 +90,7 @@ void ticks_wait(int timeout_ms) {
     TIMER1->RELOAD = TIMER1->VALUE = sleep_ms * (TIMER_HZ / 1000);
     TIMER1->CTRL = TIMER_ENABLE | TIMER_INTERRUPT;
     __asm volatile ("wfi");
+    ticks_woken();
     TIMER1->CTRL = 0;
 }
 

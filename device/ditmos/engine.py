@@ -37,17 +37,17 @@ class Engine:
 
 
 def find(name):
-    """Path of the first file called `name` in the folders of sys.path. Raises OSError when there is none."""
-    for folder in sys.path:
-        if folder != ".frozen":
-            path = folder + "/" + name if folder else name
-            for candidate in (path, path + ".new"):  # .new: complete, only the last renaming was cut off
-                try:
-                    open(candidate).close()
-                    return candidate
-                except OSError:
-                    pass
-    raise OSError("no %s in %s" % (name, ", ".join(folder or "." for folder in sys.path if folder != ".frozen")))
+    """Path of the first file called `name` in the current folder and those of sys.path; OSError when there is none."""
+    folders = [""] + [folder for folder in sys.path if folder not in ("", ".frozen")]
+    for folder in folders:
+        path = folder + "/" + name if folder else name
+        for candidate in (path, path + ".new"):  # .new: complete, only the last renaming was cut off
+            try:
+                open(candidate).close()
+                return candidate
+            except OSError:
+                pass
+    raise OSError("no %s in %s" % (name, ", ".join(folder or "." for folder in folders)))
 
 
 def load_model(path=None):
@@ -64,14 +64,27 @@ def load_model(path=None):
             buffer = file.read()
     try:
         import tcm
-
-        try:
-            buffer = tcm.copy(buffer)
-        except MemoryError:
-            pass
-        return _ditmos.Model(buffer, tcm.data)
-    except (ImportError, ValueError):
+    except ImportError:
         return _ditmos.Model(buffer)
+    try:
+        buffer = tcm.copy(buffer)
+    except MemoryError:
+        pass
+    return _in_tcm(buffer, tcm.data) or _ditmos.Model(buffer)
+
+
+_taken = 0  # bytes of tcm.data that are arenas of models loaded before
+
+
+def _in_tcm(buffer, memory):
+    """A model whose arena is a part of `memory` that no other model has; None when too little is left."""
+    global _taken
+    try:
+        model = _ditmos.Model(buffer, memory[_taken:])
+    except ValueError:  # too small, or the file is not valid: then the next attempt says so
+        return None
+    _taken += (model.arena_size + 3) // 4 * 4
+    return model
 
 
 def load(path=None, policy=routing.top1):

@@ -95,6 +95,20 @@ def test_model_from_flash_equals_romfs(board: Board, recording: Recording) -> No
     board.exec("import os\nos.remove('/flash/other.dtm')")
 
 
+def test_models_have_arenas_of_their_own(board: Board, recording: Recording) -> None:
+    code = (
+        "import ditmos\nfirst, second = ditmos.load(), ditmos.load()\nw = ditmos.windows()\n"
+        "first.model.select(w[2])\nsecond.model.select(w[9])\nprint(bytes(first.model.classify(1)))"
+    )
+    classes = recording.model.classify_batch(recording.windows[2:3])
+    assert eval(board.exec(code)) == classes[0, 1].tobytes()
+
+
+def test_many_models(board: Board) -> None:
+    """Tightly coupled memory runs out; arenas are then on the heap."""
+    board.exec("import ditmos\nw = ditmos.windows()[0]\nfor i in range(24):\n ditmos.load()(w)")
+
+
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [

@@ -1,0 +1,153 @@
+"""device/ditmos and device/infer.py on MicroPython's unix port."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ditmos.errors import DitmosError
+from ditmos.firmware import build
+from ditmos.golden import Style, random_model
+from ditmos.modelfile import write_model
+from ditmos.paths import REPOSITORY
+from ditmos.planner import whole_plan
+from ditmos.reference import Model
+from ditmos.spec import reference_spec
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+SPEC = reference_spec()
+
+
+@pytest.fixture(scope="session")
+def micropython() -> Path:
+    try:
+        return build("unix").path
+    except DitmosError as error:
+        if "not found" in str(error) or "no source" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.fixture
+def run(micropython: Path, tmp_path: Path) -> Run:
+    """Run MicroPython with the repository's device/ditmos in a folder of its own."""
+    shutil.copytree(REPOSITORY / "device" / "ditmos", tmp_path / "ditmos")
+
+    def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [micropython, "-X", "heapsize=1m", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    return start
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    quantized = random_model(np.random.default_rng(3), SPEC, Style.TRAINED)
+    write_model(tmp_path / "model.dtm", quantized, whole_plan(SPEC))
+    return Model(quantized)
+
+
+def raw_windows(model: Model, count: int, dtype: str) -> np.ndarray:
+    real = np.random.default_rng(4).normal(0, 40 * model.input_scale, (count, SPEC.window, SPEC.channels))
+    return (real / model.sample_scale).round().astype(np.int16) if dtype == "<i2" else real.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "<f4"])
+def test_infer_equals_reference(run: Run, model: Model, tmp_path: Path, dtype: str) -> None:
+    raw = raw_windows(model, 8, dtype)
+    np.save(tmp_path / "windows.npy", raw)
+    done = run(str(REPOSITORY / "device" / "infer.py"), "--json")
+    head, *rows = map(json.loads, done.stdout.splitlines())
+    assert head == {"windows": 8, "classes": SPEC.classes, "arena": whole_plan(SPEC).arena_size}
+    x = model.quantize(raw)
+    selector, classes = model.select_batch(x), model.classify_batch(x)
+    for i, row in enumerate(rows):
+        assert bytes.fromhex(row["selector"]) == selector[i].tobytes()
+        assert row["k"] == selector[i].argmax()
+        assert bytes.fromhex(row["logits"]) == classes[i, row["k"]].tobytes()
+        assert row["label"] == classes[i, row["k"]].argmax()
+
+
+def test_text_and_count(run: Run, model: Model, tmp_path: Path) -> None:
+    np.save(tmp_path / "windows.npy", raw_windows(model, 8, "<i2"))
+    done = run(str(REPOSITORY / "device" / "infer.py"), "--count", "3")
+    *lines, summary = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "1", "2"]
+    assert summary.startswith("3 windows, ")
+
+
+def test_policy_may_be_replaced_and_abstain(run: Run, model: Model, tmp_path: Path) -> None:
+    np.save(tmp_path / "windows.npy", raw_windows(model, 1, "<i2"))
+    code = (
+        "import ditmos; e = ditmos.load(); w = ditmos.windows()[0]; a = e(w)\n"
+        "e.policy = lambda model, window: (None, None)\nprint(a[1] in range(6), e(w))"
+    )
+    assert run("-c", code).stdout.strip() == "True (None, None)"
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "<f4", "|i1", "|u1", "<i8"])
+@pytest.mark.parametrize("shape", [(3,), (4, 5), (2, 3, 4)])
+def test_numpy_files(run: Run, tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    np.save(tmp_path / "a.npy", array)
+    done = run("-c", "import ditmos\nw = ditmos.windows('a.npy')\nprint([list(w[i]) for i in range(len(w))], w.shape)")
+    rows = np.atleast_2d(array.reshape(shape[0], -1)).tolist()
+    assert done.stdout.strip() == f"{rows} {shape}", done.stderr
+
+
+def _npy(array: np.ndarray) -> bytes:
+    from io import BytesIO
+
+    file = BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+GOOD = _npy(np.zeros((4, 6), "<i2"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"PK\x03\x04" + bytes(200),
+        GOOD[:40],
+        _npy(np.zeros((2, 3), ">i2")),
+        _npy(np.zeros((2, 3), "<f8")),
+        _npy(np.asfortranarray(np.zeros((2, 3), "<i2"))),
+        GOOD.replace(b"(4, 6)", b"(4, x)"),
+        GOOD.replace(b"(4, 6)", b"(-4,6)"),
+        GOOD[:8] + b"\xff\xff" + GOOD[10:],
+    ],
+)
+def test_no_numpy_file(run: Run, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.npy").write_bytes(content)
+    done = run("-c", "import ditmos\nditmos.windows('a.npy')")
+    assert done.stderr.splitlines()[-1].startswith("ValueError: a.npy: no NumPy array of a type in"), done.stderr
+
+
+def test_numpy_file_cut_short(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(GOOD[:-5])
+    done = run("-c", "import ditmos\nw = ditmos.windows('a.npy')\nprint(len(w), list(w[2]))\nw[3]")
+    assert done.stdout.strip() == "4 [0, 0, 0, 0, 0, 0]"
+    assert done.stderr.splitlines()[-1] == "ValueError: the file ends inside window 3"
+
+
+def test_infer_without_files_says_what_is_missing(run: Run, tmp_path: Path) -> None:
+    done = run(str(REPOSITORY / "device" / "infer.py"))
+    assert done.stdout.startswith("infer: no model.dtm in ")
+    assert done.stdout.count("\n") == 1
+
+
+def test_infer_with_a_damaged_model(run: Run, model: Model, tmp_path: Path) -> None:
+    data = bytearray((tmp_path / "model.dtm").read_bytes())
+    data[200] ^= 4
+    (tmp_path / "model.dtm").write_bytes(data)
+    done = run(str(REPOSITORY / "device" / "infer.py"))
+    assert done.stdout.startswith("infer: crc at offset 12")
