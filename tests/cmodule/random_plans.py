@@ -1,7 +1,8 @@
-"""Random plans: any cut into slices, any chunks, line buffers of any length, maps kept or computed again."""
+"""Random plans: any cut into slices, any chunks and packings, line buffers of any length, maps kept or run again."""
 
 from __future__ import annotations
 
+from ditmos import packings
 from ditmos.plan import NONE, Plan, Stage, layer_table
 from ditmos.planner.schedule import Schedule
 from ditmos.planner.simulate import WINDOW, producers
@@ -32,7 +33,8 @@ def random_plan(rng: Generator, spec: NetworkSpec) -> Plan:
         if phase == "select" and selector:
             schedule.selector_logits = held[selector - 1]
     schedule.logits = held[len(layers) - 1]
-    return schedule.plan("random", spec)
+    chosen = [packings.best(layer) if rng.random() < 0.7 else packings.PLAIN for layer in layers]
+    return schedule.plan("random", spec, chosen)
 
 
 def _computed_again(rng: Generator, sources: list[tuple[int, ...]], selector: int) -> list[int]:
