@@ -42,6 +42,12 @@ static inline bool ditmos_engine_ready(const ditmos_engine_t *engine, unsigned i
     return (engine->model->plan.slices[index].needs & ~engine->valid) == 0;
 }
 
+// Whether the arena holds all that classify needs of select. Where classify has written over it, the select slices make
+// it again, as long as the window is there.
+static inline bool ditmos_engine_has_features(const ditmos_engine_t *engine) {
+    return (engine->model->plan.features & ~engine->valid) == 0;
+}
+
 // Run slice `index`, which is ready.
 void ditmos_engine_run(ditmos_engine_t *engine, unsigned index);
 

@@ -98,6 +98,7 @@ typedef struct {
     uint8_t selector_logits; // DITMOS_NONE without a selector
     uint8_t logits;
     uint64_t classifier_maps; // buffers that hold what belongs to one classifier
+    uint64_t features; // buffers that classify reads and select fills, or the window
     ditmos_slice_t *slices; // one block of memory with the next two
     ditmos_buffer_t *buffers;
     ditmos_stage_t *stages;

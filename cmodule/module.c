@@ -20,6 +20,7 @@ typedef struct {
     uint8_t *selector_block;
     uint8_t *classifier_block;
     uint32_t run; // counts calls, to notice a call within a call
+    bool selected; // the select slices have seen the window
     ditmos_engine_t engine;
     ditmos_model_t model;
     // Made at construction, so that nothing is allocated later.
@@ -179,6 +180,7 @@ static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
     self->buffer = values[ARG_buffer].u_obj;
     self->arena = values[ARG_arena].u_obj;
     self->run = 0;
+    self->selected = false;
     mp_buffer_info_t info;
     mp_get_buffer_raise(self->buffer, &info, MP_BUFFER_READ);
     uint32_t size = (uint32_t)info.len;
@@ -286,6 +288,7 @@ static mp_obj_t model_load(mp_obj_t self_in, mp_obj_t window) {
             (unsigned)info.len, (unsigned)model->window, (unsigned)model->channels);
     }
     start(self);
+    self->selected = false;
     ditmos_engine_load(&self->engine, info.buf);
     return mp_const_none;
 }
@@ -295,6 +298,7 @@ static mp_obj_t model_select(mp_obj_t self_in, mp_obj_t window) {
     model_obj_t *self = MP_OBJ_TO_PTR(self_in);
     model_load(self_in, window);
     run_slices(self, 0, self->model.plan.select_slices);
+    self->selected = true;
     return self->selector_logits;
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_select_obj, model_select);
@@ -313,7 +317,9 @@ static mp_obj_t model_slide(mp_obj_t self_in, mp_obj_t samples) {
     if (!ditmos_slide_window(&self->engine, info.buf, (unsigned)rows)) {
         mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("slide before select, or the plan does not keep the window"));
     }
+    self->selected = false;
     run_slices(self, 0, model->plan.select_slices);
+    self->selected = true;
     return self->selector_logits;
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_slide_obj, model_slide);
@@ -332,6 +338,10 @@ static mp_obj_t model_classify(mp_obj_t self_in, mp_obj_t k_in) {
     unsigned k = get_index(k_in, self->model.classifiers, "classifier");
     start(self);
     choose(self, k);
+    if (self->selected && !ditmos_engine_has_features(&self->engine)) { // another classifier has written over them
+        run_slices(self, 0, plan->select_slices);
+        between_slices(self);
+    }
     for (unsigned i = plan->select_slices; i < plan->slice_count; i++) {
         if (i > plan->select_slices) {
             between_slices(self);
@@ -361,6 +371,7 @@ static mp_obj_t model_step(size_t n_args, const mp_obj_t *args) {
         mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("step before the slices that it depends on"));
     }
     ditmos_engine_run(&self->engine, i);
+    self->selected |= i + 1u == plan->select_slices;
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_step_obj, 2, 3, model_step);

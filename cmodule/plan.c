@@ -203,12 +203,37 @@ static uint64_t overlapping(const ditmos_plan_t *plan, unsigned index) {
     return found;
 }
 
+// Whether the rows that a step writes fall on nothing that is still needed of map `host`, which was there before the
+// slice and shares bytes with the output.
+static bool spares_host(const ditmos_plan_t *plan, const ditmos_schedule_t *s, const ditmos_step_t *step, unsigned host) {
+    const ditmos_buffer_t *in = &plan->buffers[host];
+    const ditmos_buffer_t *out = &plan->buffers[s->stages[step->stage].out];
+    uint32_t needed = UINT32_MAX; // first row that a stage still needs, this one included
+    for (unsigned i = 0; i < s->count; i++) {
+        const ditmos_stage_t *stage = &s->stages[i];
+        if ((stage->in[0] == host || stage->in[1] == host) && s->rows[i].done < stage->map_rows) {
+            uint32_t first = ditmos_schedule_first_row(s, i);
+            needed = first < needed ? first : needed;
+        }
+    }
+    for (unsigned c = 0; c < out->channels; c++) {
+        for (uint32_t r = 0; r < step->rows; r++) {
+            uint32_t byte = out->offset + c * out->stride + s->rows[step->stage].done + r - in->offset;
+            if (byte < in->size && byte % in->stride < in->rows && byte % in->stride >= needed) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 // What a slice needs, makes and destroys, then its schedule with row counters only. `*valid` has the buffers whose
 // contents are there.
 static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slice, uint32_t at, uint64_t *valid) {
     const ditmos_plan_t *plan = &model->plan;
     const ditmos_stage_t *stages = &plan->stages[slice->first];
     uint64_t used = slice->needs;
+    uint64_t direct = 0; // buffers that the slice writes
     slice->makes = 0;
     slice->destroys = 0;
     for (unsigned i = 0; i < slice->count; i++) {
@@ -216,6 +241,7 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slic
         for (unsigned j = 0; j < sizeof(written); j++) {
             if (written[j] != DITMOS_NONE) {
                 used |= bit(written[j]);
+                direct |= bit(written[j]);
                 slice->destroys |= bit(written[j]) | overlapping(plan, written[j]);
             }
         }
@@ -225,11 +251,16 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slic
         uint32_t stage_at = at + STAGE_SIZE * i;
         const uint8_t worked_on[] = { stages[i].in[0], stages[i].in[1], stages[i].out, stages[i].carry, stages[i].scratch };
         for (unsigned j = 0; j < sizeof(worked_on); j++) {
-            NEED(worked_on[j] == DITMOS_NONE || (overlapping(plan, worked_on[j]) & used) == 0, "PLAN.stage",
-                stage_at + 1 + j, "buffer shares bytes with another one of the slice");
+            if (worked_on[j] != DITMOS_NONE) {
+                // Whole maps may grow over maps that were there before; spares_host() has the condition.
+                uint64_t allowed = bit(worked_on[j]) & slice->makes ? slice->needs
+                    : bit(worked_on[j]) & slice->needs ? slice->makes : 0;
+                NEED((overlapping(plan, worked_on[j]) & used & ~allowed) == 0, "PLAN.stage",
+                    stage_at + 1 + j, "buffer shares bytes with another one of the slice");
+            }
         }
         for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {
-            NEED(stages[i].producer[j] != DITMOS_EXTERNAL || (bit(stages[i].in[j]) & ~(*valid & ~slice->destroys)) == 0,
+            NEED(stages[i].producer[j] != DITMOS_EXTERNAL || (bit(stages[i].in[j]) & ~(*valid & ~direct)) == 0,
                 "PLAN.stage.in", stage_at + 1 + j, "map is not there");
         }
     }
@@ -239,6 +270,11 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slic
     ditmos_schedule_start(&schedule, model, slice);
     while (ditmos_schedule_next(&schedule, &step)) {
         NEED(step.fits, "PLAN.stage.out", at + STAGE_SIZE * step.stage + 3, "line buffer overruns");
+        uint64_t hosts = stages[step.stage].line ? 0 : overlapping(plan, stages[step.stage].out) & slice->needs;
+        for (; hosts; hosts &= hosts - 1) {
+            NEED(spares_host(plan, &schedule, &step, (unsigned)__builtin_ctzll(hosts)), "PLAN.stage.out",
+                at + STAGE_SIZE * step.stage + 3, "overwrites rows that are still needed");
+        }
         ditmos_schedule_done(&schedule, &step);
     }
     *valid = (*valid & ~slice->destroys) | slice->makes;
@@ -252,26 +288,32 @@ static ditmos_status_t dry_run_all(ditmos_model_t *model, const places_t *places
         const ditmos_buffer_t *b = &plan->buffers[i];
         plan->classifier_maps |= b->map != DITMOS_NONE && b->map > model->selector_layers ? bit(i) : 0;
     }
-    // A second classify must find what the first one found.
+    // Select, classify, and classify again: what the first one has written over, select makes once more.
+    plan->features = 0;
     uint64_t valid = bit(plan->window);
-    unsigned i = 0;
+    uint64_t made = 0;
     for (unsigned pass = 0; pass < 3; pass++) {
+        bool select = pass == 0 || (pass == 2 && (plan->features & ~valid) != 0);
         valid &= ~plan->classifier_maps;
-        i = pass == 0 ? 0 : plan->select_slices;
-        for (; i < (pass == 0 ? plan->select_slices : plan->slice_count); i++) {
+        for (unsigned i = select ? 0 : plan->select_slices; i < (pass == 0 ? plan->select_slices : plan->slice_count);
+             i++) {
             ditmos_slice_t *slice = &plan->slices[i];
             uint32_t at = places->stages + STAGE_SIZE * slice->first;
             ditmos_status_t status = dry_run(model, slice, at, &valid);
             if (status.field) {
                 return status;
             }
+            if (pass == 1) {
+                plan->features |= slice->needs & ~made;
+                made |= slice->makes;
+            }
         }
         unsigned logits = pass == 0 ? plan->selector_logits : plan->logits;
         NEED((bit(logits) & ~valid) == 0, pass == 0 ? "PLAN.selector_logits" : "PLAN.logits",
             places->header + (pass == 0 ? 8 : 9), "nothing computes them");
         for (unsigned j = 0; j < plan->buffer_count; j++) {
-            NEED(!plan->buffers[j].kept || (valid & bit(j)), "PLAN.buffer.flags", places->buffers + BUFFER_SIZE * j + 11,
-                "kept, but no whole map after select or classify");
+            NEED(pass > 0 || !plan->buffers[j].kept || (valid & bit(j)), "PLAN.buffer.flags",
+                places->buffers + BUFFER_SIZE * j + 11, "kept, but no whole map after select");
         }
     }
     return ditmos_ok();

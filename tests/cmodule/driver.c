@@ -90,6 +90,9 @@ static void run(const ditmos_model_t *model, const uint8_t *vectors, size_t size
         for (unsigned k = 0; k < model->classifiers; k++, expected += model->classes) {
             uint8_t *weights = block(model, (int)k);
             ditmos_engine_choose(&engine, k, weights);
+            if (!ditmos_engine_has_features(&engine)) {
+                run_slices(&engine, 0, plan->select_slices);
+            }
             run_slices(&engine, plan->select_slices, plan->slice_count);
             if (memcmp(arena + plan->buffers[plan->logits].offset, expected, model->classes) != 0) {
                 snprintf(answer, sizeof(answer), "differs %u %u", (unsigned)i, k);

@@ -12,7 +12,7 @@ from ditmos.planner.cost import LayerCost, instructions
 from ditmos.planner.estimate import plan_events
 from ditmos.planner.schedule import lives
 from ditmos.planner.search import Candidate, candidate
-from ditmos.planner.simulate import simulate
+from ditmos.planner.simulate import features_last, simulate
 from ditmos.planner.whole import whole_plan
 from ditmos.spec import NetworkSpec
 
@@ -78,7 +78,9 @@ def describe(spec: NetworkSpec, plan: Plan, costs: Sequence[LayerCost]) -> dict[
             "first": first,
             "last": last,
         }
-        for buffer, name, (first, last) in zip(plan.buffers, names, lives(plan), strict=True)
+        for buffer, name, (first, last) in zip(
+            plan.buffers, names, lives(plan, durable=features_last(spec, plan)), strict=True
+        )
     ]
     return {"name": plan.name, "arena_bytes": plan.arena_size, "slices": slices, "buffers": buffers}
 
@@ -91,6 +93,7 @@ def summary(spec: NetworkSpec, c: Candidate) -> dict[str, Any]:
         "instructions": c.instructions,
         "macs": c.macs,
         "kept": kept_names(spec, c.plan),
+        "durable": features_last(spec, c.plan),
         "slices": [part.name for part in c.plan.slices],
     }
 

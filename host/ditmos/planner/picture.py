@@ -11,6 +11,7 @@ from ditmos.plan import BufferKind, Plan
 from ditmos.planner.cost import LayerCost
 from ditmos.planner.describe import buffer_names, slice_costs
 from ditmos.planner.schedule import lives
+from ditmos.planner.simulate import features_last
 from ditmos.spec import NetworkSpec
 
 _COLOURS = {
@@ -46,7 +47,8 @@ def draw(path: Path, panels: Sequence[tuple[str, NetworkSpec, Plan, Sequence[Lay
         times = [0.0, *accumulate(slice_costs(spec, plan, costs))]
         lead = 0.03 * times[-1]  # the arrival of the window
         names = buffer_names(spec, plan)
-        for buffer, name, (first, last) in zip(plan.buffers, names, lives(plan), strict=True):
+        periods = lives(plan, durable=features_last(spec, plan))
+        for buffer, name, (first, last) in zip(plan.buffers, names, periods, strict=True):
             left = times[first - 1] if first else -lead
             width = times[last] - left
             axis.add_patch(

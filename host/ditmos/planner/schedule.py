@@ -16,6 +16,8 @@ class Schedule:
     """Buffers (offsets still 0), and stages grouped in slices, in the order in which they run.
 
     lasting: buffers that share no byte with others, so that the next inference finds what they hold.
+    overlays: maps that grow over another one as that is used up: their index -> (index of the other one, bytes by
+    which they start before it). durable: classify leaves the selector's maps as they are.
     """
 
     buffers: list[Buffer] = field(default_factory=list)
@@ -24,6 +26,8 @@ class Schedule:
     selector_logits: int = NONE
     logits: int = NONE
     lasting: set[int] = field(default_factory=set)
+    overlays: dict[int, tuple[int, int]] = field(default_factory=dict)
+    durable: bool = True
 
     def map(self, rows: int, channels: int, *, stride: int | None = None, kept: bool = False) -> int:
         """A map buffer; returns its index."""
@@ -59,19 +63,32 @@ class Schedule:
         )
         # Fully connected layers read aligned words, or copy what they read.
         dense = {stage.in0 for stage in stages if layers[stage.layer].kind == "fc"}
+        periods = lives(plan, self.lasting, durable=self.durable)
+        ahead = dict.fromkeys(range(len(self.buffers)), 0)
+        for guest, (host, distance) in self.overlays.items():
+            ahead[host] = distance
+            periods[host] = periods[host][0], max(periods[host][1], periods[guest][1])
+        placed = [i for i in range(len(self.buffers)) if i not in self.overlays]
         blocks = [
-            Block(buffer.size, *life, 1 if buffer.kind == BufferKind.MAP and i not in dense else ALIGNMENT)
-            for i, (buffer, life) in enumerate(zip(self.buffers, lives(plan, self.lasting), strict=True))
+            Block(
+                self.buffers[i].size + ahead[i],
+                *periods[i],
+                1 if self.buffers[i].kind == BufferKind.MAP and i not in dense else ALIGNMENT,
+            )
+            for i in placed
         ]
-        arena_size, offsets = layout(blocks)
-        buffers = tuple(replace(b, offset=offset) for b, offset in zip(self.buffers, offsets, strict=True))
+        arena_size, found = layout(blocks)
+        offsets = {i: offset + ahead[i] for i, offset in zip(placed, found, strict=True)}
+        offsets |= {guest: offsets[host] - distance for guest, (host, distance) in self.overlays.items()}
+        buffers = tuple(replace(b, offset=offsets[i]) for i, b in enumerate(self.buffers))
         return replace(plan, arena_size=arena_size, buffers=buffers)
 
 
-def lives(plan: Plan, lasting: Collection[int] = ()) -> list[tuple[int, int]]:
+def lives(plan: Plan, lasting: Collection[int] = (), *, durable: bool = True) -> list[tuple[int, int]]:
     """First and last step of each buffer. Step 0 is the arrival of the window, step i + 1 is slice i.
 
-    Kept buffers live to the end; ``lasting`` ones all the time.
+    Kept buffers live to the end, or until they are last read if classify is not ``durable``, but for the window, from
+    which all can be made again. ``lasting`` ones live all the time.
     """
     end = len(plan.slices)
     found: dict[int, tuple[int, int]] = {plan.window: (0, 0)}
@@ -82,7 +99,7 @@ def lives(plan: Plan, lasting: Collection[int] = ()) -> list[tuple[int, int]]:
                     first, _ = found.get(buffer, (step, step))
                     found[buffer] = first, step
     for index, (first, _) in found.items():
-        if plan.buffers[index].kept:
+        if plan.buffers[index].kept and (durable or index == plan.window):
             found[index] = first, end
         if index in lasting:
             found[index] = 0, end

@@ -37,10 +37,16 @@ class Candidate:
     macs: int
 
 
+# A level, and the layer whose map's place the branch's map of that level has taken, or None.
+Node = tuple[int, int | None]
+
+
 @dataclass(frozen=True)
 class _Edge:
-    """A slice, the bytes of the maps that live through it, and its ways by rising size."""
+    """A slice from one level to another, the bytes of the maps that live through it, and its ways by rising size."""
 
+    start: Node
+    end: Node
     shape: SliceShape
     live: int
     ways: tuple[Way, ...]
@@ -78,7 +84,7 @@ class Planner:
         self.first = len(spec.selector_layers())  # of the classifier's layers
         classify = [s for layer in range(self.first, len(self.layers)) for s in self.sources[layer]]
         self.needed = {s + 1 for s in classify if s < self.top}  # levels of the selector's maps; 0 is the window
-        self._front = cache(self._slice_front)
+        self._fronts = cache(self._slice_fronts)
 
     # Layers by branch and level. The selector's map of level i is made by layer i - 1, and the window by `WINDOW`.
 
@@ -106,14 +112,17 @@ class Planner:
             if useful and min(kept) <= lowest:
                 yield frozenset(kept)
 
-    def _slice_front(self, layers: tuple[int, ...], whole: frozenset[int]) -> tuple[SliceShape, tuple[Way, ...]]:
+    def _slice_fronts(
+        self, layers: tuple[int, ...], whole: frozenset[int], hosts: frozenset[int] = frozenset()
+    ) -> tuple[SliceShape, dict[int | None, tuple[Way, ...]]]:
         shape = SliceShape(
             layers,
             whole,
             tuple(self.costs[i] for i in layers),
             tuple(self.sources[i] for i in layers),
+            tuple((i, self.layers[i].rows_out, self.layers[i].channels_out) for i in sorted(hosts)),
         )
-        return shape, tuple(shape.front())
+        return shape, shape.fronts()
 
     def _again(self, wanted: Iterable[int], kept: frozenset[int]) -> list[int]:
         """Levels of the selector to compute again for the wanted ones."""
@@ -124,77 +133,91 @@ class Planner:
                 level -= 1
         return sorted(again)
 
-    def _select_edge(self, low: int, high: int, kept: frozenset[int]) -> _Edge:
-        """Selector convolutions low + 1 .. high as one slice; high = top + 1: the fully connected layers."""
-        held = {level for level in kept if level <= low} | {low}
-        live = sum(self.size(level - 1) for level in held)
-        if high > self.top:
-            layers = tuple(range(self.top, self.first))
-            return _Edge(*self._with_live(layers, frozenset(layers), live))
-        layers = tuple(range(low, high))
-        whole = frozenset(level - 1 for level in range(low + 1, high + 1) if level in kept or level == high)
-        return _Edge(*self._with_live(layers, whole, live))
+    def _read(self, layer: int, kept: frozenset[int]) -> set[int]:
+        """Maps from before that a classifier layer reads, and those from which it computes others again."""
+        read = set(self.sources[layer])
+        again = self._again({s + 1 for s in read if s < self.top}, kept)
+        return {s for s in read if s >= self.top or s + 1 in kept} | {v - 2 for v in again if v - 1 in kept}
 
-    def _classify_edge(self, low: int, high: int, kept: frozenset[int]) -> _Edge:
-        """Classifier convolutions low + 1 .. high, with the selector's that they need again; likewise the head."""
-        head = high > self.last
-        own = (
-            list(range(self.own(self.last) + 1, len(self.layers)))
-            if head
-            else [self.own(i) for i in range(low + 1, high + 1)]
-        )
-        wanted = {s + 1 for layer in own for s in self.sources[layer] if s < self.top}
-        again = [level - 1 for level in self._again(wanted, kept)]
-        live = sum(self.size(level - 1) for level in kept)
-        if low > self.spec.start:
-            live += self.size(self.own(low))
-        if head:
-            layers = (*again, *own)
-            return _Edge(*self._with_live(layers, frozenset(own) | {w - 1 for w in wanted}, live))
-        by_level = sorted([*again, *own], key=lambda i: (self.layers[i].inputs[0].level, i))
-        return _Edge(*self._with_live(tuple(by_level), frozenset({own[-1]}), live))
+    def _select_edges(self, kept: frozenset[int]) -> Iterator[_Edge]:
+        """Selector convolutions low + 1 .. high as one slice; high = top + 1: its fully connected layers."""
+        spans = [(low, high) for high in range(1, self.top + 1) for low in range(high)]
+        for low, high in [*spans, (self.top, self.top + 1)] if self.spec.selector else ():
+            live = sum(self.size(level - 1) for level in {v for v in kept if v <= low} | {low})
+            if high > self.top:
+                layers = whole = tuple(range(self.top, self.first))
+            else:
+                layers = tuple(range(low, high))
+                whole = [level - 1 for level in range(low + 1, high + 1) if level in kept or level == high]
+            shape, ways = self._fronts(layers, frozenset(whole))
+            yield _Edge((low, None), (high, None), shape, live, ways[None])
 
-    def _with_live(self, layers: tuple[int, ...], whole: frozenset[int], live: int):
-        shape, ways = self._front(layers, whole)
-        return shape, live, ways
+    def _classify_edges(self, kept: frozenset[int], durable: bool) -> list[_Edge]:
+        """Classifier convolutions low + 1 .. high, with the selector's that they need again; likewise the head.
 
-    def _edges(self, kept: frozenset[int]) -> list[dict[tuple[int, int], _Edge]]:
-        """Edges (from level, to level) of the select and of the classify phase."""
-        select = {}
-        if self.spec.selector:
-            ends = [(low, high) for high in range(1, self.top + 1) for low in range(high)]
-            select = {e: self._select_edge(*e, kept) for e in [*ends, (self.top, self.top + 1)]}
+        durable: classify leaves kept maps as they are. Else they go after their last reader, and its output may grow
+        over them.
+        """
         start, last = self.spec.start, self.last
-        ends = [(low, high) for high in range(start + 1, last + 1) for low in range(start, high)]
-        classify = {e: self._classify_edge(*e, kept) for e in [*ends, (last, last + 1)]}
-        return [select, classify]
+        spans = [(low, high) for high in range(start + 1, last + 1) for low in range(start, high)]
+        edges: list[_Edge] = []
+        for low, high in [*spans, (last, last + 1)]:
+            head = high > last
+            after = self.own(last) + 1 if head else self.own(high) + 1
+            own = range(after if head else self.own(low + 1), len(self.layers) if head else after)
+            wanted = {s + 1 for layer in own for s in self.sources[layer] if s < self.top}
+            again = [level - 1 for level in self._again(wanted, kept)]
+            if head:
+                layers = [*again, *own]
+                whole = {*own, *(level - 1 for level in wanted if level not in kept)}
+            else:
+                layers = sorted([*again, *own], key=lambda i: (self.layers[i].inputs[0].level, i))
+                whole = {own[-1]}
+            reads = [self._read(layer, kept) for layer in range(own[0], len(self.layers))]
+            held = (
+                {level - 1 for level in kept} if durable else {s for r in reads for s in r if s < self.top} | {WINDOW}
+            )
+            own_map = {self.own(low)} if low > start else set()
+            dying = (own_map if durable else held | own_map) - {s for r in reads[len(own) :] for s in r} - {WINDOW}
+            shape, fronts = self._fronts(tuple(layers), frozenset(whole), frozenset(dying))
+            for host in {edge.end[1] for edge in edges if edge.end[0] == low} or {None}:
+                place = {host} if host is not None else own_map
+                live = sum(self.size(layer) for layer in held | place)
+                edges += [_Edge((low, host), (high, over), shape, live, ways) for over, ways in fronts.items()]
+        return edges
 
-    def _shortest(self, edges: dict[tuple[int, int], _Edge], first: int, budget: int) -> _Path | None:
-        best: dict[int, _Path] = {first: _Path()}
-        for (low, high), edge in sorted(edges.items(), key=lambda item: item[0][1]):
-            way = edge.within(budget) if low in best else None
-            if way is not None and (high not in best or best[low].cost + way.cost < best[high].cost):
-                best[high] = best[low].then(edge, way)
-        return best.get(max((high for _, high in edges), default=first))
+    def _shortest(self, edges: Sequence[_Edge], first: int, budget: int) -> _Path | None:
+        best: dict[Node, _Path] = {(first, None): _Path()}
+        for edge in edges:  # by rising end
+            way = edge.within(budget) if edge.start in best else None
+            if way is not None:
+                path = best[edge.start].then(edge, way)
+                if edge.end not in best or path.cost < best[edge.end].cost:
+                    best[edge.end] = path
+        return best.get(edges[-1].end if edges else (first, None))
 
-    def front(self) -> list[Candidate]:
-        """Plans of which none is beaten in both bytes and instructions, by rising arena size."""
+    def front(self, *, durable: bool = False) -> list[Candidate]:
+        """Plans of which none is beaten in both bytes and instructions, by rising arena size; with ``durable`` only
+        those by which a second classify costs no more than the first."""
         found: list[tuple[int, float, tuple]] = []
         for kept in self.kept_sets():
-            select, classify = self._edges(kept)
-            for budget in _budgets(chain(select.values(), classify.values())):
-                one = self._shortest(select, 0, budget)
-                two = self._shortest(classify, self.spec.start, budget)
-                if one is not None and two is not None:
-                    found.append((max(one.size, two.size), one.cost + two.cost, (kept, one.slices, two.slices)))
+            select = list(self._select_edges(kept))
+            # What classify uses up is made again from the window, which therefore must be there.
+            for lasting in (True, False) if 0 in kept and len(kept) > 1 and not durable else (True,):
+                classify = self._classify_edges(kept, lasting)
+                for budget in _budgets([*select, *classify]):
+                    one = self._shortest(select, 0, budget)
+                    two = self._shortest(classify, self.spec.start, budget)
+                    if one is not None and two is not None:
+                        parts = kept, lasting, one.slices, two.slices
+                        found.append((max(one.size, two.size), one.cost + two.cost, parts))
         laid_out = [self._candidate(*parts) for _, _, parts in pareto(found)]
         return [c for _, _, c in pareto([(c.arena, c.instructions, c) for c in laid_out])]
 
-    def _candidate(self, kept: frozenset[int], *phases: Sequence[tuple[SliceShape, Way]]) -> Candidate:
-        schedule = Schedule()
-        window = schedule.map(self.spec.window, self.spec.channels, kept=0 in kept)
-        schedule.window = window
-        maps = {WINDOW: window}
+    def _candidate(self, kept: frozenset[int], durable: bool, *phases: Sequence[tuple[SliceShape, Way]]) -> Candidate:
+        schedule = Schedule(durable=durable)
+        schedule.window = schedule.map(self.spec.window, self.spec.channels, kept=0 in kept)
+        maps = {WINDOW: schedule.window}
         for phase, path in zip(("select", "classify"), phases, strict=True):
             for shape, way in path:
                 selected = frozenset(level - 1 for level in kept) if phase == "select" else frozenset()
@@ -228,9 +251,13 @@ def _budgets(edges: Iterable[_Edge]) -> list[int]:
     return sorted({sizes[bisect_right(sizes, step) - 1] for step in steps} | {high})
 
 
-def front(spec: NetworkSpec, model: QuantizedModel | None = None) -> list[Candidate]:
-    """The Pareto front of arena bytes against estimated instructions, by rising arena size, plans named."""
-    candidates = Planner(spec, model).front()
+def front(spec: NetworkSpec, model: QuantizedModel | None = None, *, durable: bool = False) -> list[Candidate]:
+    """The Pareto front of arena bytes against estimated instructions, by rising arena size, plans named.
+
+    durable: only plans by which classify leaves the selector's maps as they are. After the others a second classify of
+    one window makes them again, which costs as much as select.
+    """
+    candidates = Planner(spec, model).front(durable=durable)
     names = {0: "smallest", len(candidates) - 1: "fastest"}
     return [replace(c, plan=replace(c.plan, name=names.get(i, f"{c.arena} bytes"))) for i, c in enumerate(candidates)]
 

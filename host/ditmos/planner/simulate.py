@@ -6,9 +6,9 @@ which kernel calls a schedule leads to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations
 
 from ditmos.errors import DitmosError
 from ditmos.plan import MAX_BUFFERS, MAX_SLICES, MAX_STAGES, NONE, BufferKind, Plan, Slice, Stage, layer_table
@@ -69,7 +69,8 @@ def rows_needed(layer: LayerShape, first: int, rows: int) -> tuple[int, int]:
 
 
 def simulate(spec: NetworkSpec, plan: Plan) -> list[Call]:
-    """Check a plan and run it dry: select, classify, and classify once more.
+    """Check a plan and run it dry: select, classify, and classify once more, after select again where the first
+    classify has overwritten what it needs.
 
     Returns:
         The kernel calls of one select and one classify.
@@ -79,13 +80,25 @@ def simulate(spec: NetworkSpec, plan: Plan) -> list[Call]:
     """
     run = _Run(spec, plan)
     run.check_tables()
+    run.load()
     calls = run.phase("select")
     run.check_results("select")
     calls += run.phase("classify")
     run.check_results("classify")
+    if not run.has_features():
+        run.phase("select")
     run.phase("classify")
     run.check_results("classify")
     return calls
+
+
+def features_last(spec: NetworkSpec, plan: Plan) -> bool:
+    """Whether classify leaves all that it reads of select as it was, so that a second one need not make it again."""
+    run = _Run(spec, plan)
+    run.load()
+    for phase in ("select", "classify"):
+        run.phase(phase)
+    return run.has_features()
 
 
 class _Run:
@@ -183,10 +196,24 @@ class _Run:
 
     # The run.
 
+    def load(self) -> None:
+        """The window arrives."""
+        self.contents = {self.plan.window: _Content(WINDOW, 0, self.spec.window)}
+
+    def has_features(self) -> bool:
+        """Whether all that classify reads of select is still there."""
+        made: set[int] = set()
+        for part in self.plan.slices:
+            if part.phase == "classify":
+                stages = self.plan.stages[part.first : part.first + part.count]
+                made |= {stage.out for stage in stages}
+                for stage in stages:
+                    for operand, source in zip((stage.in0, stage.in1), self.sources[stage.layer], strict=False):
+                        if operand not in made and not self._complete(operand, source):
+                            return False
+        return True
+
     def phase(self, phase: str) -> list[Call]:
-        if phase == "select":
-            self._write(self.plan.window)
-            self.contents = {self.plan.window: _Content(WINDOW, 0, self.spec.window)}
         calls: list[Call] = []
         for i, part in enumerate(self.plan.slices):
             if part.phase == phase:
@@ -202,21 +229,24 @@ class _Run:
             last = len(self.spec.selector_layers()) - 1
             need(self._complete(self.plan.selector_logits, last), "the selector's logits are not there after select")
         for i, buffer in enumerate(self.plan.buffers):
-            if buffer.kept:
+            if buffer.kept and phase == "select":
                 content = self.contents.get(i)
                 ok = content is not None and self._complete(i, content.layer)
-                _checker("buffer", i)(ok, f"is kept, but does not hold a whole map after {phase}")
+                _checker("buffer", i)(ok, "is kept, but does not hold a whole map after select")
 
     def _complete(self, index: int, layer: int) -> bool:
         content = self.contents.get(index)
         return content is not None and (content.layer, content.base, content.end) == (layer, 0, self.rows_of(layer))
 
-    def _write(self, index: int) -> None:
-        """What lies in other buffers on the same bytes is lost."""
-        ours = self.plan.buffers[index]
+    def _share(self, a: int, b: int) -> bool:
+        """Whether two buffers share bytes."""
+        a, b = self.plan.buffers[a], self.plan.buffers[b]
+        return a.offset < b.end and b.offset < a.end
+
+    def _write(self, index: int, spared: Collection[int] = ()) -> None:
+        """What lies in other buffers on the same bytes is lost, but for ``spared`` ones."""
         for other in list(self.contents):
-            theirs = self.plan.buffers[other]
-            if other == index or (ours.offset < theirs.end and theirs.offset < ours.end):
+            if other not in spared and (other == index or self._share(index, other)):
                 del self.contents[other]
 
     def _slice(self, index: int, part: Slice, calls: list[Call]) -> None:
@@ -238,14 +268,19 @@ class _Run:
             carries = [s.carry for s in plan.stages[part.first : i]]
             need(stage.carry == NONE or stage.carry not in carries, f"carry {stage.carry} is used twice in the slice")
             used |= {b for b in (stage.in0, stage.in1, stage.out, stage.carry, stage.scratch) if b != NONE}
-        ordered = sorted(used, key=lambda b: plan.buffers[b].offset)
-        for a, b in pairwise(ordered):
-            overlap = plan.buffers[b].offset < plan.buffers[a].end
-            _checker("slice", index)(not overlap, f"buffers {a} and {b} share bytes while both are in use")
+        # Outputs may take the place of maps that were there before, once nobody needs the rows (`_check_overlay`).
+        whole = {s.out for s in plan.stages[part.first : stages.stop] if self._is_whole(s)}
+        held = set(self.readers) - set(self.producer)
+        self.overlaid = {b: [h for h in sorted(held) if self._share(b, h)] for b in sorted(whole)}
+        for a, b in combinations(sorted(used), 2):
+            allowed = b in self.overlaid.get(a, ()) or a in self.overlaid.get(b, ())
+            clash = self._share(a, b) and not allowed
+            _checker("slice", index)(not clash, f"buffers {a} and {b} share bytes while both are in use")
+        spared = {h for hosts in self.overlaid.values() for h in hosts}
         for i in stages:
             for b in (plan.stages[i].out, plan.stages[i].carry, plan.stages[i].scratch):
                 if b != NONE:
-                    self._write(b)
+                    self._write(b, spared)
         for i in stages:
             self.contents[plan.stages[i].out] = _Content(plan.stages[i].layer, 0, 0)
         for i in stages:
@@ -255,11 +290,15 @@ class _Run:
                 ok = content is not None and content.layer == source
                 name = "the window" if source == WINDOW else f"the map of {self.layers[source].name}"
                 _checker("stage", i)(ok, f"buffer {operand} does not hold {name}")
-        last = stages[-1]
-        self._finish(index, last, calls)
+        self._finish(index, stages[-1], calls)
         for i in stages:
-            if plan.buffers[plan.stages[i].out].rows == self.rows_of(plan.stages[i].layer):
+            if self._is_whole(plan.stages[i]):
                 self._finish(index, i, calls)
+        for host in spared:
+            self.contents.pop(host, None)
+
+    def _is_whole(self, stage: Stage) -> bool:
+        return self.plan.buffers[stage.out].rows == self.rows_of(stage.layer)
 
     def _finish(self, index: int, stage: int, calls: list[Call]) -> None:
         while self.done[stage] < self.rows_of(self.plan.stages[stage].layer):
@@ -283,6 +322,7 @@ class _Run:
         for content in operands:
             _checker("stage", i)(content.base <= first, f"needs row {first}, dropped up to {content.base}")
         moved = self._make_room(i, rows)
+        self._check_overlay(i, rows)
         self.contents[stage.out].end += rows
         calls.append(Call(index, i, self.done[i], rows, moved))
         self.done[i] += rows
@@ -298,6 +338,20 @@ class _Run:
         left = content.end - content.base
         _checker("stage", i)(left + rows <= buffer.rows, f"{left} + {rows} rows do not fit into {buffer.rows}")
         return left * buffer.channels
+
+    def _check_overlay(self, i: int, rows: int) -> None:
+        """The next rows of stage i must not fall on rows of another map that a stage still needs, itself included."""
+        stage = self.plan.stages[i]
+        out = self.plan.buffers[stage.out]
+        for index in self.overlaid.get(stage.out, ()):
+            host = self.plan.buffers[index]
+            dead = min(self._next_row(j) for j in self.readers[index])
+            for channel in range(out.channels):
+                start = out.offset + channel * out.stride + self.done[i] - host.offset
+                for byte in range(max(start, 0), min(start + rows, host.size)):
+                    row = byte % host.stride
+                    ok = row < dead or row >= host.rows
+                    _checker("stage", i)(ok, f"overwrites row {row} of buffer {index}, which is still needed")
 
     def _next_row(self, i: int) -> int:
         """First input row that stage i still needs."""

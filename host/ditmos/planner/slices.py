@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from operator import itemgetter
@@ -20,7 +20,8 @@ from ditmos.planner.schedule import Schedule
 from ditmos.planner.simulate import rows_needed
 
 MOST_POINTS = 48  # of a front; beyond that, points closer than a part of a percent are dropped
-_MOST_COMBINATIONS = 400
+_MOST_COMBINATIONS = 240  # of chunks
+_MOST_SCRATCH = 8  # sizes
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,17 @@ class StageWay:
 
 
 @dataclass(frozen=True)
+class Overlay:
+    """The slice's last map grows over the map of layer ``host``, ``distance`` bytes ahead, as that is used up.
+
+    Both have the same stride, so that row r of the one takes the place of row r - distance of the other.
+    """
+
+    host: int
+    distance: int
+
+
+@dataclass(frozen=True)
 class Way:
     """``size``: bytes of all buffers that the slice writes; ``cost``: estimated instructions."""
 
@@ -39,24 +51,30 @@ class Way:
     cost: float
     stages: tuple[StageWay, ...]
     scratch: int
+    overlay: Overlay | None = None
 
 
 @dataclass(frozen=True)
 class SliceShape:
     """Layers that run together (indices, producers first), what each reads, and which outputs must be whole maps.
 
-    sources: for each layer the layers that it reads (`simulate.producers`).
+    sources: for each layer the layers that it reads (`simulate.producers`). hosts: maps from before the slice that
+    nobody reads after it, with their rows and channels.
     """
 
     layers: tuple[int, ...]
     whole: frozenset[int]
     costs: tuple[LayerCost, ...]
     sources: tuple[tuple[int, ...], ...]
+    hosts: tuple[tuple[int, int, int], ...] = ()
 
     @cached_property
     def readers(self) -> dict[int, list[int]]:
         """Positions of the stages of the slice that read a layer's map."""
-        return {layer: [i for i, source in enumerate(self.sources) if layer in source] for layer in self.layers}
+        read = {s for source in self.sources for s in source}
+        return {
+            layer: [i for i, source in enumerate(self.sources) if layer in source] for layer in {*self.layers, *read}
+        }
 
     def sequence(self, chunks: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
         """The calls of the pull schedule as (position, rows), and the rows that each output must hold at once."""
@@ -117,7 +135,7 @@ class SliceShape:
         options = []
         for level in order:
             rows = max(s.rows_out for s, at in zip(shapes, levels, strict=True) if at == level)
-            sizes = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+            sizes = [1, 2, 4, 6, 8, 12, 16, 24, 32]
             options.append([c for c in sizes if 2 * c <= rows] + [rows] * (level == order[-1] or rows <= 2))
         while (total := _product(len(o) for o in options)) > _MOST_COMBINATIONS:
             longest = max(options, key=len)
@@ -128,12 +146,17 @@ class SliceShape:
             by_level = dict(zip(order, choice, strict=True))
             yield tuple(1 if at < 0 else min(by_level[at], s.rows_out) for s, at in zip(shapes, levels, strict=True))
 
-    def front(self) -> list[Way]:
-        """The ways that no other beats in both bytes and instructions, by rising size."""
-        ways: list[Way] = []
+    def fronts(self) -> dict[int | None, tuple[Way, ...]]:
+        """The ways that no other beats in both bytes and instructions, by rising size, for each map that the last one
+        can grow over (None: for none)."""
+        ways: dict[int | None, list[Way]] = {}
         for chunks in self.chunk_choices():
-            ways = [w for _, _, w in pareto([(w.size, w.cost, w) for w in [*ways, *self._ways(chunks)]])]
-        return _thin(ways)
+            for way in self._ways(chunks):
+                ways.setdefault(way.overlay.host if way.overlay else None, []).append(way)
+            ways = {
+                host: [w for _, _, w in pareto([(w.size, w.cost, w) for w in group])] for host, group in ways.items()
+            }
+        return {host: tuple(_thin(group)) for host, group in ways.items()}
 
     def _ways(self, chunks: tuple[int, ...]) -> list[Way]:
         calls, rows = self.sequence(chunks)
@@ -145,6 +168,7 @@ class SliceShape:
         fixed = sum(cost.shape.channels_out * r for cost, r in zip(self.costs, rows, strict=True))
         lines = [self._lines(i, rows[i], calls) for i in range(len(self.layers))]
         plain = [self._stage_options(i, chunks[i], counts[i], lines[i], 0) for i in range(len(self.layers))]
+        overlays = [(None, 0), *self._overlays(calls)]
         result: list[Way] = []
         for scratch in self._scratch_sizes(counts):
             partial: list[tuple[int, float, tuple[StageWay, ...]]] = [(fixed + scratch, 0.0, ())]
@@ -158,8 +182,31 @@ class SliceShape:
                     for more, price, way in options
                 ]
                 partial = pareto(merged)
-            result += [Way(size, total, stages, scratch) for size, total, stages in partial]
+            result += [
+                Way(size - saved, total, stages, scratch, overlay)
+                for size, total, stages in partial
+                for overlay, saved in overlays
+            ]
         return result
+
+    def _overlays(self, calls: Sequence[tuple[int, int]]) -> Iterator[tuple[Overlay, int]]:
+        """Maps that the last one can grow over with these calls, and the bytes that each saves."""
+        last = len(self.layers) - 1
+        shape = self.costs[last].shape
+        for host, rows, channels in self.hosts if shape.kind == "conv" else ():
+            readers = [(i, self.costs[i].shape) for i in self.readers.get(host, ())]
+            if not readers or channels < shape.channels_out or any(s.kind == "fc" for _, s in readers):
+                continue
+            done = dict.fromkeys(range(len(self.layers)), 0)
+            distance = 0
+            for i, count in calls:
+                if i == last:
+                    needed = (done[j] * s.pool * s.stride for j, s in readers if done[j] < s.rows_out)
+                    distance = max(distance, done[i] + count - min(needed, default=1 << 31))
+                done[i] += count
+            saved = shape.rows_out * shape.channels_out - distance * (channels + 1)
+            if rows + distance >= shape.rows_out and saved > 0:
+                yield Overlay(host, distance), saved
 
     def _runs(self, i: int) -> int:
         """Pieces that a fully connected layer gathers its inputs from."""
@@ -176,7 +223,8 @@ class SliceShape:
                 if largest > 4:  # several tiles, with their carry
                     carry = 4 * cost.shape.channels_out
                     sizes |= {packed_size(cost, w) + carry for w in (4, 8, 16, 32) if w < largest}
-        return sorted(sizes)
+        ordered = sorted(sizes)
+        return ordered[:: -(-len(ordered) // _MOST_SCRATCH)]
 
     def _lines(self, i: int, rows: int, calls: Sequence[tuple[int, int]]) -> list[tuple[int, int, float]]:
         """(bytes more, rows, instructions of moving) of the output of a stage that needs ``rows`` rows of it."""
@@ -184,7 +232,7 @@ class SliceShape:
         if rows == cost.shape.rows_out:
             return [(0, rows, 0.0)]
         lines = []
-        for length in sorted({rows, rows + 1, rows + 2, rows + 4, rows + 8, rows + rows // 2, 2 * rows, 3 * rows}):
+        for length in (rows, rows + 2, rows + 4, rows + 8, 2 * rows):
             if length < cost.shape.rows_out:
                 size = length * cost.shape.channels_out
                 price = self.moves(calls, i, length) * instructions(move_events(size))
@@ -228,6 +276,8 @@ class SliceShape:
         for layer, source, cost, stage in zip(self.layers, self.sources, self.costs, way.stages, strict=True):
             shape = cost.shape
             stride = 1 if shape.kind == "fc" else stage.rows
+            if way.overlay is not None and layer == self.layers[-1]:
+                stride = self._make_overlay(schedule, len(schedule.buffers), way.overlay, maps)
             out = local[layer] = schedule.map(stage.rows, shape.channels_out, stride=stride, kept=layer in kept)
             operands = [local[s] for s in source]
             stages.append(
@@ -244,6 +294,15 @@ class SliceShape:
             if layer in self.whole:
                 maps[layer] = out
         schedule.slices.append((phase, stages))
+
+    @staticmethod
+    def _make_overlay(schedule: Schedule, guest: int, overlay: Overlay, maps: dict[int, int]) -> int:
+        """Give the host's planes the gaps that the guest needs; returns the stride of both."""
+        host = maps[overlay.host]
+        stride = schedule.buffers[host].rows + overlay.distance
+        schedule.buffers[host] = replace(schedule.buffers[host], stride=stride)
+        schedule.overlays[guest] = host, overlay.distance
+        return stride
 
 
 def _product(values) -> int:
