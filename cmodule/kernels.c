@@ -16,6 +16,7 @@ bool ditmos_weights_valid(const ditmos_layer_t *layer, const void *weights, uint
         case DITMOS_PACKING_LANES:
             return ditmos_weights_valid_lanes(layer, weights, offset);
         case DITMOS_PACKING_DOT:
+        case DITMOS_PACKING_WIDE:
             return ditmos_weights_valid_dot(layer, weights, offset);
         default:
             return false;
@@ -45,6 +46,7 @@ void ditmos_conv(const ditmos_layer_t *layer, const ditmos_call_t *call) {
 void ditmos_fc(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     switch (layer->packing) {
         case DITMOS_PACKING_DOT:
+        case DITMOS_PACKING_WIDE:
             #if DITMOS_KERNELS_M7
             ditmos_fc_dot_m7(layer, call);
             #else

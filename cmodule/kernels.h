@@ -22,6 +22,7 @@ enum {
     DITMOS_PACKING_PLAIN = 0,
     DITMOS_PACKING_LANES = 1, // convolutions
     DITMOS_PACKING_DOT = 2, // fully connected layers
+    DITMOS_PACKING_WIDE = 3, // the same with int16 weights: twice the bytes, two thirds of the instructions
 };
 
 // What does not change from chunk to chunk or from classifier to classifier.

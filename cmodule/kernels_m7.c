@@ -1,4 +1,4 @@
-// Packings 1 and 2 on the Cortex-M7: sets up the assembly loops of kernels_m7_loops.S. How they work: docs/kernels.md.
+// Packings 1 to 3 on the Cortex-M7: sets up the assembly loops of kernels_m7_loops.S. How they work: docs/kernels.md.
 #include "kernels_packed.h"
 
 #if DITMOS_KERNELS_M7
@@ -360,7 +360,8 @@ void ditmos_fc_dot_m7(const ditmos_layer_t *layer, const ditmos_call_t *call) {
         gather(call, to);
         x = to;
     }
-    ditmos_m7_fc(call->weights, x, (layer->channels_in + 3u) / 4u, call->out, layer->channels_out, layer->zero_point);
+    m7_fc_t *fc = layer->packing == DITMOS_PACKING_WIDE ? ditmos_m7_fc_wide : ditmos_m7_fc;
+    fc(call->weights, x, (layer->channels_in + 3u) / 4u, call->out, layer->channels_out, layer->zero_point);
 }
 
 #endif // DITMOS_KERNELS_M7

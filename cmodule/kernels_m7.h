@@ -68,6 +68,7 @@
 #define M7_DOT1_TAP (36)
 #define M7_DOT2_TAP (56)
 #define FC_WORD (80)
+#define FC_WIDE_WORD (52)
 
 #ifndef __ASSEMBLER__
 
@@ -163,8 +164,10 @@ void ditmos_m7_dot(m7_dot_t *call);
 void ditmos_m7_pack(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words);
 
 // Fully connected: groups of four outputs, `words` times four inputs; x aligned to 4 bytes.
-void ditmos_m7_fc(const int32_t *weights, const int8_t *x, uint32_t words, int8_t *out, uint32_t outputs,
+typedef void m7_fc_t(const int32_t *weights, const int8_t *x, uint32_t words, int8_t *out, uint32_t outputs,
     int32_t zero_point);
+m7_fc_t ditmos_m7_fc; // int8 weights
+m7_fc_t ditmos_m7_fc_wide; // int16 weights
 
 #endif // __ASSEMBLER__
 #endif // DITMOS_KERNELS_M7_H

@@ -153,35 +153,52 @@ ditmos_m7_dot_starts:
     ssat \sum, #8, \sum
 .endm
 
-// void ditmos_m7_fc(const int32_t *weights, const int8_t *x, uint32_t words, int8_t *out, uint32_t outputs,
-//     int32_t zero_point)
+// The same with int16 weights.
+.macro fc_wide_word
+    ldr r3, [r1], #4
+    ldmia.w r0!, {r8-r11}
+    sxtb16 r2, r3
+    sxtb16 r3, r3, ror #8
+    smlad r4, r2, r8, r4
+    smlad r5, r2, r10, r5
+    smlad r4, r3, r9, r4
+    smlad r5, r3, r11, r5
+    ldmia.w r0!, {r8-r11}
+    smlad r6, r2, r8, r6
+    smlad r7, r2, r10, r7
+    smlad r6, r3, r9, r6
+    smlad r7, r3, r11, r7
+.endm
+
+// void NAME(const int32_t *weights, const int8_t *x, uint32_t words, int8_t *out, uint32_t outputs, int32_t zero_point)
 // x is aligned to 4 bytes. Four outputs at a time; of the last group only those that exist are stored.
-    function ditmos_m7_fc
+.macro fc_function name, word, word_size
+    function \name
     push {r4-r11, lr}
     sub sp, #28
     add r12, r1, r2, lsl #2
     strd r1, r12, [sp, #0]
     rsb r2, r2, #0
     and r2, r2, #3 // words that the first pass leaves out
-    mov r4, #FC_WORD
-    adr.w r12, fc_words + 1
+    mov r4, #\word_size
+    adr.w r12, 11f + 1
     mla r12, r2, r4, r12
     str r12, [sp, #16]
     ldrd r4, r12, [sp, #64] // outputs, zero point
     strd r3, r4, [sp, #8]
     str r12, [sp, #20]
-fc_group:
+10:
     ldmia.w r0!, {r4-r7}
     ldrd r1, lr, [sp, #0]
     ldr.w pc, [sp, #16]
     .p2align 2
-fc_words:
-    fc_word
-    fc_word
-    fc_word
-    fc_word
+11:
+    \word
+    \word
+    \word
+    \word
     cmp r1, lr
-    bne.w fc_words
+    bne.w 11b
     ldmia.w r0!, {r8-r11}
     ldrd r3, r2, [sp, #8]
     ldr r12, [sp, #20]
@@ -191,23 +208,27 @@ fc_words:
     fc_requantize r7, r11
     strb r4, [r3], #1
     subs r2, #4
-    blt 1f
+    blt 12f
     strb r5, [r3], #1
     strb r6, [r3], #1
     strb r7, [r3], #1
     strd r3, r2, [sp, #8]
-    bne.w fc_group
-    b 2f
-1:  // r2 is -3, -2 or -1: one, two or three outputs
+    bne.w 10b
+    b 13f
+12: // r2 is -3, -2 or -1: one, two or three outputs
     cmp r2, #-2
     it ge
     strbge r5, [r3]
     it gt
     strbgt r6, [r3, #1]
-2:
+13:
     add sp, #28
     pop {r4-r11, pc}
-    .size ditmos_m7_fc, . - ditmos_m7_fc
+    .size \name, . - \name
+.endm
+
+    fc_function ditmos_m7_fc, fc_word, FC_WORD
+    fc_function ditmos_m7_fc_wide, fc_wide_word, FC_WIDE_WORD
 
 #endif // __ARM_FEATURE_DSP
 

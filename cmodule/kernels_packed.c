@@ -1,4 +1,4 @@
-// Packings 1 and 2: what makes them valid, and portable kernels that read them.
+// Packings 1 to 3: what makes them valid, and portable kernels that read them.
 #include "kernels_packed.h"
 
 #include "kernels_ref.h"
@@ -228,51 +228,72 @@ void ditmos_conv_lanes_ref(const ditmos_layer_t *layer, const ditmos_call_t *cal
     }
 }
 
-// A group of packing 2: int32 bias[4], then per four inputs int8 weight[4 outputs][4 inputs], then int32 multiplier[4].
+// Packings 2 and 3 in groups of four outputs: int32 bias[4], then for every four inputs weight[4 outputs][4 inputs], then
+// int32 multiplier[4]. Packing 2 has int8 weights; packing 3 int16 weights in the order 0, 2, 1, 3.
+typedef struct {
+    const int32_t *bias;
+    const int32_t *multiplier;
+    bool wide;
+} dot_t;
+
+static dot_t dot_group(const ditmos_layer_t *layer, const void *weights, uint32_t group) {
+    uint32_t steps = (layer->channels_in + 3u) / 4u;
+    bool wide = layer->packing == DITMOS_PACKING_WIDE;
+    uint32_t words = (wide ? 8 : 4) * steps;
+    const int32_t *bias = (const int32_t *)weights + group * (8 + words);
+    return (dot_t) { bias, bias + 4 + words, wide };
+}
+
+static int32_t dot_weight(dot_t dot, uint32_t output, uint32_t input) {
+    const int32_t *words = dot.bias + 4;
+    uint32_t at = input / 4 * 16 + output * 4;
+    if (dot.wide) {
+        static const uint8_t order[4] = { 0, 2, 1, 3 };
+        return ((const int16_t *)words)[at + order[input % 4]];
+    }
+    return ((const int8_t *)words)[at + input % 4];
+}
+
 bool ditmos_weights_valid_dot(const ditmos_layer_t *layer, const void *weights, uint32_t *offset) {
     uint32_t steps = (layer->channels_in + 3u) / 4u;
     uint32_t groups = (layer->channels_out + 3u) / 4u;
-    uint64_t size = (uint64_t)groups * (32 + 16 * (uint64_t)steps);
+    uint64_t group_size = 32 + (layer->packing == DITMOS_PACKING_WIDE ? 32 : 16) * (uint64_t)steps;
     *offset = 0;
-    if (!layer->fully_connected || size > layer->weights_size) {
+    if (!layer->fully_connected || groups * group_size > layer->weights_size) {
         return false;
     }
     for (uint32_t o = 0; o < groups * 4; o++) {
-        const int32_t *bias = (const int32_t *)weights + o / 4 * (8 + 4 * steps);
-        const int8_t *weight = (const int8_t *)(bias + 4);
-        const int32_t *multiplier = bias + 4 + 4 * steps;
-        int64_t sum = bias[o % 4] < 0 ? -(int64_t)bias[o % 4] : bias[o % 4];
+        dot_t dot = dot_group(layer, weights, o / 4);
+        int32_t bias = dot.bias[o % 4];
+        int64_t sum = bias < 0 ? -(int64_t)bias : bias;
+        *offset = (uint32_t)(o / 4 * group_size);
         for (uint32_t i = 0; i < steps * 4; i++) {
-            const int8_t *w = &weight[i / 4 * 16 + o % 4 * 4 + i % 4];
-            *offset = (uint32_t)((const uint8_t *)w - (const uint8_t *)weights);
-            if (*w == -128 || (*w != 0 && (i >= layer->channels_in || o >= layer->channels_out))) {
+            int32_t w = dot_weight(dot, o % 4, i);
+            if (w < -127 || w > 127 || (w != 0 && (i >= layer->channels_in || o >= layer->channels_out))) {
                 return false;
             }
-            sum += 128 * (*w < 0 ? -*w : *w);
+            sum += 128 * (w < 0 ? -w : w);
         }
-        *offset = (uint32_t)((const uint8_t *)&multiplier[o % 4] - (const uint8_t *)weights);
-        if (multiplier[o % 4] < 1 || sum >= INT32_MAX) {
+        if (dot.multiplier[o % 4] < 1 || sum >= INT32_MAX) {
             return false;
         }
     }
-    return zero_to_end(layer, weights, size, offset);
+    return zero_to_end(layer, weights, groups * group_size, offset);
 }
 
 void ditmos_fc_dot_ref(const ditmos_layer_t *layer, const ditmos_call_t *call) {
-    uint32_t steps = (layer->channels_in + 3u) / 4u;
     for (uint32_t o = 0; o < layer->channels_out; o++) {
-        const int32_t *bias = (const int32_t *)call->weights + o / 4 * (8 + 4 * steps);
-        const int8_t *weight = (const int8_t *)(bias + 4) + o % 4 * 4;
-        int32_t acc = bias[o % 4];
+        dot_t dot = dot_group(layer, call->weights, o / 4);
+        int32_t acc = dot.bias[o % 4];
         uint32_t i = 0;
         for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {
             const ditmos_operand_t *in = &call->in[j];
             for (uint32_t c = 0; c < in->channels; c++) {
                 for (uint32_t row = 0; row < in->rows; row++, i++) {
-                    acc += weight[i / 4 * 16 + i % 4] * in->data[c * in->stride + row];
+                    acc += dot_weight(dot, o % 4, i) * in->data[c * in->stride + row];
                 }
             }
         }
-        call->out[o] = ditmos_requantize(acc, bias[4 + 4 * steps + o % 4], layer->zero_point);
+        call->out[o] = ditmos_requantize(acc, dot.multiplier[o % 4], layer->zero_point);
     }
 }

@@ -1,4 +1,4 @@
-// Packings 1 (lanes, convolutions) and 2 (dot, fully connected): docs/format.md, "Packing 1", "Packing 2".
+// Packings 1 (lanes, convolutions), 2 and 3 (dot and wide, fully connected): docs/format.md, WGHT.
 #ifndef DITMOS_KERNELS_PACKED_H
 #define DITMOS_KERNELS_PACKED_H
 

@@ -17,13 +17,14 @@ from ditmos.spec import LayerShape
 PLAIN = 0
 LANES = 1
 DOT = 2
+WIDE = 3
 
-__all__ = ["DOT", "LANES", "PLAIN", "PackingError", "best", "pack", "unpack"]
+__all__ = ["DOT", "LANES", "PLAIN", "WIDE", "PackingError", "best", "pack", "unpack"]
 
 
 def best(shape: LayerShape) -> int:
-    """The packing that the Cortex-M7 kernels want for a layer."""
-    return LANES if shape.kind == "conv" else DOT
+    """The packing that the Cortex-M7 kernels run a layer fastest with."""
+    return LANES if shape.kind == "conv" else WIDE
 
 
 def pack(packing: int, shape: LayerShape, layer: QuantizedLayer) -> bytes:
@@ -38,7 +39,7 @@ def pack(packing: int, shape: LayerShape, layer: QuantizedLayer) -> bytes:
     _check_kind(packing, shape, DitmosError)
     if packing == LANES:
         return lanes.pack(shape, layer)
-    return _pack_dot(layer)
+    return _pack_dot(packing, layer)
 
 
 def unpack(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> QuantizedLayer:
@@ -51,12 +52,12 @@ def unpack(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> Qua
     if packing == LANES:
         weight, bias, multiplier = lanes.unpack(shape, zero_point, data)
     else:
-        weight, bias, multiplier = (_unpack_dot if packing == DOT else _unpack_plain)(shape, data)
+        weight, bias, multiplier = _unpack_plain(shape, data) if packing == PLAIN else _unpack_dot(packing, shape, data)
     return QuantizedLayer(weight, bias, multiplier, zero_point)
 
 
 def _check_kind(packing: int, shape: LayerShape, error) -> None:
-    wanted = {PLAIN: ("conv", "fc"), LANES: ("conv",), DOT: ("fc",)}
+    wanted = {PLAIN: ("conv", "fc"), LANES: ("conv",), DOT: ("fc",), WIDE: ("fc",)}
     if packing not in wanted:
         raise error(f"packing {packing} is not known")
     if shape.kind not in wanted[packing]:
@@ -83,12 +84,17 @@ def _unpack_plain(shape: LayerShape, data: bytes) -> tuple[NDArray[np.int8], NDA
     return weight.reshape(shape.weight_shape).copy(), bias, multiplier
 
 
-def _dot_record(inputs: int) -> np.dtype:
+def _dot_record(packing: int, inputs: int) -> np.dtype:
     """One group of four outputs: the inputs of all four, four at a time."""
-    return np.dtype([("bias", "<i4", 4), ("weight", "i1", (-(-inputs // 4), 4, 4)), ("multiplier", "<i4", 4)])
+    weight = ("weight", "i1" if packing == DOT else "<i2", (-(-inputs // 4), 4, 4))
+    return np.dtype([("bias", "<i4", 4), weight, ("multiplier", "<i4", 4)])
 
 
-def _pack_dot(layer: QuantizedLayer) -> bytes:
+# Where each of four inputs lies: int16 weights as the kernel unpacks its inputs, even ones first.
+_ORDER = {DOT: [0, 1, 2, 3], WIDE: [0, 2, 1, 3]}
+
+
+def _pack_dot(packing: int, layer: QuantizedLayer) -> bytes:
     out, inputs = layer.weight.shape
     groups, steps = -(-out // 4), -(-inputs // 4)
     weight = np.zeros((4 * groups, 4 * steps), np.int8)
@@ -97,16 +103,18 @@ def _pack_dot(layer: QuantizedLayer) -> bytes:
     bias[:out] = layer.bias
     multiplier = np.ones(4 * groups, np.int32)
     multiplier[:out] = layer.multiplier
-    records = np.zeros(groups, _dot_record(inputs))
+    records = np.zeros(groups, _dot_record(packing, inputs))
     records["bias"] = bias.reshape(groups, 4)
-    records["weight"] = weight.reshape(groups, 4, steps, 4).transpose(0, 2, 1, 3)
+    records["weight"] = weight.reshape(groups, 4, steps, 4).transpose(0, 2, 1, 3)[..., _ORDER[packing]]
     records["multiplier"] = multiplier.reshape(groups, 4)
     return records.tobytes()
 
 
-def _unpack_dot(shape: LayerShape, data: bytes) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
+def _unpack_dot(
+    packing: int, shape: LayerShape, data: bytes
+) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
     out, inputs = shape.weight_shape
-    record = _dot_record(inputs)
+    record = _dot_record(packing, inputs)
     groups = -(-out // 4)
     _sized(data, groups * record.itemsize)
     records = np.frombuffer(data, record, groups)
@@ -114,11 +122,11 @@ def _unpack_dot(shape: LayerShape, data: bytes) -> tuple[NDArray[np.int8], NDArr
         group, at = np.unravel_index(int(np.argmin(records["multiplier"])), (groups, 4))
         offset = int(group) * record.itemsize + record.fields["multiplier"][1] + 4 * int(at)
         raise PackingError(offset, f"multiplier is {records['multiplier'][group, at]}, expected 1 to 2^31 - 1")
-    weight = records["weight"].transpose(0, 2, 1, 3).reshape(4 * groups, -1)
-    if weight.min() < -127:
-        raise PackingError(0, "weight is -128, expected -127 to 127")
+    weight = records["weight"][..., _ORDER[packing]].transpose(0, 2, 1, 3).reshape(4 * groups, -1)
+    if np.abs(weight.astype(int)).max() > 127:
+        raise PackingError(0, "a weight is out of range, expected -127 to 127")
     if weight[out:].any() or weight[:, inputs:].any():
         raise PackingError(0, "a weight that pads the last group is not zero")
     bias = records["bias"].reshape(-1)[:out]
     multiplier = records["multiplier"].reshape(-1)[:out]
-    return weight[:out, :inputs].copy(), bias.astype(np.int32), multiplier.astype(np.int32)
+    return weight[:out, :inputs].astype(np.int8), bias.astype(np.int32), multiplier.astype(np.int32)

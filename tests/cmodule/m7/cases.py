@@ -69,7 +69,7 @@ def random_fc(rng: np.random.Generator) -> Case:
     maps = [(int(rng.integers(1, 8)), int(rng.integers(1, 20))) for _ in range(rng.integers(1, 3))]
     shape = fc_shape([channels * rows for channels, rows in maps], int(rng.integers(1, 40)), bool(rng.integers(0, 2)))
     layer = random_layer(rng, shape, float(rng.choice([10, 50, 1000])))
-    packing = int(rng.choice([packings.PLAIN, packings.DOT]))
+    packing = int(rng.choice([packings.PLAIN, packings.DOT, packings.WIDE]))
     gap, offset = int(rng.choice([0, 0, 1, 3])), int(rng.integers(0, 4))
     return Case(shape, layer, random_maps(rng, maps), packing, gap=gap, offset=offset)
 
