@@ -9,7 +9,7 @@ from ditmos.networks import RoutedNetwork
 from ditmos.quantize import quantize
 from ditmos.quantize.fake import LANE_BOUND, FakeQuantNetwork
 from ditmos.quantize.quantize import _model
-from ditmos.quantize.ranges import affine, input_scale, logit_scale, relu_scale
+from ditmos.quantize.ranges import affine, input_scale, logit_range, relu_scale
 from ditmos.quantized import accumulator_bound
 from ditmos.reference import Model, quantize_input
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
@@ -77,9 +77,13 @@ def test_real_units_follow_the_float_network(name: str) -> None:
     fake = FakeQuantNetwork(net, windows(spec, 200).x)
     with torch.no_grad():
         x = windows(spec, 100, seed=1).x
-        for real, integer in zip(net(x), fake(x), strict=True):
+        for real, integer, layers in zip(net(x), fake(x), (fake.selector, fake.classifiers), strict=True):
             if real is not None:
-                error = (integer - real).square().mean().sqrt() / real.std()
+                if real.ndim == 3:
+                    real = real / layers[-1].temperature.view(1, -1, 1)
+                error = integer - real
+                error = error - error.mean(-1, keepdim=True)  # logits are shifted, which changes no answer
+                error = error.square().mean().sqrt() / real.std()
                 assert error < 0.15, f"relative error {error:.3f}"
 
 
@@ -141,5 +145,24 @@ def test_ranges() -> None:
     assert (-128 - zero) * scale <= -1 + scale and (127 - zero) * scale >= 3 - scale
     logits = torch.randn(500, 10) * 3
     logits[:, 0] = -1000  # a class that is never meant: its depth does not matter
-    scale, _ = logit_scale(logits)
-    assert scale < 1
+    low, high = logit_range(logits, torch.ones(500))
+    assert -15 < low < 0 and 3 < high < 15
+    logits[:50] *= 100  # windows that are sent to another branch
+    importance = torch.ones(500)
+    importance[:50] = 0
+    assert logit_range(logits, importance)[1] < 15
+    assert logit_range(logits, torch.zeros(500))[1] > 15  # nobody asks: all windows count the same
+
+
+def test_specialists_with_huge_logits_keep_their_answers() -> None:
+    """One classifier's logits a hundred times larger than the other's: both need the whole of int8."""
+    spec = SPECS["aggregated"]
+    net = network(spec)
+    with torch.no_grad():
+        head = net.classifiers.layers[-1]
+        head.weight[1] *= 100
+        head.bias[1] *= 100
+        x = windows(spec, 512).x
+        fake = FakeQuantNetwork(net, x)
+        answers, kept = net(x)[1].argmax(2), fake(x)[1].argmax(2)
+    assert ((answers == kept).float().mean(0) > 0.9).all()

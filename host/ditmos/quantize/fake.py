@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ditmos.networks import RoutedNetwork, convolve
-from ditmos.quantize.ranges import input_scale, logit_scale, relu_scale
+from ditmos.quantize.ranges import input_scale, logit_range, relu_scale
 from ditmos.quantized import QuantizedLayer
 from ditmos.spec import LayerShape
 
@@ -39,7 +39,8 @@ class FakeQuantLayer(nn.Module):
         super().__init__()
         self.shape = shape
         self.zero_point_in = zero_point_in
-        self.zero_point = -128
+        self.zero_point = -128 if shape.relu else 0
+        self.temperature = torch.ones(len(weight), dtype=torch.float64)  # of logits, set by calibration
         unit = weight.detach().double().flatten(2).abs().amax(2).clamp(min=2.0**-40)
         self.register_buffer("weight_unit", unit)
         self.weight = nn.Parameter(weight.detach().double() / self._spread(unit))
@@ -63,6 +64,13 @@ class FakeQuantLayer(nn.Module):
         with torch.no_grad():
             self.log_scale.copy_(scale.log())
             self.bias.copy_(bias / self.bias_unit)
+
+    def soften(self, shift: Tensor, temperature: Tensor) -> None:
+        """Make the outputs of branch k ``(output + shift[k]) / temperature[k]``."""
+        with torch.no_grad():
+            self.bias.copy_((self.bias * self.bias_unit + shift.view(-1, 1)) / temperature.view(-1, 1))
+            self.bias_unit.fill_(1.0)
+            self.weight_unit.div_(temperature.view(-1, 1))
 
     def integers(self, operands: Sequence[Quantized]) -> tuple[Tensor, Tensor, Tensor]:
         """Weights (K, out, in[, kernel]) and bias (K, out) as integers, and the scale of the accumulator (K, out)."""
@@ -168,26 +176,55 @@ class FakeQuantNetwork(nn.Module):
         self.classifiers = nn.ModuleList(self._layer(s, *folded[s.name]) for s in self.spec.classifier_layers())
         with torch.no_grad():
             maps = self._window(x)
-            self._branch(self.selector, maps, self._calibrate)
-            self._branch(self.classifiers, maps, self._calibrate)
+            one = torch.ones(len(x), 1)
+            gate = self._branch(self.selector, maps, lambda layer, operands: self._calibrate(layer, operands, one))
+            shares = self.shares(self._real(self.selector, gate) if len(self.selector) else None)
+            self._branch(self.classifiers, maps, lambda layer, operands: self._calibrate(layer, operands, shares))
 
     def _layer(self, shape: LayerShape, weight: Tensor, bias: Tensor) -> FakeQuantLayer:
         window = bool(shape.inputs) and shape.inputs[0].level == 0
         return FakeQuantLayer(shape, weight, bias, self.input_zero_point if window else -128)
 
-    def _calibrate(self, layer: FakeQuantLayer, operands: Sequence[Quantized]) -> Quantized:
-        """Choose the scale of the layer's output, then run it."""
+    def shares(self, gate: Tensor | None) -> Tensor:
+        """How much each classifier's answer matters: (N, K) from real selector logits, summing to 1; (1, K) without."""
+        count = self.spec.classifiers
+        if gate is None or gate.shape[1] != count:
+            return torch.full((1 if gate is None else len(gate), count), 1 / count)
+        return gate.float().softmax(1)
+
+    @staticmethod
+    def _real(layers: Sequence[FakeQuantLayer], stored: Tensor) -> Tensor:
+        return (stored - layers[-1].zero_point) * layers[-1].scale[0]
+
+    def _calibrate(self, layer: FakeQuantLayer, operands: Sequence[Quantized], shares: Tensor) -> Quantized:
+        """Choose the scale of the layer's output, then run it. ``shares`` (N or 1, K) weighs the logits."""
         weight, bias, scale_acc = layer.integers(operands)
         acc = layer.accumulate(operands, weight, bias)
         real = acc * (scale_acc.unsqueeze(-1) if acc.ndim == 4 else scale_acc)
         if layer.shape.relu:
             scale = torch.tensor([relu_scale(real[:, k]) for k in range(real.shape[1])], dtype=torch.float64)
         else:
-            shared, layer.zero_point = logit_scale(real)
-            scale = torch.full((real.shape[1],), shared, dtype=torch.float64)
+            scale = self._logit_scale(layer, real, shares.expand(len(real), -1))
             layer.log_scale.requires_grad_(False)
         layer.set_scale(scale)
         return layer(operands)
+
+    @staticmethod
+    def _logit_scale(layer: FakeQuantLayer, real: Tensor, shares: Tensor) -> Tensor:
+        """(K,): one scale and zero point 0 for all branches, the finest that one of them needs.
+
+        Ranges of specialists differ by orders of magnitude: those that need a coarser scale are divided by a
+        temperature instead, which changes none of their answers; the middle of every range is shifted to 0.
+        """
+        low, high = torch.tensor(
+            [logit_range(real[:, k], shares[:, k]) for k in range(real.shape[1])], dtype=torch.float64
+        ).T
+        needed = (high - low) / 255
+        asked = shares.mean(0) >= 0.01 / len(needed)
+        shared = torch.tensor(needed[asked].min().item(), dtype=torch.float32).double()
+        layer.temperature = (needed / shared).clamp(min=1)
+        layer.soften(shared / 2 - (low + high) / 2, layer.temperature)
+        return shared.expand(len(needed))
 
     def _window(self, x: Tensor) -> dict[tuple[str, int], Quantized]:
         factor = torch.tensor(1.0) / torch.tensor(self.input_scale, dtype=torch.float32)
@@ -219,12 +256,8 @@ class FakeQuantNetwork(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
         """The same in real units; None without a selector."""
         selector, logits = self.stored(x)
-        last = self.classifiers[-1]
-        logits = (logits - last.zero_point) * last.scale[0]
-        if not len(self.selector):
-            return None, logits
-        gate = self.selector[-1]
-        return (selector - gate.zero_point) * gate.scale[0], logits
+        gate = self._real(self.selector, selector) if len(self.selector) else None
+        return gate, self._real(self.classifiers, logits)
 
     @torch.no_grad()
     def export(self) -> tuple[list[QuantizedLayer], list[list[QuantizedLayer]]]:

@@ -66,7 +66,7 @@ def quantize(
 
     best = _validate(fake, validation, metric), 0, copy.deepcopy(fake.state_dict())
     history = [(0, float("nan"), best[0])]
-    targets = _teach(network, train.x) if epochs else None
+    targets = _teach(network, train.x, fake.classifiers[-1].temperature) if epochs else None
     for epoch in range(1, epochs + 1):
         loss = _epoch(fake, train.x, targets, epoch, epochs, rng, progress)
         value = _validate(fake, validation, metric)
@@ -102,13 +102,16 @@ def _model(
 
 
 @torch.no_grad()
-def _teach(network: RoutedNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-softmax of the float network's answers: selector (N, outputs) or (N, 0), classifiers (N, K, classes)."""
+def _teach(network: RoutedNetwork, x: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-softmax of the float network's answers: selector (N, outputs) or (N, 0), classifiers (N, K, classes).
+
+    Logits of classifier k are divided by ``temperature[k]``.
+    """
     gates, answers = [], []
     for part in x.split(_EVALUATION_BATCH):
         gate, logits = network(part)
         gates.append(gate.log_softmax(1) if gate is not None else logits.new_zeros(len(part), 0))
-        answers.append(logits.log_softmax(2))
+        answers.append((logits / temperature.view(1, -1, 1)).float().log_softmax(2))
     return torch.cat(gates), torch.cat(answers)
 
 
@@ -123,8 +126,8 @@ def _epoch(
 ) -> float:
     """One pass over the training windows, learning rate falling as a cosine over all epochs; returns the mean loss.
 
-    The loss is the divergence from the float network's answers, so that classifiers stay as different from each other
-    as training has made them.
+    The loss is the divergence from the float network's answers, each classifier's weighed by how much the float
+    selector wants it, so that classifiers stay as different from each other as training has made them.
     """
     scales = [layer.log_scale for layer in fake.modules() if hasattr(layer, "log_scale") and layer.shape.relu]
     fixed = {id(p) for p in fake.parameters() if not p.requires_grad} | {id(p) for p in scales}
@@ -138,9 +141,10 @@ def _epoch(
         for group, rate in zip(optimizer.param_groups, (_LR, _SCALE_LR), strict=True):
             group["lr"] = rate * factor
         gate, logits = fake(x[rows])
-        loss = _divergence(targets[1][rows], logits)
+        wanted = targets[0][rows] if gate is not None else None
+        loss = (fake.shares(wanted) * _divergence(targets[1][rows], logits)).sum(1).mean()
         if gate is not None:
-            loss = loss + _divergence(targets[0][rows], gate)
+            loss = loss + _divergence(wanted, gate).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -150,9 +154,8 @@ def _epoch(
 
 
 def _divergence(target: Tensor, logits: Tensor) -> Tensor:
-    """Kullback-Leibler divergence, mean over windows, sum over classifiers."""
-    log = logits.log_softmax(-1)
-    return (target.exp() * (target - log)).sum(-1).mean(0).sum()
+    """Kullback-Leibler divergence of the softmax of the last axis from the one with the logarithm ``target``."""
+    return (target.exp() * (target - logits.log_softmax(-1))).sum(-1)
 
 
 @torch.no_grad()

@@ -47,21 +47,27 @@ def input_scale(values: Tensor) -> tuple[float, int]:
     return min(candidates, key=error)
 
 
-def logit_scale(logits: Tensor) -> tuple[float, int]:
-    """Scale and zero point of logits (..., outputs): where to clip the low ones, which hardly matter to a softmax.
+def logit_range(logits: Tensor, importance: Tensor) -> tuple[float, float]:
+    """What int8 should span of a branch's logits (N, outputs); its answer to window n counts ``importance`` (N,).
 
-    The candidate with the least Kullback-Leibler divergence of the quantised softmax from the real one wins.
+    Of pairs of clipping points, the one with the least Kullback-Leibler divergence of the quantised softmax from the
+    real one. Only differences of logits count, so that the range need not hold 0.
     """
-    logits = logits.flatten(0, -2).double()
+    kept = importance > 1e-3
+    if not kept.any():  # a branch that nobody asks: whatever it says
+        kept, importance = torch.ones_like(kept), torch.ones_like(importance)
+    logits, importance = logits[kept].double(), importance[kept].double()
     target = logits.log_softmax(-1)
-    high = logits.max().item()
     sample = _sample(logits)
-    lows = [sample.min().item()] + [torch.quantile(sample, q).item() for q in (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5)]
+    clipped = (0.0, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5)
+    lows = [torch.quantile(sample, part).item() for part in clipped]
+    tops = _sample(logits.amax(-1))
+    highs = [torch.quantile(tops, 1 - part).item() for part in clipped]
 
-    def divergence(candidate: tuple[float, int]) -> float:
-        scale, zero = candidate
-        q = ((logits / scale).round() + zero).clamp(-128, 127)
-        answer = ((q - zero) * scale).log_softmax(-1)
-        return (target.exp() * (target - answer)).sum(-1).mean().item()
+    def divergence(low: float, high: float) -> float:
+        q = ((logits - low) * (255 / (high - low))).round().clamp(0, 255)
+        answer = (q * ((high - low) / 255)).log_softmax(-1)
+        return (importance * (target.exp() * (target - answer)).sum(-1)).sum().item()
 
-    return min((affine(low, high) for low in lows), key=divergence)
+    pairs = [(low, high) for low in lows for high in highs if high - low > 2.0**-10]
+    return min(pairs, key=lambda pair: divergence(*pair), default=(lows[0], lows[0] + 1.0))
