@@ -70,7 +70,7 @@ def confusion(row: Mapping[str, Any], title: str) -> Figure:
     side = min(3 + 0.22 * count, 10)
     figure, axes = plt.subplots(figsize=(side + 0.8, side))
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    names = [name if len(name) <= 22 else f"{name[:21]}…" for name in row["class_names"]]
+    names = [name if len(name) <= 32 else f"{name[:31]}…" for name in row["class_names"]]
     axes.set_xticks(range(count), names, rotation=90, fontsize=7)
     axes.set_yticks(range(count), names, fontsize=7)
     axes.set(xlabel="predicted", ylabel="true", title=title)

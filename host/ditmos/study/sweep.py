@@ -31,6 +31,8 @@ def _run(sweep: SweepFile, job: Job, folder: Path, out: Path, nice: int) -> tupl
         os.nice(max(nice - os.nice(0), 0))
     key = sweep.key(job)
     error = out / "results" / f"{key}.error"
+    if result_file(out, key).exists():  # another sweep in the same folder was faster
+        return key, True
     try:
         from ditmos.study.job import run_job
 
