@@ -17,15 +17,17 @@ from ditmos import golden, packings
 from ditmos.bench import baremetal, cycles
 from ditmos.bench.profile import Blocks, profile
 from ditmos.errors import DitmosError
+from ditmos.lanes import LANE_HALF
 from ditmos.modelfile import encode, read_model
 from ditmos.plan import Plan, layer_table
 from ditmos.planner import choose, front
 from ditmos.planner.cost import layer_costs
 from ditmos.planner.describe import unsliced
-from ditmos.quantized import QuantizedModel
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.quantized import QuantizedLayer, QuantizedModel
+from ditmos.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec, reference_spec
 
 SEED = 0
+LANE_STRETCH = 2.0  # as in ditmos.quantize.fake: how much of its range a channel may give up
 WINDOWS = 4  # checked on each plan, with every classifier
 BALANCED, SMALLEST, CONVENTIONAL = 1450, 820, 1549  # bytes of arena
 
@@ -46,13 +48,40 @@ class Measured:
 
 def reference_model() -> QuantizedModel:
     """METHOD's network; weights with the long tails that trained ones have, each channel scaled to +-127."""
-    return golden.random_model(np.random.default_rng(SEED), reference_spec(), golden.Style.TRAINED)
+    return trained_like(reference_spec())
 
 
 def wide_layer_model() -> QuantizedModel:
     """One convolution, 32 -> 32 channels, kernel 9, 128 rows, with a small head behind it."""
-    spec = NetworkSpec(128, 32, 4, 1, BranchSpec((ConvSpec(32, 9),)))
-    return golden.random_model(np.random.default_rng(SEED), spec, golden.Style.TRAINED)
+    return trained_like(NetworkSpec(128, 32, 4, 1, BranchSpec((ConvSpec(32, 9),))))
+
+
+def trained_like(spec: NetworkSpec) -> QuantizedModel:
+    """Random weights, quantised as `ditmos export` does it: channels a little over the lane bound are scaled down."""
+    model = golden.random_model(np.random.default_rng(SEED), spec, golden.Style.TRAINED)
+
+    def under_bound(layers: Sequence[QuantizedLayer], shapes: Sequence[LayerShape]) -> tuple[QuantizedLayer, ...]:
+        return tuple(_under_bound(a) if b.kind == "conv" else a for a, b in zip(layers, shapes, strict=True))
+
+    classifier = spec.classifier_layers()
+    return replace(
+        model,
+        selector=under_bound(model.selector, spec.selector_layers()),
+        classifiers=tuple(under_bound(layers, classifier) for layers in model.classifiers),
+    )
+
+
+def _under_bound(layer: QuantizedLayer) -> QuantizedLayer:
+    weight, bias = layer.weight.astype(float), layer.bias.astype(float)
+    bound = 128 * np.abs(weight).sum(axis=(1, 2)) + np.abs(bias)
+    factor = np.minimum(1, (LANE_HALF - 1) / bound / 1.01)
+    factor[factor < 1 / LANE_STRETCH] = 1
+    return replace(
+        layer,
+        weight=np.rint(weight * factor[:, None, None]).astype(np.int8),
+        bias=np.rint(bias * factor).astype(np.int32),
+        multiplier=np.minimum(layer.multiplier / factor, 2**31 - 1).astype(np.int32),
+    )
 
 
 def vectors(model: QuantizedModel, windows: int = WINDOWS) -> bytes:
