@@ -12,7 +12,7 @@ import pytest
 from ditmos import golden
 from ditmos.errors import DitmosError
 from ditmos.plan import NONE, BufferKind, Plan
-from ditmos.planner import Candidate, choose, front, stream_plan, whole_plan
+from ditmos.planner import Candidate, balanced, choose, front, stream_plan, whole_plan
 from ditmos.planner.cost import layer_costs
 from ditmos.planner.describe import buffer_names, describe, kept_names, unsliced
 from ditmos.planner.layout import Block, layout, peak
@@ -86,6 +86,9 @@ def test_choice() -> None:
     middle = candidates[len(candidates) // 2]
     assert choose(candidates, middle.arena) is middle
     assert choose(candidates, middle.arena + 1) is middle
+    assert all(
+        balanced(candidates).arena * balanced(candidates).instructions <= c.arena * c.instructions for c in candidates
+    )
     with pytest.raises(DitmosError, match=f"the smallest needs {candidates[0].arena}"):
         choose(candidates, candidates[0].arena - 1)
 

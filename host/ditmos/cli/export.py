@@ -20,24 +20,35 @@ def export(
     data: Annotated[Path | None, typer.Option(help="Dataset, if it is not where it was when training.")] = None,
     epochs: Annotated[int, typer.Option(min=0, help="Of fine-tuning in integers.")] = 4,
     threads: Annotated[int, typer.Option(min=1, help="More than the free cores is much slower.")] = 2,
+    ram: Annotated[int | None, typer.Option(min=1, help="Plan: the fastest within so many bytes of arena.")] = None,
+    fastest: Annotated[bool, typer.Option("--fastest", help="Plan: the fastest; else a balanced one.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Figures; else next to the model file.")] = None,
 ) -> None:
-    """Quantise to int8 and write a model file, with float and integer accuracy beside it."""
+    """Quantise to int8 and write a model file, with float and integer accuracy beside it.
+
+    How it is to run on the board can be changed later: `ditmos plan`.
+    """
     import torch
     from rich.console import Console
     from rich.progress import Progress
 
+    from ditmos.errors import DitmosError
     from ditmos.jsonfile import write_json
     from ditmos.modelfile import write_model
-    from ditmos.planner import whole_plan
+    from ditmos.planner import balanced, choose, front
     from ditmos.quantize.export import export_run
+
+    if fastest and ram is not None:
+        raise DitmosError("export: --ram and --fastest exclude each other")
 
     torch.set_num_threads(threads)
     output = output or (run if run.is_dir() else run.parent) / "model.dtm"
     with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("fine-tuning", total=1.0)
         model, figures = export_run(run, data, epochs=epochs, progress=lambda done: bars.update(task, completed=done))
-    plan = whole_plan(model.spec)
+    with Console(stderr=True).status("planning"):
+        candidates = front(model.spec, model)
+    plan = (choose(candidates, ram) if fastest or ram is not None else balanced(candidates)).plan
     size = write_model(output, model, plan)
     figures |= {"model": str(output), "model_bytes": size, "plan": plan.name, "arena_bytes": plan.arena_size}
     write_json(json_file or output.with_suffix(".json"), figures)

@@ -25,6 +25,7 @@ from ditmos.quantized import QuantizedModel
 from ditmos.spec import NetworkSpec
 
 BUDGETS = 60  # arena sizes tried, evenly spaced on a logarithmic scale
+EFFORT = {1: 240, 2: 240, 3: 240, 4: 120, 5: 60, 6: 24}  # chunk combinations by depth: deep networks have many slices
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class Planner:
             tuple(self.costs[i] for i in layers),
             tuple(self.sources[i] for i in layers),
             tuple((i, self.layers[i].rows_out, self.layers[i].channels_out) for i in sorted(hosts)),
+            EFFORT.get(max(self.top, self.last), min(EFFORT.values())),
         )
         return shape, shape.fronts()
 
@@ -272,3 +274,9 @@ def choose(candidates: Sequence[Candidate], ram: int | None = None) -> Candidate
     if not fitting:
         raise DitmosError(f"plan: no plan needs only {ram} bytes, the smallest needs {candidates[0].arena}")
     return fitting[-1]
+
+
+def balanced(candidates: Sequence[Candidate]) -> Candidate:
+    """The plan with the smallest product of bytes and instructions: where a percent of one costs a percent of the
+    other."""
+    return min(candidates, key=lambda c: c.arena * c.instructions)

@@ -15,6 +15,7 @@ from ditmos.plan import MAX_BUFFERS, MAX_SLICES, MAX_STAGES, NONE, BufferKind, P
 from ditmos.spec import LayerShape, NetworkSpec
 
 WINDOW = -1  # "layer" that the window comes from
+MAX_ARENA = 1 << 24
 NOTHING = 1 << 31  # first row needed by a stage that has finished
 
 
@@ -139,8 +140,8 @@ class _Run:
                 need(unused == (0, 0), "has the fields of a map, but is not a map")
                 need(not buffer.kept, "is kept, but is not a map")
         need = _checker("plan", 0)
-        ok = plan.arena_size % 4 == 0 and plan.arena_size < 1 << 31
-        need(ok, f"arena of {plan.arena_size} bytes, expected a multiple of 4 below 2^31")
+        ok = plan.arena_size % 4 == 0 and plan.arena_size < MAX_ARENA
+        need(ok, f"arena of {plan.arena_size} bytes, expected a multiple of 4 below {MAX_ARENA}")
         self._check_map(need, "window", plan.window, WINDOW, whole=True)
         self._check_map(need, "logits", plan.logits, len(self.layers) - 1, whole=True)
         if self.spec.selector is None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from math import prod
 from operator import itemgetter
 
 from ditmos.plan import NONE, Stage
@@ -20,7 +21,6 @@ from ditmos.planner.schedule import Schedule
 from ditmos.planner.simulate import rows_needed
 
 MOST_POINTS = 48  # of a front; beyond that, points closer than a part of a percent are dropped
-_MOST_COMBINATIONS = 240  # of chunks
 _MOST_SCRATCH = 8  # sizes
 
 
@@ -59,7 +59,7 @@ class SliceShape:
     """Layers that run together (indices, producers first), what each reads, and which outputs must be whole maps.
 
     sources: for each layer the layers that it reads (`simulate.producers`). hosts: maps from before the slice that
-    nobody reads after it, with their rows and channels.
+    nobody reads after it, with their rows and channels. combinations: of chunks that are tried, at most.
     """
 
     layers: tuple[int, ...]
@@ -67,6 +67,7 @@ class SliceShape:
     costs: tuple[LayerCost, ...]
     sources: tuple[tuple[int, ...], ...]
     hosts: tuple[tuple[int, int, int], ...] = ()
+    combinations: int = 240
 
     @cached_property
     def readers(self) -> dict[int, list[int]]:
@@ -137,10 +138,10 @@ class SliceShape:
             rows = max(s.rows_out for s, at in zip(shapes, levels, strict=True) if at == level)
             sizes = [1, 2, 4, 6, 8, 12, 16, 24, 32]
             options.append([c for c in sizes if 2 * c <= rows] + [rows] * (level == order[-1] or rows <= 2))
-        while (total := _product(len(o) for o in options)) > _MOST_COMBINATIONS:
+        while (total := prod(map(len, options))) > self.combinations:
             longest = max(options, key=len)
             del longest[len(longest) // 2 if len(longest) > 2 else -1]
-            if total == _product(len(o) for o in options):
+            if total == prod(map(len, options)):
                 break
         for choice in product(*options):
             by_level = dict(zip(order, choice, strict=True))
@@ -303,13 +304,6 @@ class SliceShape:
         schedule.buffers[host] = replace(schedule.buffers[host], stride=stride)
         schedule.overlays[guest] = host, overlay.distance
         return stride
-
-
-def _product(values) -> int:
-    result = 1
-    for value in values:
-        result *= value
-    return result
 
 
 def pareto(points: Sequence[tuple]) -> list[tuple]:
