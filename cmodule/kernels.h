@@ -52,7 +52,7 @@ typedef struct {
 // One call. All pointers lie in the arena, except `weights`.
 //
 // A kernel reads nothing outside the rows of its operands, but for the other bytes of an aligned word that holds one
-// of those rows. It writes `rows` bytes in each plane of `out`, which never overlap the operands.
+// of those rows. It writes `rows` bytes in each plane of `out`, none of which is one of those rows.
 typedef struct {
     const void *weights; // aligned to 4 bytes, checked by ditmos_weights_valid()
     ditmos_operand_t in[DITMOS_MAX_OPERANDS]; // weights of in[0] come first; in[1].channels may be 0

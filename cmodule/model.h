@@ -17,6 +17,7 @@
 #define DITMOS_MAX_BUFFERS (64)
 #define DITMOS_MAX_STAGES (32)
 #define DITMOS_MAX_SLICES (32)
+#define DITMOS_MAX_ARENA (1 << 24) // what the offset of a memoryview can hold on a 32-bit machine
 
 #define DITMOS_NONE (255) // no buffer, no map
 #define DITMOS_EXTERNAL DITMOS_MAX_STAGES // producer of what was complete before the slice
@@ -83,6 +84,7 @@ typedef struct {
     uint8_t first;
     uint8_t count;
     bool classify;
+    bool grows; // a map that it makes takes the place of one that it reads, row by row
     uint64_t needs;
     uint64_t makes;
     uint64_t destroys;

@@ -254,6 +254,9 @@ static void run_slices(model_obj_t *self, unsigned begin, unsigned end) {
         if (i > begin) {
             between_slices(self);
         }
+        if (!ditmos_engine_ready(&self->engine, i)) {
+            mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("classify before select"));
+        }
         ditmos_engine_run(&self->engine, i);
     }
 }
@@ -342,15 +345,7 @@ static mp_obj_t model_classify(mp_obj_t self_in, mp_obj_t k_in) {
         run_slices(self, 0, plan->select_slices);
         between_slices(self);
     }
-    for (unsigned i = plan->select_slices; i < plan->slice_count; i++) {
-        if (i > plan->select_slices) {
-            between_slices(self);
-        }
-        if (!ditmos_engine_ready(&self->engine, i)) {
-            mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("classify before select"));
-        }
-        ditmos_engine_run(&self->engine, i);
-    }
+    run_slices(self, plan->select_slices, plan->slice_count);
     return self->logits;
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_classify_obj, model_classify);
@@ -384,7 +379,7 @@ static mp_obj_t model_features(mp_obj_t self_in, mp_obj_t level_in) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("the plan does not keep map %u"), level);
     }
     if (!(self->engine.valid >> buffer & 1)) {
-        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("features before select"));
+        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("features before select, or classify has used them up"));
     }
     return self->features[level];
 }

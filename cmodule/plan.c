@@ -247,6 +247,7 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slic
         }
         slice->makes |= stages[i].line ? 0 : bit(stages[i].out);
     }
+    slice->grows = (slice->destroys & slice->needs) != 0;
     for (unsigned i = 0; i < slice->count; i++) {
         uint32_t stage_at = at + STAGE_SIZE * i;
         const uint8_t worked_on[] = { stages[i].in[0], stages[i].in[1], stages[i].out, stages[i].carry, stages[i].scratch };
@@ -332,8 +333,8 @@ ditmos_status_t ditmos_plan_parse(ditmos_model_t *model, const uint8_t *data, ui
     plan->selector_logits = p[8];
     plan->logits = p[9];
     plan->select_slices = 0;
-    NEED(plan->arena_size % 4 == 0 && plan->arena_size <= INT32_MAX, "PLAN.arena_size", begin,
-        "must be a multiple of 4 below 2 GiB");
+    NEED(plan->arena_size % 4 == 0 && plan->arena_size < DITMOS_MAX_ARENA, "PLAN.arena_size", begin,
+        "must be a multiple of 4 below 16 MiB");
     NEED(plan->buffer_count <= DITMOS_MAX_BUFFERS, "PLAN.buffers", begin + 4, "must be at most 64");
     NEED(plan->stage_count <= DITMOS_MAX_STAGES, "PLAN.stages", begin + 5, "must be at most 32");
     NEED(plan->slice_count <= DITMOS_MAX_SLICES, "PLAN.slices", begin + 6, "must be at most 32");

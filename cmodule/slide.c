@@ -74,10 +74,12 @@ static bool written_over(const ditmos_plan_t *plan, const ditmos_slice_t *slice,
 void ditmos_slide_resume(ditmos_engine_t *engine, const ditmos_slice_t *slice, ditmos_schedule_t *schedule) {
     const ditmos_plan_t *plan = &engine->model->plan;
     const ditmos_stage_t *stages = &plan->stages[slice->first];
+    bool whole_runs_only = slice->grows; // line buffers and growing maps are proven for runs from row 0 only
     for (unsigned i = 0; i < slice->count; i++) {
-        if (stages[i].line) {
-            return; // room in line buffers is proven for runs from row 0 only
-        }
+        whole_runs_only |= stages[i].line;
+    }
+    if (whole_runs_only) {
+        return;
     }
     for (unsigned i = 0; i < slice->count; i++) {
         unsigned out = stages[i].out;
