@@ -135,7 +135,8 @@ class MixtureConfig:
 class Config:
     """One training run.
 
-    metric: what the model is chosen by on the validation part; balanced is the mean recall of the classes.
+    metric: what the model is chosen by on the validation part; balanced is the mean recall of the classes, and batches
+        then draw every class equally often.
     recipe: which stages, in which order (`ditmos.training.recipe`).
     """
 

@@ -24,7 +24,7 @@ from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
 from ditmos.training import checkpoint, load_data, load_run, prepare, train_run
 from ditmos.training.adversarial import classifier_epoch, train_adversarially
-from ditmos.training.data import Augment, batches, cluster_batches, rotation
+from ditmos.training.data import Augment, balanced_batches, batches, cluster_batches, rotation
 from ditmos.training.evaluation import evaluate
 from ditmos.training.pretraining import pretrain_classifiers, pretrain_selector, selector_epoch
 from ditmos.training.recipe import train
@@ -88,6 +88,14 @@ def test_batches_are_a_permutation() -> None:
     index = batches(103, 10, torch.Generator().manual_seed(0))
     assert index.shape == (10, 10) and len(index.unique()) == 100
     assert batches(5, 64, torch.Generator()).shape == (1, 5)
+
+
+def test_balanced_batches_draw_every_class_equally_often() -> None:
+    y = torch.tensor([0] * 900 + [1] * 90 + [2] * 10)
+    index = balanced_batches(y, 50, torch.Generator().manual_seed(0))
+    assert index.shape == (20, 50)
+    shares = torch.bincount(y[index].flatten(), minlength=3) / 1000
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.06, rtol=0)
 
 
 def test_cluster_batches_stay_in_their_cluster() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ditmos.training.data import batches
 from ditmos.training.losses import classifier_losses
 from ditmos.training.pretraining import selector_epoch
 from ditmos.training.session import Session, Stepper
@@ -38,5 +37,4 @@ def classifier_epoch(session: Session, stepper: Stepper) -> float:
         gate, maps = network.forward_selector(x)
         return classifier_losses(network.forward_classifiers(maps), y, gate.argmax(1), weights).sum()
 
-    index = batches(len(session.parts.train), stepper.schedule.batch, session.rng)
-    return session.run_epoch(stepper, index, loss) / network.spec.classifiers
+    return session.run_epoch(stepper, session.batches(stepper.schedule.batch), loss) / network.spec.classifiers

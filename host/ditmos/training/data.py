@@ -75,6 +75,13 @@ def batches(count: int, size: int, rng: torch.Generator) -> Tensor:
     return torch.randperm(count, generator=rng)[: count // size * size].view(-1, size)
 
 
+def balanced_batches(y: Tensor, size: int, rng: torch.Generator) -> Tensor:
+    """Indices (steps, size), drawn with repetition so that every class comes equally often on average."""
+    size = min(size, len(y))
+    weights = (1 / torch.bincount(y).double())[y]
+    return torch.multinomial(weights, len(y) // size * size, replacement=True, generator=rng).view(-1, size)
+
+
 def cluster_batches(clusters: Tensor, k: int, size: int, rng: torch.Generator) -> Tensor:
     """Indices (steps, size, K): column i from cluster i only.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ditmos.training.data import batches
 from ditmos.training.losses import mixture_loss
 from ditmos.training.session import Session, Stepper
 from ditmos.training.sides import learn_only
@@ -29,7 +28,6 @@ def train_mixture(session: Session) -> None:
 
     def epoch(_: int) -> dict[str, float]:
         learn_only(network, [network])
-        index = batches(len(session.parts.train), config.schedule.batch, session.rng)
-        return {"loss": session.run_epoch(stepper, index, loss)}
+        return {"loss": session.run_epoch(stepper, session.batches(config.schedule.batch), loss)}
 
     session.fit("mixture", config.schedule.epochs, [stepper], epoch, whole=True)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.training.data import batches, cluster_batches
+from ditmos.training.data import cluster_batches
 from ditmos.training.losses import selector_target
 from ditmos.training.session import Session, Stepper
 from ditmos.training.sides import classifier_side, learn_only, parameters, selector_side
@@ -55,4 +55,4 @@ def selector_epoch(session: Session, stepper: Stepper) -> float:
             target = selector_target(network.forward_classifiers(maps), y)
         return F.cross_entropy(gate, target, label_smoothing=schedule.smoothing)
 
-    return session.run_epoch(stepper, batches(len(session.parts.train), schedule.batch, session.rng), loss)
+    return session.run_epoch(stepper, session.batches(schedule.batch), loss)

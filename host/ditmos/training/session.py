@@ -20,7 +20,7 @@ from ditmos.errors import DitmosError
 from ditmos.networks import RoutedNetwork, StrongNetwork
 from ditmos.spec import NetworkSpec
 from ditmos.training import checkpoint
-from ditmos.training.data import Augment, Parts
+from ditmos.training.data import Augment, Parts, balanced_batches, batches
 from ditmos.training.evaluation import evaluate
 
 CHECKPOINT_SECONDS = 5.0
@@ -155,6 +155,13 @@ class Session:
         total = sum(stepper.step(loss(rows), i / len(index)) for i, rows in enumerate(index))
         stepper.end_epoch()
         return total / len(index)
+
+    def batches(self, size: int) -> Tensor:
+        """Indices of one epoch's batches, (steps, size); balanced where that is what the model is chosen by."""
+        y = self.parts.train.y
+        if self.config.metric == "balanced":
+            return balanced_batches(y.cpu(), size, self.rng)
+        return batches(len(y), size, self.rng)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented training windows and their labels."""

@@ -6,13 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.training.data import batches
 from ditmos.training.evaluation import BATCH, accuracy
 from ditmos.training.session import Session, Stepper
 
 
 def train_strong(session: Session) -> None:
-    schedule, train = session.config.strong.schedule, session.parts.train
+    schedule = session.config.strong.schedule
     stepper = Stepper(session.strong.parameters(), schedule)
 
     def loss(rows: Tensor) -> Tensor:
@@ -21,7 +20,7 @@ def train_strong(session: Session) -> None:
 
     def epoch(_: int) -> dict[str, float]:
         session.strong.train()
-        mean = session.run_epoch(stepper, batches(len(train), schedule.batch, session.rng), loss)
+        mean = session.run_epoch(stepper, session.batches(schedule.batch), loss)
         return {"loss": mean, "accuracy": accuracy(session.strong, session.parts.validation)}
 
     session.fit("strong", schedule.epochs, [stepper], epoch)
