@@ -59,8 +59,9 @@ def run_text(engine, windows, count):
     used = [0] * model.classifiers
     right = abstained = total_us = 0
     for i in range(count):
+        samples = windows[i]
         began = time.ticks_us()
-        label, k = engine(windows[i])
+        label, k = engine(samples)
         us = time.ticks_diff(time.ticks_us(), began)
         total_us += us
         if label is None:

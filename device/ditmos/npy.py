@@ -18,7 +18,7 @@ class Windows:
     def __init__(self, path):
         self.file = open(path, "rb")
         try:
-            self.shape, self.typecode = self._header()
+            self.start, self.shape, self.typecode = self._header()
         except (ValueError, IndexError):
             self.file.close()
             raise ValueError("%s: no NumPy array of a type in %s" % (path, " ".join(sorted(_TYPES))))
@@ -26,14 +26,19 @@ class Windows:
         for n in self.shape[1:]:
             size *= n
         self.buffer = array(self.typecode, (0 for _ in range(size)))
-        self.start = self.file.tell()
         self.bytes = size * struct.calcsize(self.typecode)
 
     def _header(self):
-        if self.file.read(6) != b"\x93NUMPY":
+        """Offset of the data, shape and typecode. Counts bytes itself: files under `mpremote mount` have no tell()."""
+        head = self.file.read(8)
+        if head[:6] != b"\x93NUMPY":
             raise ValueError
-        major = self.file.read(2)[0]
-        length = struct.unpack("<H", self.file.read(2))[0] if major == 1 else struct.unpack("<I", self.file.read(4))[0]
+        form = "<H" if head[6] == 1 else "<I"
+        size = struct.calcsize(form)
+        field = self.file.read(size)
+        if len(field) != size:
+            raise ValueError
+        length = struct.unpack(form, field)[0]
         header = self.file.read(min(length, 1024)).decode()
         if length > 1024 or "'fortran_order': False" not in header:
             raise ValueError
@@ -41,7 +46,7 @@ class Windows:
         shape = tuple(int(n) for n in header.split("'shape': (")[1].split(")")[0].split(",") if n.strip())
         if typecode is None or not shape or min(shape) < 0:
             raise ValueError
-        return shape, typecode
+        return 8 + size + length, shape, typecode
 
     def __len__(self):
         return self.shape[0]

@@ -67,6 +67,13 @@ def test_repl_in_three_lines(simulated: Simulator, board: Board, recording: Reco
     assert f"('{label}', {recording.choice[3]})" in answer
 
 
+def test_files_of_a_mounted_folder(mpremote: Mpremote, recording: Recording) -> None:
+    setting = "import sys; sys.argv[:] = ['infer.py', '--count', '2']"
+    first, second = mpremote("mount", recording.folder, "exec", setting, "run", "device/infer.py").splitlines()[1:3]
+    assert first.split("classifier")[1].split()[0] == str(recording.choice[0])
+    assert second.split("classifier")[1].split()[0] == str(recording.choice[1])
+
+
 def test_mounted_folder_wins(mpremote: Mpremote, recording: Recording, tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "device" / "ditmos", tmp_path / "ditmos")
     routing = tmp_path / "ditmos" / "routing.py"
