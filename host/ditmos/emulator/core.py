@@ -69,7 +69,9 @@ class Core:
         self._clock, self._nvic, self._bus, self._report = clock, nvic, bus, report
         self.scb: Scb  # set by the board, which also tells it what a reset is
         self._stack: list[tuple[int, list[int]]] = []  # for each active exception: bytes on the stack, floats
+        self._deferred: list[Callable[[], None]] = []
         self._count_hook: int | None = None
+        self._limit = 0
         self._lengths: dict[tuple[int, int], int] = {}
         self._fault_address: int | None = None
         # Not UC_MODE_MCLASS: that forces a Cortex-M33.
@@ -120,9 +122,11 @@ class Core:
         return value
 
     def _write(self, uc: Uc, offset: int, size: int, value: int, base: int) -> None:
-        # No emu_stop() here, it would make unicorn execute the store twice: an interrupt that a store raises is taken
-        # at the end of the chunk.
+        # No emu_stop() for every store, since unicorn executes the store again: an interrupt that a store raises is
+        # taken at the end of the chunk.
         self._bus.write(base + offset, size, value)
+        if self._deferred:
+            uc.emu_stop()
 
     def _note_fault(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> bool:
         self._fault_address = address
@@ -147,13 +151,21 @@ class Core:
         budget = max(1, min(cycles, HANDLER_CHUNK if self._nvic.active else CHUNK))
         self._clock.waited = False
         try:
-            self.uc.emu_start(self.pc | 1, _RETURN, count=budget)
+            if self._count_hook is None:
+                self.uc.emu_start(self.pc | 1, _RETURN, count=budget)
+            else:
+                self._limit = self._clock.now + budget
+                self.uc.emu_start(self.pc | 1, _RETURN)  # _count_block ends it
         except UcError as error:
             self._fault(error)
             return False
         pc = self.pc
         returned = pc == _RETURN
-        if self._count_hook is None and not self._clock.waited:
+        if self._deferred:
+            actions, self._deferred = self._deferred, []
+            for action in actions:
+                action()
+        elif self._count_hook is None and not self._clock.waited:
             self._clock.now += min(budget, HANDLER_END) if returned else budget
         if returned:
             self._return_from_exception()
@@ -166,6 +178,13 @@ class Core:
             return self.flash[offset - 2 : offset] == _WFI
         return self.uc.mem_read(pc - 2, 2) == _WFI
 
+    def between_chunks(self, action: Callable[[], None]) -> None:
+        """Called by a register: ``action`` before anything else is executed. Code must not be dropped under execution.
+
+        The store that led to the call is executed again afterwards.
+        """
+        self._deferred.append(action)
+
     def count_exactly(self, exactly: bool) -> None:
         """Count each instruction when its block is entered, not in chunks: slower, exact, the same in each run."""
         if exactly and self._count_hook is None:
@@ -176,6 +195,9 @@ class Core:
         self.uc.ctl_flush_tb()
 
     def _count_block(self, uc: Uc, address: int, size: int, data: object) -> None:
+        if self._clock.now >= self._limit:
+            uc.emu_stop()  # before this block
+            return
         key = address, size
         count = self._lengths.get(key)
         if count is None:

@@ -1,0 +1,45 @@
+"""`ditmos estimate MODEL`: memory traffic, time and energy of an inference on the NUCLEO-F767ZI, without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    @app.command()
+    def estimate(
+        model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
+        milliamps: Annotated[
+            float, typer.Option(min=0.1, help="run current at 216 MHz: see the data sheet for your conditions")
+        ] = 100.0,
+        json: Annotated[Path | None, typer.Option(help="also write the result to this file")] = None,
+    ) -> None:
+        """Estimate what MODEL costs on the real board, from the emulated one: bytes by memory, time, energy."""
+        from rich.console import Console
+        from rich.table import Table
+
+        from ditmos.estimate import estimate as run
+        from ditmos.jsonfile import write_json
+
+        console = Console(stderr=True)
+        with console.status("estimate") as status:
+            result = run(model, milliamps, lambda doing: status.update(f"estimate: {doing}"))
+        table = Table("part", "placement", "instructions", "cycles (est.)", "memory", "fetched", "read", "written")
+        for row in result.traffic:
+            head = [row.part, row.placement, f"{row.instructions:,}", f"{row.cycles:,}"]
+            for memory, counts in row.bytes.items():
+                table.add_row(*head, memory, *(f"{counts.get(kind, 0):,}" for kind in ("fetch", "read", "write")))
+                head = [""] * 4
+            table.add_section()
+        Console().print(table)
+        us = f"{result.microseconds:.0f} us"
+        print(
+            "estimate, not a measurement, for a select and a classify:\n"
+            f"    time   = {result.cycles:,} cycles ({result.method}, no wait states) / 216 MHz = {us}\n"
+            f"    energy = {result.volts} V * {result.milliamps:g} mA * {us} = {result.microjoules:.0f} uJ"
+        )
+        if json:
+            write_json(json, result.to_dict())
