@@ -14,7 +14,7 @@ import pytest
 from conftest import CMODULE, SANITIZERS, SOURCES, WARNINGS
 from ditmos import golden
 from ditmos.modelfile import ModelFileError, decode, encode
-from ditmos.planner import whole_plan
+from ditmos.planner import front, whole_plan
 from ditmos.planner.simulate import PlanError
 from numpy.random import Generator
 from random_plans import random_plan
@@ -50,7 +50,10 @@ def mutated(rng: Generator, data: bytes) -> bytes:
 
 
 def some_model(seed: int) -> tuple[golden.Case, bytes]:
-    case = golden.case(seed, windows=1, max_classifiers=2)
+    """A random plan, or the smallest of the planner's, in which maps grow over others."""
+    case = golden.case(seed, windows=1, max_rows=60, max_classifiers=2)
+    if seed % 4 == 0:
+        return case, encode(case.model, front(case.model.spec, case.model)[0].plan)
     try:
         return case, encode(case.model, random_plan(np.random.default_rng(seed), case.model.spec))
     except PlanError:
