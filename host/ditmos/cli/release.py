@@ -1,0 +1,32 @@
+"""`ditmos release`: the archive that is given away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    @app.command()
+    def release(
+        output: Annotated[Path, typer.Option("--output", "-o", help="folder")] = Path("build/release"),
+        micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use")] = None,
+        jobs: Annotated[int | None, typer.Option(help="parallel compilations [default: one per core]")] = None,
+    ) -> None:
+        """Build the NUCLEO firmware and pack it with the device files, checksums and licences."""
+        from rich.console import Console
+
+        from ditmos import micropython as sources
+        from ditmos import nucleo
+        from ditmos.firmware import NUCLEO
+        from ditmos.release import release as pack
+
+        console = Console(stderr=True)
+        with console.status("release") as status:
+            tree = sources.source(micropython, NUCLEO.submodules)
+            nucleo.build(tree, jobs, lambda doing: status.update(f"release: {doing}"))
+            archive = pack(tree, output)
+        print(f"{archive}: {os.path.getsize(archive):,} bytes")
