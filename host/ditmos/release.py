@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def _licences(root: Path, source: Path) -> dict[str, bytes]:
 
 def _head(text: str) -> str:
     """The comments at the head of a source file, as far as one that speaks of the licence."""
-    end = 0
-    while "icense" not in text[:end] and "edistribution" not in text[:end]:
-        end = text.index("*/", end) + 2
-    return text[:end] + "\n"
+    found = 0
+    for end in (match.end() for match in re.finditer(r"\*/|(?:^//.*\n)+", text, re.MULTILINE)):
+        found = end
+        if re.search("licen[cs]e|redistribution", text[:end], re.IGNORECASE):
+            break
+    return text[:found] + "\n"
