@@ -1,22 +1,25 @@
 """Every plan on the front of random networks: same bytes as the reference, and instructions as estimated.
 
-The long version: `python tests/cmodule/test_fronts.py FIRST_SEED COUNT`, on the host's portable C under sanitizers and
-on the simulated Cortex-M7.
+The long version: `python tests/cmodule/test_fronts.py FIRST_SEED COUNT [--log FILE]`, on the host's portable C under
+sanitizers and on the simulated Cortex-M7; started again, it goes on.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from ditmos import golden
 from ditmos.bench import baremetal
 from ditmos.modelfile import encode
 from ditmos.planner import Candidate, front
-from rich.progress import track
+from rich.progress import Progress
+
+if TYPE_CHECKING:
+    from conftest import Driver
 
 LIMITS = {"windows": 2, "max_rows": 120, "max_classifiers": 3}
 needs_m7 = pytest.mark.skipif(
@@ -52,30 +55,62 @@ def test_on_the_simulated_m7(tmp_path: Path) -> None:
 
 
 def main() -> None:
+    """Check networks one by one. The log lists seed, convolutions, plans and commit; what it lists is not run again."""
+    import argparse
+    import subprocess
+
     from conftest import ROOT, SANITIZERS, SOURCES, WARNINGS, Driver
 
-    first, count = int(sys.argv[1]), int(sys.argv[2])
-    plans = 0
-    with tempfile.TemporaryDirectory() as folder:
-        import subprocess
-
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("first", type=int)
+    parser.add_argument("count", type=int)
+    parser.add_argument(
+        "--convs", type=int, default=12, help="skip networks with more convolutions: planning takes long"
+    )
+    parser.add_argument("--log", type=Path, help="goes on where this file ends")
+    options = parser.parse_args()
+    log = options.log or Path(tempfile.gettempdir()) / f"fronts-{options.first}.log"
+    done = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+    checked = {int(line[0]) for line in done}
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder, log.open("a") as out:
         binary = Path(folder) / "driver"
         source = Path(__file__).parent / "driver.c"
         command = ["gcc", *WARNINGS, *SANITIZERS, "-O1", f"-I{ROOT / 'cmodule'}", *SOURCES, source, "-o", binary]
         subprocess.run(command, check=True, timeout=120)
         driver = Driver(binary)
         elf = baremetal.build_models(folder=Path(folder))
-        for seed in track(range(first, first + count), "networks"):
-            items = fronts([seed])
-            written = files(items)
-            for (model, vectors), (_, candidate) in zip(written, items, strict=True):
-                answer = driver.ask(model, vectors)
-                assert answer == "ok", f"seed {seed}, {candidate.plan.name}: {answer}"
-            for run, (_, candidate) in zip(baremetal.run_models(elf, written), items, strict=True):
-                assert run.differing == 0, f"seed {seed}, {candidate.plan.name}: {run.differing} bytes differ"
-            plans += len(items)
+        seed = options.first
+        with Progress() as bar:
+            task = bar.add_task("networks", total=options.count, completed=len(checked))
+            while len(checked) < options.count:
+                convs = _convolutions(seed)
+                if seed not in checked and convs <= options.convs:
+                    plans = _check_everywhere(seed, driver, elf)
+                    checked.add(seed)
+                    done.append([str(seed), str(convs), str(plans)])
+                    print(seed, convs, plans, commit.stdout.strip(), file=out, flush=True)
+                    bar.update(task, completed=len(checked))
+                seed += 1
         driver.close()
-    print(f"{count} networks from seed {first}, {plans} plans: no difference")
+    print(f"{len(done)} networks from seed {options.first}, {sum(int(line[2]) for line in done)} plans: no difference")
+
+
+def _convolutions(seed: int) -> int:
+    spec = golden.case(seed, **LIMITS).model.spec
+    return len(spec.classifier.convs) + (len(spec.selector.convs) if spec.selector else 0)
+
+
+def _check_everywhere(seed: int, driver: Driver, elf: Path) -> int:
+    """All plans of a network's front on the host's portable C and on the simulated M7; returns how many."""
+    items = fronts([seed])
+    written = files(items)
+    for (model, vectors), (_, candidate) in zip(written, items, strict=True):
+        answer = driver.ask(model, vectors)
+        assert answer == "ok", f"seed {seed}, {candidate.plan.name}: {answer}"
+    for run, (_, candidate) in zip(baremetal.run_models(elf, written), items, strict=True):
+        assert run.differing == 0, f"seed {seed}, {candidate.plan.name}: {run.differing} bytes differ"
+    return len(items)
 
 
 if __name__ == "__main__":
