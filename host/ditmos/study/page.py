@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ditmos.errors import DitmosError
 from ditmos.jsonfile import read_json
 from ditmos.study import figures
-from ditmos.study.summary import RIVALS, best_rival, integers, summarise
+from ditmos.study.summary import OURS, RIVALS, best_of, best_rival, integers, summarise
 from ditmos.study.sweep import results
 
 _STYLE = """
@@ -128,7 +128,7 @@ def _table(entries: Sequence[Mapping[str, Any]], data: str, budget: int) -> str:
         lines.append(f"<tr{ours}>{row}<td><code>{escape(shape)}</code></td></tr>")
     lines.append("</table>")
     rival = best_rival(entries, data, budget)
-    ours = max((e for e in integers(found) if e["method"] not in RIVALS), key=lambda e: e["mean"], default=None)
+    ours = best_of(found, (OURS,))
     if rival and ours:
         points = 100 * (ours["mean"] - rival["mean"])
         lines.append(

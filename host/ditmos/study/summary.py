@@ -9,6 +9,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
+OURS = "best"
 RIVALS = ("wide", "ensemble", "exit", "tiny", "forest", "mlp")
 
 
@@ -56,8 +57,12 @@ def integers(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def best_rival(entries: Iterable[Mapping[str, Any]], data: str, budget: int) -> dict[str, Any] | None:
     """The rival with the highest int8 mean on this data and budget."""
-    found = [e for e in integers(entries) if e["data"] == data and e["budget"] == budget and e["method"] in RIVALS]
-    return max(found, key=lambda e: e["mean"], default=None)
+    return best_of([e for e in entries if e["data"] == data and e["budget"] == budget], RIVALS)
+
+
+def best_of(entries: Iterable[Mapping[str, Any]], methods: Sequence[str]) -> dict[str, Any] | None:
+    """The entry of one of these methods with the highest int8 mean."""
+    return max((e for e in integers(entries) if e["method"] in methods), key=lambda e: e["mean"], default=None)
 
 
 def pareto(entries: Iterable[Mapping[str, Any]], cost: str) -> list[dict[str, Any]]:
@@ -92,7 +97,7 @@ def markdown(entries: Sequence[Mapping[str, Any]]) -> str:
                 f"{entry['macs']:,} | {entry['arena_bytes']:,} | {entry['flash_bytes']:,} | {len(entry['seeds'])} | "
                 f"`{entry['shape']}` |"
             )
-        ours = max((e for e in found if e["method"] not in RIVALS), key=lambda e: e["mean"], default=None)
+        ours = best_of(found, (OURS,))
         if ours and rival:
             points = 100 * (ours["mean"] - rival["mean"])
             lines += ["", f"{ours['method']} against the best rival ({rival['method']}): {points:+.2f} points."]
