@@ -1,13 +1,15 @@
 """Reliable messages over a noisy serial line: one file for the board and for the host (docs/protocol.md).
 
-Frames are byte-stuffed so that neither 0x00, which ends a frame, nor 0x03, which is Ctrl-C to MicroPython, ever
-occurs in one: the interrupt stays armed while frames are on the line. `Link` adds order and repetition.
+Frames are byte-stuffed so that 0x00, which ends a frame, and 0x02, 0x03 and 0x04 never occur in one. 0x03 is Ctrl-C to
+MicroPython: the interrupt stays armed while frames are on the line. The others leave the raw REPL, or run what it has:
+a frame that reaches a board at its prompt does nothing. `Link` adds order and repetition.
 """
 
 from binascii import crc32
 
 ACK, NAK, HELLO, SAMPLES, RESULT, STATUS, END = range(7)
 MORE = 0x80  # flag of a kind: the message goes on in the next frame
+BOARD = 0x40  # flag of a kind: sent by the board
 
 PAYLOAD = 100  # bytes of payload in one frame, at most
 OVERHEAD = 12  # a frame on the line is at most this much longer: header 3, CRC 4, stuffing 3, delimiters 2
@@ -15,7 +17,9 @@ CREDIT = 224  # two full frames: what a board with a receive buffer of 260 bytes
 HEARTBEAT = 500  # ms: an idle side acknowledges this often
 SILENCE = 2500  # ms without one good frame: the other side is gone
 
-_RUN = 126  # longest run of bytes behind one code
+_RESERVED = (b"\0", b"\2", b"\3", b"\4")
+_RUN = 62  # longest run of bytes behind one code
+_FULL = len(_RESERVED) * _RUN  # code of such a run
 _RESIDUE = 0x2144DF1C  # CRC-32 over data followed by its own CRC-32, little-endian
 _SLOTS = 16  # frames kept until they are acknowledged; divides 256
 _PATIENCE = 100  # ms before an unacknowledged frame is sent again, on top of twice the round trip
@@ -29,28 +33,29 @@ def _find(data, value, start, stop):
 
 
 def stuff(data):
-    """`data` without 0x00 and 0x03: consistent overhead byte stuffing over two values.
+    """`data` without the four reserved values: consistent overhead byte stuffing, made to avoid more than one.
 
-    Each block is a code and up to 126 bytes; the code says how many bytes follow and which value comes after them
-    (0x00, 0x03, or none behind a full run). At the end stands a 0x00 that is not part of the data.
+    Each block is a code and up to 62 bytes; the code says how many bytes follow and which reserved value comes after
+    them (or none behind a full run). At the end stands a 0x00 that is not part of the data.
     """
     out = bytearray()
     start, size = 0, len(data)
-    zero = three = -1
+    found = [-1] * len(_RESERVED)
     while start <= size:
-        if zero < start:
-            zero = _find(data, b"\0", start, size)
-        if three < start:
-            three = _find(data, b"\3", start, size)
-        end = min(zero, three)
+        end, which = size, 0
+        for i in range(len(_RESERVED)):
+            if found[i] < start:
+                found[i] = _find(data, _RESERVED[i], start, size)
+            if found[i] < end:
+                end, which = found[i], i
         if end - start >= _RUN:
             end = start + _RUN
-            out.append(2 * _RUN + 2)
+            out.append(_FULL + 4)
             out += data[start:end]
             start = end
         else:
-            code = end - start + (_RUN if three < zero else 0)
-            out.append(code + 1 if code < 2 else code + 2)
+            code = end - start + which * _RUN
+            out.append(code + 4 if code else 1)
             out += data[start:end]
             start = end + 1
     return out
@@ -104,8 +109,9 @@ class Decoder:
         self._empty = False
         n, left, after = self._n, self._left, self._after
         frame = self.view
-        if data.find(b"\3", start, end) >= 0:
-            n = -1
+        for value in _RESERVED[1:]:
+            if data.find(value, start, end) >= 0:
+                n = -1
         while start < end and n >= 0:
             if left:
                 count = min(left, end - start)
@@ -123,17 +129,14 @@ class Decoder:
                     break
                 frame[n] = after
                 n += 1
-            code = data[start]
+            code = data[start] - 4 if data[start] > 1 else 0
             start += 1
-            code -= 1 if code < 3 else 2
-            if code < _RUN:
-                left, after = code, 0
-            elif code < 2 * _RUN:
-                left, after = code - _RUN, 3
-            else:
+            if code < _FULL:
+                left, after = code % _RUN, _RESERVED[code // _RUN][0]
+            elif code == _FULL:
                 left, after = _RUN, -1
-                if code > 2 * _RUN:
-                    n = -1
+            else:
+                n = -1
         self._n, self._left, self._after = n, left, after
         self.sure = left + 1 if n >= 0 else 1
 
@@ -155,12 +158,15 @@ class Link:
         deliver: called with (kind, payload) for each message; the payload is valid until it returns. When it returns
             False the frame counts as not received; the other side sends it again.
         credit: bytes that may be on their way to the other side.
+        side: BOARD, or 0 for the host. A board at its prompt echoes what it gets: frames of one's own are not heard,
+            but counted in `echoes`.
     """
 
-    def __init__(self, write, clock, deliver, credit=CREDIT):
+    def __init__(self, write, clock, deliver, credit=CREDIT, side=0):
         self._put = write
         self._clock = clock
         self._deliver = deliver
+        self._side = side
         self.credit = credit
         self.decoder = Decoder()
         # Frame number n is in slot n % 16. All of them are there from the start: a board's heap stays as it is.
@@ -179,7 +185,7 @@ class Link:
         self._patience = _PATIENCE
         self._trip = 0  # ms, recent longest round trip
         self.heard = self._said = self._timer = self._back = clock()
-        self.frames = self.resent = self.duplicates = self.missed = self.received = 0
+        self.frames = self.resent = self.duplicates = self.missed = self.received = self.echoes = 0
 
     def since(self, then):
         """Milliseconds since a clock reading."""
@@ -213,7 +219,7 @@ class Link:
         self._owed = False
         self._said = self._clock()
         self.frames += 1
-        self._put(encode(kind, number, self._next, payload))
+        self._put(encode(kind | self._side, number, self._next, payload))
 
     def _transmit(self):
         while self._sent < self._held:
@@ -261,9 +267,13 @@ class Link:
             if decoder.bad != bad:
                 self._write(NAK, 0, b"")
             if decoder.size:
+                kind = decoder.frame[0]
+                if kind & BOARD == self._side:
+                    self.echoes += 1
+                    continue
                 self.heard = self._clock()
                 self.received += 1
-                self._frame(decoder.frame[0], decoder.frame[1], decoder.frame[2])
+                self._frame(kind & ~BOARD, decoder.frame[1], decoder.frame[2])
 
     def _frame(self, kind, number, ack):
         progress = self._acknowledged(ack)

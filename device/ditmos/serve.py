@@ -15,7 +15,7 @@ from array import array
 
 import uctypes
 
-from .framing import CREDIT, END, HELLO, RESULT, SAMPLES, STATUS, Link
+from .framing import BOARD, CREDIT, END, HELLO, RESULT, SAMPLES, STATUS, Link
 from .routing import Counter, top1
 
 PROTOCOL = 1
@@ -54,7 +54,7 @@ class Server:
 
     def __init__(self, hello):
         self.port = Port()
-        self.link = Link(self.port.write, time.ticks_ms, self._message, credit=1024)
+        self.link = Link(self.port.write, time.ticks_ms, self._message, 1024, BOARD)
         self.over = False
         self.answers = 0  # results so far
         self._collect = 0

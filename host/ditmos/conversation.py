@@ -107,8 +107,9 @@ class Conversation:
         except (OSError, serial.SerialException) as error:
             raise DitmosError(f"{self.board.port}: the line broke ({error})") from None
         if data:
-            self._tail = (self._tail + data)[-400:]
+            received = self.link.received
             self.link.receive(data, len(data))
+            self._tail = b"" if self.link.received != received else (self._tail + data)[-400:]
         self.link.poll()
 
     def _write(self, data: bytes) -> None:
@@ -137,8 +138,8 @@ class Conversation:
 
     @property
     def dropped(self) -> bool:
-        """Whether the program has ended without saying so: a stray Ctrl-C, or somebody at another terminal."""
-        return self.link.gone(300) and self._tail.endswith(_ENDED)
+        """Whether the program has ended without saying so: a stray Ctrl-C, a reset, somebody at another terminal."""
+        return self.link.gone(300) and (self.link.echoes > 0 or _ENDED in self._tail)
 
     @property
     def silent(self) -> bool:
@@ -151,7 +152,7 @@ class Conversation:
             self.pump()
         self.check()
         deadline = time.monotonic() + 0.2  # for our last acknowledgement, which lets the board go
-        while time.monotonic() < deadline and not self._tail.endswith(_ENDED):
+        while time.monotonic() < deadline and _ENDED not in self._tail:
             self.pump()
         self.stop()
 

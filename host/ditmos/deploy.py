@@ -173,11 +173,12 @@ def _keep_old(board: Board) -> None:
 
 
 def _to_ram(board: Board, data: bytes, crc: int, progress: Progress) -> None:
-    board.exec("_parts = []\n_model = None")
-    _send(board, data, "_parts.append({1})", progress)
-    board.exec("from binascii import crc32\n_file = b''.join(_parts)\n_parts = None")
-    _compare(board.eval("crc32(_file)"), crc, "ram")
+    # A bytes object, filled through a view of its memory: a model copies what can be written to.
     board.exec(
-        "import _ditmos\ntry:\n import tcm\n _model = _ditmos.Model(_file, tcm.data)\n"
-        "except (ImportError, ValueError):\n _model = _ditmos.Model(_file)\n_model_path = None"
+        "import uctypes\n_model = None\n"
+        f"_file = bytes({len(data)})\n_view = uctypes.bytearray_at(uctypes.addressof(_file), {len(data)})"
     )
+    _send(board, data, f"_view[{{0}}:min({{0}} + {CHUNK}, {len(data)})] = {{1}}", progress)
+    board.exec("from binascii import crc32\n_view = None")
+    _compare(board.eval("crc32(_file)"), crc, "ram")
+    board.exec("import _ditmos\n_model = _ditmos.Model(_file)\n_model_path = None")

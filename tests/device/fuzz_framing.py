@@ -50,7 +50,7 @@ def fuzz(count, seed=1):
     waiting = []  # what went in lately and did not come out
     while mutated < count:
         size = random(state) % 40
-        payload = bytes(random(state) >> 3 & (3 if random(state) & 1 else 255) for _ in range(size))
+        payload = bytes(random(state) >> 3 & (7 if random(state) & 1 else 255) for _ in range(size))
         original = bytes((RESULT, number & 255, 7)) + payload
         number += 1
         waiting = waiting[-7:]

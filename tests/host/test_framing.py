@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 from ditmos import framing
-from ditmos.framing import CREDIT, OVERHEAD, PAYLOAD, RESULT, SAMPLES, Decoder, Link, encode, stuff
+from ditmos.framing import BOARD, CREDIT, OVERHEAD, PAYLOAD, RESULT, SAMPLES, Decoder, Link, encode, stuff
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,20 +15,20 @@ def test_frame_survives_and_holds_no_reserved_byte(payload, number, ack):
     wire = encode(SAMPLES, number, ack, payload)
     assert len(wire) <= len(payload) + OVERHEAD
     assert wire[0] == wire[-1] == 0
-    assert 0 not in wire[1:-1] and 3 not in wire
+    assert 0 not in wire[1:-1] and not {2, 3, 4} & set(wire)
     decoder = Decoder()
     assert decoder.feed(wire, 0, len(wire)) == len(wire)
     assert bytes(decoder.frame[3 : decoder.size - 4]) == payload
     assert tuple(decoder.frame[:3]) == (SAMPLES, number, ack)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\0", b"\3", b"a" * 125, b"a" * 126, b"a" * 126 + b"\3", b"a" * 252, b"\0\3" * 50]
-)
-def test_stuffing_at_the_limits_of_a_run(data):
+@pytest.mark.parametrize("size", [0, 1, 61, 62, 63, 124, 125])
+@pytest.mark.parametrize("end", [b"", b"\0", b"\2", b"\3\3", b"\4a"])
+def test_stuffing_at_the_limits_of_a_run(size, end):
+    data = b"a" * size + end
     stuffed = stuff(data)
-    assert 0 not in stuffed and 3 not in stuffed
-    assert len(stuffed) <= len(data) + 1 + len(data) // 126
+    assert not {0, 2, 3, 4} & set(stuffed)
+    assert len(stuffed) <= len(data) + 1 + len(data) // 62
 
 
 def test_every_single_bit_and_every_lost_byte_is_noticed():
@@ -99,8 +99,8 @@ def talk(messages, rate, seed, limit=None):
     lines = Line(rate, seed, limit), Line(rate, seed + 1)
     got = [], []
     ends = tuple(
-        Link(lines[i].write, lambda: now[0], lambda kind, data, i=i: got[i].append((kind, bytes(data))), credit)
-        for i, credit in ((0, CREDIT), (1, 1024))
+        Link(lines[i].write, lambda: now[0], lambda kind, data, i=i: got[i].append((kind, bytes(data))), credit, side)
+        for i, credit, side in ((0, CREDIT, 0), (1, 1024, BOARD))
     )
     todo = [deque(messages), deque(messages)]
     while len(got[0]) < len(messages) or len(got[1]) < len(messages):
@@ -157,7 +157,7 @@ def test_refused_message_is_sent_again():
         return open_[0]
 
     sender = Link(wires[0].append, lambda: now[0], lambda *_: None)
-    receiver = Link(wires[1].append, lambda: now[0], deliver)
+    receiver = Link(wires[1].append, lambda: now[0], deliver, side=BOARD)
     sender.send(SAMPLES, b"one")
     for step in range(1000):
         now[0] = step
@@ -171,6 +171,15 @@ def test_refused_message_is_sent_again():
         sender.poll()
         receiver.poll()
     assert got == [b"one"] and not sender.queued()
+
+
+def test_an_echo_is_not_an_answer():
+    now, got = [0], []
+    link = Link(lambda wire: link.receive(wire, len(wire)), lambda: now[0], lambda *message: got.append(message))
+    link.send(SAMPLES, b"one")
+    now[0] = framing.SILENCE + 1
+    link.poll()
+    assert link.gone() and link.echoes and not got and link.queued() == 1
 
 
 def test_silence_is_noticed():
