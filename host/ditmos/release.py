@@ -91,6 +91,6 @@ def _head(text: str) -> str:
     found = 0
     for end in (match.end() for match in re.finditer(r"\*/|(?:^//.*\n)+", text, re.MULTILINE)):
         found = end
-        if re.search("licen[cs]e|redistribution", text[:end], re.IGNORECASE):
+        if re.search("licen[cs]e|redistribut", text[:end], re.IGNORECASE):
             break
     return text[:found] + "\n"
