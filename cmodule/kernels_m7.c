@@ -1,4 +1,4 @@
-// Packings 1 to 3 on the Cortex-M7: sets up the assembly loops of kernels_m7_loops.S. How they work: docs/kernels.md.
+// Packings 1 to 3 on the Cortex-M7: sets up the assembly loops. How they work: docs/kernels.md.
 #include "kernels_packed.h"
 
 #if DITMOS_KERNELS_M7
@@ -44,7 +44,7 @@ static inline void conv_init(conv_t *conv, const ditmos_layer_t *layer, const di
 }
 
 // A walk over all int8 planes from row `row` on, with `stream` bytes of weights per plane.
-static inline void walk_planes(m7_walk_t *walk, const conv_t *conv, uint32_t row, uint32_t stream, const m7_code_t *code) {
+static void walk_planes(m7_walk_t *walk, const conv_t *conv, uint32_t row, uint32_t stream, const m7_code_t *code) {
     walk->x = conv->x[0] + (int32_t)row;
     walk->stride = conv->stride[0];
     walk->weights_size = conv->channels[0] * stream;
@@ -57,7 +57,7 @@ static inline void walk_planes(m7_walk_t *walk, const conv_t *conv, uint32_t row
     }
 }
 
-// ----- three lanes ----------------------------------------------------------------------------------------------------
+// ----- three lanes --------------------------------------------------------------------------------------------------
 
 // What one pass over the pairs works on: `windows` rows of output from `row` on, read from `packed` if not NULL.
 typedef struct {
@@ -250,7 +250,7 @@ static void conv_pairs(const conv_t *conv, uint32_t pairs) {
     }
 }
 
-// ----- SMLAD ----------------------------------------------------------------------------------------------------------
+// ----- SMLAD --------------------------------------------------------------------------------------------------------
 
 // Sums of four channels at input row `row`, and two rows later if `two`.
 static void dot_sums(const conv_t *conv, m7_dot_t *dot, const ditmos_quad_t *quad, uint32_t row, bool two) {
@@ -335,7 +335,7 @@ void ditmos_conv_lanes_m7(const ditmos_layer_t *layer, const ditmos_call_t *call
     }
 }
 
-// ----- fully connected ------------------------------------------------------------------------------------------------
+// ----- fully connected ----------------------------------------------------------------------------------------------
 
 static void gather(const ditmos_call_t *call, int8_t *x) {
     for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {

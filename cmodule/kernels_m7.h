@@ -160,7 +160,8 @@ void ditmos_m7_lanes(const m7_lanes_t *call);
 void ditmos_m7_dot(m7_dot_t *call);
 
 // Packs `words` words of each of two planes: row pairs (0, 1), (2, 3), ... as low + high * 2^21, in blocks of two words
-// of plane `a`, two words of plane `b`. `words` is even.
+// of plane `a`, two words of plane `b`. Of an odd number the last
+// block has one word of each.
 void ditmos_m7_pack(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words);
 
 // Fully connected: groups of four outputs, `words` times four inputs; x aligned to 4 bytes.

@@ -31,10 +31,10 @@
     movlt \a, \b
 .endm
 
-// ----- blocks of two channels and two windows -------------------------------------------------------------------------
+// ----- blocks of two channels and two windows ----------------------------------------------------------------------
 
-// Pools, requantises and stores what a block has summed, then starts the next one. lr walks the constants. Channel 0 ends
-// in r4 and r6, channel 1 in r2 and r5. The order is what the two pipelines of the core like best, by search.
+// Pools, requantises and stores what a block has summed, then starts the next one. lr walks the constants. Channel 0
+// ends in r4 and r6, channel 1 in r2 and r5. The order is what the two pipelines of the core like best, by search.
 .macro lanes_epilogue name, x_step
 \name:
     ubfx r12, r10, #0, #21
@@ -97,8 +97,8 @@
 
     .section .itcm.ditmos, "ax", %progbits
 
-// Four channels (two pairs) at a time: the carry into the first row, where there is none yet; blocks of two rows, pair by
-// pair; a last single row.
+// Four channels (two pairs) at a time: the carry into the first row, where there is none yet; blocks of two rows, pair
+// by pair; a last single row.
     function ditmos_m7_lanes
     push {r4-r11, lr}
     sub sp, #LANES_FRAME
@@ -318,8 +318,8 @@ planes_again:
     ldr.w pc, [sp, #WALK_NEXT]
 .endm
 
-// One pair of taps for two channels and two windows: 16 multiply-accumulates. `a` becomes the word at `next`, unless this is
-// the `last` pair, as soon as it is free: a load beside a multiplication costs no cycle.
+// One pair of taps for two channels and two windows: 16 multiply-accumulates. `a` becomes the word at `next`, unless
+// this is the `last` pair, as soon as it is free: a load beside a multiplication costs no cycle.
 .macro planes_pair a, b
     ldrd r12, lr, [r1], #8
     smlal r4, r5, \a, r12

@@ -1,5 +1,5 @@
-// Convolutions with SMLAD, which need no bound on the sums and take any stride, and fully connected layers, for Armv7E-M
-// with the DSP extension. Registers and frame of the convolutions as in kernels_m7_lanes.S.
+// Convolutions with SMLAD, which need no bound on the sums and take any stride, and fully connected layers, for
+// Armv7E-M with the DSP extension. Registers and frame of the convolutions as in kernels_m7_lanes.S.
 
 #if defined(__ARM_FEATURE_DSP) && !defined(DITMOS_PORTABLE)
 #include "kernels_m7_asm.h"

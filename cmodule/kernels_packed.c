@@ -228,8 +228,8 @@ void ditmos_conv_lanes_ref(const ditmos_layer_t *layer, const ditmos_call_t *cal
     }
 }
 
-// Packings 2 and 3 in groups of four outputs: int32 bias[4], then for every four inputs weight[4 outputs][4 inputs], then
-// int32 multiplier[4]. Packing 2 has int8 weights; packing 3 int16 weights in the order 0, 2, 1, 3.
+// Packings 2 and 3 in groups of four outputs: int32 bias[4], then for every four inputs weight[4 outputs][4 inputs],
+// then int32 multiplier[4]. Packing 2 has int8 weights; packing 3 int16 weights in the order 0, 2, 1, 3.
 typedef struct {
     const int32_t *bias;
     const int32_t *multiplier;

@@ -14,8 +14,8 @@ typedef struct {
     uint16_t quads;
 } ditmos_lanes_header_t;
 
-// `scale` and `start` follow from bias, multiplier and zero point. They are what the assembly loops load, two windows at
-// once, hence everything twice: (sum * multiplier + zero) >> 32 is the output, `start` the sum of no inputs.
+// `scale` and `start` follow from bias, multiplier and zero point. They are what the assembly loops load, two windows
+// at once, hence everything twice: (sum * multiplier + zero) >> 32 is the output, `start` the sum of no inputs.
 typedef struct {
     uint16_t channel[2];
     struct {
