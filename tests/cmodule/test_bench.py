@@ -1,0 +1,68 @@
+"""The measuring tools: emulator and qemu count the same instructions, loads and cycles are plausible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ditmos import golden
+from ditmos.bench import baremetal, cycles, kernels
+from ditmos.bench.profile import profile
+from ditmos.errors import DitmosError
+from ditmos.lanes import lane_channels
+from ditmos.modelfile import encode
+from ditmos.planner import whole_plan
+from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
+
+pytestmark = pytest.mark.skipif(
+    bool(baremetal.missing_tools()), reason=f"not installed: {', '.join(baremetal.missing_tools())}"
+)
+READING_THE_TIMER = 12  # instructions of a part that are between the marks, but not between the timer's readings
+
+
+@pytest.fixture(scope="module")
+def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return baremetal.build_models(folder=tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[bytes, bytes]:
+    """A network of one convolution, and its golden vectors."""
+    spec = NetworkSpec(40, 3, 5, 1, BranchSpec((ConvSpec(4, 9),)))
+    model = kernels.trained_like(spec)
+    case = golden.Case(0, model, golden.random_windows(np.random.default_rng(0), spec, 1))
+    return encode(model, whole_plan(spec)), golden.vectors(case)
+
+
+def test_emulator_and_qemu_agree(elf: Path, small: tuple[bytes, bytes]) -> None:
+    run = baremetal.run_models(elf, [small])[0]
+    parts = profile(elf, baremetal.models_input([small]))
+    counted = [cycles.instructions(elf, part) - READING_THE_TIMER for part in parts]
+    assert run.differing == 0
+    assert counted == [run.load, *run.slices]
+
+
+def test_loads_and_cycles(elf: Path, small: tuple[bytes, bytes]) -> None:
+    for part in profile(elf, baremetal.models_input([small])):
+        instructions = cycles.instructions(elf, part)
+        loads, size = cycles.loads(elf, part)
+        assert 0 < loads < instructions
+        assert loads <= size <= 60 * loads
+        if cycles.find_mca():  # at most two instructions a cycle; stalls are bounded
+            assert instructions / 2 <= cycles.cycles(elf, part) <= 3 * instructions
+
+
+def test_a_refused_model_and_wrong_bytes(elf: Path, small: tuple[bytes, bytes]) -> None:
+    model, vectors = small
+    with pytest.raises(DitmosError, match="model 0 is refused"):
+        baremetal.run_models(elf, [(model[:-4], vectors)])
+    changed = vectors[:-1] + bytes([vectors[-1] ^ 1])
+    assert baremetal.run_models(elf, [(model, changed)])[0].differing == 1
+
+
+def test_reference_network_runs_in_lanes() -> None:
+    """The bars are about three-lane kernels: every channel of the bench's networks fits, as after an export."""
+    for model in (kernels.reference_model(), kernels.wide_layer_model()):
+        for shape, layer in zip(model.spec.classifier_layers(), model.classifiers[0], strict=True):
+            assert shape.kind == "fc" or lane_channels(shape, layer).all()
