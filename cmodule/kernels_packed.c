@@ -267,6 +267,9 @@ bool ditmos_weights_valid_dot(const ditmos_layer_t *layer, const void *weights, 
         int32_t bias = dot.bias[o % 4];
         int64_t sum = bias < 0 ? -(int64_t)bias : bias;
         *offset = (uint32_t)(o / 4 * group_size);
+        if (o >= layer->channels_out && bias != 0) {
+            return false;
+        }
         for (uint32_t i = 0; i < steps * 4; i++) {
             int32_t w = dot_weight(dot, o % 4, i);
             if (w < -127 || w > 127 || (w != 0 && (i >= layer->channels_in || o >= layer->channels_out))) {
@@ -274,7 +277,8 @@ bool ditmos_weights_valid_dot(const ditmos_layer_t *layer, const void *weights, 
             }
             sum += 128 * (w < 0 ? -w : w);
         }
-        if (dot.multiplier[o % 4] < 1 || sum >= INT32_MAX) {
+        int32_t multiplier = dot.multiplier[o % 4];
+        if (multiplier < 1 || sum >= INT32_MAX || (o >= layer->channels_out && (bias != 0 || multiplier != 1))) {
             return false;
         }
     }

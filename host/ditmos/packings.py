@@ -125,8 +125,7 @@ def _unpack_dot(
     weight = records["weight"][..., _ORDER[packing]].transpose(0, 2, 1, 3).reshape(4 * groups, -1)
     if np.abs(weight.astype(int)).max() > 127:
         raise PackingError(0, "a weight is out of range, expected -127 to 127")
-    if weight[out:].any() or weight[:, inputs:].any():
-        raise PackingError(0, "a weight that pads the last group is not zero")
-    bias = records["bias"].reshape(-1)[:out]
-    multiplier = records["multiplier"].reshape(-1)[:out]
-    return weight[:out, :inputs].astype(np.int8), bias.astype(np.int32), multiplier.astype(np.int32)
+    bias, multiplier = records["bias"].reshape(-1), records["multiplier"].reshape(-1)
+    if weight[out:].any() or weight[:, inputs:].any() or bias[out:].any() or (multiplier[out:] != 1).any():
+        raise PackingError(0, "what pads the last group is not weight 0, bias 0, multiplier 1")
+    return weight[:out, :inputs].astype(np.int8), bias[:out].astype(np.int32), multiplier[:out].astype(np.int32)

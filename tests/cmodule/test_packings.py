@@ -1,0 +1,132 @@
+"""Packings of weights: pack and unpack are inverse, and host and device refuse the same bytes."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from struct import pack as struct_pack
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "m7"))
+
+from bench import conv_shape, fc_shape
+from cases import layer_at_bound, random_layer
+from ditmos import packings
+from ditmos.lanes import LANE_HALF, lane_channels
+from ditmos.quantized import QuantizedLayer
+from ditmos.spec import LayerShape
+
+CMODULE = Path(__file__).parents[2] / "cmodule"
+
+SHAPES = [
+    (packings.PLAIN, conv_shape([3], 5, 4, 20)),
+    (packings.LANES, conv_shape([3], 5, 4, 20)),
+    (packings.LANES, conv_shape([2, 3], 7, 9, 30)),
+    (packings.LANES, conv_shape([4], 6, 5, 20, stride=2)),
+    (packings.LANES, conv_shape([1], 1, 1, 8)),
+    (packings.LANES, conv_shape([30], 9, 15, 40)),
+    (packings.PLAIN, fc_shape([7], 5)),
+    (packings.DOT, fc_shape([7], 5)),
+    (packings.DOT, fc_shape([8, 4], 8, relu=False)),
+    (packings.WIDE, fc_shape([9], 6)),
+]
+IDS = [f"{packing}-{shape.kind}-{shape.weight_shape}" for packing, shape in SHAPES]
+
+Valid = Callable[[int, LayerShape, int, bytes], bool]
+
+
+@pytest.fixture(scope="module")
+def device_valid(tmp_path_factory: pytest.TempPathFactory) -> Valid:
+    """`ditmos_weights_valid` of the C module, built for the host."""
+    library = tmp_path_factory.mktemp("packings") / "kernels.so"
+    sources = [CMODULE / name for name in ("kernels.c", "kernels_packed.c", "kernels_ref.c")]
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", *sources, "-o", library], check=True, timeout=60)
+    function = ctypes.CDLL(str(library)).ditmos_weights_valid
+    function.restype = ctypes.c_bool
+
+    def valid(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> bool:
+        numbers = (shape.kind == "fc", shape.kernel, shape.stride, shape.pool, packing, zero_point)
+        layer = struct_pack("<BBBBBbHHxxI", *numbers, shape.channels_in, shape.channels_out, len(data))
+        return function(layer, data, ctypes.byref(ctypes.c_uint32()))
+
+    return valid
+
+
+def host_valid(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> bool:
+    try:
+        packings.unpack(packing, shape, zero_point, data)
+    except packings.PackingError:
+        return False
+    return True
+
+
+def same(a: QuantizedLayer, b: QuantizedLayer) -> bool:
+    parts = ("weight", "bias", "multiplier")
+    return all(np.array_equal(getattr(a, part), getattr(b, part)) for part in parts) and a.zero_point == b.zero_point
+
+
+@pytest.mark.parametrize(("packing", "shape"), SHAPES, ids=IDS)
+def test_unpack_is_the_inverse(packing: int, shape: LayerShape, device_valid: Valid) -> None:
+    rng = np.random.default_rng(0)
+    for amplitude in (5, 40, 1000):
+        layer = random_layer(rng, shape, amplitude)
+        data = packings.pack(packing, shape, layer)
+        assert len(data) % 4 == 0
+        assert same(packings.unpack(packing, shape, layer.zero_point, data), layer)
+        assert same(packings.unpack(packing, shape, layer.zero_point, data + bytes(8)), layer)
+        assert device_valid(packing, shape, layer.zero_point, data)
+        if packing != packings.PLAIN:  # of which all classifiers have the same size
+            assert device_valid(packing, shape, layer.zero_point, data + bytes(8))
+        assert not host_valid(packing, shape, layer.zero_point, data + b"\1\0\0\0")
+        assert not device_valid(packing, shape, layer.zero_point, data + b"\1\0\0\0")
+        assert not device_valid(packing, shape, layer.zero_point, data[:-4])
+        assert not host_valid(packing, shape, layer.zero_point, data[:-4])
+
+
+@pytest.mark.parametrize(("packing", "shape"), SHAPES, ids=IDS)
+def test_a_flipped_bit_is_refused_or_means_something_else(packing: int, shape: LayerShape, device_valid: Valid) -> None:
+    """The device takes nothing that the host refuses: not packed as it should be, or out of a lane's bound. What both
+    take is the packing of other weights."""
+    rng = np.random.default_rng(1)
+    layer = random_layer(rng, shape, 20)
+    data = packings.pack(packing, shape, layer)
+    for bit in rng.integers(0, 8 * len(data), 300):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        on_host = host_valid(packing, shape, layer.zero_point, bytes(flipped))
+        on_device = device_valid(packing, shape, layer.zero_point, bytes(flipped))
+        assert on_host or not on_device or packing == packings.PLAIN, f"bit {bit}"
+        if on_host:
+            other = packings.unpack(packing, shape, layer.zero_point, bytes(flipped))
+            assert not same(other, layer) or packing == packings.PLAIN
+
+
+def test_the_lane_bound_is_exact() -> None:
+    """`sum |w| * 128 + |bias|` of 2^20 - 1 fits, 2^20 does not."""
+    rng = np.random.default_rng(2)
+    shape = conv_shape([10], 40, 15, 60)
+    layer = layer_at_bound(rng, shape)
+    sums = np.abs(layer.weight.astype(int)).sum(axis=(1, 2)) * 128 + np.abs(layer.bias)
+    assert set(sums.tolist()) == {LANE_HALF - 1, LANE_HALF}
+    assert np.array_equal(lane_channels(shape, layer), sums < LANE_HALF)
+    assert not lane_channels(conv_shape([10], 40, 15, 60, pool=1), layer).any()
+    assert not lane_channels(conv_shape([10], 40, 15, 60, stride=2), layer).any()
+
+
+def test_a_pair_over_the_bound_is_refused(device_valid: Valid) -> None:
+    """A file that claims lanes for a channel that breaks them."""
+    shape = conv_shape([1], 2, 2, 12)
+    weight = np.full(shape.weight_shape, 100, np.int8)
+    bias = np.array([LANE_HALF - 1 - 128 * 200, 0], np.int32)
+    layer = QuantizedLayer(weight, bias, np.ones(2, np.int32))
+    data = bytearray(packings.pack(packings.LANES, shape, layer))
+    assert device_valid(packings.LANES, shape, -128, bytes(data))
+    lane = int(bias[0]) + LANE_HALF + 1
+    data[44:60] = struct_pack("<qq", *[lane + (lane << 21)] * 2)
+    assert not device_valid(packings.LANES, shape, -128, bytes(data))
+    assert not host_valid(packings.LANES, shape, -128, bytes(data))
