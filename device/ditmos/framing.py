@@ -1,8 +1,8 @@
 """Reliable messages over a noisy serial line: one file for the board and for the host (docs/protocol.md).
 
-Frames are byte-stuffed so that 0x00, which ends a frame, and 0x02, 0x03 and 0x04 never occur in one. 0x03 is Ctrl-C to
-MicroPython: the interrupt stays armed while frames are on the line. The others leave the raw REPL, or run what it has:
-a frame that reaches a board at its prompt does nothing. `Link` adds order and repetition.
+Frames are byte-stuffed so that 0x00, which ends a frame, and 0x01 to 0x04 never occur in one. 0x03 is Ctrl-C to
+MicroPython: the interrupt stays armed while frames are on the line. The others are commands to the raw REPL: a frame
+that reaches a board at its prompt does nothing. `Link` adds order and repetition.
 """
 
 from binascii import crc32
@@ -17,8 +17,8 @@ CREDIT = 224  # two full frames: what a board with a receive buffer of 260 bytes
 HEARTBEAT = 500  # ms: an idle side acknowledges this often
 SILENCE = 2500  # ms without one good frame: the other side is gone
 
-_RESERVED = (b"\0", b"\2", b"\3", b"\4")
-_RUN = 62  # longest run of bytes behind one code
+_RESERVED = (b"\0", b"\1", b"\2", b"\3", b"\4")
+_RUN = 50  # longest run of bytes behind one code
 _FULL = len(_RESERVED) * _RUN  # code of such a run
 _RESIDUE = 0x2144DF1C  # CRC-32 over data followed by its own CRC-32, little-endian
 _SLOTS = 16  # frames kept until they are acknowledged; divides 256
@@ -33,9 +33,9 @@ def _find(data, value, start, stop):
 
 
 def stuff(data):
-    """`data` without the four reserved values: consistent overhead byte stuffing, made to avoid more than one.
+    """`data` without the five reserved values: consistent overhead byte stuffing, made to avoid more than one.
 
-    Each block is a code and up to 62 bytes; the code says how many bytes follow and which reserved value comes after
+    Each block is a code and up to 50 bytes; the code says how many bytes follow and which reserved value comes after
     them (or none behind a full run). At the end stands a 0x00 that is not part of the data.
     """
     out = bytearray()
@@ -50,12 +50,12 @@ def stuff(data):
                 end, which = found[i], i
         if end - start >= _RUN:
             end = start + _RUN
-            out.append(_FULL + 4)
+            out.append(_FULL + 5)
             out += data[start:end]
             start = end
         else:
             code = end - start + which * _RUN
-            out.append(code + 4 if code else 1)
+            out.append(code + 5)
             out += data[start:end]
             start = end + 1
     return out
@@ -129,10 +129,10 @@ class Decoder:
                     break
                 frame[n] = after
                 n += 1
-            code = data[start] - 4 if data[start] > 1 else 0
+            code = data[start] - 5
             start += 1
             if code < _FULL:
-                left, after = code % _RUN, _RESERVED[code // _RUN][0]
+                left, after = code % _RUN, code // _RUN
             elif code == _FULL:
                 left, after = _RUN, -1
             else:
