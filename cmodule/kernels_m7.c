@@ -14,102 +14,119 @@
 // Inputs of a fully connected layer that are copied to the stack where they are not one aligned run of bytes.
 #define FC_COPY_SIZE (512)
 
-// A call as the walk sees it: operands that follow each other in memory are one. The structures of this file are filled
+// A call as the loops see it: operands that follow each other in memory are one. The structures of this file are filled
 // field by field, since zeroing and copying them would cost more than a short chunk's work.
 typedef struct {
     const ditmos_layer_t *layer;
     const ditmos_call_t *call;
-    const int8_t *x[DITMOS_MAX_OPERANDS];
-    uint32_t stride[DITMOS_MAX_OPERANDS];
+    const int8_t *x; // of the first operand
     uint32_t channels[DITMOS_MAX_OPERANDS];
     uint32_t tap_pairs;
     uint32_t odd; // 1 for an odd kernel
 } conv_t;
 
 static inline void conv_init(conv_t *conv, const ditmos_layer_t *layer, const ditmos_call_t *call) {
+    const ditmos_operand_t *in = call->in;
     conv->layer = layer;
     conv->call = call;
+    conv->x = in[0].data;
+    conv->channels[0] = in[0].channels;
+    conv->channels[1] = in[1].channels;
     conv->tap_pairs = ditmos_tap_pairs(layer);
     conv->odd = layer->kernel & 1u;
-    for (unsigned i = 0; i < DITMOS_MAX_OPERANDS; i++) {
-        conv->x[i] = call->in[i].data;
-        conv->stride[i] = call->in[i].stride;
-        conv->channels[i] = call->in[i].channels;
-    }
-    if (conv->channels[1] > 0 && conv->stride[1] == conv->stride[0]
-        && conv->x[1] == conv->x[0] + conv->channels[0] * conv->stride[0]) {
-        conv->channels[0] += conv->channels[1];
+    if (in[1].channels > 0 && in[1].stride == in[0].stride
+        && in[1].data == in[0].data + in[0].channels * in[0].stride) {
+        conv->channels[0] += in[1].channels;
         conv->channels[1] = 0;
     }
 }
 
-// A walk over all int8 planes from row `row` on, with `stream` bytes of weights per plane.
-static void walk_planes(m7_walk_t *walk, const conv_t *conv, uint32_t row, uint32_t stream, const m7_code_t *code) {
-    walk->x = conv->x[0] + (int32_t)row;
-    walk->stride = conv->stride[0];
-    walk->weights_size = conv->channels[0] * stream;
-    walk->next = code->done;
-    if (conv->channels[1] > 0) {
-        walk->next = code->second;
-        walk->jump = (uint32_t)(conv->x[1] - conv->x[0]) - conv->channels[0] * conv->stride[0];
-        walk->stride2 = conv->stride[1];
-        walk->weights_size2 = conv->channels[1] * stream;
-    }
+// Bytes from the end of the first operand's planes to the start of the second's.
+static inline uint32_t jump_of(const conv_t *conv) {
+    const ditmos_operand_t *in = conv->call->in;
+    return (uint32_t)(in[1].data - in[0].data) - conv->channels[0] * in[0].stride;
+}
+
+static inline const char *next_of(const conv_t *conv, const m7_code_t *code) {
+    return conv->channels[1] > 0 ? code->second : code->done;
 }
 
 // ----- three lanes --------------------------------------------------------------------------------------------------
 
-// What one pass over the pairs works on: `windows` rows of output from `row` on, read from `packed` if not NULL.
-typedef struct {
-    uint32_t row;
-    uint32_t windows;
-    int32_t *packed;
-    uint32_t packed_stride; // bytes from one pair of packed planes to the next
-} tile_t;
-
-static void blocks_init(m7_lanes_t *lanes, const conv_t *conv, const tile_t *tile) {
-    uint32_t size = conv->tap_pairs - 1;
-    if (tile->packed == NULL) {
-        lanes->blocks.x = conv->x[0] + (int32_t)(2 * tile->row + !conv->odd);
-        lanes->blocks.taps = ditmos_m7_planes_taps[size];
-        lanes->blocks.next = conv->channels[1] ? ditmos_m7_planes_code.second : ditmos_m7_planes_code.done;
-        lanes->blocks.stride = conv->stride[0];
-        lanes->blocks.weights_size = lanes->weights_size[0];
-        lanes->walk.args[3] = (uint32_t)lanes->blocks.x + 2 * tile->windows;
-        return;
+// What does not change from tile to tile.
+static inline void lanes_init(m7_lanes_t *lanes, const conv_t *conv) {
+    const ditmos_call_t *call = conv->call;
+    uint32_t stream = 8 * conv->tap_pairs;
+    lanes->quad_size = 2 * (sizeof(ditmos_pair_t) + conv->layer->channels_in * stream);
+    lanes->stride = call->in[0].stride;
+    lanes->weights_size[0] = conv->channels[0] * stream;
+    if (conv->channels[1] > 0) {
+        lanes->weights_size[1] = conv->channels[1] * stream;
+        lanes->walk.jump = jump_of(conv);
+        lanes->walk.stride2 = call->in[1].stride;
     }
+    lanes->out_stride = call->out_stride;
+    lanes->zero_point = conv->layer->zero_point;
+}
+
+// The carry into row `row`, if `fresh`.
+static inline void half_init(m7_lanes_t *lanes, const conv_t *conv, uint32_t row, bool fresh) {
+    lanes->half.taps = NULL;
+    if (fresh) {
+        uint32_t taps = conv->tap_pairs - conv->odd;
+        lanes->half.x = conv->x + (int32_t)(2 * row + conv->odd - 2 * (M7_TAP_PAIRS - taps));
+        lanes->half.taps = ditmos_m7_half_code.taps_end - taps * M7_HALF_TAP;
+        lanes->half.next = next_of(conv, &ditmos_m7_half_code);
+        lanes->half.skip = PAIR_WORDS + 8 * conv->odd;
+        lanes->half.plane_skip = 8 * conv->odd;
+    }
+}
+
+// `windows` rows (an even number) from row `row` on, from int8 planes.
+static inline void planes_init(m7_lanes_t *lanes, const conv_t *conv, uint32_t row, uint32_t windows) {
+    lanes->out = conv->call->out + row;
+    lanes->blocks.taps = NULL;
+    if (windows > 0) {
+        const int8_t *x = conv->x + (int32_t)(2 * row + !conv->odd);
+        lanes->blocks.x = x;
+        lanes->blocks.taps = ditmos_m7_planes_taps[conv->tap_pairs - 1];
+        lanes->blocks.next = next_of(conv, &ditmos_m7_planes_code);
+        lanes->blocks.stride = lanes->stride;
+        lanes->blocks.weights_size = lanes->weights_size[0];
+        lanes->walk.args[3] = (uint32_t)(x + 2 * windows);
+    }
+}
+
+// The same from packed planes, `stride` bytes from one pair of planes to the next.
+static inline void packed_init(m7_lanes_t *lanes, const conv_t *conv, uint32_t row, uint32_t windows,
+    const int32_t *packed, uint32_t stride) {
     uint32_t planes = conv->layer->channels_in;
-    lanes->blocks.x = tile->packed;
-    lanes->blocks.taps = ditmos_m7_packed_taps[size];
+    lanes->out = conv->call->out + row;
+    lanes->blocks.x = packed;
+    lanes->blocks.taps = ditmos_m7_packed_taps[conv->tap_pairs - 1];
     lanes->blocks.next = ditmos_m7_packed_code.done;
     lanes->blocks.last = ditmos_m7_packed_code.done;
-    lanes->blocks.stride = tile->packed_stride;
+    lanes->blocks.stride = stride;
     lanes->blocks.weights_size = (planes & ~1u) * 8 * conv->tap_pairs;
-    lanes->walk.args[3] = (uint32_t)(tile->packed + 2 * tile->windows);
+    lanes->walk.args[3] = (uint32_t)(packed + 2 * windows);
     if (planes & 1) { // the last plane has no partner
-        lanes->blocks.next = ditmos_m7_packed_last_taps[size];
+        lanes->blocks.next = ditmos_m7_packed_last_taps[conv->tap_pairs - 1];
         if (planes == 1) {
             lanes->blocks.taps = lanes->blocks.next;
         }
     }
 }
 
-// The carry into row `row`.
-static void half_init(m7_lanes_t *lanes, const conv_t *conv, uint32_t row) {
-    uint32_t taps = conv->tap_pairs - conv->odd;
-    lanes->half.x = conv->x[0] + (int32_t)(2 * row + conv->odd - 2 * (M7_TAP_PAIRS - taps));
-    lanes->half.taps = ditmos_m7_half_code.taps_end - taps * M7_HALF_TAP;
-    lanes->half.next = conv->channels[1] ? ditmos_m7_half_code.second : ditmos_m7_half_code.done;
-    lanes->half.skip = PAIR_WORDS + 8 * conv->odd;
-    lanes->half.plane_skip = 8 * conv->odd;
-}
-
-// Row `row` from the carry, and the carry of the next row.
-static void window_init(m7_lanes_t *lanes, const conv_t *conv, uint32_t row) {
-    lanes->window.x = conv->x[0] + (int32_t)(2 * row + !conv->odd - 2 * (M7_TAP_PAIRS - conv->tap_pairs));
-    lanes->window.taps = ditmos_m7_window_code.taps_end - conv->tap_pairs * M7_WINDOW_TAP;
-    lanes->window.next = conv->channels[1] ? ditmos_m7_window_code.second : ditmos_m7_window_code.done;
-    lanes->window_out = conv->call->out + row;
+// The last row alone, if the number of rows is odd and this is the `last` tile.
+static inline void window_init(m7_lanes_t *lanes, const conv_t *conv, bool last) {
+    lanes->window.taps = NULL;
+    if (last && (conv->call->rows & 1)) {
+        uint32_t row = conv->call->rows - 1u;
+        lanes->window.x = conv->x + (int32_t)(2 * row + !conv->odd - 2 * (M7_TAP_PAIRS - conv->tap_pairs));
+        lanes->window.taps = ditmos_m7_window_code.taps_end - conv->tap_pairs * M7_WINDOW_TAP;
+        lanes->window.next = next_of(conv, &ditmos_m7_window_code);
+        lanes->window_out = conv->call->out + row;
+    }
 }
 
 // Which of the last `left` channels (1 to 3) comes i-th of four: pairs are filled up with their last channel, and four
@@ -119,60 +136,46 @@ static inline int32_t repeated(int32_t left, int32_t i) {
     return wanted < left ? wanted : left - 1;
 }
 
-// All pairs over one tile. `carry` (a word per channel, in the order of the pairs, or NULL) is read unless `fresh`, and
-// written.
-static void lanes_tile(const conv_t *conv, const tile_t *tile, bool fresh, bool last, int32_t *carry) {
+// One quad for the last `left` channels, filled up with what is there.
+__attribute__((noinline)) static void lanes_rest(m7_lanes_t *lanes, const uint8_t *pairs, int32_t left,
+    int32_t *carry) {
+    int32_t words[4];
+    for (int32_t i = 0; i < 4 && lanes->half.taps == NULL; i++) {
+        words[i] = carry[repeated(left, i)];
+    }
+    lanes->pair[0] = (const ditmos_pair_t *)pairs;
+    lanes->pair[1] = (const ditmos_pair_t *)(left > 2 ? pairs + lanes->quad_size / 2 : pairs);
+    lanes->quads = 1;
+    lanes->carry = words;
+    ditmos_m7_lanes(lanes);
+    for (int32_t i = 0; i < left && carry != NULL; i++) {
+        carry[i] = words[i];
+    }
+}
+
+// All pairs over one tile. `carry`: a word per channel, in the order of the pairs, or NULL; read where the tile does
+// not compute it, and written.
+static inline void lanes_run(m7_lanes_t *lanes, const conv_t *conv, int32_t *carry) {
     const ditmos_lanes_header_t *header = conv->call->weights;
     const uint8_t *pairs = (const uint8_t *)(header + 1);
-    uint32_t pair_size = sizeof(ditmos_pair_t) + 8 * conv->layer->channels_in * conv->tap_pairs;
-    const ditmos_pair_t *last_pair = (const ditmos_pair_t *)(pairs + (header->pairs - 1u) * pair_size);
-    int32_t channels = 2 * header->pairs - (last_pair->channel[0] == last_pair->channel[1]);
-    int32_t words[4]; // the carry of four channels
-    m7_lanes_t lanes;
-    lanes.quad_size = 2 * pair_size;
-    lanes.stride = conv->stride[0];
-    lanes.weights_size[0] = conv->channels[0] * 8 * conv->tap_pairs;
-    lanes.weights_size[1] = conv->channels[1] * 8 * conv->tap_pairs;
-    lanes.walk.jump = (uint32_t)(conv->x[1] - conv->x[0]) - conv->channels[0] * conv->stride[0];
-    lanes.walk.stride2 = conv->stride[1];
-    lanes.out = conv->call->out + tile->row;
-    lanes.out_stride = conv->call->out_stride;
-    lanes.zero_point = conv->layer->zero_point;
-    lanes.half.taps = NULL;
-    lanes.blocks.taps = NULL;
-    lanes.window.taps = NULL;
-    if (fresh) {
-        half_init(&lanes, conv, tile->row);
+    uint32_t channels = conv->layer->channels_out;
+    if (header->quads > 0) {
+        const ditmos_pair_t *last = (const ditmos_pair_t *)(pairs + (header->pairs - 1u) * (lanes->quad_size / 2));
+        channels = 2u * header->pairs - (last->channel[0] == last->channel[1]);
     }
-    if (tile->windows > 0) {
-        blocks_init(&lanes, conv, tile);
+    uint32_t quads = channels / 4;
+    if (quads > 0) {
+        int32_t words[4];
+        lanes->pair[0] = (const ditmos_pair_t *)pairs;
+        lanes->pair[1] = (const ditmos_pair_t *)(pairs + lanes->quad_size / 2);
+        lanes->quads = quads;
+        lanes->carry = carry != NULL ? carry : words;
+        lanes->carry_step = carry != NULL ? sizeof(words) : 0;
+        ditmos_m7_lanes(lanes);
+        pairs += quads * lanes->quad_size;
     }
-    if (last && (conv->call->rows & 1)) {
-        window_init(&lanes, conv, conv->call->rows - 1u);
-    }
-    if (channels >= 4) {
-        lanes.pair[0] = (const ditmos_pair_t *)pairs;
-        lanes.pair[1] = (const ditmos_pair_t *)(pairs + pair_size);
-        lanes.quads = (uint32_t)channels / 4;
-        lanes.carry = carry != NULL ? carry : words;
-        lanes.carry_step = carry != NULL ? sizeof(words) : 0;
-        ditmos_m7_lanes(&lanes);
-        pairs += lanes.quads * lanes.quad_size;
-    }
-    int32_t left = channels % 4;
-    if (left > 0) { // one quad more, filled up with what is there
-        int32_t *end = carry != NULL ? carry + (channels - left) : NULL;
-        for (int32_t i = 0; i < 4 && !fresh; i++) {
-            words[i] = end[repeated(left, i)];
-        }
-        lanes.pair[0] = (const ditmos_pair_t *)pairs;
-        lanes.pair[1] = last_pair;
-        lanes.quads = 1;
-        lanes.carry = words;
-        ditmos_m7_lanes(&lanes);
-        for (int32_t i = 0; i < left && end != NULL; i++) {
-            end[i] = words[i];
-        }
+    if (channels % 4 > 0) {
+        lanes_rest(lanes, pairs, (int32_t)(channels % 4), carry != NULL ? carry + 4 * quads : NULL);
     }
 }
 
@@ -183,71 +186,67 @@ static uint32_t packed_windows(const conv_t *conv, uint32_t size) {
 }
 
 // Packing costs about 4 instructions a word, and saves 2 a word each time it is read, and the loop over single planes.
-static bool packing_pays(const conv_t *conv, uint32_t pairs, uint32_t windows) {
-    return pairs * (windows / 2) * (2 * conv->tap_pairs + 4) > 4 * (windows - 1 + conv->tap_pairs);
+static bool packing_pays(const conv_t *conv, uint32_t windows) {
+    const ditmos_lanes_header_t *header = conv->call->weights;
+    return header->pairs * (windows / 2) * (2 * conv->tap_pairs + 4) > 4 * (windows - 1 + conv->tap_pairs);
 }
 
-static void pack_planes(const conv_t *conv, const tile_t *tile) {
-    int32_t *packed = tile->packed;
+static void pack_planes(const conv_t *conv, uint32_t first_row, uint32_t windows, int32_t *packed, uint32_t stride) {
     uint32_t planes = conv->layer->channels_in;
-    uint32_t words = tile->windows - 1 + conv->tap_pairs;
-    uint32_t row = 2 * tile->row + !conv->odd;
-    for (uint32_t p = 0; p < planes; p += 2) {
+    uint32_t words = windows - 1 + conv->tap_pairs;
+    uint32_t row = 2 * first_row + !conv->odd;
+    for (uint32_t p = 0; p < planes; p += 2, packed += stride / 4) {
         const int8_t *x[2];
         for (uint32_t i = 0; i < 2; i++) {
             uint32_t c = p + i < planes ? p + i : p;
-            uint32_t operand = c >= conv->channels[0];
-            x[i] = conv->x[operand] + (c - operand * conv->channels[0]) * conv->stride[operand] + row;
+            const ditmos_operand_t *in = &conv->call->in[c >= conv->call->in[0].channels];
+            x[i] = in->data + (in == conv->call->in ? c : c - conv->call->in[0].channels) * in->stride + row;
         }
         ditmos_m7_pack(packed, x[0], x[1], words);
-        packed += tile->packed_stride / 4;
     }
 }
 
-// How a call is cut into tiles of packed planes: windows of a tile, where they are packed, and the carry between tiles.
-// Without packing there is one tile.
-static tile_t tile_of(const conv_t *conv, uint32_t pairs, uint32_t even, int32_t **carry) {
+// Tiles of as many rows as fit into the scratch, packed. Returns false where that is not possible or does not pay.
+__attribute__((noinline)) static bool conv_packed(const conv_t *conv, m7_lanes_t *lanes, bool fresh) {
     const ditmos_call_t *call = conv->call;
-    tile_t whole = { 0, even, NULL, 0 };
-    if (call->scratch_size == 0 || even == 0) {
-        return whole;
-    }
+    uint32_t even = call->rows & ~1u;
     int32_t *packed = call->scratch;
-    int32_t *between = call->carry;
+    int32_t *carry = call->carry;
     uint32_t windows = packed_windows(conv, call->scratch_size);
-    if (windows < even && between == NULL && call->scratch_size > 4u * conv->layer->channels_out) {
-        between = packed; // several tiles: the carry between them lies at the start of the scratch
+    if (windows < even && carry == NULL && call->scratch_size > 4u * conv->layer->channels_out) {
+        carry = packed; // several tiles: the carry between them lies at the start of the scratch
         packed += conv->layer->channels_out;
         windows = packed_windows(conv, call->scratch_size - 4u * conv->layer->channels_out);
     }
     windows = windows < even ? windows : even;
-    if (windows == 0 || (windows < even && between == NULL) || !packing_pays(conv, pairs, windows)) {
-        return whole;
+    if (windows == 0 || (windows < even && carry == NULL) || !packing_pays(conv, windows)) {
+        return false;
     }
-    *carry = between;
-    return (tile_t) { 0, windows, packed, 16 * ((windows + conv->tap_pairs) / 2) };
+    uint32_t stride = 16 * ((windows + conv->tap_pairs) / 2);
+    for (uint32_t row = 0; row < even; row += windows, fresh = false) {
+        windows = even - row < windows ? even - row : windows;
+        pack_planes(conv, row, windows, packed, stride);
+        half_init(lanes, conv, row, fresh);
+        packed_init(lanes, conv, row, windows, packed, stride);
+        window_init(lanes, conv, row + windows == even);
+        lanes_run(lanes, conv, carry);
+    }
+    return true;
 }
 
-static void conv_pairs(const conv_t *conv, uint32_t pairs) {
-    const ditmos_call_t *call = conv->call;
-    uint32_t even = call->rows & ~1u;
-    int32_t *carry = call->carry;
-    bool fresh = carry == NULL || call->first;
-    tile_t tile = tile_of(conv, pairs, even, &carry);
-    uint32_t windows = tile.windows;
-    for (;;) {
-        if (tile.packed != NULL) {
-            pack_planes(conv, &tile);
-        }
-        bool last = tile.row + tile.windows == even;
-        lanes_tile(conv, &tile, fresh, last, carry);
-        if (last) {
-            return;
-        }
-        fresh = false;
-        tile.row += tile.windows;
-        tile.windows = even - tile.row < windows ? even - tile.row : windows;
+__attribute__((noinline)) static void conv_pairs(const ditmos_layer_t *layer, const ditmos_call_t *call) {
+    conv_t conv;
+    m7_lanes_t lanes;
+    conv_init(&conv, layer, call);
+    lanes_init(&lanes, &conv);
+    bool fresh = call->carry == NULL || call->first;
+    if (call->scratch_size > 0 && call->rows > 1 && conv_packed(&conv, &lanes, fresh)) {
+        return;
     }
+    half_init(&lanes, &conv, 0, fresh);
+    planes_init(&lanes, &conv, 0, call->rows & ~1u);
+    window_init(&lanes, &conv, true);
+    lanes_run(&lanes, &conv, call->carry);
 }
 
 // ----- SMLAD --------------------------------------------------------------------------------------------------------
@@ -259,8 +258,16 @@ static void dot_sums(const conv_t *conv, m7_dot_t *dot, const ditmos_quad_t *qua
     uint32_t bias = 2 * (M7_TAP_PAIRS - pairs);
     const char *taps = code->taps_end - pairs * (two ? M7_DOT2_TAP : M7_DOT1_TAP);
     const char *start = two ? ditmos_m7_dot_starts[1 + conv->odd] : conv->odd ? ditmos_m7_dot_starts[0] : taps;
-    walk_planes(&dot->walk, conv, row + conv->odd - bias, 16 * conv->tap_pairs, code);
+    dot->walk.x = conv->x + (int32_t)(row + conv->odd - bias);
+    dot->walk.stride = conv->call->in[0].stride;
+    dot->walk.weights_size = conv->channels[0] * 16 * conv->tap_pairs;
     dot->walk.taps = start;
+    dot->walk.next = next_of(conv, code);
+    if (conv->channels[1] > 0) {
+        dot->walk.jump = jump_of(conv);
+        dot->walk.stride2 = conv->call->in[1].stride;
+        dot->walk.weights_size2 = conv->channels[1] * 16 * conv->tap_pairs;
+    }
     dot->walk.args[0] = (uint32_t)taps;
     dot->walk.args[1] = bias - conv->odd;
     dot->quad = quad;
@@ -323,15 +330,22 @@ static void conv_quad(const conv_t *conv, const ditmos_quad_t *quad) {
     }
 }
 
-void ditmos_conv_lanes_m7(const ditmos_layer_t *layer, const ditmos_call_t *call) {
+__attribute__((noinline)) static void conv_quads(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     const ditmos_lanes_header_t *header = call->weights;
     conv_t conv;
     conv_init(&conv, layer, call);
-    if (header->pairs > 0) {
-        conv_pairs(&conv, header->pairs);
-    }
     for (uint32_t i = 0; i < header->quads; i++) {
         conv_quad(&conv, ditmos_lanes_quad(layer, call->weights, i));
+    }
+}
+
+void ditmos_conv_lanes_m7(const ditmos_layer_t *layer, const ditmos_call_t *call) {
+    const ditmos_lanes_header_t *header = call->weights;
+    if (header->pairs > 0) {
+        conv_pairs(layer, call);
+    }
+    if (header->quads > 0) {
+        conv_quads(layer, call);
     }
 }
 
