@@ -122,7 +122,7 @@ static bool quad_valid(const ditmos_layer_t *layer, const ditmos_quad_t *quad, b
             return false;
         }
         taps_t taps = { &quad->words[i], 4, false };
-        if (!channel_valid(layer, taps, quad->bias[i], INT32_MAX, wrong)) {
+        if (!channel_valid(layer, taps, quad->bias[i], (int64_t)INT32_MAX + 1, wrong)) {
             return false;
         }
     }
@@ -267,9 +267,6 @@ bool ditmos_weights_valid_dot(const ditmos_layer_t *layer, const void *weights, 
         int32_t bias = dot.bias[o % 4];
         int64_t sum = bias < 0 ? -(int64_t)bias : bias;
         *offset = (uint32_t)(o / 4 * group_size);
-        if (o >= layer->channels_out && bias != 0) {
-            return false;
-        }
         for (uint32_t i = 0; i < steps * 4; i++) {
             int32_t w = dot_weight(dot, o % 4, i);
             if (w < -127 || w > 127 || (w != 0 && (i >= layer->channels_in || o >= layer->channels_out))) {
@@ -278,7 +275,7 @@ bool ditmos_weights_valid_dot(const ditmos_layer_t *layer, const void *weights, 
             sum += 128 * (w < 0 ? -w : w);
         }
         int32_t multiplier = dot.multiplier[o % 4];
-        if (multiplier < 1 || sum >= INT32_MAX || (o >= layer->channels_out && (bias != 0 || multiplier != 1))) {
+        if (multiplier < 1 || sum > INT32_MAX || (o >= layer->channels_out && (bias != 0 || multiplier != 1))) {
             return false;
         }
     }
