@@ -328,11 +328,11 @@ def test_a_process_that_is_stopped_or_killed_can_go_on(
     command = [sys.executable, "-m", "ditmos", "train", str(toml), "--data", str(data), "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 200
         while not _stages_done(out) and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.1)
         process.send_signal(how)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=90)
     finally:
         process.kill()
     assert process.returncode == code, errors
