@@ -14,9 +14,8 @@ FROZEN_MANIFEST = $(BOARD_DIR)/manifest.py
 MICROPY_VFS_FAT = 1
 MICROPY_HEAP_SIZE = 1024 # the port's own heap, dropped by --gc-sections: main.c takes all RAM up to the stack
 
-# Double floats, as on the NUCLEO_F767ZI. Later versions of the port have a switch for them; they also have a
-# vfs_rom_ioctl.c, which tells the versions apart.
-ifneq ($(wildcard $(TOP)/ports/qemu/vfs_rom_ioctl.c),)
+# Double floats, as on the NUCLEO_F767ZI. Later versions of the port have a switch for them.
+ifneq ($(shell grep MICROPY_FLOAT_IMPL $(TOP)/ports/qemu/Makefile),)
 MICROPY_FLOAT_IMPL = double
 SUPPORTS_HARDWARE_FP_DOUBLE = 1
 else
