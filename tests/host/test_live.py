@@ -1,0 +1,203 @@
+"""What surrounds a stream on the host: sources, tapes, the live view, the faulty line."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+
+import numpy as np
+import pytest
+from ditmos.conversation import Counts
+from ditmos.datasets import save, synthetic
+from ditmos.errors import DitmosError
+from ditmos.faults import FaultyLine
+from ditmos.record import Signal, Take, join, to_dataset
+from ditmos.sources import open_source
+from ditmos.stream import Feed, Result
+from ditmos.tape import Tape
+from ditmos.view import View, sparkline
+from rich.console import Console
+
+
+def result(number, label=1, classifier=2, logits=None):
+    return Result(number, label, f"class {label}", classifier, 1, 1500, 0.02, logits, None if logits is None else 0.75)
+
+
+def test_text_of_whole_numbers_is_raw_samples(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("ax, ay\n1, -2\n\n3;4\n5 6\n")
+    source = open_source(str(file))
+    assert source.dtype == np.int16
+    np.testing.assert_array_equal(np.concatenate(list(source.blocks)), [[1, -2], [3, 4], [5, 6]])
+
+
+def test_text_of_real_numbers_from_stdin_comes_row_by_row(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("0.5,1\n2,3e-1\n4,5\n"))
+    blocks = list(open_source("-", 2).blocks)
+    assert [block.tolist() for block in blocks] == [[[0.5, 1.0]], [[2.0, np.float32(0.3)]]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2\n3\n", "row 2 has 1 values, expected 2"),
+        ("1,2\nx,y\n", "row 2: 'x,y' is no row of numbers"),
+        ("1,70000\n", "exceed 16 bits"),
+        ("a\nb\n", "'b' is no row of numbers"),
+        ("", "no row of numbers"),
+    ],
+)
+def test_text_that_is_wrong_is_named(tmp_path, text, message):
+    file = tmp_path / "a.csv"
+    file.write_text(text)
+    with pytest.raises(DitmosError, match=message):
+        list(open_source(str(file)).blocks)
+
+
+def test_datasets_and_functions_are_sources(tmp_path, monkeypatch):
+    dataset = synthetic.generate(subjects=1, recordings=1, windows=1)
+    save(dataset, tmp_path / "d.npz")
+    source = open_source(str(tmp_path / "d.npz"), 3)
+    assert len(source.blocks) == 3 and source.window == dataset.window and source.scale == dataset.scale
+    (tmp_path / "mysensor.py").write_text("def read():\n    for i in range(3):\n        yield [i, i + 0.5]\n")
+    monkeypatch.chdir(tmp_path)
+    source = open_source("mysensor:read")
+    assert source.dtype == np.float32
+    assert np.concatenate(list(source.blocks)).tolist() == [[0, 0.5], [1, 1.5], [2, 2.5]]
+    for wrong in ("mysensor:nothing", "no_such_module:read", "what.ever"):
+        with pytest.raises(DitmosError, match="source"):
+            open_source(wrong)
+
+
+def test_a_tape_comes_back_as_it_was(tmp_path):
+    tape = Tape(4, 2, ("a", "b"), 50.0)
+    blocks = [np.arange(6, dtype=np.int16).reshape(3, 2), np.arange(10, dtype=np.int16).reshape(5, 2)]
+    assert len(list(tape.pass_on(blocks))) == 2
+    tape.add(result(0, logits=np.array([3, -4], np.int8)), 0.5)
+    tape.add(Result(1, None, None, None, 0, 10, 0.1, np.array([1, 2], np.int8), None), 1.0)
+    tape.counts = Counts(sent=7, bad=1, device={"bad": 2})
+    tape.save(tmp_path / "t.npz")
+    assert Tape.is_tape(tmp_path / "t.npz") and not Tape.is_tape(__file__)
+    back = Tape.load(tmp_path / "t.npz")
+    np.testing.assert_array_equal(back.samples, np.concatenate(blocks))
+    assert back.counts == tape.counts and back.times == tape.times
+    assert (back.window, back.hop, back.class_names, back.rate) == (4, 2, ("a", "b"), 50.0)
+    assert [(r.number, r.label, r.classifier, r.confidence) for r in back.results] == [
+        (0, 1, 2, 0.75),
+        (1, *[None] * 3),
+    ]
+    assert back.results[0].logits.tolist() == [3, -4]
+    np.testing.assert_array_equal(back.window_of(1), np.concatenate(blocks)[2:6])
+    np.testing.assert_array_equal(np.concatenate(list(open_source(str(tmp_path / "t.npz")).blocks)), tape.samples)
+    np.savez(tmp_path / "x.npz", a=1)
+    with pytest.raises(DitmosError, match="not a recorded stream"):
+        Tape.load(tmp_path / "x.npz")
+
+
+def test_sparkline():
+    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8, 0, 7) == "▁▂▃▄▅▆▇█"
+    assert sparkline([0, 0, 4, 4], 2, 0, 4) == "▁█"
+    assert sparkline([5, 5], 10, 5, 5) == "▁▁"
+
+
+def test_the_view_shows_signal_label_classifiers_times_and_line():
+    view = View(["ax", "ay"], 3, "demo", 20)
+    for number in range(10):
+        view.add(result(number, classifier=number % 2, logits=np.zeros(2, np.int8)))
+    window = np.stack([np.arange(40), -np.arange(40)], axis=1).astype(np.int16)
+    console = Console(width=100, file=io.StringIO())
+    console.print(view.render(window, Counts(sent=12, bad=1, resent=3, device={"bad": 2})))
+    text = console.file.getvalue()
+    for part in ("ax ▁", "█", "class 1", "0.75", "classifier 2", "p99", "20.0", "1.50", "3 damaged", "3 repeated"):
+        assert part in text, part
+
+
+def test_takes_become_windows_that_keep_together():
+    signal = Signal(("a", "b"), "g", 0.5, 10.0)
+    takes = [Take("x", np.arange(40, dtype=np.int16).reshape(20, 2)), Take("y", np.zeros((9, 2), np.int16))]
+    dataset = to_dataset(takes, ["y", "x"], signal, 8, 4)
+    assert (
+        dataset.x.shape == (5, 8, 2)
+        and dataset.y.tolist() == [1, 1, 1, 1, 0]
+        and dataset.group.tolist() == [0] * 4 + [1]
+    )
+    np.testing.assert_array_equal(dataset.x[1], takes[0].samples[4:12])
+    both = join(dataset, dataset, "f")
+    assert len(both) == 10 and both.group.tolist() == [0, 0, 0, 0, 1, 2, 2, 2, 2, 3]
+    with pytest.raises(DitmosError, match=r"take 1 \(y\) has 9 rows, expected at least 10"):
+        to_dataset(takes, ["y", "x"], signal, 10, 4)
+
+
+class Port:
+    """A port that remembers."""
+
+    in_waiting = 0
+
+    def __init__(self):
+        self.written = b""
+
+    def write(self, data):
+        self.written += data
+
+    def read(self, size):
+        return b""
+
+
+def test_the_faulty_line_is_faulty_as_often_as_it_is_told():
+    port = Port()
+    line = FaultyLine(port, 1 / 50, seed=1)
+    data = bytes(range(200))
+    for _ in range(500):
+        line.write(data)
+    assert 1200 < line.counts.total() < 1600, "1400 are expected: three in ten bytes are cut off"
+    assert all(count > 200 for count in line.counts.values()) and len(line.counts) == 5
+    assert port.written != data * 500
+    clean = Port()
+    line = FaultyLine(clean, 0)
+    line.write(data)
+    assert clean.written == data and not line.counts
+
+
+def test_a_delayed_byte_holds_back_what_follows(monkeypatch):
+    port = Port()
+    line = FaultyLine(port, 1e-9)
+    monkeypatch.setattr("ditmos.faults.KINDS", ("delayed",))
+    line._next = 2
+    line.write(b"abcdef")
+    line.write(b"g")
+    assert port.written == b""
+    time.sleep(0.04)
+    line.read(1)
+    assert port.written == b"abcdefg"
+
+
+def test_the_feed_reads_ahead_but_not_without_end():
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield np.zeros((1000, 2), np.int16)
+
+    feed = Feed(endless(), np.dtype(np.int16), 2)
+    for _ in range(50):
+        feed.fill()
+        time.sleep(0.002)
+    assert len(feed.data) <= Feed.AHEAD + 4000 and len(taken) < 30
+    assert feed.take(4, 8) == bytes(4)
+    feed.forget(4000)
+    assert feed.base == 4000 and feed.take(4000, 4004) == bytes(4)
+    feed.close()
+
+
+def test_the_feed_hands_on_what_its_source_raises():
+    def broken():
+        yield np.zeros((2, 2), np.int16)
+        raise OSError("sensor unplugged")
+
+    feed = Feed(broken(), np.dtype(np.int16), 2)
+    with pytest.raises(OSError, match="unplugged"):
+        for _ in range(100):
+            feed.fill()
+            time.sleep(0.005)
