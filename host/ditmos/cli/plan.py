@@ -16,11 +16,14 @@ def plan(
     model: Annotated[Path, typer.Argument(help="Model file (.dtm).")],
     ram: Annotated[int | None, typer.Option(min=1, help="Take the fastest plan within so many bytes of arena.")] = None,
     fastest: Annotated[bool, typer.Option("--fastest", help="Take the fastest plan.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="For overlapping windows: what one leaves, the next one uses.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Model file to write; else the same.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Front, chosen plan and baselines.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of memory over the run (.png, .svg, .pdf).")] = None,
 ) -> None:
-    """Show what plans a model can run by; with --ram or --fastest, put one into the model file.
+    """Show what plans a model can run by; with --ram, --fastest or --stream, put one into the model file.
 
     Instructions are estimates for the Cortex-M7; `ditmos bench` counts them.
     """
@@ -31,27 +34,31 @@ def plan(
     from ditmos.errors import DitmosError
     from ditmos.jsonfile import write_json
     from ditmos.modelfile import read_model, write_model
-    from ditmos.planner import candidate, choose, front
+    from ditmos.planner import candidate, choose, front, stream_plan
     from ditmos.planner.cost import layer_costs
     from ditmos.planner.describe import describe, summary, unsliced
     from ditmos.planner.picture import draw
 
-    if fastest and ram is not None:
-        raise DitmosError("plan: --ram and --fastest exclude each other")
-    if output is not None and not fastest and ram is None:
-        raise DitmosError("plan: --output needs --ram or --fastest")
+    picked = fastest + stream + (ram is not None)
+    if picked > 1:
+        raise DitmosError("plan: --ram, --fastest and --stream exclude each other")
+    if output is not None and not picked:
+        raise DitmosError("plan: --output needs --ram, --fastest or --stream")
     quantized, current = read_model(model)
     spec = quantized.spec
     with Console(stderr=True).status("planning"):
         candidates = front(spec, quantized)
     costs = layer_costs(spec, quantized)
-    chosen = choose(candidates, ram) if fastest or ram is not None else candidate(spec, current, costs)
+    if stream or not picked:
+        chosen = candidate(spec, stream_plan(spec) if stream else current, costs)
+    else:
+        chosen = choose(candidates, ram)
     plain = replace(spec, aggregate=())
     baselines = {"unsliced": unsliced(spec, costs)}
     if spec.aggregate:
         baselines["without aggregation"] = unsliced(plain, layer_costs(plain), "without aggregation")
     _show(spec, candidates, chosen, baselines)
-    if fastest or ram is not None:
+    if picked:
         write_model(output or model, quantized, chosen.plan)
     if json_file:
         result = {
