@@ -26,7 +26,12 @@ Quantized = tuple[Tensor, Tensor]
 
 
 def round_through(x: Tensor) -> Tensor:
-    return x + (x.round() - x).detach()
+    return through(x.round(), x)
+
+
+def through(value: Tensor, x: Tensor) -> Tensor:
+    """Exactly ``value``, with the gradient of x."""
+    return value.detach() + (x - x.detach())
 
 
 class FakeQuantLayer(nn.Module):
@@ -109,8 +114,8 @@ class FakeQuantLayer(nn.Module):
         fits = (stretched <= LANE_STRETCH * scale) & (bound(stretched) < LANE_BOUND)
         return torch.where(fits, stretched, scale)
 
-    def accumulate(self, operands: Sequence[Quantized], weight: Tensor, bias: Tensor) -> Tensor:
-        """Pooled accumulators (N, K, out[, rows]), exact in float64: sums of products below 2^24 in float32 first."""
+    def accumulate(self, operands: Sequence[Quantized], weight: Tensor) -> Tensor:
+        """Pooled accumulators (N, K, out[, rows]) without bias, exact: float32 where sums stay below 2^24."""
         fan_in = weight[0, 0].numel()
         dtype = torch.float32 if 128 * 127 * fan_in < 1 << 24 else torch.float64
         parts = weight.to(dtype).split(self.shape.input_channels, dim=2)
@@ -124,10 +129,10 @@ class FakeQuantLayer(nn.Module):
             else:
                 acc = acc + torch.einsum("nki,koi->nko", x, part)
         if self.shape.kind == "fc":
-            return acc.double() + bias
+            return acc
         if self.shape.pool > 1:
             acc = nn.functional.max_pool1d(acc, self.shape.pool)
-        return acc.unflatten(1, weight.shape[:2]).double() + bias.unsqueeze(2)
+        return acc.unflatten(1, weight.shape[:2])
 
     def multiplier(self, scale_acc: Tensor) -> Tensor:
         """(K, out) int64."""
@@ -136,17 +141,17 @@ class FakeQuantLayer(nn.Module):
 
     def forward(self, operands: Sequence[Quantized]) -> Quantized:
         weight, bias, scale_acc = self.integers(operands)
-        acc = self.accumulate(operands, weight, bias)
+        acc = self.accumulate(operands, weight)
 
         def per_channel(x: Tensor) -> Tensor:
             return x.unsqueeze(-1) if self.shape.kind == "conv" else x
 
-        smooth = acc * per_channel(scale_acc / self.scale.view(-1, 1)) + self.zero_point
-        smooth = smooth.clamp(-128, 127)
+        factor = scale_acc / self.scale.view(-1, 1)
+        smooth = acc * per_channel(factor).to(acc.dtype) + per_channel(bias * factor + self.zero_point).to(acc.dtype)
         with torch.no_grad():
-            product = acc.round().long() * per_channel(self.multiplier(scale_acc))
+            product = (acc.long() + per_channel(bias.long())) * per_channel(self.multiplier(scale_acc))
             exact = (self.zero_point + ((product + (1 << 31)) >> 32)).clamp(-128, 127)
-        return smooth + (exact - smooth).detach(), self.scale
+        return through(exact.to(acc.dtype), smooth.clamp(-128, 127)), self.scale
 
     @torch.no_grad()
     def export(self, operands: Sequence[Quantized]) -> list[QuantizedLayer]:
@@ -199,8 +204,8 @@ class FakeQuantNetwork(nn.Module):
     def _calibrate(self, layer: FakeQuantLayer, operands: Sequence[Quantized], shares: Tensor) -> Quantized:
         """Choose the scale of the layer's output, then run it. ``shares`` (N or 1, K) weighs the logits."""
         weight, bias, scale_acc = layer.integers(operands)
-        acc = layer.accumulate(operands, weight, bias)
-        real = acc * (scale_acc.unsqueeze(-1) if acc.ndim == 4 else scale_acc)
+        acc = layer.accumulate(operands, weight).double()
+        real = (acc + bias.unsqueeze(-1)) * scale_acc.unsqueeze(-1) if acc.ndim == 4 else (acc + bias) * scale_acc
         if layer.shape.relu:
             scale = torch.tensor([relu_scale(real[:, k]) for k in range(real.shape[1])], dtype=torch.float64)
         else:
