@@ -37,7 +37,8 @@ class Model:
 
         A read-only buffer (bytes, a memoryview of a file in ROMFS) is used in place and kept; one that can be written
         to is copied. At an address that is not a multiple of 4, weights are used through copies: the selector's, and
-        those of the chosen classifier. `arena`: writable memory of at least `arena_size` bytes at a multiple of 4,
+        those of the chosen classifier; so they are, from flash, on a board that has faster memory to spare. `arena`:
+        writable memory of at least `arena_size` bytes at a multiple of 4,
         allocated if not given.
 
         Raises:
@@ -84,6 +85,9 @@ class Model:
     def features(self, level: int) -> memoryview:
         """Selector map `level` (channels, rows), int8, flattened; level 0 is the window.
 
+        A copy, for which memory is allocated, where the plan leaves gaps between the planes for maps that grow there.
+
         Raises:
-            ValueError: the plan does not keep this map whole. RuntimeError: nothing has been selected.
+            ValueError: the plan does not keep this map whole. RuntimeError: nothing has been selected, or classify has
+            used the map up.
         """

@@ -16,7 +16,8 @@ typedef struct {
     const uint8_t *file;
     mp_obj_t arena; // given by the caller, or mp_const_none
     void *arena_data;
-    bool aligned; // the file is; else weights are copied to these blocks
+    bool in_place; // weights are used where the file has them; else they are copied to these blocks
+    mp_obj_t fast; // keeps the blocks where they are not in the heap, or MP_OBJ_NULL
     uint8_t *selector_block;
     uint8_t *classifier_block;
     uint32_t run; // counts calls, to notice a call within a call
@@ -26,7 +27,7 @@ typedef struct {
     // Made at construction, so that nothing is allocated later.
     mp_obj_t selector_logits;
     mp_obj_t logits;
-    mp_obj_t features[1 + DITMOS_MAX_CONVS]; // views of these buffers
+    mp_obj_t features[1 + DITMOS_MAX_CONVS]; // views of these buffers, MP_OBJ_NULL where planes have gaps between them
     uint8_t feature_buffers[1 + DITMOS_MAX_CONVS]; // DITMOS_NONE where the plan does not keep the map
     mp_obj_t class_names;
     mp_obj_t slices;
@@ -84,10 +85,28 @@ static uint8_t *arena_memory(mp_obj_t arena, uint32_t size) {
     return info.buf;
 }
 
-// Where the weights of the selector (-1) or of a classifier can be used: in the file, or copied to an aligned block.
-static const uint8_t *aligned_weights(model_obj_t *self, int classifier) {
+// A board with memory that is faster than where `file` lies defines this: an object that keeps `size` bytes of it at
+// *data, aligned to 4, or MP_OBJ_NULL.
+extern mp_obj_t ditmos_fast_block(const void *file, size_t size, uint8_t **data) __attribute__((weak));
+
+// Where the weights of the selector and of the classifier in use are: in the file, or in blocks that are aligned.
+static void place_weights(model_obj_t *self) {
+    const ditmos_model_t *model = &self->model;
+    size_t size = (size_t)model->selector_weights_size + model->classifier_stride;
+    self->fast = ditmos_fast_block ? ditmos_fast_block(self->file, size, &self->selector_block) : MP_OBJ_NULL;
+    self->in_place = self->fast == MP_OBJ_NULL && (uintptr_t)self->file % 4 == 0;
+    if (self->fast != MP_OBJ_NULL) {
+        self->classifier_block = self->selector_block + model->selector_weights_size;
+    } else if (!self->in_place) {
+        self->selector_block = m_new(uint8_t, model->selector_weights_size);
+        self->classifier_block = m_new(uint8_t, model->classifier_stride);
+    }
+}
+
+// The weights of the selector (-1) or of a classifier, copied to its block unless they are used in place.
+static const uint8_t *usable_weights(model_obj_t *self, int classifier) {
     const uint8_t *weights = ditmos_model_weights(&self->model, classifier);
-    if (self->aligned) {
+    if (self->in_place) {
         return weights;
     }
     uint32_t size = classifier < 0 ? self->model.selector_weights_size : self->model.classifier_stride;
@@ -160,9 +179,9 @@ static void make_features(model_obj_t *self) {
     memset(self->feature_buffers, DITMOS_NONE, sizeof(self->feature_buffers));
     for (unsigned i = 0; i < plan->buffer_count; i++) {
         const ditmos_buffer_t *buffer = &plan->buffers[i];
-        if (buffer->kept && buffer->map <= self->model.selector_convs && buffer->stride == buffer->rows) {
+        if (buffer->kept && buffer->map <= self->model.selector_convs) {
             self->feature_buffers[buffer->map] = (uint8_t)i;
-            self->features[buffer->map] = buffer_view(self, i);
+            self->features[buffer->map] = buffer->stride == buffer->rows ? buffer_view(self, i) : MP_OBJ_NULL;
         }
     }
 }
@@ -197,16 +216,12 @@ static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
     ditmos_model_t *model = &self->model;
     raise_status(ditmos_model_parse(model, self->file, size, allocate));
 
-    self->aligned = (uintptr_t)self->file % 4 == 0;
-    if (!self->aligned) {
-        self->selector_block = m_new(uint8_t, model->selector_weights_size);
-        self->classifier_block = m_new(uint8_t, model->classifier_stride);
-    }
+    place_weights(self);
     for (int k = -1; k < model->classifiers; k++) {
-        raise_status(ditmos_model_check_weights(model, self->file, k, aligned_weights(self, k)));
+        raise_status(ditmos_model_check_weights(model, self->file, k, usable_weights(self, k)));
     }
     self->arena_data = arena_memory(self->arena, model->plan.arena_size);
-    const uint8_t *selector = self->aligned ? model->weights : self->selector_block;
+    const uint8_t *selector = self->in_place ? model->weights : self->selector_block;
     ditmos_engine_init(&self->engine, model, self->arena_data, selector, allocate);
 
     self->selector_logits = buffer_view(self, model->plan.selector_logits);
@@ -221,7 +236,7 @@ static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
     return MP_OBJ_FROM_PTR(self);
 }
 
-// Running. None of this allocates.
+// Running. None of this allocates, but for features() where a plan leaves gaps.
 
 // The caller's arena is where it was: a bytearray may have been resized.
 static void check_arena(const model_obj_t *self) {
@@ -330,7 +345,7 @@ static MP_DEFINE_CONST_FUN_OBJ_2(model_slide_obj, model_slide);
 static void choose(model_obj_t *self, unsigned k) {
     const uint8_t *weights = self->engine.classifier_weights;
     if (self->engine.classifier != (int)k) {
-        weights = aligned_weights(self, (int)k);
+        weights = usable_weights(self, (int)k);
     }
     ditmos_engine_choose(&self->engine, k, weights);
 }
@@ -371,6 +386,17 @@ static mp_obj_t model_step(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_step_obj, 2, 3, model_step);
 
+// A copy of a map whose planes have gaps between them.
+static mp_obj_t without_gaps(const model_obj_t *self, unsigned index) {
+    const ditmos_buffer_t *buffer = &self->model.plan.buffers[index];
+    size_t size = (size_t)buffer->rows * buffer->channels;
+    int8_t *copy = m_new(int8_t, size);
+    for (size_t c = 0; c < buffer->channels; c++) {
+        memcpy(copy + c * buffer->rows, self->engine.arena + buffer->offset + c * buffer->stride, buffer->rows);
+    }
+    return mp_obj_new_memoryview('b', size, copy);
+}
+
 static mp_obj_t model_features(mp_obj_t self_in, mp_obj_t level_in) {
     model_obj_t *self = MP_OBJ_TO_PTR(self_in);
     unsigned level = get_index(level_in, self->model.selector_convs + 1u, "level");
@@ -381,7 +407,7 @@ static mp_obj_t model_features(mp_obj_t self_in, mp_obj_t level_in) {
     if (!(self->engine.valid >> buffer & 1)) {
         mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("features before select, or classify has used them up"));
     }
-    return self->features[level];
+    return self->features[level] == MP_OBJ_NULL ? without_gaps(self, buffer) : self->features[level];
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_features_obj, model_features);
 

@@ -164,6 +164,33 @@ def check_steps(data):
     )
 
 
+def check_features(names):
+    """Whatever a plan keeps after select is the same; where classify uses it up, it is gone until the next select."""
+    found, used_up = {}, 0
+    for name in names:
+        model = _ditmos.Model(read(name + ".dtm"))
+        window = array("b", [i * 37 % 256 - 128 for i in range(model.window * model.channels)])
+        for k in (None, 0, 1):
+            logits = model.select(window) if k is None else model.classify(k)
+            assert found.setdefault(k, bytes(logits)) == bytes(logits), name
+        model.select(window)
+        kept = []
+        for level in range(3):
+            try:
+                features = bytes(model.features(level))
+                kept.append(level)
+            except ValueError:
+                continue
+            assert found.setdefault(("level", level), features) == features, (name, level)
+        model.classify(0)
+        for level in kept:
+            try:
+                model.features(level)
+            except RuntimeError:
+                used_up += 1
+    assert used_up and len(found) == 6, (used_up, len(found))
+
+
 def check_heap(data):
     """Nothing is allocated after construction."""
     model = _ditmos.Model(data)
@@ -232,6 +259,7 @@ check_resized_arena(reference)
 check_views_outlive_the_model(reference)
 check_callbacks(reference)
 check_steps(reference)
+check_features([name for name in read("names").decode().split() if name.startswith("plan")])
 check_heap(reference)
 check_quantize()
 check_argmax()

@@ -19,7 +19,7 @@ from ditmos.planner import front, whole_plan
 from ditmos.quantized import QuantizedModel
 from ditmos.reference import quantize_input
 from ditmos.simulator import Simulator
-from ditmos.spec import reference_spec
+from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 
 CMODULE = Path(__file__).parents[2] / "cmodule"
 
@@ -58,11 +58,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: QuantizedModel) -> P
     names = []
     for case in golden.cases(12, windows=2, max_rows=80, max_classifiers=4):
         names.append(str(case.seed))
-        plan = whole_plan(case.model.spec)
-        if case.seed % 3 == 0:  # smallest: a second classify runs the select slices again
-            plan = front(case.model.spec, case.model)[0].plan
-        (folder / f"{case.seed}.dtm").write_bytes(encode(case.model, plan))
+        (folder / f"{case.seed}.dtm").write_bytes(encode(case.model, whole_plan(case.model.spec)))
         (folder / f"{case.seed}.vec").write_bytes(golden.vectors(case))
+    branch = BranchSpec((ConvSpec(4, 7), ConvSpec(4, 5)), (8,))
+    spec = NetworkSpec(60, 3, 5, 3, branch, branch, aggregate=(1, 2))
+    rng = np.random.default_rng(2)
+    small = golden.Case(0, golden.random_model(rng, spec), golden.random_windows(rng, spec, 2))
+    for i, candidate in enumerate(front(spec, small.model)):
+        names.append(f"plan{i}")
+        (folder / f"plan{i}.dtm").write_bytes(encode(small.model, candidate.plan))
+        (folder / f"plan{i}.vec").write_bytes(golden.vectors(small))
     (folder / "names").write_text(" ".join(names))
     (folder / "reference.dtm").write_bytes(encode(model, whole_plan(model.spec)))
     for code, values in quantize_cases(model).items():
