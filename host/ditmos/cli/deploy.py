@@ -34,7 +34,11 @@ def deploy(
     from ditmos.deploy import deploy as deploy_model
 
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Board(port) as board, Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with (
+        Board(port) as board,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
+    ):
         task = bar.add_task(model.name, total=None)
         done = deploy_model(
             board,

@@ -61,7 +61,7 @@ def record(
                     if ask:
                         console.input(f"take {number + 1} of {takes}: [bold]{label}[/], {seconds:g} s, Enter to start ")
                     device.expect(label)
-                    with Progress(console=console, transient=True) as bar:
+                    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
                         task = bar.add_task(label, total=rows)
                         done.append(Take(label, _take(device, rows, lambda n, t=task, b=bar: b.update(t, completed=n))))
         except (KeyboardInterrupt, EOFError):

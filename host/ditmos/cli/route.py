@@ -50,7 +50,7 @@ def route(
     console = Console(stderr=True)
     top1 = decide(parse_policy("top1"), reference, windows)
     reports = []
-    for policy in track(parsed, "policies", console=console, transient=True):
+    for policy in track(parsed, "policies", console=console, transient=True, disable=not console.is_terminal):
         decisions = top1 if policy.text == "top1" else decide(policy, reference, windows)
         reports.append(report(policy.text, decisions, top1, y, costs))
     _print(reports, part, dataset.name)
@@ -69,15 +69,17 @@ def _print(reports: list[Report], part: str, name: str) -> None:
     table.add_column("policy")
     for unit in ("accuracy", "abstained", "extra runs", *(f"{unit} / inference" for unit in reports[0].costs)):
         table.add_column(unit, justify="right")
-    table.add_column("right / top1 right: yes yes, yes no, no yes, no no", justify="right")
+    for name in ("gained", "lost"):  # windows, against top1
+        table.add_column(name, justify="right")
     for row in reports:
-        (neither, lost), (won, both) = row.confusion
+        (_, lost), (gained, _) = row.confusion
         table.add_row(
             row.policy,
             f"{row.accuracy:.4f}",
             str(row.abstained),
             f"{row.extra_runs:.3f}",
             *(f"{cost:,.0f}" for cost in row.costs.values()),
-            f"{both}, {won}, {lost}, {neither}",
+            str(gained),
+            str(lost),
         )
     Console().print(table)

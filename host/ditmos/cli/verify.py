@@ -45,9 +45,10 @@ def verify(
         windows = quantized_windows(reference, dataset, part_of(dataset, part)[:count])
     else:
         windows = random_windows(np.random.default_rng(0), reference.spec, count)
+    console = Console(stderr=True)
     with (
         Board(port, soft_reset=False) as board,
-        Progress(console=Console(stderr=True), transient=True) as bar,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         tasks = {name: bar.add_task(name, total=None) for name in ("slice by slice", "end to end")}
         report = compare(
