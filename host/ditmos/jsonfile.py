@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from ditmos import atomic
 from ditmos.errors import DitmosError
 
 
 def write_json(path: Path, data: Any) -> None:
     """Write ``data``; the old file stays until the new one is complete. Raises DitmosError when that fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(data, indent=1) + "\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise DitmosError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomic.write(path, (json.dumps(data, indent=1) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ditmos import atomic
 from ditmos.errors import DitmosError
 from ditmos.stream import Counts, Result
 
@@ -68,17 +69,11 @@ class Tape:
             "rate": self.rate,
             "counts": asdict(self.counts),
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(
-                    file, tape=np.str_(json.dumps(about)), samples=self.samples, times=np.array(self.times), **columns
-                )
-            temporary.replace(path)
-        except OSError as error:
-            raise DitmosError(f"{path}: cannot be written ({error.strerror or error})") from None
-        finally:
-            temporary.unlink(missing_ok=True)
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer, tape=np.str_(json.dumps(about)), samples=self.samples, times=np.array(self.times), **columns
+        )
+        atomic.write(path, buffer.getvalue())
 
     @staticmethod
     def is_tape(path: Path) -> bool:

@@ -362,7 +362,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DitmosError, match=r"No space left on device.*the last good one is still there"):
+    with pytest.raises(DitmosError, match=r"No space left on device.*the old one is still there"):
         train_run(config(), dataset, tmp_path)
     monkeypatch.setattr(os, "fsync", real)
     assert not list(tmp_path.glob(".*"))  # no half-written file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,6 +43,7 @@ def info(file: Annotated[Path, typer.Argument(help="Dataset (.npz).")], json_fil
     from rich.table import Table
 
     from ditmos.datasets import load
+    from ditmos.jsonfile import write_json
 
     summary = summarize(load(file))
     console = Console()
@@ -61,7 +61,7 @@ def info(file: Annotated[Path, typer.Argument(help="Dataset (.npz).")], json_fil
         classes.add_row(name, *map(str, counts.values()))
     console.print(classes)
     if json_file:
-        json_file.write_text(json.dumps(summary, indent=2) + "\n")
+        write_json(json_file, summary)
 
 
 def summarize(dataset: Dataset) -> dict[str, Any]:

@@ -20,17 +20,17 @@ def report(
     title: str = "DiTMoS results",
 ) -> None:
     """One self-contained HTML page: tables, Pareto fronts, routing, confusion, learning curves."""
+    from ditmos import atomic
     from ditmos.jsonfile import write_json
     from ditmos.study import page
     from ditmos.study.summary import markdown as tables
     from ditmos.study.summary import summarise
-    from ditmos.training import checkpoint
 
     rows = page.gather(runs)
-    checkpoint.write(out, page.page(rows, title).encode())
+    atomic.write(out, page.page(rows, title).encode())
     entries = summarise(rows)
     if json_file:
         write_json(json_file, entries)
     if markdown:
-        checkpoint.write(markdown, tables(entries).encode())
+        atomic.write(markdown, tables(entries).encode())
     typer.echo(f"{out}: {len(rows)} trainings, {len({e['method'] for e in entries})} methods")

@@ -26,7 +26,6 @@ def train(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
     """Train selector and classifiers; Ctrl-C stops, --resume goes on."""
-    import json
     import os
     from functools import reduce
 
@@ -37,6 +36,7 @@ def train(
     from rich.console import Console
 
     from ditmos import config as configuration
+    from ditmos.jsonfile import write_json
     from ditmos.training import load_data, train_run
     from ditmos.training.run import with_file
 
@@ -57,7 +57,7 @@ def train(
     metrics = run.metadata["metrics"]
     _show(metrics, out, Console())
     if json_file:
-        json_file.write_text(json.dumps(metrics | {"run": str(out)}, indent=2) + "\n")
+        write_json(json_file, metrics | {"run": str(out)})
 
 
 class _Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import io
 import struct
 import zipfile
 import zlib
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ditmos import atomic
 from ditmos.errors import DitmosError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -193,8 +194,6 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     """Check and write an `.npz`; the old file stays until the new one is complete."""
     dataset.check()
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     arrays = {
         "x": dataset.x,
         "scale": np.float64(dataset.scale),
@@ -208,12 +207,7 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     }
     if dataset.split is not None:
         arrays["split"] = dataset.split
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        temporary.replace(path)
-    except OSError as error:
-        raise DitmosError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    atomic.write(path, buffer.getvalue())
     return path

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zlib
 from pathlib import Path
 from struct import error as StructError
 
+from ditmos import atomic
 from ditmos.errors import DitmosError
 from ditmos.modelfile import records
 from ditmos.packings import pack
@@ -54,19 +53,7 @@ def write_model(path: str | Path, model: QuantizedModel, plan: Plan) -> int:
     """Write a model file and return its size in bytes. A file of that name is replaced only when all is written."""
     path = Path(path)
     data = encode(model, plan)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            try:
-                file.write(data)
-                file.flush()
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-    except OSError as error:
-        raise DitmosError(f"{path}: cannot be written: {error.strerror}") from None
+    atomic.write(path, data)
     return len(data)
 
 

@@ -18,6 +18,7 @@ import sklearn
 import torch
 
 import ditmos
+from ditmos import atomic
 from ditmos import config as configuration
 from ditmos.config import Config
 from ditmos.datasets import Dataset
@@ -74,7 +75,7 @@ def train_run(
     if resume:
         session.resume(out / CHECKPOINT)
     else:
-        checkpoint.write(out / CONFIG, config.to_toml().encode())
+        atomic.write(out / CONFIG, config.to_toml().encode())
         session.save()
     train(session)
     session.save()  # counts the time
@@ -87,8 +88,8 @@ def train_run(
         "origin": origin(config, dataset),
     }
     metrics = measure(session)
-    checkpoint.write(out / METRICS, (json.dumps(metrics | {"origin": metadata["origin"]}, indent=2) + "\n").encode())
-    checkpoint.write(out / HISTORY, (json.dumps(session.history) + "\n").encode())
+    atomic.write(out / METRICS, (json.dumps(metrics | {"origin": metadata["origin"]}, indent=2) + "\n").encode())
+    atomic.write(out / HISTORY, (json.dumps(session.history) + "\n").encode())
     save_model(out / MODEL, session.network, config, metadata | {"metrics": metrics})
     (out / CHECKPOINT).unlink()
     return load_run(out)
