@@ -1,4 +1,5 @@
-"""Cortex-M7 kernels on the simulated core, single layers, against docs/arithmetic.md.
+"""Cortex-M7 kernels on the simulated core, single layers, against docs/arithmetic.md; writes outside the output and
+reads outside the input are seen (m7/layers.c).
 
 The long version: `python tests/cmodule/test_m7.py FIRST_SEED LAST_SEED`, a thousand cases a seed.
 """
