@@ -8,7 +8,7 @@ import uctypes
 from .framing import PAYLOAD, SAMPLES
 from .serve import Server
 
-_FULL = 12  # frames waiting for the host before rows are lost
+_FULL = 100  # frames waiting for the host before rows are lost: 10 KB
 
 
 class Recorder(Server):
