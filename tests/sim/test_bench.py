@@ -1,0 +1,23 @@
+"""What Python adds to an inference, on the simulated board against the same plan without MicroPython."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ditmos.bench import baremetal, kernels
+from ditmos.bench.python_cost import measure_python
+from ditmos.planner.cost import layer_costs
+from ditmos.planner.describe import unsliced
+
+
+def test_python_adds_little(firmware: Path, tmp_path: Path) -> None:
+    if missing := baremetal.missing_tools():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    model = kernels.reference_model()
+    costs = layer_costs(model.spec, model)
+    plan = unsliced(model.spec, costs).plan
+    measured = kernels.run_plans(baremetal.build_models(folder=tmp_path), model, [plan])[0]
+    cost = measure_python(model, measured, firmware)
+    assert cost["select"] + cost["classify"] < cost["top1"] + 2000
+    assert 0 < cost["overhead"] < 10_000
