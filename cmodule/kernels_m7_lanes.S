@@ -18,7 +18,7 @@
     add.w \rd, \rd, \temp, lsl #21
 .endm
 
-// rd = lane 1 of high:low; low is lost.
+// low = lane 1 of high:low.
 .macro lane1 low, high
     lsr.w \low, \low, #21
     bfi \low, \high, #11, #10
