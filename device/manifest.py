@@ -1,3 +1,3 @@
-# What every firmware carries frozen. A file of the same name on the board or under a mounted folder comes first in
-# sys.path and wins.
+# What every firmware carries frozen. A copy of the folder on the board, or under a mounted one, comes before it in
+# sys.path.
 package("ditmos", base_path=".")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 import time
@@ -282,10 +283,10 @@ def demo(named: Path | None, report: Report = lambda *_: None) -> dict[str, Any]
     model = FOLDER / "model.dtm"
     ditmos("firmware", "build", "sim")
     if not trained(run, data, name):
-        _remove(run)
+        shutil.rmtree(run, ignore_errors=True)
+        model.unlink(missing_ok=True)
         ditmos("train", name, "--profile", PROFILE, "--data", data, "--out", run)
-        ditmos("export", run, "--output", model)
-    elif not model.is_file():
+    if not model.is_file():
         ditmos("export", run, "--output", model)
     dataset = load_data(configurations.load(name, PROFILE).data, data)
     index = choose_windows(dataset)
@@ -296,12 +297,6 @@ def demo(named: Path | None, report: Report = lambda *_: None) -> dict[str, Any]
     result["seconds"] = round(time.monotonic() - began, 1)
     write_json(FOLDER / "result.json", result)
     return result
-
-
-def _remove(run: Path) -> None:
-    """Delete a run that is not the one wanted: its files, and nothing that is not a run's."""
-    for file in run.glob("*") if run.is_dir() else ():
-        file.unlink()
 
 
 def rows(result: dict[str, Any]) -> Sequence[tuple[str, str]]:
