@@ -1,8 +1,9 @@
-// Start of the board: hot kernels to ITCM before anything can call them.
+// Start of the board: hot kernels to ITCM before anything can call them. Memory for the weights in use.
 
 #include <string.h>
 
 #include "py/mphal.h"
+#include "tcm.h"
 
 // Defined in the linker script.
 extern uint8_t _ditmos_itcm_start[], _ditmos_itcm_load[], _ditmos_itcm_size[];
@@ -12,4 +13,10 @@ void ditmos_board_early_init(void) {
     __DSB();
     __ISB();
     NUCLEO_F767ZI_board_early_init();
+}
+
+// Called by the `_ditmos` module: flash has wait states, so weights of a model in flash are used through a copy here.
+mp_obj_t ditmos_fast_block(const void *file, size_t size, uint8_t **data) {
+    bool in_flash = (uintptr_t)file >= FLASHAXI_BASE && (uintptr_t)file < FLASHAXI_BASE + (2u << 20);
+    return in_flash ? tcm_block(size, data) : MP_OBJ_NULL;
 }

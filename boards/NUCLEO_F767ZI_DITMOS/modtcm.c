@@ -10,6 +10,7 @@
 
 #include "py/objarray.h"
 #include "py/runtime.h"
+#include "tcm.h"
 
 // Defined in the linker script.
 extern uint8_t _ditmos_dtcm_data_start[], _ditmos_dtcm_data_size[];
@@ -59,21 +60,34 @@ static int find_slot(void) {
     return -1;
 }
 
+static const mp_obj_type_t copy_type;
+
+mp_obj_t tcm_block(size_t size, uint8_t **data) {
+    int slot = find_slot();
+    uint32_t begin = find_place(size);
+    if (slot < 0 || begin == UINT32_MAX || size == 0) {
+        return MP_OBJ_NULL;
+    }
+    copy_t *self = mp_obj_malloc_with_finaliser(copy_t, &copy_type);
+    self->slot = slot;
+    copies[slot].begin = begin;
+    copies[slot].end = begin + size;
+    *data = _ditmos_dtcm_copies_start + begin;
+    return MP_OBJ_FROM_PTR(self);
+}
+
 static mp_obj_t copy_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    (void)type;
     mp_arg_check_num(n_args, n_kw, 1, 1, false);
     mp_buffer_info_t source;
     mp_get_buffer_raise(args[0], &source, MP_BUFFER_READ);
-    int slot = find_slot();
-    uint32_t begin = find_place(source.len);
-    if (slot < 0 || begin == UINT32_MAX || source.len == 0) {
+    uint8_t *data;
+    mp_obj_t self = tcm_block(source.len, &data);
+    if (self == MP_OBJ_NULL) {
         mp_raise_msg_varg(&mp_type_MemoryError, MP_ERROR_TEXT("no place for %u bytes in DTCM"), (unsigned)source.len);
     }
-    copy_t *self = mp_obj_malloc_with_finaliser(copy_t, type);
-    self->slot = slot;
-    copies[slot].begin = begin;
-    copies[slot].end = begin + source.len;
-    memcpy(_ditmos_dtcm_copies_start + begin, source.buf, source.len);
-    return MP_OBJ_FROM_PTR(self);
+    memcpy(data, source.buf, source.len);
+    return self;
 }
 
 static mp_int_t copy_get_buffer(mp_obj_t self_in, mp_buffer_info_t *info, mp_uint_t flags) {
