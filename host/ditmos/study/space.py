@@ -17,7 +17,7 @@ from ditmos.study.fit import answers_itself
 from ditmos.study.score import branch_macs
 
 _FULL = 0.85  # a candidate uses at least this share of the MACs it may use
-_ATTEMPTS = 20_000
+_ATTEMPTS = 5_000
 _HEADER_BYTES = 512  # of a model file: header, plan, names, all but weights and requantisation
 
 
