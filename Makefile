@@ -12,8 +12,8 @@ help: ## list the targets
 setup: ## install what is missing: packages with apt, Python environment in .venv
 	@host/setup.sh
 
-demo: setup ## train, export, run on the simulated board: make demo [DATA=FILE.npz]
-	@$(DITMOS) demo $(if $(DATA),--data "$(DATA)")
+demo: setup ## train, export, run on the simulated board: make demo [DATA=FILE.npz] [CONFIG=keywords]
+	@$(DITMOS) demo $(if $(DATA),--data "$(DATA)") $(if $(CONFIG),--config $(CONFIG))
 
 test: setup ## everything that can be tested here, the simulated board included
 	.venv/bin/pytest -n $(WORKERS) --dist loadscope -m "not slow and not hardware" $(TESTS)

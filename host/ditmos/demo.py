@@ -266,8 +266,12 @@ def figures(data: Path, run: Path, model: Path, dataset: Dataset, index: NDArray
     }
 
 
-def demo(named: Path | None, report: Report = lambda *_: None) -> dict[str, Any]:
+def demo(named: Path | None, config: str | None = None, report: Report = lambda *_: None) -> dict[str, Any]:
     """Run the whole path; returns what it writes to ``build/demo/result.json``.
+
+    Args:
+        named: a dataset, see :func:`find_data`.
+        config: name of a configuration with a profile "quick", else see :func:`configuration`.
 
     Raises:
         DitmosError: a step failed.
@@ -278,7 +282,7 @@ def demo(named: Path | None, report: Report = lambda *_: None) -> dict[str, Any]
     began = time.monotonic()
     FOLDER.mkdir(parents=True, exist_ok=True)
     data = find_data(named).resolve()
-    name = configuration(data)
+    name = config or configuration(data)
     run = FOLDER / "run"
     model = FOLDER / "model.dtm"
     ditmos("firmware", "build", "sim")

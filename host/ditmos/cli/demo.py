@@ -16,6 +16,9 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(help="Dataset (.npz); else sisfall.npz of DITMOS_DATA, else synthetic.")
     ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="activity, keywords or workload; else what fits the data's windows.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Train, export, build, and run a test set on the simulated board; the result is in build/demo/result.json."""
@@ -40,7 +43,7 @@ def demo(
         bars.update(task, completed=done)
 
     try:
-        result = run_demo(data, report)
+        result = run_demo(data, config, report)
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         raise typer.Exit(130) from None
