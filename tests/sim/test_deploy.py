@@ -164,7 +164,7 @@ def test_recorded_windows_are_a_dataset(simulated, tmp_path):
         record("walk,rest", out, simulated.port, "Simulated", 0.8, 1, 32, 8, subject, ask=False)
     dataset = load(out)
     assert dataset.class_names == ("walk", "rest") and dataset.x.shape[1:] == (32, 3) and dataset.fs == 50
-    assert len(np.unique(dataset.group)) == 4 and set(dataset.subject) == {0, 1}
+    assert dataset.split is not None and len(np.unique(dataset.group)) == 4 and set(dataset.subject) == {0, 1}
     assert not np.array_equal(dataset.x[dataset.y == 0][0], dataset.x[dataset.y == 1][0])
     with pytest.raises(DitmosError, match=r"class_names is .* record into another file"):
         record("walk,run", out, simulated.port, "Simulated", 0.8, 1, 32, 8, 0, ask=False)

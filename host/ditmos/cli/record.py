@@ -44,6 +44,8 @@ def record(
 
     from ditmos.board import Board
     from ditmos.datasets import load, save
+    from ditmos.datasets.dataset import SPLIT_NAMES
+    from ditmos.datasets.splits import split
     from ditmos.record import Sensor, Take, join, to_dataset
 
     names = [name.strip() for name in labels.split(",") if name.strip()]
@@ -69,10 +71,11 @@ def record(
     dataset = to_dataset(done, names, device.signal, window, hop or window // 2, subject, out.stem)
     if out.exists():
         dataset = join(load(out), dataset, out)
+    # Drawn anew each time, whole takes on one side; with enough people: ditmos train --set data.split=subject.
+    dataset = split(dataset, "group")
     save(dataset, out)
-    print(
-        f"{out}: {len(dataset)} windows of {window} x {len(dataset.channels)}, {len(done)} takes, {len(names)} classes"
-    )
+    counts = ", ".join(f"{len(dataset.part(part))} {name}" for part, name in enumerate(SPLIT_NAMES))
+    print(f"{out}: {len(dataset)} windows of {window} x {len(dataset.channels)} ({counts}), {len(names)} classes")
 
 
 def _take(device: Sensor, rows: int, progress: Callable[[int], None]) -> NDArray[np.int16]:
