@@ -15,10 +15,10 @@ setup: ## install what is missing: packages with apt, Python environment in .ven
 demo: setup ## train, export, run on the simulated board: make demo [DATA=FILE.npz] [CONFIG=keywords]
 	@$(DITMOS) demo $(if $(DATA),--data "$(DATA)") $(if $(CONFIG),--config $(CONFIG))
 
-test: setup ## everything that can be tested here, the simulated board included
+test: firmware ## everything that can be tested here, the simulated board included
 	.venv/bin/pytest -n $(WORKERS) --dist loadscope -m "not slow and not hardware" $(TESTS)
 
-test-long: setup ## the long versions of the tests too
+test-long: firmware ## the long versions of the tests too
 	.venv/bin/pytest -n $(WORKERS) --dist loadscope -m "not hardware" $(TESTS)
 
 hardware: setup ## the tests that need a board: make hardware [PORT=/dev/ttyACM0]
@@ -33,8 +33,8 @@ format: setup ## put Python files in order
 	.venv/bin/ruff format .
 
 firmware: setup ## build MicroPython for this machine and for the simulated board
-	$(DITMOS) firmware build unix
-	$(DITMOS) firmware build sim
+	@$(DITMOS) firmware build unix
+	@$(DITMOS) firmware build sim
 
 sim: setup ## start a simulated board; Ctrl-C stops it
 	@[ -f build/firmware/sim/firmware.elf ] || $(DITMOS) firmware build sim
