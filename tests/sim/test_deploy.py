@@ -160,7 +160,7 @@ def test_recorded_windows_are_a_dataset(simulated, tmp_path):
     from ditmos.cli.record import record
 
     out = tmp_path / "own.npz"
-    for subject in (0, 1):
+    for subject in (0, 1):  # too little for a split, then enough
         record("walk,rest", out, simulated.port, "Simulated", 0.8, 1, 32, 8, subject, ask=False)
     dataset = load(out)
     assert dataset.class_names == ("walk", "rest") and dataset.x.shape[1:] == (32, 3) and dataset.fs == 50

@@ -72,9 +72,12 @@ def record(
     if out.exists():
         dataset = join(load(out), dataset, out)
     # Drawn anew each time, whole takes on one side; with enough people: ditmos train --set data.split=subject.
-    dataset = split(dataset, "group")
+    try:
+        dataset = split(dataset, "group")
+        counts = ", ".join(f"{len(dataset.part(part))} {name}" for part, name in enumerate(SPLIT_NAMES))
+    except DitmosError:
+        counts = "no split yet: too few takes"
     save(dataset, out)
-    counts = ", ".join(f"{len(dataset.part(part))} {name}" for part, name in enumerate(SPLIT_NAMES))
     print(f"{out}: {len(dataset)} windows of {window} x {len(dataset.channels)} ({counts}), {len(names)} classes")
 
 
