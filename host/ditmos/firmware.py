@@ -147,8 +147,13 @@ def build(
             f"-j{jobs or len(os.sched_getaffinity(0))}",
             *arguments,
         ]
-        # A tree unpacked inside this checkout must not take its version from this checkout's git.
-        environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tree.parent), "SOURCE_DATE_EPOCH": mpy.RELEASED}
+        environment = os.environ | {
+            # A tree unpacked inside this checkout must not take its version from this checkout's git.
+            "GIT_CEILING_DIRECTORIES": str(tree.parent),
+            # Equal sources give equal bytes: MicroPython's generators write the date, and sets in hash order.
+            "SOURCE_DATE_EPOCH": mpy.RELEASED,
+            "PYTHONHASHSEED": "0",
+        }
         with log.open("w") as output:
             done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         if done.returncode:
