@@ -1,0 +1,69 @@
+"""`ditmos plan`: what it writes, prints and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from ditmos import golden
+from ditmos.cli import plan as command
+from ditmos.errors import DitmosError
+from ditmos.modelfile import read_model, write_model
+from ditmos.planner import whole_plan
+from ditmos.reference import Model
+from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
+from typer.testing import CliRunner
+
+BRANCH = BranchSpec((ConvSpec(4, 5), ConvSpec(3, 3)), (6,))
+SPEC = NetworkSpec(40, 2, 4, 3, BRANCH, BRANCH, aggregate=(1,))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.dtm"
+    write_model(path, golden.random_model(np.random.default_rng(0), SPEC), whole_plan(SPEC))
+    return path
+
+
+def run(*arguments: object) -> str:
+    app = typer.Typer()
+    command.add(app)
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_shows_and_leaves_the_file_alone(model: Path) -> None:
+    before = model.read_bytes()
+    assert "unsliced" in run(model)
+    assert model.read_bytes() == before
+
+
+def test_puts_the_chosen_plan_into_the_file(model: Path, tmp_path: Path) -> None:
+    other, figures, picture = tmp_path / "other.dtm", tmp_path / "plan.json", tmp_path / "plan.png"
+    before, _ = read_model(model)
+    run(model, "--fastest", "-o", other, "--json", figures, "--plot", picture)
+    data = json.loads(figures.read_text())
+    after, plan = read_model(other)
+    assert plan.arena_size == data["chosen"]["arena_bytes"] == data["front"][-1]["arena_bytes"]
+    assert [b["name"] for b in data["baselines"]] == ["unsliced", "without aggregation"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    x = golden.random_windows(np.random.default_rng(1), SPEC, 5)
+    assert np.array_equal(Model(before).classify_batch(x), Model(after).classify_batch(x))
+    smallest = data["front"][0]["arena_bytes"]
+    run(other, "--ram", smallest + 1)
+    assert read_model(other)[1].arena_size == smallest
+
+
+def test_refuses(model: Path) -> None:
+    with pytest.raises(DitmosError, match="the smallest needs"):
+        run(model, "--ram", 10)
+    with pytest.raises(DitmosError, match="exclude"):
+        run(model, "--ram", 1000, "--fastest")
+    with pytest.raises(DitmosError, match="--output needs"):
+        run(model, "-o", "x.dtm")
+    with pytest.raises(DitmosError, match="cannot be read"):
+        run(model.with_name("none.dtm"))
