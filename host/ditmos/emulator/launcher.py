@@ -29,7 +29,8 @@ class EmulatedBoard:
 
     Attributes:
         port: what to hand to ``mpremote connect`` or :class:`ditmos.board.Board`.
-        boot_seconds: from starting the process to the board's prompt.
+        boot_seconds, boot_cpu_seconds: from starting the process to the board's prompt, by the clock on the wall and of
+            the processor (0 where the system does not tell).
 
     Raises:
         DitmosError: on entering: no such firmware, or no prompt.
@@ -49,7 +50,7 @@ class EmulatedBoard:
             self._command += [option, str(path)] if path else []
         self._command += ["--lose", str(lose)]
         self.port = ""
-        self.boot_seconds = 0.0
+        self.boot_seconds = self.boot_cpu_seconds = 0.0
         self._process: subprocess.Popen[str] | None = None
         self._messages = tempfile.TemporaryFile("w+")  # noqa: SIM115
 
@@ -104,6 +105,10 @@ class EmulatedBoard:
             raise DitmosError(f"the emulated board did not start: {' '.join(self.messages()[-1:]) or 'no message'}")
         self._await_prompt(start + START_TIMEOUT)
         self.boot_seconds = time.monotonic() - start
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        if stat.exists():
+            user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+            self.boot_cpu_seconds = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def _await_prompt(self, end: float) -> None:
         """Return at the prompt, or where a main.py runs, once it has printed something and fallen silent."""
