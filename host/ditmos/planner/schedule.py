@@ -17,7 +17,7 @@ class Schedule:
 
     lasting: buffers that share no byte with others, so that the next inference finds what they hold.
     overlays: maps that grow over another one as that is used up: their index -> (index of the other one, bytes by
-    which they start before it). durable: classify leaves the selector's maps as they are.
+    which they start before it); no map is both. durable: classify leaves the selector's maps as they are.
     """
 
     buffers: list[Buffer] = field(default_factory=list)
@@ -63,26 +63,23 @@ class Schedule:
         )
         # Fully connected layers read aligned words, or copy what they read.
         dense = {stage.in0 for stage in stages if layers[stage.layer].kind == "fc"}
-        # What grows over another map, which may do so itself, is placed with it: `start` counts from the first of them.
         periods = lives(plan, self.lasting, durable=self.durable)
-        root = list(range(len(self.buffers)))
-        start = [0] * len(self.buffers)
-        for guest, (host, distance) in self.overlays.items():  # hosts are older than their guests
-            root[guest], start[guest] = root[host], start[host] - distance
-        together = {i: [j for j in range(len(root)) if root[j] == i] for i in sorted(set(root))}
-        first = {i: min(start[j] for j in group) for i, group in together.items()}
+        ahead = dict.fromkeys(range(len(self.buffers)), 0)
+        for guest, (host, distance) in self.overlays.items():
+            ahead[host] = distance
+            periods[host] = periods[host][0], max(periods[host][1], periods[guest][1])
+        placed = [i for i in range(len(self.buffers)) if i not in self.overlays]
         blocks = [
             Block(
-                max(start[j] + self.buffers[j].size for j in group) - first[i],
-                min(periods[j][0] for j in group),
-                max(periods[j][1] for j in group),
+                self.buffers[i].size + ahead[i],
+                *periods[i],
                 1 if self.buffers[i].kind == BufferKind.MAP and i not in dense else ALIGNMENT,
             )
-            for i, group in together.items()
+            for i in placed
         ]
         arena_size, found = layout(blocks)
-        origin = {i: offset - first[i] for i, offset in zip(together, found, strict=True)}
-        offsets = [origin[root[i]] + start[i] for i in range(len(root))]
+        offsets = {i: offset + ahead[i] for i, offset in zip(placed, found, strict=True)}
+        offsets |= {guest: offsets[host] - distance for guest, (host, distance) in self.overlays.items()}
         buffers = tuple(replace(b, offset=offsets[i]) for i, b in enumerate(self.buffers))
         return replace(plan, arena_size=arena_size, buffers=buffers)
 

@@ -185,7 +185,9 @@ class Planner:
             for host in {edge.end[1] for edge in edges if edge.end[0] == low} or {None}:
                 place = {host} if host is not None else own_map
                 live = sum(self.size(layer) for layer in held | place)
-                edges += [_Edge((low, host), (high, over), shape, live, ways) for over, ways in fronts.items()]
+                for over, ways in fronts.items():
+                    if host is None or over not in own_map:  # a guest has its host's stride: it can be no host itself
+                        edges.append(_Edge((low, host), (high, over), shape, live, ways))
         return edges
 
     def _shortest(self, edges: Sequence[_Edge], first: int, budget: int) -> _Path | None:
