@@ -23,6 +23,7 @@ NONE = 0xFF  # classifier of a result when the policy abstains
 NO_LABEL = 0xFFFF
 COLLECT = 10  # results between two garbage collections
 WARM = 100  # results after which the heap has to stay as it is
+WAITING = 12  # frames for the host beyond which no samples are taken
 DESERTED = 10000  # ms without a sign of the host: back to the REPL
 ITEM = {"b": 1, "h": 2, "f": 4}
 
@@ -132,7 +133,7 @@ class Server:
                 sys.print_exception(error, text)
                 self.finish(error=text.getvalue())
             link.poll()
-            if self.answers >= self._collect:
+            if self.answers >= self._collect and link.queued() <= WAITING:
                 self._housekeeping()
             if link.gone(DESERTED):
                 break
@@ -204,7 +205,7 @@ class Classifier(Server):
         )
 
     def samples(self, payload):
-        if self.link.queued() > 12:
+        if self.link.queued() > WAITING:
             return False  # the host does not take its results
         start, size = 0, len(payload)
         while start < size:
