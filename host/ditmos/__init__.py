@@ -15,12 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Board", "Simulator"]
 __version__ = "0.1.0"
 
-# An installed wheel carries them as `_device`; a checkout has them in place.
-__path__ += [
-    str(folder)
-    for folder in (Path(__file__).parent / "_device", Path(__file__).parents[2] / "device" / "ditmos")
-    if folder.is_dir()
-][:1]
+# The package is used from its checkout (pip install -e .), as firmware is built from there.
+__path__.append(str(Path(__file__).parents[2] / "device" / "ditmos"))
 
 _WHERE = {"Board": "ditmos.board", "Simulator": "ditmos.simulator"}
 
