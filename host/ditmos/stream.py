@@ -177,6 +177,9 @@ class Stream:
             DitmosError: no model, a damaged one, a policy that does not run.
         """
         load_model(self.board, self.model)
+        if self.policy.source is not None:  # a policy left from an earlier file does not stand in for a missing one
+            name = self.policy.expression.partition("(")[0].strip()
+            self.board.exec(f"globals().pop({name!r}, None)", timeout=SILENCE)
         self.board.exec(self.policy.device_code("_policy"), timeout=SILENCE)
         window, channels = self.board.eval("(_model.window, _model.channels)")
         self.hop = self._hop or window
