@@ -40,12 +40,6 @@ class Counts:
     restarts: int = 0
     device: dict[str, Any] = field(default_factory=dict)  # the board's own, when the stream has ended
 
-    def add(self, link: Link) -> None:
-        self.sent += link.frames
-        self.received += link.received
-        self.bad += link.decoder.bad
-        self.resent += link.resent
-
 
 class Conversation:
     """A program on the board that speaks frames, from `start` to `stop`, and the pumping in between.
@@ -63,6 +57,7 @@ class Conversation:
         self.line: Any = None
         self._deliver = deliver
         self._link: Link | None = None
+        self._seen = (0, 0, 0, 0)  # the link's own counts when they were last added to ours
         self._tail = b""
         self._timeouts: tuple[float | None, float | None] = (None, None)
 
@@ -84,6 +79,7 @@ class Conversation:
         self.line = self.wrap(port)
         self.hello, self.ended, self._tail = {}, None, b""
         self._link = Link(self._write, clock, self._message, credit)
+        self._seen = (0, 0, 0, 0)
         while not self.hello and not self.ended:
             self.pump()
             if self._link.gone(int(START * 1000)) or self.dropped:
@@ -111,12 +107,24 @@ class Conversation:
             self.link.receive(data, len(data))
             self._tail = b"" if self.link.received != received else (self._tail + data)[-400:]
         self.link.poll()
+        self._count()
 
     def _write(self, data: bytes) -> None:
         try:
             self.line.write(data)
         except (OSError, serial.SerialException) as error:
             raise DitmosError(f"{self.board.port}: the line broke ({error})") from None
+
+    def _count(self) -> None:
+        """Bring the counts up to date with the link's, which start anew with every link."""
+        link = self.link
+        now = link.frames, link.received, link.decoder.bad, link.resent
+        sent, received, bad, resent = (new - old for new, old in zip(now, self._seen, strict=True))
+        self._seen = now
+        self.counts.sent += sent
+        self.counts.received += received
+        self.counts.bad += bad
+        self.counts.resent += resent
 
     def _message(self, kind: int, payload: memoryview) -> Any:
         if kind in (HELLO, END, STATUS):
@@ -163,7 +171,7 @@ class Conversation:
             DitmosError: it does not even answer Ctrl-C.
         """
         if self._link:
-            self.counts.add(self._link)
+            self._count()
             self._link = None
             self.board.serial.timeout, self.board.serial.write_timeout = self._timeouts
             self.board.regain(ANSWER)

@@ -71,7 +71,12 @@ def parse_policy(text: str) -> Policy:
             raise DitmosError(f"policy {text}: {path}: no such file")
         expression = expression or "policy"
         _parts(expression)
-        return Policy(text, expression, path.read_text(), path)
+        source = path.read_text()
+        try:
+            ast.parse(source)
+        except SyntaxError as error:
+            raise DitmosError(f"policy {text}: {path}, line {error.lineno}: {error.msg}") from None
+        return Policy(text, expression, source, path)
     _parts(text)
     return Policy(text, text, None)
 

@@ -195,3 +195,10 @@ def test_command(model, tmp_path):
     first, second = json.loads((tmp_path / "out.json").read_text())["policies"]
     assert first["costs"]["instructions"] == 1100 and second["costs"]["instructions"] == 2100
     assert second["extra_runs"] == 1.0 and first["windows"] == len(dataset)
+
+
+def test_a_policy_that_does_not_parse_is_named_with_its_line(tmp_path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def policy(model, window):\n    return top1(\n")
+    with pytest.raises(DitmosError, match=r"mine\.py, line 2: "):
+        parse_policy(str(file))

@@ -72,6 +72,12 @@ def test_windows_come_back_in_order_and_equal(board, recording):
         assert result.confidence == pytest.approx(np.exp(real[result.label]) / np.exp(real).sum())
 
 
+def test_counts_grow_while_the_stream_runs(board, recording):
+    stream = Stream(board)
+    sent = [stream.counts.sent for _ in stream.run([recording.windows.reshape(-1, 3)], np.int8)]
+    assert 0 < sent[0] < sent[-1] <= stream.counts.sent
+
+
 @pytest.mark.parametrize("hop", [1, 8, 40, 151])
 def test_samples_as_they_come(board, streaming, hop):
     path, model = streaming
