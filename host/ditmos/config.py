@@ -98,8 +98,13 @@ class StrongConfig:
 
 @dataclass(frozen=True)
 class SplittingConfig:
-    """K-means in the strong network's features: how many starts."""
+    """What each classifier is pre-trained on.
 
+    by: features (a cluster of K-means in the strong network's features), random (a K-th of the windows), or none (all
+    of them; the classifiers then differ by their start alone). n_init: starts of K-means.
+    """
+
+    by: Literal["features", "random", "none"] = "features"
     n_init: int = 50
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from dataclasses import replace
+import tomllib
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,44 @@ aggregate = [2]
 exit = true
 """
 
+SHORT = """
+[job.config]
+strong = { widths = [8, 8], kernels = [9, 9], hidden = 16, schedule = { epochs = 1, lr = 0.01, batch = 32 } }
+classifiers = { epochs = 2, lr = 0.02 }
+selector = { epochs = 1, lr = 0.02 }
+adversarial = { rounds = 1, selector_epochs = 1, classifier_epochs = 1 }
+"""
+RECIPES = f"""
+[data.synthetic]
+file = "synthetic.npz"
+split = "subject"
+preset = "log-mel"
+[[job]]
+data = "synthetic"
+method = "paper"
+budget = 90_000
+recipe = "paper"
+{SHORT}
+[[job]]
+data = "synthetic"
+method = "paper, no split, no aggregation"
+budget = 9_000
+recipe = "paper"
+selector = "4k5 4k3 h8"
+classifier = "4k5 4k3 h8"
+classifiers = 3
+ram = 800
+{SHORT}
+[job.config.splitting]
+by = "none"
+[[job]]
+data = "synthetic"
+method = "baseline"
+budget = 90_000
+recipe = "plain"
+{SHORT}
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -81,6 +121,42 @@ def test_every_job_leaves_a_result_and_a_model(folder: Path, out: Path) -> None:
         assert row["test"]["macs"] <= row["worst_macs"]
         assert row["curve"]
     assert len(list((out / "pools").glob("*.pt"))) == 1  # shared by all four
+
+
+def test_recipes_of_the_training_package_are_jobs_too(folder: Path, tmp_path: Path) -> None:
+    content = plan.parse(tomllib.loads(RECIPES))
+    paper, ablated, baseline = (jobs.run_job(content, job, folder, tmp_path) for job in content.jobs)
+    assert paper["shape"] == "8k5 8k5 4k3 h64; 6 x 8k5 8k5 4k3 h64 (from 0, sees 1+2)"
+    assert baseline["shape"] == "16k5 16k5 8k3 h64"
+    assert ablated["shape"] == "4k5 4k3 h8; 3 x 4k5 4k3 h8 (from 0)" and ablated["arena_bytes"] <= 800
+    assert paper["config"]["adversarial"]["rounds"] == 1 and paper["config"]["adversarial"]["selector_epochs"] == 1
+    assert paper["chosen"]["stage"] in ("selector", "adversarial")
+    assert ablated["config"]["splitting"]["by"] == "none"
+    for row in (paper, ablated, baseline):
+        assert read_model(tmp_path / "models" / f"{row['key']}.dtm")[1].arena_size == row["arena_bytes"]
+        assert row["curve"] and row["test"]["int8"] > 0.3
+        assert row["plans"] == sorted(row["plans"])
+    known = paper["test"]["routing"]
+    assert known["union"] == pytest.approx(paper["test"]["union"])
+    assert known["union"] * known["selector"] == pytest.approx(paper["test"]["float"])
+    assert known["union"] * (1 + 5 * known["overlap"]) / 6 == pytest.approx(sum(known["accuracy"]) / 6)
+    found = sum(share * (right or 0) for share, right in zip(known["load"], known["routed_accuracy"], strict=True))
+    assert found == pytest.approx(paper["test"]["float"])
+    assert baseline["test"]["routing"] is None
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_keys_that_came_later_change_the_key_only_where_set(folder: Path) -> None:
+    content = plan.read(folder / "sweep.toml")
+    job = content.jobs[0]
+    older = {name: value for name, value in asdict(job).items() if name not in ("recipe", "config", "ram")}
+    text = json.dumps([older, _source(content, job), asdict(content.fit_of(job))], sort_keys=True)
+    assert content.key(job).endswith(hashlib.sha256(text.encode()).hexdigest()[:10])
+    assert len({content.key(j) for j in (job, replace(job, ram=900), replace(job, recipe="plain"))}) == 3
+
+
+def _source(content: plan.SweepFile, job: plan.Job) -> dict:
+    return {name: value for name, value in asdict(content.data[job.data]).items() if name != "fit"}
 
 
 def test_the_policy_of_the_device_gives_the_same_figures(folder: Path, out: Path) -> None:
@@ -186,6 +262,9 @@ def test_search_command(folder: Path, out: Path, tmp_path: Path) -> None:
         (SWEEP.replace("views = 2", 'preset = "taste"'), "preset is 'taste'"),
         (SWEEP.replace("epochs = 2\nbatch", "epohcs = 2\nbatch"), "unknown key epohcs"),
         (SWEEP.replace("budget = 9_000\n", "", 1), "budget"),
+        (SWEEP.replace('classifier = "4k5s2 6k3 8k3"\n', ""), "expected a classifier, or a recipe"),
+        (RECIPES.replace('recipe = "plain"', 'recipe = "plane"'), "recipe is 'plane'"),
+        (RECIPES.replace('by = "none"', 'by = "luck"'), "splitting.by is 'luck'"),
     ],
 )
 def test_mistakes_in_a_sweep_file_are_named(tmp_path: Path, text: str, message: str) -> None:

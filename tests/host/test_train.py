@@ -30,7 +30,7 @@ from ditmos.training.pretraining import pretrain_classifiers, pretrain_selector,
 from ditmos.training.recipe import train
 from ditmos.training.session import Session, Stepper, learning_rate
 from ditmos.training.sides import classifier_side, learn_only, parameters, selector_side
-from ditmos.training.splitting import kmeans, split_by_features
+from ditmos.training.splitting import kmeans, split_windows
 from ditmos.training.strong import train_strong
 from typer.testing import CliRunner
 
@@ -261,7 +261,7 @@ def test_whole_recipe_learns_and_chooses_on_validation(dataset: Dataset) -> None
 def test_strong_network_and_split_features(dataset: Dataset) -> None:
     run = session(dataset)
     train_strong(run)
-    split_by_features(run)
+    split_windows(run)
     assert len(run.clusters) == len(run.parts.train) and set(run.clusters.tolist()) == {0, 1, 2}
     assert all(not p.requires_grad for p in run.strong.parameters()) and not run.strong.training
 

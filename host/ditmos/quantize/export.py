@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ditmos.errors import DitmosError
 from ditmos.quantize.quantize import quantize
@@ -17,7 +16,7 @@ from ditmos.quantized import QuantizedModel
 from ditmos.reference import Model, quantize_input
 from ditmos.training import load_data, load_run, prepare
 from ditmos.training.data import Windows
-from ditmos.training.evaluation import Evaluation, balanced, evaluate
+from ditmos.training.evaluation import Evaluation, balanced, choice, evaluate, evaluation
 
 
 def export_run(
@@ -70,19 +69,8 @@ def evaluate_integers(model: QuantizedModel, windows: Windows) -> Evaluation:
     """`training.evaluation.evaluate` for the integer model, run by the reference."""
     reference = Model(model)
     x = quantize_input(np.ascontiguousarray(windows.x.numpy().transpose(0, 2, 1)), model)
-    gate = torch.from_numpy(reference.select_batch(x))
-    answers = torch.from_numpy(reference.classify_batch(x).argmax(2))
-    routed = gate.shape[1] == model.spec.classifiers
-    choice = gate.argmax(1) if routed else torch.zeros(len(x), dtype=torch.long)
-    right = answers == windows.y[:, None]
-    chosen: Tensor = right.gather(1, choice[:, None]).squeeze(1).double()
-    return Evaluation(
-        accuracy=chosen.mean().item(),
-        balanced=balanced(chosen, windows.y),
-        union=right.any(1).double().mean().item(),
-        classifier=tuple(right.double().mean(0).tolist()),
-        usage=tuple((torch.bincount(choice, minlength=answers.shape[1]) / len(choice)).tolist()),
-    )
+    gate, logits = (torch.from_numpy(part) for part in (reference.select_batch(x), reference.classify_batch(x)))
+    return evaluation(choice(gate, logits), logits.argmax(2), windows.y)
 
 
 def _figures(result: Evaluation) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ditmos.networks import RoutedNetwork
 from ditmos.quantize.fake import FakeQuantNetwork
 from ditmos.quantized import QuantizedModel, check
 from ditmos.training.data import Windows
+from ditmos.training.evaluation import choice
 
 CALIBRATION = 1024  # training windows that scales are chosen on
 _BATCH = 128
@@ -163,7 +164,5 @@ def _validate(fake: FakeQuantNetwork, windows: Windows, metric: Callable[[Tensor
     right = []
     for x, y in zip(windows.x.split(_EVALUATION_BATCH), windows.y.split(_EVALUATION_BATCH), strict=True):
         gate, logits = fake.stored(x)
-        routed = len(fake.selector) and gate.shape[1] == logits.shape[1]
-        choice = gate.argmax(1) if routed else torch.zeros(len(x), dtype=torch.long)
-        right.append((logits[torch.arange(len(x)), choice].argmax(1) == y).double())
+        right.append((logits[torch.arange(len(x)), choice(gate, logits)].argmax(1) == y).double())
     return metric(torch.cat(right), windows.y)

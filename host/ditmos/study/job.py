@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from ditmos.datasets import TRAIN, Dataset
 from ditmos.jsonfile import read_json, write_json
 from ditmos.modelfile import write_model
-from ditmos.planner import whole_plan
+from ditmos.planner import choose, front
 from ditmos.quantize import quantize
-from ditmos.study import handmade
+from ditmos.study import handmade, recipes, routing
 from ditmos.study import pool as pools
 from ditmos.study.fit import fit
 from ditmos.study.plan import Job, Source, SweepFile
@@ -96,6 +96,8 @@ def run_job(
     """Train, quantise, score; writes ``out``/models/KEY.dtm and returns the row that the sweep keeps.
 
     The threshold of an early exit is chosen on the validation windows, in integers; test windows give figures only.
+    ``routing``: `ditmos.study.routing.figures`, float. ``plans``: arena bytes and estimated instructions of the
+    planner's front, of which the model file has the fastest, or the fastest within the job's ``ram``.
     """
     torch.set_num_threads(1)
     started = time.monotonic()
@@ -105,50 +107,70 @@ def run_job(
     if job.classifier in ("forest", "mlp"):
         found = handmade.learn(job.classifier, parts.train, parts.test, job.seed, balanced=balanced)
         return _common(sweep, job, dataset) | _handmade_row(found, parts.test, balanced, dataset.classes, started)
-    file = ensure_pool(source, folder, out / "pools")
-    spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
     curve: list[tuple[float, float]] = []
-    network = fit(spec, _load_pool(file), sweep.fit_of(job), job.seed, progress, curve)
+    if job.recipe:
+        checkpoint = out / "checkpoints" / f"{key}.pt"
+        network, how = recipes.fit(recipes.settings(job, source), dataset, parts, checkpoint, progress, curve)
+    else:
+        file = ensure_pool(source, folder, out / "pools")
+        spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
+        network = fit(spec, _load_pool(file), sweep.fit_of(job), job.seed, progress, curve)
+        how = {"fit": asdict(sweep.fit_of(job)), "teacher": read_json(file.with_suffix(".json"))}
     trained = time.monotonic() - started
+    spec = network.spec
     model, _ = quantize(
         network, parts.train, parts.validation, sample_scale=dataset.scale, class_names=dataset.class_names,
         epochs=job.finetune, seed=job.seed,
     )  # fmt: skip
-    plan = whole_plan(spec)
-    flash = write_model(out / "models" / f"{key}.dtm", model, plan)
+    plans = front(spec, model)
+    chosen = choose(plans, job.ram or None)
+    flash = write_model(out / "models" / f"{key}.dtm", model, chosen.plan)
 
-    def evaluate(windows: Windows, threshold: float | None) -> tuple[Score, Score]:
+    def evaluate(windows: Windows, threshold: float | None) -> tuple[Score, Score, dict[str, Any] | None]:
+        answers = answer_float(network, windows)
         return (
-            score(answer_float(network, windows), threshold=threshold, balanced=balanced),
+            score(answers, threshold=threshold, balanced=balanced),
             score(answer_integer(model, windows), threshold=threshold, balanced=balanced),
+            routing.figures(answers),
         )
 
     threshold = pick_threshold(answer_integer(model, parts.validation), job.budget, balanced=balanced)
     validation, test = evaluate(parts.validation, threshold), evaluate(parts.test, threshold)
-    return _common(sweep, job, dataset) | {
-        "shape": describe(spec),
-        "network": spec.to_dict(),
-        "fit": asdict(sweep.fit_of(job)),
-        "validation": {"float": validation[0].value, "int8": validation[1].value, "macs": validation[1].macs},
-        "test": {
-            "float": test[0].value,
-            "int8": test[1].value,
-            "macs": test[1].macs,
-            "exits": test[1].exits,
-            "union": test[0].union,
-            "usage": test[1].usage,
-            "classifier": test[0].classifier,
-            "windows": len(parts.test),
-        },
-        "threshold": threshold,
-        "teacher": read_json(file.with_suffix(".json")),
-        "worst_macs": spec.macs if spec.selector else spec.macs * spec.classifiers,
-        "arena_bytes": plan.arena_size,
-        "flash_bytes": flash,
-        "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in curve],
-        "confusion": _confusion(parts.test, test[1].predicted, dataset.classes),
-        "seconds": {"training": round(trained, 1), "all": round(time.monotonic() - started, 1)},
-    }
+    return (
+        _common(sweep, job, dataset)
+        | how
+        | {
+            "shape": describe(spec),
+            "network": spec.to_dict(),
+            "validation": {
+                "float": validation[0].value,
+                "int8": validation[1].value,
+                "macs": validation[1].macs,
+                "exits": validation[1].exits,
+                "routing": validation[2],
+                "windows": len(parts.validation),
+            },
+            "test": {
+                "float": test[0].value,
+                "int8": test[1].value,
+                "macs": test[1].macs,
+                "exits": test[1].exits,
+                "union": test[0].union,
+                "usage": test[1].usage,
+                "classifier": test[0].classifier,
+                "routing": test[2],
+                "windows": len(parts.test),
+            },
+            "threshold": threshold,
+            "worst_macs": spec.macs if spec.selector else spec.macs * spec.classifiers,
+            "arena_bytes": chosen.arena,
+            "plans": [(plan.arena, plan.instructions) for plan in plans],
+            "flash_bytes": flash,
+            "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in curve],
+            "confusion": _confusion(parts.test, test[1].predicted, dataset.classes),
+            "seconds": {"training": round(trained, 1), "all": round(time.monotonic() - started, 1)},
+        }
+    )
 
 
 def _common(sweep: SweepFile, job: Job, dataset: Dataset) -> dict[str, Any]:

@@ -20,6 +20,13 @@ classifier = "16k7 32k3 h40"
 classifiers = 16
 start = 1
 aggregate = [2, 3]
+
+[[job]]                     # by a recipe of ditmos.training in place of ditmos.study.fit
+data = "sisfall-random"
+method = "paper"
+budget = 223_000
+recipe = "paper"            # METHOD's networks, unless shapes are given
+config.adversarial.rounds = 10 # any key of ditmos.config; here an ablation
 ```
 """
 
@@ -38,10 +45,14 @@ from ditmos.config import DataConfig
 from ditmos.datasets import Dataset
 from ditmos.errors import DitmosError
 from ditmos.spec import NetworkSpec
+from ditmos.study import recipes
 from ditmos.study.fit import FitConfig
 from ditmos.study.presets import preset
 from ditmos.study.shapes import build
 from ditmos.training.data import load_data
+
+# Keys of a job that came after the first results. Unset, they are left out of `SweepFile.key`: those stay valid.
+_LATER = ("recipe", "config", "ram")
 
 
 @dataclass(frozen=True)
@@ -74,12 +85,14 @@ class Job:
 
     classifier: ``forest`` and ``mlp`` are those of emlearn on features made by hand (`ditmos.study.handmade`).
     finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's and of the data's.
+    recipe, config: of the training package instead (`ditmos.study.recipes`). ram: bytes of arena that the plan may
+    take; 0: the fastest plan.
     """
 
     data: str
     method: str
     budget: int
-    classifier: str
+    classifier: str = ""
     selector: str = ""
     classifiers: int = 1
     start: int = 0
@@ -88,6 +101,9 @@ class Job:
     finetune: int = 0
     fit: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    recipe: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    ram: int = 0
 
     def spec(self, geometry: tuple[int, int, int]) -> NetworkSpec:
         return build(
@@ -112,7 +128,8 @@ class SweepFile:
         """Names a job in file names, and changes with everything that changes its result."""
         source = asdict(self.data[job.data])
         del source["fit"]  # part of fit_of
-        text = json.dumps([asdict(job), source, asdict(self.fit_of(job))], sort_keys=True)
+        values = {name: value for name, value in asdict(job).items() if name not in _LATER or value}
+        text = json.dumps([values, source, asdict(self.fit_of(job))], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         return f"{job.data}-{job.method}-{job.budget}-s{job.seed}-{digest}"
 
@@ -156,6 +173,10 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
                 f"{at}: data is {table.get('data')!r}, expected one of {', '.join(data) or 'none defined'}"
             )
         jobs += [_make(Job, {**table, "seed": seed}, at) for seed in table.get("seeds", seeds)]
+        if jobs[-1].recipe:
+            recipes.settings(jobs[-1], data[jobs[-1].data], at)
+        elif not jobs[-1].classifier or jobs[-1].config:
+            raise DitmosError(f"{at}: expected a classifier, or a recipe; config needs a recipe")
     return SweepFile(data, tuple(jobs), fit)
 
 

@@ -41,28 +41,43 @@ class Evaluation:
 def predict(network: RoutedNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
     """Chosen classifier (N,) and the answer of every classifier (N, K), in evaluation mode, in batches.
 
-    Without a selector of K outputs the choice is classifier 0.
+    The selector's own answer, where it gives one (an early exit), is not looked at.
     """
     network.eval()
     choices, answers = [], []
     for part in x.split(BATCH):
         gate, logits = network(part)
-        routed = gate is not None and gate.shape[1] == logits.shape[1]
-        choices.append(gate.argmax(1) if routed else logits.new_zeros(len(part), dtype=torch.long))
+        choices.append(choice(gate, logits))
         answers.append(logits.argmax(2))
     return torch.cat(choices), torch.cat(answers)
 
 
+def choice(gate: Tensor | None, logits: Tensor) -> Tensor:
+    """(N,): top-1 of the first K of the selector's outputs (N, S); 0 for one classifier, or without a selector
+    (S = 0, or None).
+
+    logits: (N, K, classes).
+    """
+    count = logits.shape[1]
+    if gate is None or count == 1 or not gate.shape[1]:
+        return torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    return gate[:, :count].argmax(1)
+
+
 def evaluate(network: RoutedNetwork, windows: Windows) -> Evaluation:
-    choice, answers = predict(network, windows.x)
-    right = answers == windows.y[:, None]
-    routed = right.gather(1, choice[:, None]).squeeze(1).double()
+    return evaluation(*predict(network, windows.x), windows.y)
+
+
+def evaluation(chosen: Tensor, answers: Tensor, y: Tensor) -> Evaluation:
+    """Figures of chosen classifiers (N,), the answers of all (N, K) and labels (N,)."""
+    right = answers == y[:, None]
+    routed = right.gather(1, chosen[:, None]).squeeze(1).double()
     return Evaluation(
         accuracy=routed.mean().item(),
-        balanced=balanced(routed, windows.y),
+        balanced=balanced(routed, y),
         union=right.any(1).double().mean().item(),
         classifier=tuple(right.double().mean(0).tolist()),
-        usage=tuple((torch.bincount(choice, minlength=answers.shape[1]).double() / len(choice)).tolist()),
+        usage=tuple((torch.bincount(chosen, minlength=answers.shape[1]).double() / len(chosen)).tolist()),
     )
 
 

@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.training.data import cluster_batches
+from ditmos.training.data import batches, cluster_batches
 from ditmos.training.losses import selector_target
 from ditmos.training.session import Session, Stepper
 from ditmos.training.sides import classifier_side, learn_only, parameters, selector_side
 
 
 def pretrain_classifiers(session: Session) -> None:
-    """Classifier i sees cluster i and nothing else, in its batches and in its batch statistics."""
+    """Classifier i sees part i and nothing else, in its batches and in its batch statistics."""
     network, schedule = session.network, session.config.classifiers
     side = classifier_side(network)
     stepper = Stepper(parameters(side), schedule)
@@ -26,10 +26,22 @@ def pretrain_classifiers(session: Session) -> None:
 
     def epoch(_: int) -> dict[str, float]:
         learn_only(network, side)
-        index = cluster_batches(session.clusters, network.spec.classifiers, schedule.batch, session.rng)
+        index = own_batches(session, schedule.batch)
         return {"loss": session.run_epoch(stepper, index, loss) / network.spec.classifiers}
 
     session.fit("classifiers", schedule.epochs, [stepper], epoch)
+
+
+def own_batches(session: Session, size: int) -> Tensor:
+    """Indices (steps, size, K) of one epoch: column i for classifier i, from its part of the windows.
+
+    Where the windows are not split each draws from all of them, in an order of its own, for as many steps.
+    """
+    k, count = session.network.spec.classifiers, len(session.parts.train)
+    if session.clusters is not None:
+        return cluster_batches(session.clusters, k, size, session.rng)
+    steps = cluster_batches(torch.arange(count) % k, k, size, session.rng).shape[0]
+    return torch.stack([batches(count, size, session.rng)[:steps] for _ in range(k)], dim=2)
 
 
 def pretrain_selector(session: Session) -> None:

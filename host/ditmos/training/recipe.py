@@ -8,14 +8,15 @@ from ditmos.errors import DitmosError
 from ditmos.training.adversarial import train_adversarially
 from ditmos.training.best import train_best
 from ditmos.training.mixture import train_mixture
+from ditmos.training.plain import train_plain
 from ditmos.training.pretraining import pretrain_classifiers, pretrain_selector
 from ditmos.training.session import Session
-from ditmos.training.splitting import split_by_features
+from ditmos.training.splitting import split_windows
 from ditmos.training.strong import train_strong
 
 Stage = Callable[[Session], None]
 
-_PREPARATION: tuple[Stage, ...] = (train_strong, split_by_features, pretrain_classifiers, pretrain_selector)
+_PREPARATION: tuple[Stage, ...] = (train_strong, split_windows, pretrain_classifiers, pretrain_selector)
 
 RECIPES: dict[str, tuple[Stage, ...]] = {
     # METHOD, part by part
@@ -26,6 +27,8 @@ RECIPES: dict[str, tuple[Stage, ...]] = {
     "best": (train_best,),
     # one network and nothing else
     "single": (train_mixture,),
+    # the paper's baseline: the same optimiser and schedules, no routing
+    "plain": (train_plain,),
     "single-distilled": (train_strong, train_mixture),
 }
 

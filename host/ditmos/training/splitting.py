@@ -1,4 +1,4 @@
-"""Stage 2: the training windows in K clusters of the strong network's feature space, one per classifier."""
+"""Stage 2: the training windows in K parts, one per classifier: clusters of the strong network's feature space."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ def kmeans(points: Tensor, k: int, n_init: int, seed: int, threads: int) -> Tens
     return torch.from_numpy(labels).long()
 
 
-def split_by_features(session: Session) -> None:
+def split_windows(session: Session) -> None:
+    """Sets ``session.clusters``, unless every classifier is to see all windows."""
     if "split" in session.done:
         return
-    config, k = session.config, session.network.spec.classifiers
-    session.clusters = kmeans(features(session), k, config.splitting.n_init, config.seed, config.threads)
-    sizes = torch.bincount(session.clusters, minlength=k).tolist()
-    session.history.append({"stage": "split", "epoch": 1, "cluster_sizes": sizes})
-    session.report("split", 1, 1, {f"cluster {i}": size for i, size in enumerate(sizes)})
+    config, k, by = session.config, session.network.spec.classifiers, session.config.splitting.by
+    if by == "features":
+        session.clusters = kmeans(features(session), k, config.splitting.n_init, config.seed, config.threads)
+    elif by == "random":
+        session.clusters = torch.randperm(len(session.parts.train), generator=session.rng) % k
+    if session.clusters is not None:
+        sizes = torch.bincount(session.clusters, minlength=k).tolist()
+        session.history.append({"stage": "split", "epoch": 1, "cluster_sizes": sizes})
+        session.report("split", 1, 1, {f"cluster {i}": size for i, size in enumerate(sizes)})
     session.finish("split")

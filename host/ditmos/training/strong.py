@@ -11,6 +11,9 @@ from ditmos.training.session import Session, Stepper
 
 
 def train_strong(session: Session) -> None:
+    """Nothing where neither the split nor the mixture asks for it."""
+    if session.config.splitting.by != "features" and not session.config.mixture.distill:
+        return
     schedule = session.config.strong.schedule
     stepper = Stepper(session.strong.parameters(), schedule)
 
