@@ -180,10 +180,13 @@ def test_search_says_when_nothing_fits() -> None:
         next(space.candidates("wide", (151, 3, 10), space.Budget(10), 0))
 
 
-def test_routed_networks_share_the_trunk_of_the_rival() -> None:
-    rng, base = random.Random(0), shapes.build((151, 3, 10), "4k3")
-    spec = space.FAMILIES["routed"](rng, base, False)
-    assert spec.selector.convs[: spec.start] and spec.classifiers in (8, 16)
+def test_the_rival_is_searched_over_the_same_trunks() -> None:
+    base = shapes.build((151, 3, 10), "4k3")
+    for seed in range(5):
+        rival, ours = (space.FAMILIES[name](random.Random(seed), base, False) for name in ("exit", "routed-exit"))
+        assert (rival.classifiers, ours.classifiers in (8, 16)) == (1, True)
+        same = replace(ours, classifiers=1, selector_outputs=base.classes)
+        assert same == rival and ours.selector.convs[: ours.start]
 
 
 def test_views_do_what_they_say() -> None:
@@ -214,6 +217,23 @@ def _toy(count: int, seed: int) -> Windows:
     x = 0.3 * torch.randn(count, 2, 40, generator=rng)
     x[torch.arange(count), 0, 10 + 15 * y] += 3.0
     return Windows(x * 2 + 5, y)
+
+
+def test_mixed_views_carry_both_labels() -> None:
+    config = PoolConfig(TeacherConfig(count=1, epochs=1, widths=(4,), kernels=(3,)), views=4, mixed=0.5)
+    train = _toy(200, 0)
+    pool, _ = build(train, 2, config)
+    assert pool.x.shape[0] == 800 and (pool.share[:400] == 1).all() and (pool.share[400:] < 1).all()
+    rows = torch.arange(800)
+    labels = pool.labels(rows)
+    assert torch.allclose(labels.sum(1), torch.ones(800))
+    assert (labels[:400].argmax(1) == train.y.repeat(2)).all()
+    different = pool.y != pool.other
+    assert torch.allclose(labels[different].gather(1, pool.other[different, None])[:, 0], 1 - pool.share[different])
+    # a mixture lies between its windows: each is the nearest mean of classes where its share is large
+    bump = pool.x[:, 0, 10:13].float().mean(1) - pool.x[:, 0, 25:28].float().mean(1)
+    pure = pool.share > 0.95
+    assert ((bump > 0) == (pool.y == 0))[pure].float().mean() > 0.9
 
 
 def test_students_learn_from_the_pool() -> None:

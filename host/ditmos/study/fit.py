@@ -199,9 +199,9 @@ def _loss(
     network: StudentNetwork, pool: Pool, rows: Tensor, cluster: Tensor | None, done: float, config: FitConfig,
     rng: torch.Generator,
 ) -> Tensor:  # fmt: skip
-    spec, x, y = network.spec, pool.x[rows].float(), pool.y[rows]
-    target = config.distill * pool.soft[rows].float() + (1 - config.distill) * F.one_hot(y, pool.classes)
-    batch = Batch(target, pool.weight[y], done)
+    spec, x, labels = network.spec, pool.x[rows].float(), pool.labels(rows)
+    target = config.distill * pool.soft[rows].float() + (1 - config.distill) * labels
+    batch = Batch(target, labels @ pool.weight, done)
     k = spec.classifiers
     if spec.selector is None or k == 1:
         gate, logits = network(x)

@@ -67,7 +67,7 @@ class Source:
     preset: str = "motion"
     features: str = "none"
     metric: str = "accuracy"
-    views: int = 8
+    views: int = 24
     teachers: int = 2
     teacher_epochs: int = 40
     split_seed: int = 0

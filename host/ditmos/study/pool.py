@@ -48,10 +48,16 @@ class TeacherConfig:
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """``views`` copies of every training window, the first unchanged. balanced: classes count alike in every loss."""
+    """``views`` copies of every training window, the first unchanged; a share ``mixed`` of them, the last ones, are
+    mixtures of two. balanced: classes count alike in every loss.
+
+    Mixtures with the teachers' opinion show a student what the teachers think between the windows (Beyer et al.,
+    "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022).
+    """
 
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
-    views: int = 8
+    views: int = 24
+    mixed: float = 0.5
     change: ViewConfig = field(default_factory=ViewConfig)
     balanced: bool = False
     seed: int = 0
@@ -61,12 +67,15 @@ class PoolConfig:
 class Pool:
     """x (views * N, channels, time) float16, standardised; soft (views * N, classes) float16 probabilities; y.
 
-    mean, std: per channel, of the training part. weight: of each class in a loss. windows: N.
+    A view is ``share`` of a window of class y, the rest of it one of class ``other``. mean, std: per channel, of the
+    training part. weight: of each class in a loss. windows: N.
     """
 
     x: Tensor
     soft: Tensor
     y: Tensor
+    other: Tensor
+    share: Tensor
     mean: Tensor
     std: Tensor
     weight: Tensor
@@ -75,6 +84,12 @@ class Pool:
     @property
     def classes(self) -> int:
         return self.soft.shape[1]
+
+    def labels(self, rows: Tensor) -> Tensor:
+        """Class probabilities (len(rows), classes) by the labels alone."""
+        share = self.share[rows, None]
+        y, other = (F.one_hot(c[rows], self.classes) for c in (self.y, self.other))
+        return share * y + (1 - share) * other
 
 
 class Teacher(nn.Module):
@@ -184,13 +199,22 @@ def build(
         )
         for i in range(count)
     ]  # fmt: skip
-    xs, softs = [], []
+    plain = config.views - int(config.mixed * config.views)
+    xs, softs, others, shares = [], [], [], []
     for i in range(config.views):
         x = standard.x if i == 0 else torch.cat([views(part) for part in standard.x.split(_BATCH)])
+        other, share = train.y, torch.ones(len(train))
+        if i >= plain:
+            order = torch.randperm(len(train), generator=rng)
+            other, share = train.y[order], 0.5 + 0.5 * torch.rand(len(train), generator=rng)
+            x = share[:, None, None] * x + (1 - share[:, None, None]) * x[order]
         xs.append(x.half())
         softs.append(opinion(teachers, x).half())
-    pool = Pool(torch.cat(xs), torch.cat(softs), train.y.repeat(config.views), mean, std, weight, len(train))
-    return pool, teachers
+        others.append(other)
+        shares.append(share)
+    x, soft, other, share = (torch.cat(parts) for parts in (xs, softs, others, shares))
+    y = train.y.repeat(config.views)
+    return Pool(x, soft, y, other, share, mean, std, weight, len(train)), teachers
 
 
 def pool_key(dataset: Dataset, parts: Sequence[int], config: PoolConfig) -> str:

@@ -6,9 +6,11 @@ a first width that then grows (narrow first and wide last: late layers are cheap
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ditmos.errors import DitmosError
 from ditmos.planner import whole_plan
@@ -84,46 +86,32 @@ def _ensemble(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkS
 
 def _narrowed(rng: random.Random, trunk: BranchSpec, start: int) -> BranchSpec:
     """A selector that shares the trunk's first ``start`` layers and is narrow from there on."""
-    share = rng.choice((0.25, 0.35, 0.5))
+    share = rng.choice((0.25, 0.35, 0.5, 0.7))
     later = [replace(c, channels=max(4, round(share * c.channels))) for c in trunk.convs[start:]]
     return BranchSpec((*trunk.convs[:start], *later))
 
 
-def _joined(
-    rng: random.Random, base: NetworkSpec, trunk: BranchSpec, classifiers: int, start: int, *, exit: bool
-) -> NetworkSpec:
+def _joined(rng: random.Random, base: NetworkSpec, spectral: bool, *, routed: bool, exit: bool) -> NetworkSpec:
+    """Selector and classifiers of one trunk. The number of classifiers is drawn last: rivals get the same trunks."""
+    trunk = draw_branch(rng, (3, 4), spectral=spectral)
+    start = rng.choice((1, 1, 2))
     selector = _narrowed(rng, trunk, start)
-    levels = len(selector.convs)
-    aggregate = rng.choice(((), tuple(range(start + 1, levels + 1))))
-    outputs = (classifiers if classifiers > 1 else 0) + (base.classes if exit else 0)
+    aggregate = rng.choice(((), tuple(range(start + 1, len(selector.convs) + 1))))
+    classifiers = rng.choice((8, 16)) if routed else 1
+    outputs = (classifiers if routed else 0) + (base.classes if exit else 0)
     classifier = BranchSpec(trunk.convs[start:], trunk.hidden)
     return NetworkSpec(
         base.window, base.channels, base.classes, classifiers, classifier, selector, start, aggregate, outputs
     )  # fmt: skip
 
 
-def _exit(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
-    trunk = draw_branch(rng, (3, 4), spectral=spectral)
-    return _joined(rng, base, trunk, 1, rng.choice((1, 2)), exit=True)
-
-
-def _routed(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
-    trunk = draw_branch(rng, (3, 4), spectral=spectral)
-    return _joined(rng, base, trunk, rng.choice((8, 16)), rng.choice((1, 1, 2)), exit=False)
-
-
-def _routed_exit(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
-    trunk = draw_branch(rng, (3, 4), spectral=spectral)
-    return _joined(rng, base, trunk, rng.choice((8, 16)), rng.choice((1, 1, 2)), exit=True)
-
-
 Draw = Callable[[random.Random, NetworkSpec, bool], NetworkSpec]
 FAMILIES: dict[str, Draw] = {
     "wide": _plain,
     "ensemble": _ensemble,
-    "exit": _exit,
-    "routed": _routed,
-    "routed-exit": _routed_exit,
+    "exit": partial(_joined, routed=False, exit=True),
+    "routed": partial(_joined, routed=True, exit=False),
+    "routed-exit": partial(_joined, routed=True, exit=True),
 }
 
 
@@ -132,17 +120,20 @@ def candidates(
 ) -> Iterator[NetworkSpec]:
     """Different networks within the budget, without end.
 
+    The nth attempt draws the same trunk for ``exit`` and for ``routed-exit``: they are searched over the same shapes.
+
     Raises:
         DitmosError: unknown family, or none found in many attempts.
     """
     if family not in FAMILIES:
         raise DitmosError(f"method is {family!r}, expected one of {', '.join(FAMILIES)}")
-    rng = random.Random(seed)
     window, channels, classes = geometry
     base = NetworkSpec(window, channels, classes, 1, BranchSpec((ConvSpec(1, 1, 1, 1),)))
     seen: set[NetworkSpec] = set()
+    attempts = itertools.count()
     while True:
-        for _ in range(_ATTEMPTS):
+        for attempt in itertools.islice(attempts, _ATTEMPTS):
+            rng = random.Random(f"{seed}, {attempt}")
             try:
                 spec = FAMILIES[family](rng, base, spectral)
             except DitmosError:  # too few rows for these kernels
