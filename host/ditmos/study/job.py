@@ -44,7 +44,7 @@ def locked(file: Path) -> Iterator[None]:
 def pool_config(source: Source) -> PoolConfig:
     found = preset(source.preset)
     teacher = replace(found.teacher, count=source.teachers, epochs=source.teacher_epochs)
-    return replace(found, teacher=teacher, views=source.views, balanced=source.metric == "balanced")
+    return replace(found, teacher=teacher, views=source.views, mixed=source.mixed, balanced=source.metric == "balanced")
 
 
 def teacher_figures(teachers: list[pools.Teacher], pool: Pool, parts: Parts, balanced: bool) -> dict[str, float]:
@@ -66,7 +66,7 @@ def _load_parts(name: str, folder: Path) -> tuple[Dataset, Parts]:
 
 def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
     """The data with its split and its three parts; the last one asked for stays in memory."""
-    keys = {key: value for key, value in asdict(source).items() if key not in ("fit", "teachers", "views")}
+    keys = {key: value for key, value in asdict(source).items() if key not in ("fit", "teachers", "views", "mixed")}
     return _load_parts(json.dumps(keys, sort_keys=True), folder)
 
 

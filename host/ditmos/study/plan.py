@@ -59,7 +59,8 @@ _LATER = ("recipe", "config", "ram")
 class Source:
     """One data set with one split.
 
-    metric: accuracy, or balanced (mean recall; classes count alike in training). ``fit`` overrides keys of the sweep's.
+    metric: accuracy, or balanced (mean recall; classes count alike in training). views, mixed: see
+    `ditmos.study.pool.PoolConfig`. ``fit`` overrides keys of the sweep's.
     """
 
     file: str
@@ -68,6 +69,7 @@ class Source:
     features: str = "none"
     metric: str = "accuracy"
     views: int = 24
+    mixed: float = 0.5
     teachers: int = 2
     teacher_epochs: int = 40
     split_seed: int = 0
