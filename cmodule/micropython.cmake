@@ -3,6 +3,7 @@ add_library(usermod_ditmos INTERFACE)
 
 set(DITMOS_SOURCES
     module.c
+    overlay.c
     model.c
     plan.c
     engine.c
@@ -20,4 +21,5 @@ endif()
 list(TRANSFORM DITMOS_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 
 target_sources(usermod_ditmos INTERFACE ${DITMOS_SOURCES})
+target_compile_definitions(usermod_ditmos INTERFACE mp_builtin___import__=ditmos_import)
 target_link_libraries(usermod INTERFACE usermod_ditmos)

@@ -1,7 +1,8 @@
 # make -C ports/... USER_C_MODULES=<root of this repository>
 DITMOS_MOD_DIR := $(USERMOD_DIR)
 
-SRC_USERMOD_C += $(DITMOS_MOD_DIR)/module.c
+SRC_USERMOD_C += $(DITMOS_MOD_DIR)/module.c $(DITMOS_MOD_DIR)/overlay.c
+CFLAGS_USERMOD += -Dmp_builtin___import__=ditmos_import
 
 # These hold no qstrs.
 SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \

@@ -1,4 +1,4 @@
-// The `_ditmos` module: the only file here that knows MicroPython. The interface is described in _ditmos.pyi.
+// The `_ditmos` module: with overlay.c the only file here that knows MicroPython. The interface is described in _ditmos.pyi.
 #include <string.h>
 
 #include "py/binary.h"

@@ -1,3 +1,3 @@
-# What every firmware carries frozen. A copy of the folder on the board, or under a mounted one, comes before it in
-# sys.path.
+# What every firmware carries frozen. Files of the same name on the board, or under a mounted folder, come before it:
+# cmodule/overlay.c.
 package("ditmos", base_path=".")

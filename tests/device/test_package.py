@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.errors import DitmosError
-from ditmos.firmware import build
 from ditmos.golden import Style, random_model
 from ditmos.modelfile import write_model
 from ditmos.paths import REPOSITORY
@@ -21,16 +19,6 @@ from ditmos.spec import reference_spec
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SPEC = reference_spec()
-
-
-@pytest.fixture(scope="session")
-def micropython() -> Path:
-    try:
-        return build("unix").path
-    except DitmosError as error:
-        if "not found" in str(error) or "no source" in str(error):
-            pytest.skip(str(error))
-        raise
 
 
 @pytest.fixture

@@ -184,6 +184,24 @@ def test_stream_survives_lost_bytes(emulated: EmulatedBoard, board: Board, recor
     assert any("bytes lost" in message for message in emulated.messages())
 
 
+def test_one_file_stands_in_for_one_frozen_module(
+    mpremote: Callable[..., str], board: Board, recording: Recording, tmp_path: Path
+) -> None:
+    """On the board, and in a mounted folder that holds nothing else (cmodule/overlay.c)."""
+    board.close()
+    edited = tmp_path / "ditmos" / "routing.py"
+    edited.parent.mkdir()
+    text = (REPOSITORY / "device" / "ditmos" / "routing.py").read_text()
+    edited.write_text(text + "\n\ndef top1(model, window):\n    return 0, 5\n")
+    code = "import ditmos; print(ditmos.load()(ditmos.windows()[3])[1])"
+    assert mpremote("mount", str(tmp_path), "exec", code).splitlines()[-1] == "5"
+    mpremote("fs", "mkdir", ":ditmos")
+    mpremote("fs", "cp", str(edited), ":/flash/ditmos/routing.py")
+    assert mpremote("exec", code).splitlines()[-1] == "5"
+    mpremote("fs", "rm", "-r", ":ditmos")
+    assert mpremote("exec", code).splitlines()[-1] == str(recording.choice[3]) != "5"
+
+
 def test_files_and_rom_outlive_the_board(image: Image, tmp_path: Path) -> None:
     flash, rom = tmp_path / "flash.bin", tmp_path / "rom"
     rom.mkdir()

@@ -83,6 +83,42 @@ def test_mounted_folder_wins(mpremote: Mpremote, recording: Recording, tmp_path:
     assert mpremote("exec", code).splitlines()[-1] != f"('{recording.model.class_names[0]}', 5)"
 
 
+EDITED = (
+    REPOSITORY / "device" / "ditmos" / "routing.py"
+).read_text() + "\n\ndef top1(model, window):\n    return 0, 5\n"
+CHOICE = "import ditmos; print(ditmos.load()(ditmos.windows()[3])[1])"
+
+
+def test_one_file_of_a_mounted_folder(mpremote: Mpremote, recording: Recording, tmp_path: Path) -> None:
+    (tmp_path / "ditmos").mkdir()
+    (tmp_path / "ditmos" / "routing.py").write_text(EDITED)
+    assert mpremote("mount", tmp_path, "exec", CHOICE).splitlines()[-1] == "5"
+    *_lines, used, _ = mpremote("mount", tmp_path, "run", "device/infer.py").splitlines()
+    assert used.endswith(f"classifiers used: {[0, 0, 0, 0, 0, len(recording.windows)]}")
+    assert mpremote("exec", CHOICE).splitlines()[-1] == str(recording.choice[3]) != "5"
+
+
+@pytest.mark.parametrize("folder", ["", "/flash/", "/flash/lib/"])
+def test_one_file_on_the_board(mpremote: Mpremote, recording: Recording, tmp_path: Path, folder: str) -> None:
+    """Also while another folder is mounted, and the file is not in the current one."""
+    (tmp_path / "routing.py").write_text(EDITED)
+    for made in ("/flash/lib", f"{folder}ditmos"):
+        mpremote("exec", f"import os\ntry: os.mkdir({made!r})\nexcept OSError: pass")
+    mpremote("fs", "cp", tmp_path / "routing.py", f":{folder}ditmos/routing.py")
+    assert mpremote("exec", CHOICE).splitlines()[-1] == "5"
+    assert mpremote("mount", tmp_path, "exec", CHOICE).splitlines()[-1] == "5"
+    mpremote("fs", "rm", "-r", f":{folder}ditmos")
+    assert mpremote("exec", CHOICE).splitlines()[-1] == str(recording.choice[3]) != "5"
+
+
+def test_edited_file_without_a_reset(board: Board, recording: Recording) -> None:
+    board.exec("import ditmos, os, sys\nengine = ditmos.load()\nw = ditmos.windows()[3]\nos.mkdir('/flash/ditmos')")
+    board.put(EDITED.encode(), "/flash/ditmos/routing.py")
+    board.exec("del sys.modules['ditmos.routing']\nimport ditmos.routing\nengine.policy = ditmos.routing.top1")
+    assert board.eval("engine(w)[1]") == 5 != recording.choice[3]
+    board.exec("os.remove('/flash/ditmos/routing.py')\nos.rmdir('/flash/ditmos')")
+
+
 def test_file_on_the_board_wins(board: Board) -> None:
     board.exec("import os\nos.mkdir('/flash/ditmos')")
     board.put(b"origin = 'flash'\n", "/flash/ditmos/__init__.py")
