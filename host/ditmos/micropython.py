@@ -120,7 +120,9 @@ def _from_debian(cache: Path, submodules: Sequence[str]) -> Path:
     unpacked = work / "unpacked"
     shutil.rmtree(unpacked, ignore_errors=True)
     with tarfile.open(archives[0]) as archive:
-        archive.extractall(unpacked, filter="data")
+        if hasattr(tarfile, "data_filter"):  # not in the Python 3.11.2 of Debian 12
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(unpacked)
     (top,) = unpacked.iterdir()
     tree = top.rename(cache / "debian")
     shutil.rmtree(work)
