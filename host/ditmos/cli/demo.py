@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -23,32 +24,27 @@ def demo(
 ) -> None:
     """Train, export, build, and run a test set on the simulated board; the result is in build/demo/result.json."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
 
     from ditmos.demo import demo as run_demo
     from ditmos.demo import rows
     from ditmos.errors import DitmosError
     from ditmos.jsonfile import write_json
-
-    columns = (TextColumn("{task.description:12}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
-    bars = Progress(*columns, console=Console(stderr=True))
-    task = None
-
-    def report(what: str, done: int, count: int) -> None:
-        nonlocal task
-        if task is None:  # not before: the steps until then print for themselves
-            bars.start()
-            task = bars.add_task(what, total=count)
-        bars.update(task, completed=done)
+    from ditmos.progress import Stages
 
     try:
-        result = run_demo(data, config, report)
+        with ExitStack() as stack:
+            stages = Stages()
+
+            def report(what: str, done: int, count: int) -> None:
+                if done == 1:  # not before: the steps until then show their own progress
+                    stack.enter_context(stages)
+                stages.report(what, done, count)
+
+            result = run_demo(data, config, report)
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         raise typer.Exit(130) from None
-    finally:
-        bars.stop()
     table = Table("", "", box=None, show_header=False)
     for row in rows(result):
         table.add_row(*row)

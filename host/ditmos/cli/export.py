@@ -30,12 +30,12 @@ def export(
     """
     import torch
     from rich.console import Console
-    from rich.progress import Progress
 
     from ditmos.errors import DitmosError
     from ditmos.jsonfile import write_json
     from ditmos.modelfile import write_model
     from ditmos.planner import balanced, choose, front
+    from ditmos.progress import Stages
     from ditmos.quantize.export import export_run
 
     if fastest and ram is not None:
@@ -43,10 +43,12 @@ def export(
 
     torch.set_num_threads(threads)
     output = output or (run if run.is_dir() else run.parent) / "model.dtm"
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("fine-tuning", total=1.0)
-        model, figures = export_run(run, data, epochs=epochs, progress=lambda done: bars.update(task, completed=done))
-    with Console(stderr=True).status("planning"):
+    with Stages(transient=True) as stages:
+        stages.report("calibration")
+        model, figures = export_run(
+            run, data, epochs=epochs, progress=lambda done: stages.report("fine-tuning", int(done * 100), 100)
+        )
+        stages.report("planning")
         candidates = front(model.spec, model)
     plan = (choose(candidates, ram) if fastest or ram is not None else balanced(candidates)).plan
     size = write_model(output, model, plan)

@@ -29,17 +29,15 @@ def add(app: typer.Typer) -> None:
         jobs: Annotated[int | None, typer.Option(help="parallel compilations [default: one per core]")] = None,
     ) -> None:
         """Build one firmware, or bring it up to date."""
-        from rich.console import Console
-
         from ditmos import nucleo
         from ditmos.firmware import build as build_firmware
+        from ditmos.progress import Stages
 
-        console = Console(stderr=True)
-        with console.status("firmware") as status:
+        with Stages(transient=True) as stages:
             if target == "nucleo":
-                image = nucleo.build(micropython, jobs, lambda doing: status.update(f"firmware: {doing}"))
+                image = nucleo.build(micropython, jobs, stages.report)
             else:
-                built = build_firmware(target, micropython, jobs, lambda doing: status.update(f"firmware: {doing}"))
+                built = build_firmware(target, micropython, jobs, stages.report)
         if target == "nucleo":
             _print_usage(image)
         else:

@@ -17,16 +17,15 @@ def add(app: typer.Typer) -> None:
         jobs: Annotated[int | None, typer.Option(help="parallel compilations [default: one per core]")] = None,
     ) -> None:
         """Build the NUCLEO firmware and pack it with the device files, checksums and licences."""
-        from rich.console import Console
-
         from ditmos import micropython as sources
         from ditmos import nucleo
         from ditmos.firmware import NUCLEO
+        from ditmos.progress import Stages
         from ditmos.release import release as pack
 
-        console = Console(stderr=True)
-        with console.status("release") as status:
+        with Stages(transient=True) as stages:
             tree = sources.source(micropython, NUCLEO.submodules)
-            nucleo.build(tree, jobs, lambda doing: status.update(f"release: {doing}"))
+            nucleo.build(tree, jobs, stages.report)
+            stages.report("packing")
             archive = pack(tree, output)
         print(f"{archive}: {os.path.getsize(archive):,} bytes")

@@ -37,6 +37,7 @@ def train(
 
     from ditmos import config as configuration
     from ditmos.jsonfile import write_json
+    from ditmos.progress import Stages
     from ditmos.training import load_data, train_run
     from ditmos.training.run import with_file
 
@@ -49,8 +50,14 @@ def train(
     out = out or Path("runs") / (f"{name}-{profile}" if profile else name)
     console = Console(stderr=True)
     try:
-        with _Progress(console) as progress:
-            run = train_run(settings, dataset, out, resume=resume, report=progress.report)
+        with Stages(console=console) as stages:
+            run = train_run(
+                settings,
+                dataset,
+                out,
+                resume=resume,
+                report=lambda stage, epoch, epochs, metrics: stages.report(stage, epoch, epochs, _figures(metrics)),
+            )
     except KeyboardInterrupt:
         console.print(f"\nstopped; {out} holds a checkpoint, go on with --resume")
         raise typer.Exit(130) from None
@@ -60,35 +67,8 @@ def train(
         write_json(json_file, metrics | {"run": str(out)})
 
 
-class _Progress:
-    """A bar per stage, with the last epoch's figures."""
-
-    def __init__(self, console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.table import Column
-
-        self._bars = Progress(
-            TextColumn("{task.description}", table_column=Column(min_width=11, no_wrap=True)),
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
-            console=console,
-        )
-        self._tasks: dict[str, int] = {}
-
-    def __enter__(self) -> _Progress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def report(self, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=epochs, figures="")
-        figures = "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
-        self._bars.update(self._tasks[stage], completed=epoch, figures=figures)
+def _figures(metrics: dict[str, float]) -> str:
+    return "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
 
 
 def _show(metrics: dict, out: Path, console) -> None:
