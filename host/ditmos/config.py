@@ -150,6 +150,7 @@ class Config:
     seed: int = 0
     threads: int = 2
     device: str = "cpu"
+    compiled: bool = True
     recipe: str = "paper"
     metric: Literal["accuracy", "balanced"] = "accuracy"
     data: DataConfig = field(default_factory=DataConfig)

@@ -8,6 +8,7 @@ from ditmos.training.losses import classifier_losses
 from ditmos.training.pretraining import selector_epoch
 from ditmos.training.session import Session, Stepper
 from ditmos.training.sides import classifier_side, learn_only, parameters, selector_side
+from ditmos.training.steps import Mode
 
 
 def train_adversarially(session: Session) -> None:
@@ -37,4 +38,5 @@ def classifier_epoch(session: Session, stepper: Stepper) -> float:
         gate, maps = network.forward_selector(x)
         return classifier_losses(network.forward_classifiers(maps), y, gate.argmax(1), weights).sum()
 
-    return session.run_epoch(stepper, session.batches(stepper.schedule.batch), loss) / network.spec.classifiers
+    index = session.batches(stepper.schedule.batch)
+    return session.run_epoch(stepper, index, loss, Mode.CLASSIFIERS) / network.spec.classifiers

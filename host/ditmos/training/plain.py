@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ditmos.errors import DitmosError
 from ditmos.training.session import Session, Stepper
+from ditmos.training.steps import Mode
 
 
 def train_plain(session: Session) -> None:
@@ -23,11 +24,12 @@ def train_plain(session: Session) -> None:
         stepper = Stepper(network.parameters(), schedule, epochs)
 
         def loss(rows: Tensor, smoothing: float = schedule.smoothing) -> Tensor:
-            x, y = session.batch(rows)
+            x, y = session.batch(rows.flatten())
             return F.cross_entropy(network(x)[1].squeeze(1), y, label_smoothing=smoothing)
 
         def epoch(_: int, stepper: Stepper = stepper, loss=loss) -> dict[str, float]:
             network.train().requires_grad_(True)
-            return {"loss": session.run_epoch(stepper, session.batches(stepper.schedule.batch), loss)}
+            index = session.batches(stepper.schedule.batch)
+            return {"loss": session.run_epoch(stepper, index.unsqueeze(2), loss, Mode.OWN)}
 
         session.fit(stage, epochs, [stepper], epoch, whole=True)

@@ -10,6 +10,7 @@ from ditmos.training.data import batches, cluster_batches
 from ditmos.training.losses import selector_target
 from ditmos.training.session import Session, Stepper
 from ditmos.training.sides import classifier_side, learn_only, parameters, selector_side
+from ditmos.training.steps import Mode
 
 
 def pretrain_classifiers(session: Session) -> None:
@@ -27,7 +28,7 @@ def pretrain_classifiers(session: Session) -> None:
     def epoch(_: int) -> dict[str, float]:
         learn_only(network, side)
         index = own_batches(session, schedule.batch)
-        return {"loss": session.run_epoch(stepper, index, loss) / network.spec.classifiers}
+        return {"loss": session.run_epoch(stepper, index, loss, Mode.OWN) / network.spec.classifiers}
 
     session.fit("classifiers", schedule.epochs, [stepper], epoch)
 
@@ -67,4 +68,4 @@ def selector_epoch(session: Session, stepper: Stepper) -> float:
             target = selector_target(network.forward_classifiers(maps), y)
         return F.cross_entropy(gate, target, label_smoothing=schedule.smoothing)
 
-    return session.run_epoch(stepper, session.batches(schedule.batch), loss)
+    return session.run_epoch(stepper, session.batches(schedule.batch), loss, Mode.SELECTOR)

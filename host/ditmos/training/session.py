@@ -19,7 +19,7 @@ from ditmos.config import Config, Schedule
 from ditmos.errors import DitmosError
 from ditmos.networks import RoutedNetwork, StrongNetwork
 from ditmos.spec import NetworkSpec
-from ditmos.training import checkpoint
+from ditmos.training import checkpoint, steps
 from ditmos.training.data import Augment, Parts, balanced_batches, batches
 from ditmos.training.evaluation import evaluate
 
@@ -53,9 +53,20 @@ class Stepper:
         else:
             self.optimizer = torch.optim.AdamW(parameters, schedule.lr, weight_decay=schedule.weight_decay)
 
+    def rate(self, within: float) -> float:
+        """Learning rate ``within`` (0 to 1) of the epoch."""
+        return learning_rate(self.schedule, self.epoch + within, self.epochs)
+
+    def momentum(self, parameter: nn.Parameter) -> Tensor:
+        """Of one parameter, under SGD; zeros before the first step, which is the same to `step`."""
+        state = self.optimizer.state[parameter]
+        if state.get("momentum_buffer") is None:
+            state["momentum_buffer"] = torch.zeros_like(parameter, requires_grad=False)
+        return state["momentum_buffer"]
+
     def step(self, loss: Tensor, within: float) -> float:
         """One step down ``loss``, ``within`` (0 to 1) of the epoch; returns the loss."""
-        rate = learning_rate(self.schedule, self.epoch + within, self.epochs)
+        rate = self.rate(within)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
@@ -150,9 +161,17 @@ class Session:
         self._running = None
         self.save()
 
-    def run_epoch(self, stepper: Stepper, index: Tensor, loss: Callable[[Tensor], Tensor]) -> float:
-        """One step for every row of ``index``, ``loss(row)`` being the loss of those windows; the mean loss."""
-        total = sum(stepper.step(loss(rows), i / len(index)) for i, rows in enumerate(index))
+    def run_epoch(
+        self, stepper: Stepper, index: Tensor, loss: Callable[[Tensor], Tensor], mode: steps.Mode | None = None
+    ) -> float:
+        """One step for every row of ``index``, ``loss(row)`` being the loss of those windows; the mean loss.
+
+        mode: what that loss is to `steps.run`, which takes the steps where it can.
+        """
+        if mode is not None and steps.usable(self, stepper, index):
+            total = steps.run(self, stepper, index, mode)
+        else:
+            total = sum(stepper.step(loss(rows), i / len(index)) for i, rows in enumerate(index))
         stepper.end_epoch()
         return total / len(index)
 

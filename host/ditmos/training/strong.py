@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ditmos.training.evaluation import BATCH, accuracy
 from ditmos.training.session import Session, Stepper
+from ditmos.training.steps import Mode
 
 
 def train_strong(session: Session) -> None:
@@ -23,7 +24,7 @@ def train_strong(session: Session) -> None:
 
     def epoch(_: int) -> dict[str, float]:
         session.strong.train()
-        mean = session.run_epoch(stepper, session.batches(schedule.batch), loss)
+        mean = session.run_epoch(stepper, session.batches(schedule.batch), loss, Mode.STRONG)
         return {"loss": mean, "accuracy": accuracy(session.strong, session.parts.validation)}
 
     session.fit("strong", schedule.epochs, [stepper], epoch)
