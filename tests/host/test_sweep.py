@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import tomllib
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from ditmos.errors import DitmosError
 from ditmos.modelfile import read_model
 from ditmos.policy import parse_policy
 from ditmos.reference import Model
+from ditmos.spec import NetworkSpec
 from ditmos.study import job as jobs
 from ditmos.study import plan, sweep
 from typer.testing import CliRunner
@@ -48,6 +48,13 @@ classifiers = 3
 start = 1
 aggregate = [2]
 exit = true
+[[job]]
+data = "synthetic"
+method = "exit"
+budget = 20_000
+family = "exit"
+count = 2
+fit = { epochs = 1 }
 """
 
 SHORT = """
@@ -112,15 +119,21 @@ def test_every_job_leaves_a_result_and_a_model(folder: Path, out: Path) -> None:
     content = plan.read(folder / "sweep.toml")
     assert sweep.pending(content, out) == []
     rows = sweep.results(out)
-    assert [(row["method"], row["seed"]) for row in rows] == [("best", 0), ("best", 1), ("wide", 0), ("wide", 1)]
+    found = [(row["method"], row["seed"]) for row in rows]
+    assert found == [(method, seed) for method in ("best", "exit", "wide") for seed in (0, 1)]
+    (search,) = (out / "searches").glob("*.json")  # one for both seeds
+    trials = json.loads(search.read_text())["trials"]
+    assert [trial["epochs"] for trial in trials] == [1, 0.5, 0.2, 0.2]
     for row in rows:
         model, arrangement = read_model(out / "models" / f"{row['key']}.dtm")
-        assert model.spec.to_dict() == content.jobs[0].spec((64, 6, 3)).to_dict() or row["method"] == "best"
+        searched = NetworkSpec.from_dict(trials[0]["network"])
+        shape = {"wide": content.jobs[0].spec((64, 6, 3)), "exit": searched}.get(row["method"])
+        assert shape in (None, model.spec)
         assert arrangement.arena_size == row["arena_bytes"]
         assert sum(map(sum, row["confusion"])) == row["test"]["windows"]
         assert row["test"]["macs"] <= row["worst_macs"]
         assert row["curve"]
-    assert len(list((out / "pools").glob("*.pt"))) == 1  # shared by all four
+    assert len(list((out / "pools").glob("*.pt"))) == 1  # shared by all six
 
 
 def test_recipes_of_the_training_package_are_jobs_too(folder: Path, tmp_path: Path) -> None:
@@ -144,19 +157,6 @@ def test_recipes_of_the_training_package_are_jobs_too(folder: Path, tmp_path: Pa
     assert found == pytest.approx(paper["test"]["float"])
     assert baseline["test"]["routing"] is None
     assert not list((tmp_path / "checkpoints").iterdir())
-
-
-def test_keys_that_came_later_change_the_key_only_where_set(folder: Path) -> None:
-    content = plan.read(folder / "sweep.toml")
-    job = content.jobs[0]
-    older = {name: value for name, value in asdict(job).items() if name not in ("recipe", "config", "ram")}
-    text = json.dumps([older, _source(content, job), asdict(content.fit_of(job))], sort_keys=True)
-    assert content.key(job).endswith(hashlib.sha256(text.encode()).hexdigest()[:10])
-    assert len({content.key(j) for j in (job, replace(job, ram=900), replace(job, recipe="plain"))}) == 3
-
-
-def _source(content: plan.SweepFile, job: plan.Job) -> dict:
-    return {name: value for name, value in asdict(content.data[job.data]).items() if name != "fit"}
 
 
 def test_the_policy_of_the_device_gives_the_same_figures(folder: Path, out: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_failed_job_costs_the_others_nothing(folder: Path, out: Path) -> None:
     error = out / "results" / f"{key}.error"
     assert "too few for kernel" in error.read_text()
     assert len(sweep.pending(replace(content, jobs=(*content.jobs, wrong)), out)) == 1
-    assert len(sweep.results(out)) == 4
+    assert len(sweep.results(out)) == 6
     error.unlink()
 
 
@@ -262,7 +262,8 @@ def test_search_command(folder: Path, out: Path, tmp_path: Path) -> None:
         (SWEEP.replace("views = 2", 'preset = "taste"'), "preset is 'taste'"),
         (SWEEP.replace("epochs = 2\nbatch", "epohcs = 2\nbatch"), "unknown key epohcs"),
         (SWEEP.replace("budget = 9_000\n", "", 1), "budget"),
-        (SWEEP.replace('classifier = "4k5s2 6k3 8k3"\n', ""), "expected a classifier, or a recipe"),
+        (SWEEP.replace('classifier = "4k5s2 6k3 8k3"\n', ""), "expected one of classifier, family"),
+        (SWEEP.replace('family = "exit"', 'family = "exodus"'), "family is 'exodus'"),
         (RECIPES.replace('recipe = "plain"', 'recipe = "plane"'), "recipe is 'plane'"),
         (RECIPES.replace('by = "none"', 'by = "luck"'), "splitting.by is 'luck'"),
     ],

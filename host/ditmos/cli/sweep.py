@@ -68,50 +68,44 @@ def search(
     max_ram: Annotated[int | None, typer.Option(help="Bytes of arena, from the planner.")] = None,
     max_flash: Annotated[int | None, typer.Option(help="Bytes of the model file.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Candidates per method.")] = 12,
-    epochs: Annotated[float, typer.Option(min=0.1, help="Of the last round.")] = 40,
-    seed: int = 0,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder that keeps the pools.")] = Path("runs/sweep"),
+    epochs: Annotated[float | None, typer.Option(min=0.1, help="Of the last round [default: the file's]")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder that keeps pools and trials.")] = Path("runs/sweep"),
     data_folder: Data = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Every trial.")] = None,
 ) -> None:
     """Look for the best architecture within a budget, on validation data, by successive halving."""
-    from dataclasses import replace
-
     import torch
     from rich.console import Console
     from rich.table import Table
 
     from ditmos.errors import DitmosError
     from ditmos.jsonfile import write_json
-    from ditmos.study import plan, pool
-    from ditmos.study.job import ensure_pool, load_parts
+    from ditmos.study import plan
     from ditmos.study.search import Trial
-    from ditmos.study.search import search as find
-    from ditmos.study.space import Budget
+    from ditmos.study.shared import ensure_search
+    from ditmos.study.space import known_family
 
     content = plan.read(file)
     if data not in content.data:
         raise DitmosError(f"{file}: no data {data!r}, expected one of {', '.join(content.data)}")
     torch.set_num_threads(1)
-    source, folder = content.data[data], plan.data_folder(data_folder)
-    dataset, parts = load_parts(source, folder)
-    windows = pool.load(ensure_pool(source, folder, out.resolve() / "pools"))
-    geometry = (dataset.window, len(dataset.channels), dataset.classes)
+    folder = plan.data_folder(data_folder)
     console, trials, table = Console(), [], Table("method", "value", "MACs", "union", "shape", box=None)
 
     def report(trial: Trial) -> None:
         console.print(f"{trial.epochs:5.1f} epochs  {trial.value:.4f}  {trial.to_dict()['shape']}", highlight=False)
 
     for name in method or ["wide", "ensemble", "exit", "routed", "routed-exit"]:
-        found = find(
-            name, geometry, windows, parts.validation, Budget(max_macs, max_ram, max_flash),
-            replace(content.fit, epochs=epochs), count=count, seed=seed, balanced=source.metric == "balanced",
-            spectral=source.preset == "log-mel", report=report,
+        known_family(name)
+        job = plan.Job(
+            data, name, max_macs, family=name, count=count, ram=max_ram or 0, flash=max_flash or 0,
+            fit={"epochs": epochs} if epochs else {},
         )  # fmt: skip
+        found = ensure_search(content, job, folder, out.resolve(), report)
         trials += found
-        best = found[0].to_dict()
+        best = found[0]
         union = "" if best["union"] is None else f"{best['union']:.4f}"
         table.add_row(name, f"{best['value']:.4f}", f"{best['macs']}", union, best["shape"])
         if json_file:
-            write_json(json_file, [trial.to_dict() for trial in trials])
+            write_json(json_file, trials)
     console.print(table)

@@ -1,14 +1,10 @@
-"""One job of a sweep: its pool (made once, shared by all jobs on the same data), its network, its result."""
+"""One job of a sweep: its network, trained, quantised and scored."""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,78 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ditmos.datasets import TRAIN, Dataset
-from ditmos.jsonfile import read_json, write_json
+from ditmos.datasets import Dataset
+from ditmos.jsonfile import read_json
 from ditmos.modelfile import write_model
 from ditmos.planner import choose, front
 from ditmos.quantize import quantize
+from ditmos.spec import NetworkSpec
 from ditmos.study import handmade, recipes, routing
-from ditmos.study import pool as pools
 from ditmos.study.fit import fit
-from ditmos.study.plan import Job, Source, SweepFile
-from ditmos.study.pool import Pool, PoolConfig
-from ditmos.study.presets import preset
+from ditmos.study.plan import Job, SweepFile
 from ditmos.study.score import Score, answer_float, answer_integer, pick_threshold, score, value
 from ditmos.study.shapes import describe
-from ditmos.training.data import Parts, Windows, prepare
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Hold ``file``.lock: two processes that need the same file wait for each other."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(file.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def pool_config(source: Source) -> PoolConfig:
-    found = preset(source.preset)
-    teacher = replace(found.teacher, count=source.teachers, epochs=source.teacher_epochs)
-    return replace(found, teacher=teacher, views=source.views, mixed=source.mixed, balanced=source.metric == "balanced")
-
-
-def teacher_figures(teachers: list[pools.Teacher], pool: Pool, parts: Parts, balanced: bool) -> dict[str, float]:
-    """Value of the averaged teachers on validation and test: the ceiling that students are distilled from."""
-
-    def of(windows: Windows) -> float:
-        standard = (windows.x - pool.mean[:, None]) / pool.std[:, None]
-        right = pools.opinion(teachers, standard).argmax(1) == windows.y
-        return value(right.numpy(), windows.y.numpy(), balanced)
-
-    return {"validation": of(parts.validation), "test": of(parts.test)}
-
-
-@lru_cache(maxsize=1)
-def _load_parts(name: str, folder: Path) -> tuple[Dataset, Parts]:
-    dataset = Source(**json.loads(name)).dataset(folder)
-    return dataset, prepare(dataset)
-
-
-def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
-    """The data with its split and its three parts; the last one asked for stays in memory."""
-    keys = {key: value for key, value in asdict(source).items() if key not in ("fit", "teachers", "views", "mixed")}
-    return _load_parts(json.dumps(keys, sort_keys=True), folder)
-
-
-def ensure_pool(
-    source: Source, folder: Path, cache: Path, progress: Callable[[float], None] = lambda done: None
-) -> Path:
-    """The file of the pool for this data, made if it is not there; the teachers' figures lie beside it."""
-    dataset, parts = load_parts(source, folder)
-    config = pool_config(source)
-    file = cache / f"{Path(source.file).stem}-{source.split}-{pools.pool_key(dataset, [TRAIN], config)}.pt"
-    with locked(file):
-        if not file.exists():
-            made, teachers = pools.build(parts.train, dataset.classes, config, progress)
-            write_json(file.with_suffix(".json"), teacher_figures(teachers, made, parts, config.balanced))
-            pools.save(made, file)
-    return file
-
-
-@lru_cache(maxsize=1)
-def _load_pool(file: Path) -> Pool:
-    return pools.load(file)
+from ditmos.study.shared import ensure_pool, ensure_search, load_parts, load_pool
+from ditmos.training.data import Windows
 
 
 def run_job(
@@ -113,8 +50,11 @@ def run_job(
         network, how = recipes.fit(recipes.settings(job, source), dataset, parts, checkpoint, progress, curve)
     else:
         file = ensure_pool(source, folder, out / "pools")
-        spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
-        network = fit(spec, _load_pool(file), sweep.fit_of(job), job.seed, progress, curve)
+        if job.family:
+            spec = NetworkSpec.from_dict(ensure_search(sweep, job, folder, out)[0]["network"])
+        else:
+            spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
+        network = fit(spec, load_pool(file), sweep.fit_of(job), job.seed, progress, curve)
         how = {"fit": asdict(sweep.fit_of(job)), "teacher": read_json(file.with_suffix(".json"))}
     trained = time.monotonic() - started
     spec = network.spec

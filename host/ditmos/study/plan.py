@@ -49,10 +49,8 @@ from ditmos.study import recipes
 from ditmos.study.fit import FitConfig
 from ditmos.study.presets import preset
 from ditmos.study.shapes import build
+from ditmos.study.space import known_family
 from ditmos.training.data import load_data
-
-# Keys of a job that came after the first results. Unset, they are left out of `SweepFile.key`: those stay valid.
-_LATER = ("recipe", "config", "ram")
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,8 @@ class Job:
 
     classifier: ``forest`` and ``mlp`` are those of emlearn on features made by hand (`ditmos.study.handmade`).
     finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's and of the data's.
+    family: the shape is searched for (`ditmos.study.space.FAMILIES`) among ``count`` candidates instead, once for all
+    seeds; ``flash``: bytes of the model file that it may take, 0: any.
     recipe, config: of the training package instead (`ditmos.study.recipes`). ram: bytes of arena that the plan may
     take; 0: the fastest plan.
     """
@@ -106,6 +106,9 @@ class Job:
     recipe: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     ram: int = 0
+    flash: int = 0
+    family: str = ""
+    count: int = 12
 
     def spec(self, geometry: tuple[int, int, int]) -> NetworkSpec:
         return build(
@@ -130,8 +133,7 @@ class SweepFile:
         """Names a job in file names, and changes with everything that changes its result."""
         source = asdict(self.data[job.data])
         del source["fit"]  # part of fit_of
-        values = {name: value for name, value in asdict(job).items() if name not in _LATER or value}
-        text = json.dumps([values, source, asdict(self.fit_of(job))], sort_keys=True)
+        text = json.dumps([asdict(job), source, asdict(self.fit_of(job))], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         return f"{job.data}-{job.method}-{job.budget}-s{job.seed}-{digest}"
 
@@ -177,8 +179,11 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
         jobs += [_make(Job, {**table, "seed": seed}, at) for seed in table.get("seeds", seeds)]
         if jobs[-1].recipe:
             recipes.settings(jobs[-1], data[jobs[-1].data], at)
-        elif not jobs[-1].classifier or jobs[-1].config:
-            raise DitmosError(f"{at}: expected a classifier, or a recipe; config needs a recipe")
+        elif bool(jobs[-1].classifier) == bool(jobs[-1].family) or jobs[-1].config:
+            raise DitmosError(f"{at}: expected one of classifier, family and recipe; config needs a recipe")
+        elif jobs[-1].family:
+            known_family(jobs[-1].family, at)
+    jobs.sort(key=lambda job: job.seed)  # the first seed makes what the others use
     return SweepFile(data, tuple(jobs), fit)
 
 

@@ -115,6 +115,12 @@ FAMILIES: dict[str, Draw] = {
 }
 
 
+def known_family(family: str, where: str = "search") -> None:
+    """Raises DitmosError for a family that is none of `FAMILIES`."""
+    if family not in FAMILIES:
+        raise DitmosError(f"{where}: family is {family!r}, expected one of {', '.join(FAMILIES)}")
+
+
 def candidates(
     family: str, geometry: tuple[int, int, int], budget: Budget, seed: int, *, spectral: bool = False
 ) -> Iterator[NetworkSpec]:
@@ -125,8 +131,7 @@ def candidates(
     Raises:
         DitmosError: unknown family, or none found in many attempts.
     """
-    if family not in FAMILIES:
-        raise DitmosError(f"method is {family!r}, expected one of {', '.join(FAMILIES)}")
+    known_family(family)
     window, channels, classes = geometry
     base = NetworkSpec(window, channels, classes, 1, BranchSpec((ConvSpec(1, 1, 1, 1),)))
     seen: set[NetworkSpec] = set()

@@ -1,0 +1,106 @@
+"""What jobs of a sweep share and the first one that needs it makes: parts of the data, pools, searched shapes."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ditmos.datasets import TRAIN, Dataset
+from ditmos.jsonfile import read_json, write_json
+from ditmos.study.plan import Job, Source, SweepFile
+from ditmos.study.pool import Pool, PoolConfig, Teacher, build, load, opinion, pool_key, save
+from ditmos.study.presets import preset
+from ditmos.study.score import value
+from ditmos.study.search import Trial, search
+from ditmos.study.space import Budget
+from ditmos.training.data import Parts, Windows, prepare
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold ``file``.lock: two processes that need the same file wait for each other."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(file.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def pool_config(source: Source) -> PoolConfig:
+    found = preset(source.preset)
+    teacher = replace(found.teacher, count=source.teachers, epochs=source.teacher_epochs)
+    return replace(found, teacher=teacher, views=source.views, mixed=source.mixed, balanced=source.metric == "balanced")
+
+
+def teacher_figures(teachers: list[Teacher], pool: Pool, parts: Parts, balanced: bool) -> dict[str, float]:
+    """Value of the averaged teachers on validation and test: the ceiling that students are distilled from."""
+
+    def of(windows: Windows) -> float:
+        standard = (windows.x - pool.mean[:, None]) / pool.std[:, None]
+        right = opinion(teachers, standard).argmax(1) == windows.y
+        return value(right.numpy(), windows.y.numpy(), balanced)
+
+    return {"validation": of(parts.validation), "test": of(parts.test)}
+
+
+@lru_cache(maxsize=1)
+def _load_parts(name: str, folder: Path) -> tuple[Dataset, Parts]:
+    dataset = Source(**json.loads(name)).dataset(folder)
+    return dataset, prepare(dataset)
+
+
+def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
+    """The data with its split and its three parts; the last one asked for stays in memory."""
+    keys = {key: value for key, value in asdict(source).items() if key not in ("fit", "teachers", "views", "mixed")}
+    return _load_parts(json.dumps(keys, sort_keys=True), folder)
+
+
+def ensure_pool(
+    source: Source, folder: Path, cache: Path, progress: Callable[[float], None] = lambda done: None
+) -> Path:
+    """The file of the pool for this data, made if it is not there; the teachers' figures lie beside it."""
+    dataset, parts = load_parts(source, folder)
+    config = pool_config(source)
+    file = cache / f"{Path(source.file).stem}-{source.split}-{pool_key(dataset, [TRAIN], config)}.pt"
+    with locked(file):
+        if not file.exists():
+            made, teachers = build(parts.train, dataset.classes, config, progress)
+            write_json(file.with_suffix(".json"), teacher_figures(teachers, made, parts, config.balanced))
+            save(made, file)
+    return file
+
+
+@lru_cache(maxsize=1)
+def load_pool(file: Path) -> Pool:
+    return load(file)
+
+
+def ensure_search(
+    sweep: SweepFile, job: Job, folder: Path, out: Path, report: Callable[[Trial], None] = lambda trial: None
+) -> list[dict[str, Any]]:
+    """Every trial of the job's family, the one that validation likes best first; they are kept in ``out``/searches.
+
+    One search serves all seeds. Raises DitmosError where no network fits the budget.
+    """
+    source, fit = sweep.data[job.data], sweep.fit_of(job)
+    config = {"source": asdict(source), "fit": asdict(fit), "family": job.family, "count": job.count}
+    config |= {"macs": job.budget, "ram": job.ram, "flash": job.flash}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:10]
+    file = out / "searches" / f"{job.data}-{job.budget}-{job.family}-{digest}.json"
+    with locked(file):
+        if not file.exists():
+            dataset, parts = load_parts(source, folder)
+            pool = load_pool(ensure_pool(source, folder, out / "pools"))
+            trials = search(
+                job.family, (dataset.window, len(dataset.channels), dataset.classes), pool, parts.validation,
+                Budget(job.budget, job.ram or None, job.flash or None), fit, count=job.count,
+                balanced=source.metric == "balanced", spectral=source.preset == "log-mel", report=report,
+            )  # fmt: skip
+            write_json(file, {"config": config, "trials": [trial.to_dict() for trial in trials]})
+    return read_json(file)["trials"]
