@@ -84,7 +84,8 @@ def board(emulated: EmulatedBoard) -> Iterator[Board]:
 def mpremote(emulated: EmulatedBoard) -> Callable[..., str]:
     def run(*arguments: str) -> str:
         command = [sys.executable, "-m", "mpremote", "connect", emulated.port, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=REPOSITORY)
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}  # mpremote's own output and the board's in order
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=REPOSITORY, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

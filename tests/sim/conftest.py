@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from ditmos.spec import reference_spec
 from recording import Recording
 
 TIMEOUT = 60.0
+IN_ORDER = {"PYTHONUNBUFFERED": "1"}  # what mpremote says for itself and what the board prints
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +76,9 @@ def mpremote(simulated: Simulator) -> Callable[..., str]:
 
     def run(*arguments: str | Path) -> str:
         command = [sys.executable, "-m", "mpremote", "connect", simulated.port, *map(str, arguments)]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=TIMEOUT)
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=os.environ | IN_ORDER, capture_output=True, text=True, timeout=TIMEOUT
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.replace("\r\n", "\n")
 
