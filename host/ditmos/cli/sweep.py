@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def sweep(
     processes: Annotated[int, typer.Option("-j", "--processes", min=1, help="In parallel, one thread each.")] = 2,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster, or local.")] = None,
     nice: Annotated[int, typer.Option(min=0, max=19, help="Niceness of the workers.")] = 0,
-    only: Annotated[str, typer.Option(help="Only jobs whose key contains this.")] = "",
+    only: Annotated[str, typer.Option(help="Only jobs whose key matches this regular expression.")] = "",
 ) -> None:
     """Run every job of a sweep that has no result yet. One that fails does not stop the others."""
     from dataclasses import replace
@@ -34,7 +35,7 @@ def sweep(
     from ditmos.study.sweep import pending, result_file, run
 
     content = plan.read(file)
-    content = replace(content, jobs=tuple(job for job in content.jobs if only in content.key(job)))
+    content = replace(content, jobs=tuple(job for job in content.jobs if re.search(only, content.key(job))))
     console = Console(stderr=True)
     waiting = len(pending(content, out))
     console.print(f"{len(content.jobs)} jobs, {len(content.jobs) - waiting} done before")

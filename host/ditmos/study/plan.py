@@ -1,4 +1,5 @@
-"""A sweep file: which data, which networks, which seeds; every combination is one job.
+"""A sweep file: which data, which networks, which seeds; every combination is one job. ``data`` and ``budget`` of a job
+may be lists.
 
 ```toml
 seeds = [0, 1, 2]
@@ -33,6 +34,7 @@ config.adversarial.rounds = 10 # any key of ditmos.config; here an ablation
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import tomllib
@@ -172,19 +174,27 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
     jobs = []
     for i, table in enumerate(content.get("job", [])):
         at = f"{where}: job {i + 1}"
-        if table.get("data") not in data:
-            raise DitmosError(
-                f"{at}: data is {table.get('data')!r}, expected one of {', '.join(data) or 'none defined'}"
-            )
-        jobs += [_make(Job, {**table, "seed": seed}, at) for seed in table.get("seeds", seeds)]
-        if jobs[-1].recipe:
-            recipes.settings(jobs[-1], data[jobs[-1].data], at)
-        elif bool(jobs[-1].classifier) == bool(jobs[-1].family) or jobs[-1].config:
-            raise DitmosError(f"{at}: expected one of classifier, family and recipe; config needs a recipe")
-        elif jobs[-1].family:
-            known_family(jobs[-1].family, at)
+        for name, budget in itertools.product(_listed(table.get("data")), _listed(table.get("budget"))):
+            if name not in data:
+                raise DitmosError(f"{at}: data is {name!r}, expected one of {', '.join(data) or 'none defined'}")
+            one = {**table, "data": name, "budget": budget}
+            jobs += [_make(Job, {**one, "seed": seed}, at) for seed in table.get("seeds", seeds)]
+            _check(jobs[-1], data[name], at)
     jobs.sort(key=lambda job: job.seed)  # the first seed makes what the others use
     return SweepFile(data, tuple(jobs), fit)
+
+
+def _listed(value: Any) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _check(job: Job, source: Source, at: str) -> None:
+    if job.recipe:
+        recipes.settings(job, source, at)
+    elif bool(job.classifier) == bool(job.family) or job.config:
+        raise DitmosError(f"{at}: expected one of classifier, family and recipe; config needs a recipe")
+    elif job.family:
+        known_family(job.family, at)
 
 
 def _make(kind: type, table: Mapping[str, Any], where: str) -> Any:

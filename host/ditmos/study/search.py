@@ -67,7 +67,7 @@ def attempt(
 
 def search(
     family: str, geometry: tuple[int, int, int], pool: Pool, validation: Windows, budget: Budget, config: FitConfig,
-    *, count: int = 18, keep: int = 3, rounds: tuple[float, ...] = (0.2, 0.5, 1.0), seed: int = 0,
+    *, count: int = 12, keep: int = 3, rounds: tuple[float, ...] = (0.15, 0.4), seed: int = 0,
     balanced: bool = False, spectral: bool = False, report: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:  # fmt: skip
     """All trials, the best one of the last round first.

@@ -91,13 +91,17 @@ def _narrowed(rng: random.Random, trunk: BranchSpec, start: int) -> BranchSpec:
     return BranchSpec((*trunk.convs[:start], *later))
 
 
-def _joined(rng: random.Random, base: NetworkSpec, spectral: bool, *, routed: bool, exit: bool) -> NetworkSpec:
-    """Selector and classifiers of one trunk. The number of classifiers is drawn last: rivals get the same trunks."""
+def _joined(rng: random.Random, base: NetworkSpec, spectral: bool, *, routed: bool, exit: bool | None) -> NetworkSpec:
+    """Selector and classifiers of one trunk. The number of classifiers is drawn last: rivals get the same trunks.
+
+    exit: whether the selector can answer by itself; None: drawn.
+    """
     trunk = draw_branch(rng, (3, 4), spectral=spectral)
     start = rng.choice((1, 1, 2))
     selector = _narrowed(rng, trunk, start)
     aggregate = rng.choice(((), tuple(range(start + 1, len(selector.convs) + 1))))
     classifiers = rng.choice((8, 16)) if routed else 1
+    exit = rng.choice((False, True)) if exit is None else exit
     outputs = (classifiers if routed else 0) + (base.classes if exit else 0)
     classifier = BranchSpec(trunk.convs[start:], trunk.hidden)
     return NetworkSpec(
@@ -112,6 +116,7 @@ FAMILIES: dict[str, Draw] = {
     "exit": partial(_joined, routed=False, exit=True),
     "routed": partial(_joined, routed=True, exit=False),
     "routed-exit": partial(_joined, routed=True, exit=True),
+    "routed-any": partial(_joined, routed=True, exit=None),
 }
 
 
