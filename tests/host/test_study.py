@@ -291,7 +291,26 @@ def test_handmade_rivals_are_converted(kind: str) -> None:
     y = test.y.numpy()
     assert (found.original == y).mean() > 0.7
     assert (found.converted == found.original).mean() > 0.97  # int16 features and leaf shares in 8 bits
-    assert found.flash > 0 and found.macs > handmade.feature_cost(2, 40)
+    assert found.flash > 0 and found.macs > handmade.feature_cost(2, 40) == found.feature_macs
+    if isinstance(found.board, str):
+        pytest.skip(f"simulated board: {found.board}")
+    assert found.board.flash_bytes == found.flash
+    assert found.ram == found.board.ram_bytes + (4 if kind == "mlp" else 2) * handmade.features(test.x).shape[1]
+    low, high = {"forest": (3, 400), "mlp": (2, 40)}[kind]  # instructions of a tree, of a weight
+    assert low < found.board.instructions / {"forest": 60, "mlp": found.macs - found.feature_macs}[kind] < high
+
+
+def test_a_board_that_disagrees_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing := handmade.missing_tools():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    model = "#include <stdint.h>\nstatic int32_t model_predict(const int16_t *x, int32_t n) { return x[n - 1] > 3; }\n"
+    x = np.array([[0, 3], [9, 4], [9, -4]], np.int16)
+    found = handmade.on_board(lambda file: file.write_text(model), x, np.array([0, 1, 0]))
+    assert 1 <= found.instructions < 40
+    with pytest.raises(DitmosError, match="1 windows differently"):
+        handmade.on_board(lambda file: file.write_text(model), x, np.array([0, 1, 1]))
+    monkeypatch.setattr(handmade, "missing_tools", lambda: ["arm-none-eabi-gcc"])
+    assert handmade.on_board(lambda file: None, x, x) == "not installed: arm-none-eabi-gcc"
 
 
 def test_features_by_hand() -> None:

@@ -48,7 +48,7 @@ def build(
     command = ["arm-none-eabi-gcc", *FLAGS, *WARNINGS, "-ffunction-sections", "-fdata-sections", *flags]
     command += ["-I", str(cmodule), "-I", str(HERE), "-nostartfiles", "--specs=nosys.specs", "-T", str(HERE / "m7.ld")]
     command += ["-Wl,--gc-sections,--no-warn-rwx-segments", *map(str, [HERE / "start.c", *sources, *found])]
-    done = subprocess.run([*command, "-o", str(elf)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, "-lm", "-o", str(elf)], capture_output=True, text=True, timeout=600)
     if done.returncode:
         error = next((line for line in done.stderr.splitlines() if "error" in line or "undefined" in line), "")
         raise DitmosError(f"bench: {name} does not build: {error or done.stderr.strip()[-200:]}")

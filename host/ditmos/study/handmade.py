@@ -1,19 +1,25 @@
 """What a user would pick instead: features made by hand, and a forest or a small MLP converted by emlearn.
 
-Features are in int16 and the converted model is C code, compiled and asked by emlearn; nothing here is a network of
-this project. Costs are estimates of the same kind as MACs: multiply-adds of the features, comparisons of the forest.
+Features are in int16 and the converted model is C code, compiled and asked by emlearn, and run once more on the
+simulated board, which must give the same answers; nothing here is a network of this project. Instructions and flash are
+those of the model; the features are not there in C, and what they would cost is an estimate of the same kind as MACs:
+multiply-adds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ditmos.bench.baremetal import missing_tools
+from ditmos.bench.handmade import OnBoard, run
 from ditmos.errors import DitmosError
 from ditmos.training.data import Windows
 
@@ -22,19 +28,25 @@ _BANDS = 6
 _TREES, _LEAF = 60, 3
 _HIDDEN = 64
 _SCALE = 2048  # int16 steps per standard deviation of a feature
-_NODE_BYTES = 6  # of emlearn's tree node: feature, threshold, two children
+_NODE_BYTES = 6  # of a tree's node as code: estimate
 
 
 @dataclass(frozen=True)
 class Handmade:
-    """converted, original: answers for the test windows by emlearn's C code and by scikit-learn. ram: the features."""
+    """converted, original: answers for the test windows by emlearn's C code and by scikit-learn.
+
+    ram: features and variables. macs: of features and model, feature_macs: of the features alone. board: figures of the
+    simulated board, or why it was not asked; without it, flash is an estimate.
+    """
 
     converted: NDArray[np.int64]
     original: NDArray[np.int64]
     macs: int
+    feature_macs: int
     ram: int
     flash: int
     shape: str
+    board: OnBoard | str
 
 
 def features(x: NDArray) -> Floats:
@@ -85,10 +97,13 @@ def learn(
         model = MLPClassifier((_HIDDEN,), alpha=1e-3, max_iter=60, early_stopping=True, random_state=seed)
         settings = {"method": "inline"}
     model.fit(x, y)
+    asked = z if kind == "mlp" else z.astype(np.int16)
     try:
-        converted = emlearn.convert(model, **settings).predict(z if kind == "mlp" else z.astype(np.int16))
+        code = emlearn.convert(model, **settings)
+        converted = np.asarray(code.predict(asked))
     except Exception as error:  # a compiler that is missing comes as many kinds
         raise DitmosError(f"emlearn could not convert the {kind}: {error}") from None
+    board = on_board(lambda file: code.save(file=str(file), name="model"), asked, converted)
     if kind == "forest":
         nodes = sum(tree.tree_.node_count for tree in model.estimators_)
         macs = cost + sum(tree.get_depth() for tree in model.estimators_)
@@ -97,7 +112,20 @@ def learn(
         weights = sum(w.size + w.shape[1] for w in model.coefs_)
         macs = cost + sum(w.size for w in model.coefs_)
         flash, shape = 4 * weights, f"{_HIDDEN} hidden on {x.shape[1]} features, float"
-    return Handmade(np.asarray(converted), model.predict(z), macs, 2 * x.shape[1], flash, shape)
+    ram = (2 if kind == "forest" else 4) * x.shape[1]
+    if not isinstance(board, str):
+        flash, ram = board.flash_bytes, ram + board.ram_bytes
+    return Handmade(converted, model.predict(z), macs, cost, ram, flash, shape, board)
+
+
+def on_board(save: Callable[[Path], object], x: NDArray, expected: NDArray) -> OnBoard | str:
+    """Raises DitmosError where the board answers differently."""
+    if missing := missing_tools():
+        return f"not installed: {', '.join(missing)}"
+    found = run(save, x, expected)
+    if found.differing:
+        raise DitmosError(f"emlearn's model answers {found.differing} windows differently on the simulated board")
+    return found
 
 
 def _evened(x: Floats, y: NDArray[np.int64], seed: int) -> tuple[Floats, NDArray[np.int64]]:

@@ -130,6 +130,7 @@ def _common(sweep: SweepFile, job: Job, dataset: Dataset) -> dict[str, Any]:
 def _handmade_row(
     found: handmade.Handmade, test: Windows, balanced: bool, classes: int, started: float
 ) -> dict[str, Any]:
+    """``board``: instructions of the model alone on the simulated board, or why there are none."""
     y = test.y.numpy()
     return {
         "shape": found.shape,
@@ -144,8 +145,10 @@ def _handmade_row(
             "windows": len(y),
         },
         "worst_macs": found.macs,
+        "feature_macs": found.feature_macs,
         "arena_bytes": found.ram,
         "flash_bytes": found.flash,
+        "board": found.board if isinstance(found.board, str) else asdict(found.board),
         "confusion": _confusion(test, found.converted, classes),
         "seconds": {"training": round(time.monotonic() - started, 1), "all": round(time.monotonic() - started, 1)},
     }
