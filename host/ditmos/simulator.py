@@ -14,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Literal
 
+from ditmos.boardprocess import BoardProcess
 from ditmos.errors import DitmosError
 from ditmos.firmware import firmware as built_firmware
 from ditmos.firmware import need
@@ -21,11 +22,11 @@ from ditmos.firmware import need
 MACHINE = "mps2-an500"
 EXTERNAL_MEMORY = 16 << 20  # bytes behind 0x60000000: the ROMFS segment, then the filesystem (board.h, _boot.py)
 ROMFS_SIZE = 15 << 20
-START_TIMEOUT = 15.0  # seconds from starting qemu to the board's first byte
-STOP_TIMEOUT = 5.0
+START_TIMEOUT = 15.0  # seconds from starting qemu to the board's prompt
+SILENCE = 0.3  # seconds
 
 
-class Simulator:
+class Simulator(BoardProcess):
     """A simulated board, running inside a ``with`` block.
 
     Args:
@@ -36,9 +37,6 @@ class Simulator:
         flash: file that keeps the board's filesystem and ROMFS from one start to the next; made if absent. By default
             the board starts blank.
         romfs: folder, or image, to put into the ROMFS segment, mounted at /rom.
-
-    Attributes:
-        port: what to hand to ``mpremote connect`` or :class:`ditmos.board.Board`.
 
     Raises:
         DitmosError: on entering: no qemu, no firmware, a file that does not fit, or a board that does not start.
@@ -53,63 +51,23 @@ class Simulator:
         flash: Path | None = None,
         romfs: Path | None = None,
     ) -> None:
+        super().__init__()
         self.firmware = firmware
         self.serial = serial
         self.icount = icount
         self.flash = flash
         self.romfs = romfs
-        self.port = ""
-        self._process: subprocess.Popen[bytes] | None = None
         self._memory: int | None = None
         self._line: int | None = None  # the pty's slave side, kept open: a closed one costs each client a second
 
-    def __enter__(self) -> Simulator:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int | None:
-        """Of qemu, while it runs."""
-        return self._process.pid if self._process else None
-
     def stop(self) -> None:
-        """End qemu; may be called twice."""
         if self._line is not None:
             os.close(self._line)
             self._line = None
-        if self._process:
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            if self._process.stdout:
-                self._process.stdout.close()
-            self._process = None
+        super().stop()
         if self._memory is not None:
             os.close(self._memory)
             self._memory = None
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the board ends by itself; False when it still runs after ``timeout`` seconds."""
-        try:
-            if self._process:
-                self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
 
     def _start(self) -> None:
         need("qemu-system-arm")
@@ -138,12 +96,12 @@ class Simulator:
                 address = listener.getsockname()
             self.port = f"socket://{address[0]}:{address[1]}"
             with socket.create_connection(address, START_TIMEOUT) as connection:
-                self._await_output(connection.fileno())
+                self._await_prompt(connection.fileno(), START_TIMEOUT, SILENCE)
         else:
             self._spawn([*command, "-chardev", "pty,id=console"])
             self.port = self._pty_name()
             self._line = os.open(self.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-            self._await_output(self._line)
+            self._await_prompt(self._line, START_TIMEOUT, SILENCE)
 
     def _spawn(self, command: list[str], *descriptors: int) -> None:
         assert self._memory is not None
@@ -167,22 +125,11 @@ class Simulator:
                     return found[1].decode()
                 if not data:
                     break
-        raise DitmosError(f"qemu did not start: {_last_line(output)}")
+        raise DitmosError(f"the board did not start: {_last_line(output)}")
 
-    def _await_output(self, descriptor: int) -> None:
-        """Return at the prompt, or where a main.py runs, once it has printed something and fallen silent."""
-        output = b""
-        end = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < end:
-            ready = select.select([descriptor], [], [], 0.3)[0]
-            if ready:
-                output += os.read(descriptor, 4096)
-            if output.endswith(b">>> ") or (output and not ready):
-                return
-            if not self.running:
-                assert self._process and self._process.stdout
-                raise DitmosError(f"qemu did not start: {_last_line(self._process.stdout.read())}")
-        raise DitmosError(f"{self.firmware or 'sim'}: the simulated board printed nothing in {START_TIMEOUT:.0f} s")
+    def _last_words(self) -> str:
+        assert self._process and self._process.stdout
+        return _last_line(self._process.stdout.read())
 
 
 def _open_memory(flash: Path | None) -> int:
