@@ -13,6 +13,7 @@ def add(app: typer.Typer) -> None:
     app.add_typer(bench, name="bench")
     bench.command()(training)
     bench.command()(kernels)
+    bench.command()(models)
     bench.command()(link)
 
 
@@ -104,4 +105,31 @@ def kernels(
     if json_file:
         write_json(json_file, figures)
     if not all(row["value"] is None or row["value"] <= row["bar"] for row in figures["rows"]):
+        raise typer.Exit(1)
+
+
+def models(
+    results: Annotated[Path, typer.Argument(help="Folder of a sweep.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="All of them; each is kept in FOLDER/board.")] = None,
+) -> None:
+    """Instructions of every model of a sweep on the simulated board; goes on where it stopped."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ditmos.jsonfile import write_json
+    from ditmos.study import onboard
+    from ditmos.study.sweep import results as rows_of
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("models", total=len(onboard.pending(results)))
+
+        def report(key: str, problem: str) -> None:
+            bar.advance(task)
+            bar.console.print(f"{key} {problem}", highlight=False)
+
+        failed = onboard.measure(results, report)
+    if json_file:
+        rows = onboard.merged(results, rows_of(results))
+        write_json(json_file, {row["key"]: row["board"] for row in rows if "board" in row})
+    if failed:
         raise typer.Exit(1)

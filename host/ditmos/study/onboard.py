@@ -1,0 +1,79 @@
+"""Every model of a sweep on the simulated board: what an inference takes in instructions, counted exactly.
+
+As `ditmos bench kernels` measures it: bytes equal to the reference's, the plan that the model file carries, without
+MicroPython around it. One JSON file a model beside the results; a model that has one is not run again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ditmos.bench import baremetal
+from ditmos.bench.kernels import run_plans
+from ditmos.errors import DitmosError
+from ditmos.jsonfile import read_json, write_json
+from ditmos.modelfile import read_model
+from ditmos.study.sweep import results
+
+
+def board_file(out: Path, key: str) -> Path:
+    return out / "board" / f"{key}.json"
+
+
+def pending(out: Path) -> list[Mapping[str, Any]]:
+    """Rows whose model has not been measured. Raises DitmosError for a folder without results."""
+    return [
+        row
+        for row in results(out)
+        if (out / "models" / f"{row['key']}.dtm").exists() and not board_file(out, row["key"]).exists()
+    ]
+
+
+def measure(out: Path, report: Callable[[str, str], None] = lambda key, problem: None) -> int:
+    """Run what is pending; returns the number of models that could not be measured.
+
+    report: called with each key, and what went wrong or "".
+
+    Raises:
+        DitmosError: compiler or emulator are missing, or the folder holds no results.
+    """
+    if missing := baremetal.missing_tools():
+        raise DitmosError(f"bench: not installed: {', '.join(missing)}")
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        elf = baremetal.build_models(folder=Path(folder))
+        for row in pending(out):
+            problem = ""
+            try:
+                figures = _figures(elf, out / "models" / f"{row['key']}.dtm", row["test"]["exits"])
+                write_json(board_file(out, row["key"]), figures)
+            except DitmosError as error:  # of this model
+                failed, problem = failed + 1, str(error)
+            report(row["key"], problem)
+    return failed
+
+
+def _figures(elf: Path, file: Path, exits: float) -> dict[str, Any]:
+    """instructions: of one inference, the mean where a share ``exits`` of the windows ends with the selector."""
+    model, plan = read_model(file)
+    run = run_plans(elf, model, [plan])[0].run
+    parts = {"select": 0, "classify": 0}
+    for part, count in zip(plan.slices, run.slices, strict=True):
+        parts[part.phase] += count
+    again = 1 - exits if model.spec.selector else model.spec.classifiers
+    return {
+        "instructions": round(run.load + parts["select"] + again * parts["classify"]),
+        "load": run.load,
+        **parts,
+        "arena_bytes": run.arena_bytes,
+        "plan": plan.name,
+    }
+
+
+def merged(out: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with ``board``, where it was measured."""
+    files = {row["key"]: board_file(out, row["key"]) for row in rows}
+    return [row | {"board": read_json(files[row["key"]])} if files[row["key"]].exists() else row for row in rows]
