@@ -88,7 +88,7 @@ class Job:
     classifier: ``forest`` and ``mlp`` are those of emlearn on features made by hand (`ditmos.study.handmade`).
     finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's and of the data's.
     family: the shape is searched for (`ditmos.study.space.FAMILIES`) among ``count`` candidates instead, once for all
-    seeds; ``flash``: bytes of the model file that it may take, 0: any.
+    seeds and without the job's ``fit``; ``flash``: bytes of the model file that it may take, 0: any.
     recipe, config: of the training package instead (`ditmos.study.recipes`). ram: bytes of arena that the plan may
     take; 0: the fastest plan.
     """

@@ -86,9 +86,10 @@ def ensure_search(
 ) -> list[dict[str, Any]]:
     """Every trial of the job's family, the one that validation likes best first; they are kept in ``out``/searches.
 
-    One search serves all seeds. Raises DitmosError where no network fits the budget.
+    One search serves all seeds; it trains as the data say, whatever the job's own ``fit``. Raises DitmosError where no
+    network fits the budget.
     """
-    source, fit = sweep.data[job.data], sweep.fit_of(job)
+    source, fit = sweep.data[job.data], sweep.fit_of(replace(job, fit={}))
     config = {"source": asdict(source), "fit": asdict(fit), "family": job.family, "count": job.count}
     config |= {"macs": job.budget, "ram": job.ram, "flash": job.flash}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:10]
