@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import typer
 from ditmos import route
+from ditmos.bench.baremetal import missing_tools
+from ditmos.cli import bench as bench_cli
 from ditmos.cli import report as report_cli
 from ditmos.cli import sweep as sweep_cli
-from ditmos.datasets import TEST, save, synthetic
+from ditmos.datasets import TEST, VALIDATION, save, synthetic
 from ditmos.errors import DitmosError
 from ditmos.modelfile import read_model
 from ditmos.policy import parse_policy
 from ditmos.reference import Model
 from ditmos.spec import NetworkSpec
 from ditmos.study import job as jobs
-from ditmos.study import plan, sweep
+from ditmos.study import onboard, plan, sweep, tree
 from typer.testing import CliRunner
 
 SWEEP = """
@@ -219,8 +224,6 @@ def test_a_local_ray_cluster_does_the_same(folder: Path, out: Path, tmp_path: Pa
 
 
 def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:
-    import typer
-
     app = typer.Typer()
     report_cli.add(app)
     files = {name: tmp_path / name for name in ("page.html", "summary.json", "tables.md")}
@@ -236,9 +239,69 @@ def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:
     assert "best against the best rival (wide)" in files["tables.md"].read_text()
 
 
-def test_search_command(folder: Path, out: Path, tmp_path: Path) -> None:
-    import typer
+def test_a_tree_chooses_in_the_place_of_the_selector(folder: Path, out: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    sweep_cli.add(app)
+    shutil.copytree(out, tmp_path / "out")
+    arguments = ["tree", str(folder / "sweep.toml"), "-o", str(tmp_path / "out"), "--data-folder", str(folder)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    rows = [row for row in sweep.results(tmp_path / "out") if row["method"] == "tree router"]
+    assert [row["seed"] for row in rows] == [0, 1]
+    dataset, _ = jobs.load_parts(plan.read(folder / "sweep.toml").data["synthetic"], folder)
+    for row in rows:
+        key = row["key"].removesuffix("-tree")
+        before = json.loads(sweep.result_file(out, key).read_text())
+        model = Model(read_model(out / "models" / f"{key}.dtm")[0])
+        assert row["test"]["selector"] == before["test"]["int8"]
+        assert row["test"]["macs"] > before["test"]["macs"] and row["test"]["exits"] == before["test"]["exits"]
+        for part, figures in ((VALIDATION, row["validation"]), (TEST, row["test"])):
+            index = dataset.part(part)
+            policy = parse_policy(str(tmp_path / "out" / "models" / f"{row['key']}.py"))
+            decisions = route.decide(policy, model, route.quantized_windows(model, dataset, index))
+            assert (decisions.label == dataset.y[index]).mean() == pytest.approx(figures["int8"])
+        if not isinstance(row["board"], str):
+            assert row["board"]["differing"] == 0 and row["board"]["instructions"] > 0
+    assert "0 trees" in CliRunner().invoke(app, arguments).output
 
+
+def test_a_tree_learns_who_is_right() -> None:
+    """Two features; classifier 2 is right where the second is large, classifier 0 else; windows that all get teach
+    nothing, however many they are."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-1000, 1000, (600, 2)).astype(np.int16)
+    right = np.zeros((600, 3), bool)
+    right[x[:, 1] > 300, 2] = right[x[:, 1] <= 300, 0] = True
+    right[300:] = True
+    router = tree.learn(x, right, lambda found: float(right[np.arange(600), found.predict(x)].mean()))
+    assert router.validation > 0.99 and router.tree.get_n_leaves() == 2
+    assert tree.learn(x, np.ones((600, 3), bool), lambda found: 1.0).choose(x).tolist() == [0] * 600
+
+
+def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Path) -> None:
+    if missing := missing_tools():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    app = typer.Typer()
+    bench_cli.add(app)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "results").symlink_to(out / "results")
+    (tmp_path / "out" / "models").symlink_to(out / "models")
+    arguments = ["bench", "models", str(tmp_path / "out"), "--json", str(tmp_path / "board.json")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    measured = json.loads((tmp_path / "board.json").read_text())
+    rows = onboard.merged(tmp_path / "out", sweep.results(tmp_path / "out"))
+    assert len(measured) == len(rows)
+    for row in rows:
+        board = measured[row["key"]]
+        assert board == row["board"] and board["arena_bytes"] == row["arena_bytes"]
+        again = (1 - row["test"]["exits"]) * board["classify"]
+        assert board["instructions"] == pytest.approx(board["load"] + board["select"] + again, abs=1)
+        assert 0.2 < board["instructions"] / row["test"]["macs"] < 20
+    assert onboard.pending(tmp_path / "out") == []
+
+
+def test_search_command(folder: Path, out: Path, tmp_path: Path) -> None:
     app = typer.Typer()
     sweep_cli.add(app)
     trials = tmp_path / "trials.json"

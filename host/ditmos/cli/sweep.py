@@ -14,6 +14,7 @@ Data = Annotated[Path | None, typer.Option("--data-folder", help="Where data set
 def add(app: typer.Typer) -> None:
     app.command()(sweep)
     app.command()(search)
+    app.command()(tree)
 
 
 def sweep(
@@ -110,3 +111,24 @@ def search(
         if json_file:
             write_json(json_file, trials)
     console.print(table)
+
+
+def tree(
+    file: Annotated[Path, typer.Argument(help="Sweep file (TOML) whose results are there.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the results.")] = Path("runs/sweep"),
+    data_folder: Data = None,
+    only: Annotated[str, typer.Option(help="Only jobs whose key contains this.")] = "",
+) -> None:
+    """A decision tree in the place of the selector, for every routed model: a row of results and a policy file each."""
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from ditmos.study import plan
+    from ditmos.study.tree import run
+
+    content = plan.read(file)
+    content = replace(content, jobs=tuple(job for job in content.jobs if only in content.key(job)))
+    console = Console(stderr=True)
+    count = run(content, plan.data_folder(data_folder), out, lambda key: console.print(key, highlight=False))
+    console.print(f"{count} trees; policies: {out}/models/*-tree.py")
