@@ -38,9 +38,6 @@ static void prepare_stage(ditmos_engine_t *engine, unsigned index) {
     if (stage->layer < model->selector_layers) {
         run->call.weights = engine->selector_weights + layer->weights;
     }
-    if (stage->carry != DITMOS_NONE) {
-        run->call.carry = (int32_t *)(void *)(engine->arena + buffers[stage->carry].offset);
-    }
     if (stage->scratch != DITMOS_NONE) {
         run->call.scratch = engine->arena + buffers[stage->scratch].offset;
         run->call.scratch_size = buffers[stage->scratch].size;
@@ -140,6 +137,11 @@ void ditmos_engine_drop_rows(int8_t *data, uint32_t size, uint32_t rows) {
     }
 }
 
+// Where a stage keeps its carry, which is in use from row `carry_from` on.
+static int32_t *carry_of(const ditmos_engine_t *engine, const ditmos_stage_t *stage) {
+    return (int32_t *)(void *)(engine->arena + engine->model->plan.buffers[stage->carry].offset);
+}
+
 static inline void run_stage(const ditmos_schedule_t *schedule, const ditmos_step_t *step, ditmos_engine_stage_t *run) {
     const ditmos_stage_t *stage = &schedule->stages[step->stage];
     ditmos_call_t *call = &run->call;
@@ -165,7 +167,9 @@ void ditmos_engine_run(ditmos_engine_t *engine, unsigned index) {
     ditmos_step_t step;
     ditmos_schedule_start(&schedule, engine->model, slice);
     for (unsigned i = 0; i < slice->count; i++) {
+        const ditmos_stage_t *stage = &schedule.stages[i];
         stages[i].call.first = true;
+        stages[i].call.carry = stage->carry_from == 0 ? carry_of(engine, stage) : NULL;
     }
     if (engine->left) {
         ditmos_slide_resume(engine, slice, &schedule);
@@ -174,6 +178,11 @@ void ditmos_engine_run(ditmos_engine_t *engine, unsigned index) {
         ditmos_engine_stage_t *run = &stages[step.stage];
         if (step.dropped) {
             ditmos_engine_drop_rows(run->out, run->out_size, step.dropped);
+        }
+        const ditmos_stage_t *stage = &schedule.stages[step.stage];
+        if (schedule.rows[step.stage].done == stage->carry_from) {
+            run->call.carry = carry_of(engine, stage);
+            run->call.first = true;
         }
         run_stage(&schedule, &step, run);
         ditmos_schedule_done(&schedule, &step);

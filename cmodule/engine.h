@@ -42,6 +42,11 @@ static inline bool ditmos_engine_ready(const ditmos_engine_t *engine, unsigned i
     return (engine->model->plan.slices[index].needs & ~engine->valid) == 0;
 }
 
+// Whether the window is there: after a plan's classify that uses it up it is not.
+static inline bool ditmos_engine_has_window(const ditmos_engine_t *engine) {
+    return engine->valid >> engine->model->plan.window & 1;
+}
+
 // Whether the arena holds all that classify needs of select. Where classify has written over it, the select slices make
 // it again, as long as the window is there.
 static inline bool ditmos_engine_has_features(const ditmos_engine_t *engine) {

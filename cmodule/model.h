@@ -74,6 +74,7 @@ typedef struct {
     bool line; // `out` holds fewer rows than the map
     uint16_t map_rows; // rows of the map
     uint16_t capacity; // rows that `out` holds
+    uint16_t carry_from; // rows done when the carry comes into use: its bytes are free from then on
     int32_t reach; // n output rows need n * rows_per_row + reach input rows
     uint32_t consumers; // bit i: stage i of the slice reads `out`
 } ditmos_stage_t;
@@ -84,7 +85,7 @@ typedef struct {
     uint8_t first;
     uint8_t count;
     bool classify;
-    bool grows; // a map that it makes takes the place of one that it reads, row by row
+    bool grows; // something that it writes takes the place of rows of a map that it reads
     uint64_t needs;
     uint64_t makes;
     uint64_t destroys;
@@ -99,6 +100,7 @@ typedef struct {
     uint8_t window; // buffers
     uint8_t selector_logits; // DITMOS_NONE without a selector
     uint8_t logits;
+    bool once; // classify may use up the window
     uint64_t classifier_maps; // buffers that hold what belongs to one classifier
     uint64_t features; // buffers that classify reads and select fills, or the window
     ditmos_slice_t *slices; // one block of memory with the next two

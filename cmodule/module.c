@@ -357,6 +357,9 @@ static mp_obj_t model_classify(mp_obj_t self_in, mp_obj_t k_in) {
     start(self);
     choose(self, k);
     if (self->selected && !ditmos_engine_has_features(&self->engine)) { // another classifier has written over them
+        if (plan->once && !ditmos_engine_has_window(&self->engine)) {
+            mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("the plan allows one classify a window"));
+        }
         run_slices(self, 0, plan->select_slices);
         between_slices(self);
     }

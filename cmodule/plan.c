@@ -113,6 +113,7 @@ static ditmos_status_t parse_stage(ditmos_model_t *model, ditmos_stage_t *stage,
         "stride must be 1 behind a fully connected layer");
     stage->capacity = out->rows;
     stage->line = out->rows < map->rows;
+    stage->carry_from = stage->carry == DITMOS_NONE ? UINT16_MAX : 0;
     NEED(stage->carry == DITMOS_NONE || (is_buffer(plan, stage->carry, DITMOS_BUFFER_CARRY)
             && plan->buffers[stage->carry].channels == map->channels), "PLAN.stage.carry", at + 4,
         "no carry buffer of that many channels");
@@ -203,25 +204,44 @@ static uint64_t overlapping(const ditmos_plan_t *plan, unsigned index) {
     return found;
 }
 
-// Whether the rows that a step writes fall on nothing that is still needed of map `host`, which was there before the
-// slice and shares bytes with the output.
-static bool spares_host(const ditmos_plan_t *plan, const ditmos_schedule_t *s, const ditmos_step_t *step, unsigned host) {
-    const ditmos_buffer_t *in = &plan->buffers[host];
-    const ditmos_buffer_t *out = &plan->buffers[s->stages[step->stage].out];
-    uint32_t needed = UINT32_MAX; // first row that a stage still needs, this one included
-    for (unsigned i = 0; i < s->count; i++) {
-        const ditmos_stage_t *stage = &s->stages[i];
-        if ((stage->in[0] == host || stage->in[1] == host) && s->rows[i].done < stage->map_rows) {
-            uint32_t first = ditmos_schedule_first_row(s, i);
-            needed = first < needed ? first : needed;
+// Whether `size` bytes of the arena hold nothing that a stage still needs of the maps `hosts`, which were there before
+// the slice.
+static bool are_free(const ditmos_plan_t *plan, const ditmos_schedule_t *s, uint64_t hosts, uint32_t begin,
+    uint32_t size) {
+    for (; hosts; hosts &= hosts - 1) {
+        unsigned host = (unsigned)__builtin_ctzll(hosts);
+        const ditmos_buffer_t *map = &plan->buffers[host];
+        uint32_t needed = UINT32_MAX; // first row that a stage still needs, the one that is about to run included
+        for (unsigned i = 0; i < s->count; i++) {
+            const ditmos_stage_t *stage = &s->stages[i];
+            if ((stage->in[0] == host || stage->in[1] == host) && s->rows[i].done < stage->map_rows) {
+                uint32_t first = ditmos_schedule_first_row(s, i);
+                needed = first < needed ? first : needed;
+            }
         }
-    }
-    for (unsigned c = 0; c < out->channels; c++) {
-        for (uint32_t r = 0; r < step->rows; r++) {
-            uint32_t byte = out->offset + c * out->stride + s->rows[step->stage].done + r - in->offset;
-            if (byte < in->size && byte % in->stride < in->rows && byte % in->stride >= needed) {
+        for (uint32_t i = 0; i < size; i++) {
+            uint32_t byte = begin + i - map->offset;
+            if (byte < map->size && byte % map->stride < map->rows && byte % map->stride >= needed) {
                 return false;
             }
+        }
+    }
+    return true;
+}
+
+// Whether what a step writes into its output falls on free bytes: the new rows, and all of a line buffer that moves.
+static bool output_is_free(const ditmos_plan_t *plan, const ditmos_schedule_t *s, const ditmos_step_t *step,
+    uint64_t needs) {
+    unsigned index = s->stages[step->stage].out;
+    const ditmos_buffer_t *out = &plan->buffers[index];
+    const ditmos_rows_t *rows = &s->rows[step->stage];
+    uint64_t hosts = overlapping(plan, index) & needs;
+    if (hosts && step->dropped && !are_free(plan, s, hosts, out->offset, out->size)) {
+        return false;
+    }
+    for (unsigned c = 0; hosts && c < out->channels; c++) {
+        if (!are_free(plan, s, hosts, out->offset + c * out->stride + rows->done - rows->begin, step->rows)) {
+            return false;
         }
     }
     return true;
@@ -231,9 +251,10 @@ static bool spares_host(const ditmos_plan_t *plan, const ditmos_schedule_t *s, c
 // contents are there.
 static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slice, uint32_t at, uint64_t *valid) {
     const ditmos_plan_t *plan = &model->plan;
-    const ditmos_stage_t *stages = &plan->stages[slice->first];
+    ditmos_stage_t *stages = &plan->stages[slice->first];
     uint64_t used = slice->needs;
     uint64_t direct = 0; // buffers that the slice writes
+    uint64_t guests = 0; // those that may take the place of rows that were there before
     slice->makes = 0;
     slice->destroys = 0;
     for (unsigned i = 0; i < slice->count; i++) {
@@ -246,6 +267,10 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slic
             }
         }
         slice->makes |= stages[i].line ? 0 : bit(stages[i].out);
+        guests |= bit(stages[i].out) | bit(stages[i].carry);
+        if (stages[i].carry != DITMOS_NONE) {
+            stages[i].carry_from = overlapping(plan, stages[i].carry) & slice->needs ? UINT16_MAX : 0;
+        }
     }
     slice->grows = (slice->destroys & slice->needs) != 0;
     for (unsigned i = 0; i < slice->count; i++) {
@@ -253,9 +278,9 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slic
         const uint8_t worked_on[] = { stages[i].in[0], stages[i].in[1], stages[i].out, stages[i].carry, stages[i].scratch };
         for (unsigned j = 0; j < sizeof(worked_on); j++) {
             if (worked_on[j] != DITMOS_NONE) {
-                // Whole maps may grow over maps that were there before; spares_host() has the condition.
-                uint64_t allowed = bit(worked_on[j]) & slice->makes ? slice->needs
-                    : bit(worked_on[j]) & slice->needs ? slice->makes : 0;
+                // are_free() has the condition under which a guest may be where it is.
+                uint64_t allowed = bit(worked_on[j]) & guests ? slice->needs
+                    : bit(worked_on[j]) & slice->needs ? guests : 0;
                 NEED((overlapping(plan, worked_on[j]) & used & ~allowed) == 0, "PLAN.stage",
                     stage_at + 1 + j, "buffer shares bytes with another one of the slice");
             }
@@ -271,10 +296,15 @@ static ditmos_status_t dry_run(const ditmos_model_t *model, ditmos_slice_t *slic
     ditmos_schedule_start(&schedule, model, slice);
     while (ditmos_schedule_next(&schedule, &step)) {
         NEED(step.fits, "PLAN.stage.out", at + STAGE_SIZE * step.stage + 3, "line buffer overruns");
-        uint64_t hosts = stages[step.stage].line ? 0 : overlapping(plan, stages[step.stage].out) & slice->needs;
-        for (; hosts; hosts &= hosts - 1) {
-            NEED(spares_host(plan, &schedule, &step, (unsigned)__builtin_ctzll(hosts)), "PLAN.stage.out",
-                at + STAGE_SIZE * step.stage + 3, "overwrites rows that are still needed");
+        NEED(output_is_free(plan, &schedule, &step, slice->needs), "PLAN.stage.out", at + STAGE_SIZE * step.stage + 3,
+            "overwrites rows that are still needed");
+        ditmos_stage_t *stage = &stages[step.stage];
+        if (stage->carry != DITMOS_NONE && stage->carry_from == UINT16_MAX) {
+            const ditmos_buffer_t *carry = &plan->buffers[stage->carry];
+            uint64_t hosts = overlapping(plan, stage->carry) & slice->needs;
+            if (are_free(plan, &schedule, hosts, carry->offset, carry->size)) {
+                stage->carry_from = schedule.rows[step.stage].done;
+            }
         }
         ditmos_schedule_done(&schedule, &step);
     }
@@ -289,11 +319,12 @@ static ditmos_status_t dry_run_all(ditmos_model_t *model, const places_t *places
         const ditmos_buffer_t *b = &plan->buffers[i];
         plan->classifier_maps |= b->map != DITMOS_NONE && b->map > model->selector_layers ? bit(i) : 0;
     }
-    // Select, classify, and classify again: what the first one has written over, select makes once more.
+    // Select, classify, and classify again: what the first one has written over, select makes once more. With a plan
+    // for one classify a window, that is all.
     plan->features = 0;
     uint64_t valid = bit(plan->window);
     uint64_t made = 0;
-    for (unsigned pass = 0; pass < 3; pass++) {
+    for (unsigned pass = 0; pass < (plan->once ? 2 : 3); pass++) {
         bool select = pass == 0 || (pass == 2 && (plan->features & ~valid) != 0);
         valid &= ~plan->classifier_maps;
         for (unsigned i = select ? 0 : plan->select_slices; i < (pass == 0 ? plan->select_slices : plan->slice_count);
@@ -338,7 +369,9 @@ ditmos_status_t ditmos_plan_parse(ditmos_model_t *model, const uint8_t *data, ui
     NEED(plan->buffer_count <= DITMOS_MAX_BUFFERS, "PLAN.buffers", begin + 4, "must be at most 64");
     NEED(plan->stage_count <= DITMOS_MAX_STAGES, "PLAN.stages", begin + 5, "must be at most 32");
     NEED(plan->slice_count <= DITMOS_MAX_SLICES, "PLAN.slices", begin + 6, "must be at most 32");
-    NEED(ditmos_u16(p + 10) == 0 && ditmos_u32(p + 12) == 0, "PLAN.reserved", begin + 10, "must be 0");
+    NEED(p[10] <= 1, "PLAN.flags", begin + 10, "has unknown flags");
+    plan->once = p[10] & 1;
+    NEED(p[11] == 0 && ditmos_u32(p + 12) == 0, "PLAN.reserved", begin + 11, "must be 0");
 
     places_t places = { .header = begin, .buffers = begin + HEADER_SIZE };
     places.stages = places.buffers + BUFFER_SIZE * plan->buffer_count;

@@ -82,7 +82,7 @@ class Plan:
     """A complete schedule. Indices ``window``, ``selector_logits``, ``logits`` name buffers.
 
     ``packings``: how the weights of each layer are packed for the kernel that runs it, the selector's layers first
-    (docs/format.md, WGHT).
+    (docs/format.md, WGHT). ``once``: classify may use up the window, so that each has one classify.
     """
 
     name: str
@@ -94,6 +94,7 @@ class Plan:
     logits: int
     selector_logits: int = NONE
     packings: tuple[int, ...] = ()
+    once: bool = False
 
 
 def layer_table(spec: NetworkSpec) -> tuple[LayerShape, ...]:

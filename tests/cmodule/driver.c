@@ -91,6 +91,9 @@ static void run(const ditmos_model_t *model, const uint8_t *vectors, size_t size
             uint8_t *weights = block(model, (int)k);
             ditmos_engine_choose(&engine, k, weights);
             if (!ditmos_engine_has_features(&engine)) {
+                if (!ditmos_engine_has_window(&engine)) {
+                    ditmos_engine_load(&engine, input);
+                }
                 run_slices(&engine, 0, plan->select_slices);
             }
             run_slices(&engine, plan->select_slices, plan->slice_count);

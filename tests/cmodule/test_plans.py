@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
 from ditmos import golden
 from ditmos.modelfile import encode, writer
-from ditmos.plan import NONE, Plan, layer_table
+from ditmos.plan import NONE, BufferKind, Plan, layer_table
+from ditmos.planner import front
 from ditmos.planner.simulate import PlanError, simulate
 from ditmos.spec import NetworkSpec
 from random_plans import random_plan
@@ -50,3 +52,59 @@ def test_random_plans(driver):
                 seen.update(traits(case.model.spec, plan))
     assert len(seen) == 6, seen
     assert min(seen.values()) >= 40, seen
+
+
+def moved(rng: np.random.Generator, plan: Plan) -> Plan:
+    """A plan in which one carry or output lies a few bytes, or a whole map, away from where it was."""
+    movable = sorted({b for stage in plan.stages for b in (stage.out, stage.carry)} - {NONE})
+    index = int(rng.choice(movable))
+    buffer = plan.buffers[index]
+    to = rng.choice([buffer.offset + int(rng.integers(-3, 4)) * (1 if rng.random() < 0.5 else 4), rng.integers(400)])
+    if buffer.kind == BufferKind.CARRY:
+        to &= ~3
+    to = min(max(int(to), 0), plan.arena_size - buffer.size)
+    buffers = [replace(b, offset=to) if i == index else b for i, b in enumerate(plan.buffers)]
+    return replace(plan, buffers=tuple(buffers))
+
+
+def nested_carries(plan: Plan, spec: NetworkSpec) -> int:
+    """Carries that come into use after their stage's first call."""
+    first = {}
+    for call in simulate(spec, plan):
+        first.setdefault(call.stage, []).append(call.carries)
+    return sum(plan.stages[i].carry != NONE and not any(used[:2]) and any(used) for i, used in first.items())
+
+
+def test_used_up_maps(driver):
+    """Plans whose carries, line buffers and maps take the place of rows, as planned and with something out of place."""
+    seen = Counter()
+    for seed in (2121, 2123, 2127, 2138, 2148, 2149, 2150, 2151, 2158, 2159):
+        case = golden.case(seed, windows=2, max_rows=120, max_classifiers=2)
+        rng = np.random.default_rng(seed)
+        vectors = golden.vectors(case)
+        spec = case.model.spec
+        for candidate in front(spec, case.model, once=True)[:3]:
+            seen["once"] += candidate.plan.once
+            seen["carries"] += nested_carries(candidate.plan, spec)
+            for _ in range(20):
+                plan = moved(rng, candidate.plan)
+                with mock.patch.object(writer, "simulate"):
+                    model = encode(case.model, plan)
+                answer = driver.ask(model, vectors)
+                try:
+                    simulate(spec, plan)
+                except PlanError as error:
+                    assert answer.startswith("bad PLAN"), (seed, error, answer)
+                    seen["still needed"] += "still needed" in str(error)
+                else:
+                    assert answer == "ok", seed
+                    seen["accepted"] += 1
+    assert min(seen.values()) >= 8 and len(seen) == 4, seen
+
+
+def test_a_used_up_window_needs_the_flag(driver):
+    case = golden.case(2150, windows=1, max_rows=120, max_classifiers=2)
+    found = [c.plan for c in front(case.model.spec, case.model, once=True) if c.plan.once]
+    with mock.patch.object(writer, "simulate"):
+        model = encode(case.model, replace(found[0], once=False))
+    assert driver.ask(model).startswith("bad PLAN.stage.in")

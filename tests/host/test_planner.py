@@ -71,6 +71,19 @@ def test_durable_plans_keep_the_features(name: str) -> None:
     assert plans(name)[0].arena <= plans(name, durable=True)[0].arena
 
 
+def test_plans_for_one_classify() -> None:
+    """Smaller or faster than all others, and refused without their flag."""
+    spec = SPECS["aggregated"]
+    candidates = front(spec, once=True)
+    singles = [c for c in candidates if c.plan.once]
+    assert candidates[0].plan.once and candidates[0].arena < plans("aggregated")[0].arena
+    for c in singles:
+        assert not features_last(spec, c.plan)
+        with pytest.raises(PlanError, match="does not hold"):
+            simulate(spec, replace(c.plan, once=False))
+    assert any(call.carries for c in singles for call in simulate(spec, c.plan))
+
+
 def test_reference_network() -> None:
     """The bars of the kernels' issue that the layout alone decides: bytes."""
     candidates = reference_front()

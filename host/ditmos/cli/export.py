@@ -22,6 +22,9 @@ def export(
     threads: Annotated[int, typer.Option(min=1, help="More than the free cores is much slower.")] = 2,
     ram: Annotated[int | None, typer.Option(min=1, help="Plan: the fastest within so many bytes of arena.")] = None,
     fastest: Annotated[bool, typer.Option("--fastest", help="Plan: the fastest; else a balanced one.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Plan: each window has one classify, which may use it up.")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Figures; else next to the model file.")] = None,
 ) -> None:
     """Quantise to int8 and write a model file, with float and integer accuracy beside it.
@@ -49,7 +52,7 @@ def export(
             run, data, epochs=epochs, progress=lambda done: stages.report("fine-tuning", int(done * 100), 100)
         )
         stages.report("planning")
-        candidates = front(model.spec, model)
+        candidates = front(model.spec, model, once=once)
     plan = (choose(candidates, ram) if fastest or ram is not None else balanced(candidates)).plan
     size = write_model(output, model, plan)
     figures |= {"model": str(output), "model_bytes": size, "plan": plan.name, "arena_bytes": plan.arena_size}

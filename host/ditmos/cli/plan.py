@@ -19,6 +19,9 @@ def plan(
     stream: Annotated[
         bool, typer.Option("--stream", help="For overlapping windows: what one leaves, the next one uses.")
     ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Also plans by which each window has one classify: it uses the window up.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Model file to write; else the same.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Front, chosen plan and baselines.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of memory over the run (.png, .svg, .pdf).")] = None,
@@ -47,7 +50,7 @@ def plan(
     quantized, current = read_model(model)
     spec = quantized.spec
     with Console(stderr=True).status("planning"):
-        candidates = front(spec, quantized)
+        candidates = front(spec, quantized, once=once)
     costs = layer_costs(spec, quantized)
     if stream or not picked:
         chosen = candidate(spec, stream_plan(spec) if stream else current, costs)
@@ -79,9 +82,9 @@ def _show(spec, candidates, chosen, baselines) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ditmos.planner.describe import kept_names
+    from ditmos.planner.describe import kept_names, second_classify
 
-    table = Table("arena", "instructions", "MACs", "kept", "slices", box=None)
+    table = Table("arena", "instructions", "MACs", "kept", "second classify", "slices", box=None)
 
     def row(c, name: str = "") -> None:
         slices = " ".join(part.name for part in c.plan.slices)
@@ -91,6 +94,7 @@ def _show(spec, candidates, chosen, baselines) -> None:
             str(c.instructions),
             str(c.macs),
             " ".join(kept_names(spec, c.plan)) or "-",
+            second_classify(spec, c.plan),
             name or slices,
             style="bold" if here else None,
         )
@@ -98,7 +102,7 @@ def _show(spec, candidates, chosen, baselines) -> None:
     for c in candidates:
         row(c)
     for name, c in baselines.items():
-        table.add_row(str(c.arena), str(c.instructions), str(c.macs), "", name, style="dim")
+        table.add_row(str(c.arena), str(c.instructions), str(c.macs), "", "", name, style="dim")
     console = Console()
     console.print(table)
     console.print(f"{chosen.plan.name}: {chosen.arena} bytes of arena, about {chosen.instructions} instructions")

@@ -238,8 +238,10 @@ def _metadata(data: bytes, start: int, size: int) -> dict[str, Any]:
 
 def _plan(data: bytes, start: int, size: int, spec: NetworkSpec, packings: tuple[int, ...]) -> Plan:
     need(size >= records.PLAN.size, "PLAN", start, f"has {size} bytes, expected at least {records.PLAN.size}")
-    arena, buffers, stages, slices, window, selector_logits, logits, *reserved = records.PLAN.unpack_from(data, start)
-    need(not any(reserved), "PLAN reserved", start + 10, "is not 0")
+    fields = records.PLAN.unpack_from(data, start)
+    arena, buffers, stages, slices, window, selector_logits, logits, flags, *reserved = fields
+    need(flags <= records.ONCE, "PLAN flags", start + 10, f"is {flags}, expected 0 or 1")
+    need(not any(reserved), "PLAN reserved", start + 11, "is not 0")
     starts = {"plan": (start, 0), "buffer": (start + records.PLAN.size, records.BUFFER.size)}
     starts["stage"] = (starts["buffer"][0] + buffers * records.BUFFER.size, records.STAGE.size)
     starts["slice"] = (starts["stage"][0] + stages * records.STAGE.size, records.SLICE.size)
@@ -277,6 +279,7 @@ def _plan(data: bytes, start: int, size: int, spec: NetworkSpec, packings: tuple
         logits=logits,
         selector_logits=selector_logits,
         packings=packings,
+        once=flags == records.ONCE,
     )
     try:
         simulate(spec, plan)

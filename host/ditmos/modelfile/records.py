@@ -9,7 +9,7 @@ HEADER = Struct("<4sHHII")  # magic, version, sections, length, crc
 SECTION = Struct("<4sII")  # tag, offset, length
 NETWORK = Struct("<HHHHBBBBIffffhhhHI")
 LAYER = Struct("<BBBBBBbBHHHHHHII")
-PLAN = Struct("<IBBBBBBHI")  # arena_size, buffers, stages, slices, window, selector_logits, logits, reserved
+PLAN = Struct("<IBBBBBBBBI")  # arena_size, buffers, stages, slices, window, selector_logits, logits, flags, reserved
 BUFFER = Struct("<IHHHBB")  # offset, stride, rows, channels, kind, flags
 STAGE = Struct("<BBBBBBH")  # layer, in0, in1, out, carry, scratch, chunk
 SLICE = Struct("<BBBB")  # first stage, stages, phase, reserved
@@ -18,6 +18,7 @@ CRC_START = HEADER.size
 KINDS = ("conv", "fc")
 PHASES = ("select", "classify")
 KEPT = 1  # buffer flag
+ONCE = 1  # plan flag
 
 NETWORK_FIELDS = (
     *("window", "channels", "classes", "selector_outputs", "classifiers", "selector layers", "classifier layers"),

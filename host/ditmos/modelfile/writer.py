@@ -134,6 +134,7 @@ def _plan(plan: Plan) -> bytes:
         plan.window,
         plan.selector_logits,
         plan.logits,
+        records.ONCE if plan.once else 0,
         0,
         0,
     )

@@ -37,6 +37,11 @@ def kept_names(spec: NetworkSpec, plan: Plan) -> list[str]:
     return [names[i] for i, buffer in enumerate(plan.buffers) if buffer.kept and i != plan.window]
 
 
+def second_classify(spec: NetworkSpec, plan: Plan) -> str:
+    """What a second classify of one window takes beside itself."""
+    return "-" if features_last(spec, plan) else "no" if plan.once else "select"
+
+
 def slice_costs(spec: NetworkSpec, plan: Plan, costs: Sequence[LayerCost]) -> list[float]:
     """Estimated instructions of each slice."""
     return [instructions(events) for events in plan_events(plan, costs, simulate(spec, plan))]
@@ -82,7 +87,7 @@ def describe(spec: NetworkSpec, plan: Plan, costs: Sequence[LayerCost]) -> dict[
             plan.buffers, names, lives(plan, durable=features_last(spec, plan)), strict=True
         )
     ]
-    return {"name": plan.name, "arena_bytes": plan.arena_size, "slices": slices, "buffers": buffers}
+    return {"name": plan.name, "arena_bytes": plan.arena_size, "once": plan.once, "slices": slices, "buffers": buffers}
 
 
 def summary(spec: NetworkSpec, c: Candidate) -> dict[str, Any]:
@@ -94,6 +99,7 @@ def summary(spec: NetworkSpec, c: Candidate) -> dict[str, Any]:
         "macs": c.macs,
         "kept": kept_names(spec, c.plan),
         "durable": features_last(spec, c.plan),
+        "once": c.plan.once,
         "slices": [part.name for part in c.plan.slices],
     }
 

@@ -20,7 +20,7 @@ def plan_events(plan: Plan, costs: Sequence[LayerCost], calls: Sequence[Call]) -
         events += call_events(
             cost,
             call.rows,
-            first=call.first == 0,
+            first=not call.carries,
             carry=stage.carry != NONE,
             scratch=plan.buffers[stage.scratch].size if stage.scratch != NONE else 0,
             joined=_joined(operands),

@@ -15,38 +15,76 @@ _ORDERS = 2000  # tried before settling for the best one found
 
 
 @dataclass(frozen=True)
+class Part:
+    """``size`` bytes at ``offset`` from the start of a block (before it: negative), alive from step ``first`` to
+    ``last``, both included."""
+
+    offset: int
+    size: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class Block:
-    """``size`` bytes at a multiple of ``alignment``, alive in the steps ``first`` to ``last``, both included."""
+    """``size`` bytes, alive in the steps ``first`` to ``last``, both included; their offset divided by ``alignment``
+    leaves ``residue``. ``attached``: what lies at fixed places beside them, or on them."""
 
     size: int
     first: int
     last: int
     alignment: int = 1
+    residue: int = 0
+    attached: tuple[Part, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return Part(0, self.size, self.first, self.last), *self.attached
+
+    def at_or_after(self, offset: int) -> int:
+        """The first offset that this block can have."""
+        return offset + (self.residue - offset) % self.alignment
 
     def meets(self, other: Block) -> bool:
         return self.first <= other.last and other.first <= self.last
 
 
+def _bytes_alive(block: Block, step: int) -> int:
+    """Attached parts may share bytes."""
+    spans = sorted((p.offset, p.offset + p.size) for p in block.parts if p.first <= step <= p.last)
+    total, end = 0, min((begin for begin, _ in spans), default=0)
+    for begin, stop in spans:
+        total += max(stop - max(begin, end), 0)
+        end = max(end, stop)
+    return total
+
+
 def peak(blocks: Sequence[Block]) -> int:
     """Largest sum of sizes alive in one step: no layout can be smaller."""
-    return max((sum(b.size for b in blocks if b.first <= t <= b.last) for t in {b.first for b in blocks}), default=0)
+    steps = {part.first for block in blocks for part in block.parts}
+    return max((sum(_bytes_alive(block, step) for block in blocks) for step in steps), default=0)
 
 
 def _first_fit(blocks: Sequence[Block], order: Sequence[int]) -> tuple[int, list[int]]:
     offsets = [0] * len(blocks)
-    placed: list[int] = []
-    total = 0
+    placed: list[tuple[int, int, int, int]] = []  # start, end, first and last step, by rising start
     for i in order:
         block = blocks[i]
-        offset = 0
-        for j in sorted((j for j in placed if blocks[j].meets(block)), key=lambda j: offsets[j]):
-            if offset + block.size <= offsets[j]:
-                break
-            offset = max(offset, -(-(offsets[j] + blocks[j].size) // block.alignment) * block.alignment)
+        parts = block.parts
+        offset = block.at_or_after(max(-part.offset for part in parts))
+        settled = False
+        while not settled:
+            settled = True
+            for part in parts:
+                for start, end, first, last in placed:
+                    begin = offset + part.offset
+                    if begin < end and start < begin + part.size and first <= part.last and part.first <= last:
+                        offset = block.at_or_after(end - part.offset)
+                        settled = len(parts) == 1  # one alone only moves past what it has met
         offsets[i] = offset
-        placed.append(i)
-        total = max(total, offset + block.size)
-    return total, offsets
+        placed += [(offset + p.offset, offset + p.offset + p.size, p.first, p.last) for p in parts]
+        placed.sort()
+    return max((end for _, end, _, _ in placed), default=0), offsets
 
 
 def _orders(blocks: Sequence[Block]) -> Iterator[Sequence[int]]:

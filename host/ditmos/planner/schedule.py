@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ditmos.plan import NONE, Buffer, BufferKind, Plan, Slice, Stage, layer_table, slice_name
-from ditmos.planner.layout import ALIGNMENT, Block, layout
-from ditmos.spec import NetworkSpec
+from ditmos.planner.layout import ALIGNMENT, Block, Part, layout
+from ditmos.spec import LayerShape, NetworkSpec
 
 
 @dataclass
@@ -16,8 +16,9 @@ class Schedule:
     """Buffers (offsets still 0), and stages grouped in slices, in the order in which they run.
 
     lasting: buffers that share no byte with others, so that the next inference finds what they hold.
-    overlays: maps that grow over another one as that is used up: their index -> (index of the other one, bytes by
-    which they start before it); no map is both. durable: classify leaves the selector's maps as they are.
+    attached: buffers that lie so many bytes behind the start of another one (before it: negative), which itself is not
+    attached: index -> (index of the other one, bytes). residues: of a buffer's offset divided by 4, where it matters.
+    durable: classify leaves the selector's maps as they are; once: classify may use up the window.
     """
 
     buffers: list[Buffer] = field(default_factory=list)
@@ -26,8 +27,10 @@ class Schedule:
     selector_logits: int = NONE
     logits: int = NONE
     lasting: set[int] = field(default_factory=set)
-    overlays: dict[int, tuple[int, int]] = field(default_factory=dict)
+    attached: dict[int, tuple[int, int]] = field(default_factory=dict)
+    residues: dict[int, int] = field(default_factory=dict)
     durable: bool = True
+    once: bool = False
 
     def map(self, rows: int, channels: int, *, stride: int | None = None, kept: bool = False) -> int:
         """A map buffer; returns its index."""
@@ -60,35 +63,43 @@ class Schedule:
             logits=self.logits,
             selector_logits=self.selector_logits,
             packings=tuple(packings) or (0,) * len(layers),
+            once=self.once,
         )
+        offsets, arena_size = self._offsets(plan, layers)
+        buffers = tuple(replace(b, offset=offsets[i]) for i, b in enumerate(self.buffers))
+        return replace(plan, arena_size=arena_size, buffers=buffers)
+
+    def _offsets(self, plan: Plan, layers: Sequence[LayerShape]) -> tuple[dict[int, int], int]:
+        """Where each buffer starts, and bytes of the arena."""
         # Fully connected layers read aligned words, or copy what they read.
-        dense = {stage.in0 for stage in stages if layers[stage.layer].kind == "fc"}
+        dense = {stage.in0 for stage in plan.stages if layers[stage.layer].kind == "fc"}
         periods = lives(plan, self.lasting, durable=self.durable)
-        ahead = dict.fromkeys(range(len(self.buffers)), 0)
-        for guest, (host, distance) in self.overlays.items():
-            ahead[host] = distance
-            periods[host] = periods[host][0], max(periods[host][1], periods[guest][1])
-        placed = [i for i in range(len(self.buffers)) if i not in self.overlays]
+        attached: dict[int, list[Part]] = {}
+        for i, (anchor, offset) in self.attached.items():
+            attached.setdefault(anchor, []).append(Part(offset, self.buffers[i].size, *periods[i]))
+        aligned = dense | {i for i, b in enumerate(self.buffers) if b.kind != BufferKind.MAP} | set(self.residues)
+        placed = [i for i in range(len(self.buffers)) if i not in self.attached]
         blocks = [
             Block(
-                self.buffers[i].size + ahead[i],
+                self.buffers[i].size,
                 *periods[i],
-                1 if self.buffers[i].kind == BufferKind.MAP and i not in dense else ALIGNMENT,
+                ALIGNMENT if i in aligned else 1,
+                self.residues.get(i, 0),
+                tuple(attached.get(i, ())),
             )
             for i in placed
         ]
         arena_size, found = layout(blocks)
-        offsets = {i: offset + ahead[i] for i, offset in zip(placed, found, strict=True)}
-        offsets |= {guest: offsets[host] - distance for guest, (host, distance) in self.overlays.items()}
-        buffers = tuple(replace(b, offset=offsets[i]) for i, b in enumerate(self.buffers))
-        return replace(plan, arena_size=arena_size, buffers=buffers)
+        offsets = dict(zip(placed, found, strict=True))
+        offsets |= {i: offsets[anchor] + offset for i, (anchor, offset) in self.attached.items()}
+        return offsets, arena_size
 
 
 def lives(plan: Plan, lasting: Collection[int] = (), *, durable: bool = True) -> list[tuple[int, int]]:
     """First and last step of each buffer. Step 0 is the arrival of the window, step i + 1 is slice i.
 
     Kept buffers live to the end, or until they are last read if classify is not ``durable``, but for the window, from
-    which all can be made again. ``lasting`` ones live all the time.
+    which all can be made again unless the plan is for ``once``. ``lasting`` ones live all the time.
     """
     end = len(plan.slices)
     found: dict[int, tuple[int, int]] = {plan.window: (0, 0)}
@@ -99,7 +110,7 @@ def lives(plan: Plan, lasting: Collection[int] = (), *, durable: bool = True) ->
                     first, _ = found.get(buffer, (step, step))
                     found[buffer] = first, step
     for index, (first, _) in found.items():
-        if plan.buffers[index].kept and (durable or index == plan.window):
+        if plan.buffers[index].kept and (durable or (index == plan.window and not plan.once)):
             found[index] = first, end
         if index in lasting:
             found[index] = 0, end

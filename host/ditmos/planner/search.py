@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, combinations
+from typing import Literal
 
 from ditmos import packings
 from ditmos.errors import DitmosError
 from ditmos.plan import Plan, layer_table
 from ditmos.planner.cost import LayerCost, instructions, layer_costs
 from ditmos.planner.estimate import plan_events
+from ditmos.planner.nests import Host
+from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
-from ditmos.planner.simulate import WINDOW, producers, simulate
-from ditmos.planner.slices import SliceShape, Way, pareto
+from ditmos.planner.simulate import WINDOW, PlanError, producers, simulate
+from ditmos.planner.slices import SliceShape, Way
 from ditmos.quantized import QuantizedModel
 from ditmos.spec import NetworkSpec
 
 BUDGETS = 60  # arena sizes tried, evenly spaced on a logarithmic scale
-EFFORT = {1: 240, 2: 240, 3: 240, 4: 120, 5: 60, 6: 24}  # chunk combinations by depth: deep networks have many slices
+EFFORT = {1: 280, 2: 280, 3: 280, 4: 120, 5: 60, 6: 24}  # chunk combinations by depth: deep networks have many slices
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Candidate:
     instructions: int
     macs: int
 
+
+Use = Literal["nothing", "maps", "window"]  # what classify may use up
 
 # A level, and the layer whose map's place the branch's map of that level has taken, or None.
 Node = tuple[int, int | None]
@@ -99,6 +105,11 @@ class Planner:
             return self.spec.window * self.spec.channels
         return self.layers[layer].rows_out * self.layers[layer].channels_out
 
+    def _host(self, layer: int) -> Host:
+        if layer == WINDOW:
+            return Host(layer, self.spec.window, self.spec.channels)
+        return Host(layer, self.layers[layer].rows_out, self.layers[layer].channels_out)
+
     def kept_sets(self) -> Iterator[frozenset[int]]:
         """Levels of the selector that can be kept such that all that classifiers need is there, or can be computed
         again from a kept level below."""
@@ -121,7 +132,7 @@ class Planner:
             whole,
             tuple(self.costs[i] for i in layers),
             tuple(self.sources[i] for i in layers),
-            tuple((i, self.layers[i].rows_out, self.layers[i].channels_out) for i in sorted(hosts)),
+            tuple(map(self._host, sorted(hosts))),
             EFFORT.get(max(self.top, self.last), min(EFFORT.values())),
         )
         return shape, shape.fronts()
@@ -154,11 +165,10 @@ class Planner:
             shape, ways = self._fronts(layers, frozenset(whole))
             yield _Edge((low, None), (high, None), shape, live, ways[None])
 
-    def _classify_edges(self, kept: frozenset[int], durable: bool) -> list[_Edge]:
+    def _classify_edges(self, kept: frozenset[int], use: Use) -> list[_Edge]:
         """Classifier convolutions low + 1 .. high, with the selector's that they need again; likewise the head.
 
-        durable: classify leaves kept maps as they are. Else they go after their last reader, and its output may grow
-        over them.
+        What classify may use up goes after its last reader, and its output may grow over it.
         """
         start, last = self.spec.start, self.last
         spans = [(low, high) for high in range(start + 1, last + 1) for low in range(start, high)]
@@ -176,11 +186,11 @@ class Planner:
                 layers = sorted([*again, *own], key=lambda i: (self.layers[i].inputs[0].level, i))
                 whole = {own[-1]}
             reads = [self._read(layer, kept) for layer in range(own[0], len(self.layers))]
-            held = (
-                {level - 1 for level in kept} if durable else {s for r in reads for s in r if s < self.top} | {WINDOW}
-            )
+            held = {s for r in reads for s in r if s < self.top}
+            lasting = {"nothing": {level - 1 for level in kept}, "maps": {WINDOW}, "window": set()}[use]
+            held |= lasting
             own_map = {self.own(low)} if low > start else set()
-            dying = (own_map if durable else held | own_map) - {s for r in reads[len(own) :] for s in r} - {WINDOW}
+            dying = (held | own_map) - {s for r in reads[len(own) :] for s in r} - lasting
             shape, fronts = self._fronts(tuple(layers), frozenset(whole), frozenset(dying))
             for host in {edge.end[1] for edge in edges if edge.end[0] == low} or {None}:
                 place = {host} if host is not None else own_map
@@ -200,26 +210,31 @@ class Planner:
                     best[edge.end] = path
         return best.get(edges[-1].end if edges else (first, None))
 
-    def front(self, *, durable: bool = False) -> list[Candidate]:
+    def front(self, *, durable: bool = False, once: bool = False) -> list[Candidate]:
         """Plans of which none is beaten in both bytes and instructions, by rising arena size; with ``durable`` only
-        those by which a second classify costs no more than the first."""
+        those by which a second classify costs no more than the first; with ``once`` also those without a second."""
         found: list[tuple[int, float, tuple]] = []
         for kept in self.kept_sets():
             select = list(self._select_edges(kept))
-            # What classify uses up is made again from the window, which therefore must be there.
-            for lasting in (True, False) if 0 in kept and len(kept) > 1 and not durable else (True,):
-                classify = self._classify_edges(kept, lasting)
+            uses: list[Use] = ["nothing"]
+            if not durable and 0 in kept and len(kept) > 1:  # used-up maps are made again from the window
+                uses.append("maps")
+            read = {s for layer in range(self.first, len(self.layers)) for s in self._read(layer, kept)}
+            if once and not durable and {level - 1 for level in kept} <= read:
+                uses.append("window")
+            for use in uses:
+                classify = self._classify_edges(kept, use)
                 for budget in _budgets([*select, *classify]):
                     one = self._shortest(select, 0, budget)
                     two = self._shortest(classify, self.spec.start, budget)
                     if one is not None and two is not None:
-                        parts = kept, lasting, one.slices, two.slices
+                        parts = kept, use, one.slices, two.slices
                         found.append((max(one.size, two.size), one.cost + two.cost, parts))
         laid_out = [self._candidate(*parts) for _, _, parts in pareto(found)]
         return [c for _, _, c in pareto([(c.arena, c.instructions, c) for c in laid_out])]
 
-    def _candidate(self, kept: frozenset[int], durable: bool, *phases: Sequence[tuple[SliceShape, Way]]) -> Candidate:
-        schedule = Schedule(durable=durable)
+    def _candidate(self, kept: frozenset[int], use: Use, *phases: Sequence[tuple[SliceShape, Way]]) -> Candidate:
+        schedule = Schedule(durable=use == "nothing", once=use == "window")
         schedule.window = schedule.map(self.spec.window, self.spec.channels, kept=0 in kept)
         maps = {WINDOW: schedule.window}
         for phase, path in zip(("select", "classify"), phases, strict=True):
@@ -230,6 +245,9 @@ class Planner:
                 schedule.selector_logits = maps[self.first - 1]
         schedule.logits = maps[len(self.layers) - 1]
         plan = schedule.plan("sliced", self.spec, self.packings)
+        if plan.once:
+            with suppress(PlanError):  # it may leave the window as it is
+                return candidate(self.spec, replace(plan, once=False), self.costs)
         return candidate(self.spec, plan, self.costs)
 
 
@@ -255,13 +273,16 @@ def _budgets(edges: Iterable[_Edge]) -> list[int]:
     return sorted({sizes[bisect_right(sizes, step) - 1] for step in steps} | {high})
 
 
-def front(spec: NetworkSpec, model: QuantizedModel | None = None, *, durable: bool = False) -> list[Candidate]:
+def front(
+    spec: NetworkSpec, model: QuantizedModel | None = None, *, durable: bool = False, once: bool = False
+) -> list[Candidate]:
     """The Pareto front of arena bytes against estimated instructions, by rising arena size, plans named.
 
     durable: only plans by which classify leaves the selector's maps as they are. After the others a second classify of
-    one window makes them again, which costs as much as select.
+    one window makes them again, which costs as much as select. once: also plans by which classify uses up the window,
+    so that there is no second classify.
     """
-    candidates = Planner(spec, model).front(durable=durable)
+    candidates = Planner(spec, model).front(durable=durable, once=once)
     names = {0: "smallest", len(candidates) - 1: "fastest"}
     return [replace(c, plan=replace(c.plan, name=names.get(i, f"{c.arena} bytes"))) for i, c in enumerate(candidates)]
 

@@ -33,7 +33,8 @@ class PlanError(DitmosError, ValueError):
 class Call:
     """One kernel call: rows ``first .. first + rows - 1`` of a stage's layer. ``slice`` and ``stage`` are indices.
 
-    ``moved``: bytes that line buffers had to move down to make room for its output.
+    ``moved``: bytes that line buffers had to move down to make room for its output. ``carries``: sums come from the
+    call before, which they do not in the first one, nor before the bytes that the plan gives them are free.
     """
 
     slice: int
@@ -41,6 +42,7 @@ class Call:
     first: int
     rows: int
     moved: int
+    carries: bool
 
 
 @dataclass
@@ -70,8 +72,8 @@ def rows_needed(layer: LayerShape, first: int, rows: int) -> tuple[int, int]:
 
 
 def simulate(spec: NetworkSpec, plan: Plan) -> list[Call]:
-    """Check a plan and run it dry: select, classify, and classify once more, after select again where the first
-    classify has overwritten what it needs.
+    """Check a plan and run it dry: select, classify, and, unless that is for once, classify again, after select where
+    the first classify has overwritten what it needs.
 
     Returns:
         The kernel calls of one select and one classify.
@@ -86,10 +88,11 @@ def simulate(spec: NetworkSpec, plan: Plan) -> list[Call]:
     run.check_results("select")
     calls += run.phase("classify")
     run.check_results("classify")
-    if not run.has_features():
-        run.phase("select")
-    run.phase("classify")
-    run.check_results("classify")
+    if not plan.once:
+        if not run.has_features():
+            run.phase("select")
+        run.phase("classify")
+        run.check_results("classify")
     return calls
 
 
@@ -269,10 +272,11 @@ class _Run:
             carries = [s.carry for s in plan.stages[part.first : i]]
             need(stage.carry == NONE or stage.carry not in carries, f"carry {stage.carry} is used twice in the slice")
             used |= {b for b in (stage.in0, stage.in1, stage.out, stage.carry, stage.scratch) if b != NONE}
-        # Outputs may take the place of maps that were there before, once nobody needs the rows (`_check_overlay`).
-        whole = {s.out for s in plan.stages[part.first : stages.stop] if self._is_whole(s)}
+        # Outputs and carries may take the place of maps that were there before, where nobody needs the rows any more.
+        guests = {b for s in plan.stages[part.first : stages.stop] for b in (s.out, s.carry) if b != NONE}
         held = set(self.readers) - set(self.producer)
-        self.overlaid = {b: [h for h in sorted(held) if self._share(b, h)] for b in sorted(whole)}
+        self.overlaid = {b: [h for h in sorted(held) if self._share(b, h)] for b in sorted(guests)}
+        self.carry_from: dict[int, int] = {}  # stage: row from which on its carry is in use
         for a, b in combinations(sorted(used), 2):
             allowed = b in self.overlaid.get(a, ()) or a in self.overlaid.get(b, ())
             clash = self._share(a, b) and not allowed
@@ -322,10 +326,14 @@ class _Run:
             self._run(index, self.producer[buffer], calls)
         for content in operands:
             _checker("stage", i)(content.base <= first, f"needs row {first}, dropped up to {content.base}")
+        base = self.contents[stage.out].base
         moved = self._make_room(i, rows)
-        self._check_overlay(i, rows)
+        self._check_output(i, rows, moving=self.contents[stage.out].base > base)
         self.contents[stage.out].end += rows
-        calls.append(Call(index, i, self.done[i], rows, moved))
+        carries = i in self.carry_from
+        if stage.carry != NONE and not carries and not self._needed(stage.carry, *self._extent(stage.carry)):
+            self.carry_from[i] = self.done[i]
+        calls.append(Call(index, i, self.done[i], rows, moved, carries))
         self.done[i] += rows
 
     def _make_room(self, i: int, rows: int) -> int:
@@ -340,19 +348,31 @@ class _Run:
         _checker("stage", i)(left + rows <= buffer.rows, f"{left} + {rows} rows do not fit into {buffer.rows}")
         return left * buffer.channels
 
-    def _check_overlay(self, i: int, rows: int) -> None:
-        """The next rows of stage i must not fall on rows of another map that a stage still needs, itself included."""
-        stage = self.plan.stages[i]
-        out = self.plan.buffers[stage.out]
-        for index in self.overlaid.get(stage.out, ()):
+    def _check_output(self, i: int, rows: int, *, moving: bool) -> None:
+        """What stage i writes next must not fall on rows of another map that a stage still needs, itself included: its
+        rows, and all of a line buffer whose rows move."""
+        index = self.plan.stages[i].out
+        out, content = self.plan.buffers[index], self.contents[index]
+        first = out.offset + self.done[i] - content.base
+        writes = [(first + channel * out.stride, rows) for channel in range(out.channels)]
+        for begin, size in [*writes, self._extent(index)] if moving else writes:
+            problem = self._needed(index, begin, size)
+            _checker("stage", i)(not problem, f"overwrites {problem}, which is still needed")
+
+    def _extent(self, index: int) -> tuple[int, int]:
+        """Offset and bytes of a buffer."""
+        return self.plan.buffers[index].offset, self.plan.buffers[index].size
+
+    def _needed(self, guest: int, begin: int, size: int) -> str:
+        """What a stage still needs of other maps on these bytes of a buffer that shares bytes with them."""
+        for index in self.overlaid[guest]:
             host = self.plan.buffers[index]
             dead = min(self._next_row(j) for j in self.readers[index])
-            for channel in range(out.channels):
-                start = out.offset + channel * out.stride + self.done[i] - host.offset
-                for byte in range(max(start, 0), min(start + rows, host.size)):
-                    row = byte % host.stride
-                    ok = row < dead or row >= host.rows
-                    _checker("stage", i)(ok, f"overwrites row {row} of buffer {index}, which is still needed")
+            for byte in range(max(begin - host.offset, 0), min(begin + size - host.offset, host.size)):
+                row = byte % host.stride
+                if dead <= row < host.rows:
+                    return f"row {row} of buffer {index}"
+        return ""
 
     def _next_row(self, i: int) -> int:
         """First input row that stage i still needs."""

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import prod
-from operator import itemgetter
 
 from ditmos.plan import NONE, Stage
 from ditmos.planner.cost import LayerCost, call_events, instructions, move_events, packed_size
+from ditmos.planner.nests import Host, Nest, Step, nests
+from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
 from ditmos.planner.simulate import rows_needed
 
@@ -30,6 +31,10 @@ class StageWay:
     rows: int  # of the output buffer
     carry: bool
     scratch: bool
+    nested: bool = False  # the carry lies where the slice's nest has a place for it
+
+
+StageOption = tuple[int, float, StageWay]  # bytes more, instructions, way
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,21 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Way:
-    """``size``: bytes of all buffers that the slice writes; ``cost``: estimated instructions."""
+    """``size``: bytes of all buffers that the slice writes, but for those that lie over a map from before;
+    ``cost``: estimated instructions."""
 
     size: int
     cost: float
     stages: tuple[StageWay, ...]
     scratch: int
-    overlay: Overlay | None = None
+    overlay: Overlay | Nest | None = None
+
+    @property
+    def place(self) -> int | None:
+        """Layer whose map's place the slice's last map takes."""
+        if isinstance(self.overlay, Nest):
+            return self.overlay.host if len(self.stages) - 1 in self.overlay.outs else None
+        return self.overlay.host if self.overlay else None
 
 
 @dataclass(frozen=True)
@@ -59,15 +72,15 @@ class SliceShape:
     """Layers that run together (indices, producers first), what each reads, and which outputs must be whole maps.
 
     sources: for each layer the layers that it reads (`simulate.producers`). hosts: maps from before the slice that
-    nobody reads after it, with their rows and channels. combinations: of chunks that are tried, at most.
+    nobody reads after it. combinations: of chunks that are tried, at most.
     """
 
     layers: tuple[int, ...]
     whole: frozenset[int]
     costs: tuple[LayerCost, ...]
     sources: tuple[tuple[int, ...], ...]
-    hosts: tuple[tuple[int, int, int], ...] = ()
-    combinations: int = 240
+    hosts: tuple[Host, ...] = ()
+    combinations: int = 280
 
     @cached_property
     def readers(self) -> dict[int, list[int]]:
@@ -153,7 +166,7 @@ class SliceShape:
         ways: dict[int | None, list[Way]] = {}
         for chunks in self.chunk_choices():
             for way in self._ways(chunks):
-                ways.setdefault(way.overlay.host if way.overlay else None, []).append(way)
+                ways.setdefault(way.place, []).append(way)
             ways = {
                 host: [w for _, _, w in pareto([(w.size, w.cost, w) for w in group])] for host, group in ways.items()
             }
@@ -188,15 +201,78 @@ class SliceShape:
                 for size, total, stages in partial
                 for overlay, saved in overlays
             ]
+        for nest in self._nests(calls, rows) if len(calls) > len(self.layers) else ():
+            result += self._nested_ways(nest, calls, plain, fixed)
         return result
+
+    def _nests(self, calls: Sequence[tuple[int, int]], rows: Sequence[int]) -> Iterator[Nest]:
+        """Places over the maps that this slice reads for the last time."""
+        shapes = [cost.shape for cost in self.costs]
+        last = len(shapes) - 1
+        sizes = [n * shape.channels_out for n, shape in zip(rows, shapes, strict=True)]
+        lines = [i for i, n in enumerate(rows) if n < shapes[i].rows_out]
+        pairs = [g for g in self._neighbours.values() if set(g) <= set(lines) and sizes[g[0]] == sizes[g[1]]]
+        groups = [(g, sizes[g[0]]) for g in [*((i,) for i in lines if not any(i in g for g in pairs)), *pairs]]
+        carries = [
+            (i, 4 * shapes[i].channels_out, self._price(i, 2, True, False) - self._price(i, 2, False, True))
+            for i, cost in enumerate(self.costs)
+            if cost.pairs
+        ]
+        made = (last, shapes[last].rows_out, shapes[last].channels_out) if shapes[last].kind == "conv" else None
+        for host in self.hosts:
+            readers = [(i, shapes[i]) for i in self.readers.get(host.layer, ())]
+            if not readers or any(s.kind == "fc" for _, s in readers):
+                continue
+            done = [0] * len(shapes)
+            steps = []
+            for i, count in calls:
+                dead = min((done[j] * s.pool * s.stride for j, s in readers if done[j] < s.rows_out), default=host.rows)
+                steps.append(Step(i, done[i], count, dead))
+                done[i] += count
+            yield from nests(host, steps, groups, made, carries)
+
+    @cached_property
+    def _neighbours(self) -> dict[int, tuple[int, int]]:
+        """Stages that read two outputs of the slice which, if both are line buffers, lie side by side as one."""
+        position = {layer: i for i, layer in enumerate(self.layers)}
+        found = {}
+        for i, source in enumerate(self.sources):
+            if len(source) == 2 and all(s in position and s not in self.whole for s in source):
+                found[i] = position[source[0]], position[source[1]]
+        return found
+
+    def _nested_ways(
+        self, nest: Nest, calls: Sequence[tuple[int, int]], plain: Sequence[list[StageOption]], fixed: int
+    ) -> Iterator[Way]:
+        """Ways with what a nest has room for; line buffers in it are as short as can be."""
+        partial: list[tuple[int, float, tuple[StageWay, ...]]] = [(fixed - nest.saved, 0.0, ())]
+        for i in range(len(self.layers)):
+            options = plain[i]
+            if i in nest.carries:
+                own = enumerate(n for j, n in calls if j == i)
+                less = sum(self._price(i, n, k <= nest.alive[i], True) - self._price(i, n, True, False) for k, n in own)
+                without = [option for option in options if not option[2].carry]
+                nested = [(more, cost + less, replace(way, carry=True, nested=True)) for more, cost, way in without]
+                options = pareto([*options, *nested])
+            if i in nest.outs:
+                options = [option for option in options if option[2].rows == min(o[2].rows for o in options)]
+            partial = pareto(
+                [
+                    (size + more, total + cost, (*stages, way))
+                    for size, total, stages in partial
+                    for more, cost, way in options
+                ]
+            )
+        for size, total, stages in partial:
+            yield Way(size, total, stages, 0, nest)
 
     def _overlays(self, calls: Sequence[tuple[int, int]]) -> Iterator[tuple[Overlay, int]]:
         """Maps that the last one can grow over with these calls, and the bytes that each saves."""
         last = len(self.layers) - 1
         shape = self.costs[last].shape
-        for host, rows, channels in self.hosts if shape.kind == "conv" else ():
-            readers = [(i, self.costs[i].shape) for i in self.readers.get(host, ())]
-            if not readers or channels < shape.channels_out or any(s.kind == "fc" for _, s in readers):
+        for host in self.hosts if shape.kind == "conv" else ():
+            readers = [(i, self.costs[i].shape) for i in self.readers.get(host.layer, ())]
+            if not readers or host.channels < shape.channels_out or any(s.kind == "fc" for _, s in readers):
                 continue
             done = dict.fromkeys(range(len(self.layers)), 0)
             distance = 0
@@ -205,9 +281,9 @@ class SliceShape:
                     needed = (done[j] * s.pool * s.stride for j, s in readers if done[j] < s.rows_out)
                     distance = max(distance, done[i] + count - min(needed, default=1 << 31))
                 done[i] += count
-            saved = shape.rows_out * shape.channels_out - distance * (channels + 1)
-            if rows + distance >= shape.rows_out and saved > 0:
-                yield Overlay(host, distance), saved
+            saved = shape.rows_out * shape.channels_out - distance * (host.channels + 1)
+            if host.rows + distance >= shape.rows_out and saved > 0:
+                yield Overlay(host.layer, distance), saved
 
     def _runs(self, i: int) -> int:
         """Pieces that a fully connected layer gathers its inputs from."""
@@ -242,13 +318,12 @@ class SliceShape:
 
     def _stage_options(
         self, i: int, chunk: int, count: Counter, lines: list[tuple[int, int, float]], scratch: int
-    ) -> list[tuple[int, float, StageWay]]:
-        """(bytes more, instructions, way) of one stage, whatever the others do."""
+    ) -> list[StageOption]:
+        """Of one stage, whatever the others do."""
         cost = self.costs[i]
-        runs = self._runs(i)
         options = []
         for carry in (False, True) if cost.pairs and sum(count.values()) > 1 else (False,):
-            price = sum(times * self._price(i, n, first, carry, scratch, runs) for (n, first), times in count.items())
+            price = sum(times * self._price(i, n, first, carry, scratch) for (n, first), times in count.items())
             more = 4 * cost.shape.channels_out if carry else 0
             options += [
                 (more + longer, price + move, StageWay(chunk, length, carry, scratch > 0))
@@ -256,11 +331,14 @@ class SliceShape:
             ]
         return pareto(options)
 
-    def _price(self, i: int, rows: int, first: bool, carry: bool, scratch: int, runs: int) -> float:
+    def _price(self, i: int, rows: int, first: bool, carry: bool, scratch: int = 0) -> float:
         key = i, rows, first, carry, scratch
         price = self._prices.get(key)
         if price is None:
-            events = call_events(self.costs[i], rows, first=first, carry=carry, scratch=scratch, runs=runs)
+            joined, runs = i in self._neighbours, self._runs(i)
+            events = call_events(
+                self.costs[i], rows, first=first, carry=carry, scratch=scratch, joined=joined, runs=runs
+            )
             price = self._prices[key] = instructions(events)
         return price
 
@@ -277,7 +355,7 @@ class SliceShape:
         for layer, source, cost, stage in zip(self.layers, self.sources, self.costs, way.stages, strict=True):
             shape = cost.shape
             stride = 1 if shape.kind == "fc" else stage.rows
-            if way.overlay is not None and layer == self.layers[-1]:
+            if isinstance(way.overlay, Overlay) and layer == self.layers[-1]:
                 stride = self._make_overlay(schedule, len(schedule.buffers), way.overlay, maps)
             out = local[layer] = schedule.map(stage.rows, shape.channels_out, stride=stride, kept=layer in kept)
             operands = [local[s] for s in source]
@@ -295,6 +373,23 @@ class SliceShape:
             if layer in self.whole:
                 maps[layer] = out
         schedule.slices.append((phase, stages))
+        if isinstance(way.overlay, Nest):
+            self._make_nest(schedule, way, stages, maps)
+        for a, b in self._neighbours.values():
+            one, other = stages[a].out, stages[b].out
+            if schedule.buffers[one].rows == schedule.buffers[other].rows and other not in schedule.attached:
+                schedule.attached[other] = one, schedule.buffers[one].size
+
+    @staticmethod
+    def _make_nest(schedule: Schedule, way: Way, stages: Sequence[Stage], maps: dict[int, int]) -> None:
+        nest = way.overlay
+        host = maps[nest.host]
+        schedule.residues[host] = nest.residue
+        for i, offset in nest.outs.items():
+            schedule.attached[stages[i].out] = host, offset
+        for i, offset in nest.carries.items():
+            if way.stages[i].nested:
+                schedule.attached[stages[i].carry] = host, offset
 
     @staticmethod
     def _make_overlay(schedule: Schedule, guest: int, overlay: Overlay, maps: dict[int, int]) -> int:
@@ -302,18 +397,8 @@ class SliceShape:
         host = maps[overlay.host]
         stride = schedule.buffers[host].rows + overlay.distance
         schedule.buffers[host] = replace(schedule.buffers[host], stride=stride)
-        schedule.overlays[guest] = host, overlay.distance
+        schedule.attached[guest] = host, -overlay.distance
         return stride
-
-
-def pareto(points: Sequence[tuple]) -> list[tuple]:
-    """(bytes, instructions, ...) of which none is beaten in both, by rising bytes."""
-    points = sorted(points, key=itemgetter(0, 1))
-    best: list[tuple] = []
-    for point in points:
-        if not best or point[1] < best[-1][1]:
-            best.append(point)
-    return best
 
 
 def _thin(ways: list[Way]) -> list[Way]:

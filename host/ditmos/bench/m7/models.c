@@ -65,7 +65,8 @@ static uint32_t run(const ditmos_model_t *model, const int8_t *vectors, int8_t *
     memset(counts, 0, sizeof(counts));
     ditmos_engine_init(&engine, model, arena, ditmos_model_weights(model, -1), allocate);
     for (uint32_t w = 0; w < windows; w++) {
-        COUNT(0, ditmos_engine_load(&engine, at));
+        const int8_t *window = at;
+        COUNT(0, ditmos_engine_load(&engine, window));
         at += (uint32_t)model->window * model->channels;
         for (unsigned i = 0; i < plan->select_slices; i++) {
             COUNT(1 + i, ditmos_engine_run(&engine, i));
@@ -76,7 +77,11 @@ static uint32_t run(const ditmos_model_t *model, const int8_t *vectors, int8_t *
         at += model->selector_outputs;
         for (unsigned k = 0; k < model->classifiers; k++) {
             ditmos_engine_choose(&engine, k, ditmos_model_weights(model, (int)k));
-            for (unsigned i = 0; i < plan->select_slices && !ditmos_engine_has_features(&engine); i++) {
+            bool again = !ditmos_engine_has_features(&engine);
+            if (again && !ditmos_engine_has_window(&engine)) {
+                ditmos_engine_load(&engine, window);
+            }
+            for (unsigned i = 0; again && i < plan->select_slices; i++) {
                 ditmos_engine_run(&engine, i);
             }
             for (unsigned i = plan->select_slices; i < plan->slice_count; i++) {
