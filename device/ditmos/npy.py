@@ -52,6 +52,8 @@ class Windows:
         return self.shape[0]
 
     def __getitem__(self, i):
+        if isinstance(i, slice):
+            return Part(self, range(len(self))[i])
         if not 0 <= i < len(self):
             raise IndexError("window %d of %d" % (i, len(self)))
         self.file.seek(self.start + i * self.bytes)
@@ -61,6 +63,21 @@ class Windows:
 
     def close(self):
         self.file.close()
+
+
+class Part:
+    """`windows[2:7]`: some of them, by the same rules."""
+
+    def __init__(self, windows, rows):
+        self.windows = windows
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        rows = self.rows[i]
+        return Part(self.windows, rows) if isinstance(i, slice) else self.windows[rows]
 
 
 def windows(path=None):

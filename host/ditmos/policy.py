@@ -7,10 +7,13 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ditmos import routing
 from ditmos.errors import DitmosError
+
+if TYPE_CHECKING:
+    from ditmos.board import Board
 
 PolicyFunction = Callable[[Any, Any], tuple[int | None, int | None]]
 
@@ -52,11 +55,18 @@ class Policy:
         except TypeError as error:
             raise DitmosError(f"policy {self.text}: {error}") from None
 
-    def device_code(self, variable: str = "policy") -> str:
-        """Python for the board that leaves the policy in ``variable``."""
+    def send(self, board: Board, variable: str, timeout: float = 10) -> None:
+        """Run the source on the board and leave the policy in ``variable`` there.
+
+        Raises:
+            DitmosError: it does not run, or has no such name.
+        """
         if self.source is None:
-            return f"from ditmos import routing\n{variable} = routing.{self.expression}\n"
-        return f"{self.source}\n{variable} = {self.expression}\n"
+            board.exec(f"from ditmos import routing\n{variable} = routing.{self.expression}\n", timeout=timeout)
+            return
+        # A name left there by an earlier file does not stand in for a missing one. On its own: line numbers stay.
+        board.exec(f"globals().pop({_parts(self.expression)[0]!r}, None)", timeout=timeout)
+        board.exec(f"{self.source}\n{variable} = {self.expression}\n", timeout=timeout)
 
 
 def parse_policy(text: str) -> Policy:

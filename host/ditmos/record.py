@@ -45,7 +45,7 @@ class Sensor:
         self.board = board
         parsed = parse_policy(driver if ".py" in driver else f"{SENSORS}:{driver}")
         expression = parsed.expression if "(" in parsed.expression else f"{parsed.expression}()"
-        board.exec(Policy(driver, expression, parsed.source).device_code("_sensor"))
+        Policy(driver, expression, parsed.source).send(board, "_sensor")
         self.signal = Signal(
             *board.eval("(tuple(_sensor.channels), _sensor.units, float(_sensor.scale), float(_sensor.rate))")
         )

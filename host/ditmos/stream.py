@@ -145,6 +145,8 @@ class Stream:
         rate: float | None = None,
         logits: bool = False,
     ) -> None:
+        if hop is not None and hop < 1:
+            raise DitmosError(f"hop is {hop}, expected 1 row or more")
         if rate is not None and not rate > 0:
             raise DitmosError(f"rate is {rate}, expected rows per second")
         self.board = board
@@ -177,12 +179,9 @@ class Stream:
             DitmosError: no model, a damaged one, a policy that does not run.
         """
         load_model(self.board, self.model)
-        if self.policy.source is not None:  # a policy left from an earlier file does not stand in for a missing one
-            name = self.policy.expression.partition("(")[0].strip()
-            self.board.exec(f"globals().pop({name!r}, None)", timeout=SILENCE)
-        self.board.exec(self.policy.device_code("_policy"), timeout=SILENCE)
+        self.policy.send(self.board, "_policy", SILENCE)
         window, channels = self.board.eval("(_model.window, _model.channels)")
-        self.hop = self._hop or window
+        self.hop = window if self._hop is None else self._hop
         if not 1 <= self.hop <= window:
             raise DitmosError(f"hop is {self.hop}, expected 1 to {window}, the model's window")
         self.window, self.channels = window, channels

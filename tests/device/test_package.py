@@ -88,6 +88,17 @@ def test_numpy_files(run: Run, tmp_path: Path, dtype: str, shape: tuple[int, ...
     assert done.stdout.strip() == f"{rows} {shape}", done.stderr
 
 
+def test_slices_of_windows(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "windows.npy", np.arange(30, dtype="<i2").reshape(10, 3))
+    code = (
+        "import ditmos\nw = ditmos.windows()\n"
+        "print([list(x) for x in w[:2]], len(w[2:9:3]), list(w[2:9:3][-1]), [list(x) for x in w[4:][1:2]])\nw[2:4][2]"
+    )
+    done = run("-c", code)
+    assert done.stdout.strip() == "[[0, 1, 2], [3, 4, 5]] 3 [24, 25, 26] [[15, 16, 17]]"
+    assert done.stderr.splitlines()[-1].startswith("IndexError")
+
+
 def _npy(array: np.ndarray) -> bytes:
     from io import BytesIO
 

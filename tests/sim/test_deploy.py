@@ -154,6 +154,9 @@ def test_a_driver_that_fails_is_reported(board, tmp_path):
         list(Sensor(board, f"{tmp_path}/mine.py:Broken").samples(10))
     with pytest.raises(DitmosError, match=r"ImportError|no module named"):
         Sensor(board, "MPU6050")
+    (tmp_path / "mine.py").write_text("class Other:\n pass\n")
+    with pytest.raises(DitmosError, match="NameError"):  # the driver of the file before does not stand in
+        Sensor(board, f"{tmp_path}/mine.py:Broken")
 
 
 def test_recorded_windows_are_a_dataset(simulated, tmp_path):

@@ -27,6 +27,7 @@ from ditmos.route import decide
 from ditmos.simulator import Simulator
 from ditmos.spec import reference_spec
 from ditmos.stream import Stream, classify, samples
+from ditmos.tape import Tape
 from recording import Recording
 
 STATEFUL = """
@@ -152,6 +153,8 @@ def test_wrong_input_is_named(board, recording, tmp_path):
         list(samples(board, [np.zeros((10, 2), np.int16)], np.int16, hop=8))
     with pytest.raises(DitmosError, match="hop is 152, expected 1 to 151"):
         list(samples(board, np.zeros((200, 3), np.int16), hop=152))
+    with pytest.raises(DitmosError, match="hop is 0, expected 1 row"):
+        list(samples(board, np.zeros((200, 3), np.int16), hop=0))
     assert board.eval("1") == 1
 
 
@@ -211,6 +214,24 @@ def test_a_killed_script_leaves_a_usable_board(simulated, recording):
     script.wait()
     with Board(simulated.port, soft_reset=False) as board:
         assert len(list(board.classify(recording.windows[:3]))) == 3
+
+
+def test_a_terminated_command_keeps_its_tape(simulated, tmp_path):
+    rows = np.random.default_rng(1).integers(-9000, 9000, (151 + 100 * 8, 3))
+    np.savetxt(tmp_path / "rows.csv", rows, fmt="%d", delimiter=",")
+    command = [sys.executable, "-m", "ditmos", "stream", "--port", simulated.port, "--model", "/rom/model.dtm"]
+    command += ["--source", tmp_path / "rows.csv", "--hop", "8", "--rate", "500", "--record", tmp_path / "tape.npz"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.terminate()
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert "stopped" in errors, errors
+    tape = Tape.load(tmp_path / "tape.npz")
+    assert len(lines) <= len(tape.results) < 100
+    np.testing.assert_array_equal(tape.window_of(2), rows[16 : 16 + 151])
 
 
 def test_mpremote_gets_a_streaming_board_with_its_own_ctrl_c(simulated, board, mpremote):

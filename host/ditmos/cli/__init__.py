@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 from pkgutil import iter_modules
@@ -9,6 +10,12 @@ from pkgutil import iter_modules
 import typer
 
 from ditmos.errors import DitmosError
+
+
+def terminate_as_interrupt() -> None:
+    """From now on SIGTERM and SIGHUP end a command as Ctrl-C does: with what it has so far written."""
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.default_int_handler)
 
 
 def main() -> None:

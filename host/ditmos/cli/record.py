@@ -43,6 +43,7 @@ def record(
     from rich.progress import Progress
 
     from ditmos.board import Board
+    from ditmos.cli import terminate_as_interrupt
     from ditmos.datasets import load, save
     from ditmos.datasets.dataset import SPLIT_NAMES
     from ditmos.datasets.splits import split
@@ -51,6 +52,7 @@ def record(
     names = [name.strip() for name in labels.split(",") if name.strip()]
     if len(names) < 2 or len(set(names)) != len(names):
         raise DitmosError(f"labels are {labels!r}, expected at least two different ones: walk,run")
+    terminate_as_interrupt()
     console = Console(stderr=True)
     done: list[Take] = []
     with Board(port, soft_reset=False) as board:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -33,10 +32,10 @@ def add(app: typer.Typer) -> None:
             return
         if board != "sim":
             raise DitmosError(f"board {board!r}, expected sim or nucleo")
+        from ditmos.cli import terminate_as_interrupt
         from ditmos.simulator import Simulator
 
-        for name in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, signal.default_int_handler)
+        terminate_as_interrupt()
         serial = "socket" if socket else "pty"
         try:
             with Simulator(firmware, serial=serial, icount=icount, flash=flash, romfs=romfs) as simulated:

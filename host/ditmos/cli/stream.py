@@ -33,7 +33,7 @@ def stream(
         str | None, typer.Option(help="path on the board [default: model.dtm where the board finds it]")
     ] = None,
     policy: Annotated[str, typer.Option(help="FILE.py, FILE.py:name, or one of routing.py")] = "top1",
-    hop: Annotated[int | None, typer.Option(help="rows from window to window [default: whole windows]")] = None,
+    hop: Annotated[int | None, typer.Option(min=1, help="rows from window to window [default: whole windows]")] = None,
     rate: Annotated[
         str, typer.Option(help="real (the source's own rate), max (what the line takes), or rows per second")
     ] = "max",
@@ -52,10 +52,12 @@ def stream(
         _show(Tape.load(replay), view)
         return
     from ditmos.board import Board
+    from ditmos.cli import terminate_as_interrupt
     from ditmos.jsonfile import write_json
     from ditmos.sources import open_source
     from ditmos.stream import Stream
 
+    terminate_as_interrupt()
     opened = open_source(str(source), count)
     rows_per_second = _rate(rate, opened.fs)
     with Board(port, soft_reset=False) as board:
