@@ -59,7 +59,7 @@ def choice(gate: Tensor | None, logits: Tensor) -> Tensor:
     logits: (N, K, classes).
     """
     count = logits.shape[1]
-    if gate is None or count == 1 or not gate.shape[1]:
+    if gate is None or count == 1 or gate.ndim < 2 or not gate.shape[1]:
         return torch.zeros(len(logits), dtype=torch.long, device=logits.device)
     return gate[:, :count].argmax(1)
 
