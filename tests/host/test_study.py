@@ -16,7 +16,7 @@ from ditmos.datasets.splits import split
 from ditmos.errors import DitmosError
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.study import fit as fitting
-from ditmos.study import handmade, shapes, space, speed, summary
+from ditmos.study import handmade, shapes, space, speed, summary, tables
 from ditmos.study import score as scoring
 from ditmos.study.fit import Batch, FitConfig, routed_loss
 from ditmos.study.pool import PoolConfig, TeacherConfig, build, class_weights
@@ -25,6 +25,7 @@ from ditmos.study.student import StudentNetwork
 from ditmos.study.views import ViewConfig, Views
 from ditmos.training import train_run
 from ditmos.training.data import Windows
+from sklearn.tree import DecisionTreeClassifier
 
 _C = ConvSpec
 SPECS = {
@@ -272,8 +273,8 @@ def test_summary_by_hand() -> None:
     assert (best["mean"], best["sd"], best["seeds"]) == (0.85, 0.0707, [0, 1])
     assert summary.best_rival(entries, "d", 100)["method"] == "wide"
     assert [e["method"] for e in summary.pareto(summary.integers(entries), "macs")] == ["wide", "best"]
-    text = summary.markdown(entries)
-    assert "best against the best rival (wide): +15.00 points." in text
+    text = tables.markdown(entries, rows)
+    assert "best against the best rival, wide: +15.00 points." in text
     assert "0.8500 ± 0.0707" in text
 
 
@@ -298,6 +299,15 @@ def test_handmade_rivals_are_converted(kind: str) -> None:
     assert found.ram == found.board.ram_bytes + (4 if kind == "mlp" else 2) * handmade.features(test.x).shape[1]
     low, high = {"forest": (3, 400), "mlp": (2, 40)}[kind]  # instructions of a tree, of a weight
     assert low < found.board.instructions / {"forest": 60, "mlp": found.macs - found.feature_macs}[kind] < high
+
+
+def test_conversion_keeps_the_answers_at_the_thresholds() -> None:
+    emlearn = pytest.importorskip("emlearn")
+    x = np.arange(-6, 6, dtype=np.int16)[:, None]
+    y = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2])
+    tree = DecisionTreeClassifier(random_state=0).fit(x, y)
+    code = emlearn.convert(handmade.whole_thresholds(tree), method="inline", dtype="int16_t")
+    assert np.asarray(code.predict(x)).tolist() == y.tolist() == tree.predict(x).tolist()
 
 
 def test_a_board_that_disagrees_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,7 +236,7 @@ def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:
     keys = {"data", "split", "method", "metric", "mean", "sd", "seeds", "macs", "arena_bytes", "flash_bytes"}
     entries = json.loads(files["summary.json"].read_text())
     assert entries and all(keys <= set(entry) for entry in entries)
-    assert "best against the best rival (wide)" in files["tables.md"].read_text()
+    assert "best against the best rival, wide" in files["tables.md"].read_text()
 
 
 def test_a_tree_chooses_in_the_place_of_the_selector(folder: Path, out: Path, tmp_path: Path) -> None:
@@ -260,8 +260,8 @@ def test_a_tree_chooses_in_the_place_of_the_selector(folder: Path, out: Path, tm
             policy = parse_policy(str(tmp_path / "out" / "models" / f"{row['key']}.py"))
             decisions = route.decide(policy, model, route.quantized_windows(model, dataset, index))
             assert (decisions.label == dataset.y[index]).mean() == pytest.approx(figures["int8"])
-        if not isinstance(row["board"], str):
-            assert row["board"]["differing"] == 0 and row["board"]["instructions"] > 0
+        if not isinstance(row["tree_board"], str):
+            assert row["tree_board"]["differing"] == 0 and row["tree_board"]["instructions"] > 0
     assert "0 trees" in CliRunner().invoke(app, arguments).output
 
 
@@ -299,6 +299,15 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
         assert board["instructions"] == pytest.approx(board["load"] + board["select"] + again, abs=1)
         assert 0.2 < board["instructions"] / row["test"]["macs"] < 20
     assert onboard.pending(tmp_path / "out") == []
+
+
+def test_an_ensemble_is_a_job(folder: Path, out: Path, tmp_path: Path) -> None:
+    (tmp_path / "pools").symlink_to(out / "pools")
+    content = plan.read(folder / "sweep.toml")
+    job = replace(content.jobs[0], method="ensemble", classifier="3k5s2 4k3", classifiers=2)
+    row = jobs.run_job(content, job, folder, tmp_path)
+    assert row["shape"] == "2 x 3k5s2 4k3" and row["test"]["routing"] is None
+    assert row["test"]["macs"] == row["worst_macs"]
 
 
 def test_search_command(folder: Path, out: Path, tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ def report(
     from ditmos import atomic
     from ditmos.jsonfile import write_json
     from ditmos.study import page
-    from ditmos.study.summary import markdown as tables
     from ditmos.study.summary import summarise
+    from ditmos.study.tables import markdown as tables
 
     rows = page.gather(runs)
     atomic.write(out, page.page(rows, title).encode())
@@ -32,5 +32,5 @@ def report(
     if json_file:
         write_json(json_file, entries)
     if markdown:
-        atomic.write(markdown, tables(entries).encode())
+        atomic.write(markdown, tables(entries, rows).encode())
     typer.echo(f"{out}: {len(rows)} trainings, {len({e['method'] for e in entries})} methods")

@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ditmos.study.summary import RIVALS, integers, pareto
+from ditmos.study.summary import integers, ours, pareto
 
 Entries = Sequence[Mapping[str, Any]]
 Rows = Sequence[Mapping[str, Any]]
@@ -38,7 +38,7 @@ def cost(entries: Entries, data: str, axis: str, label: str) -> Figure:
         points = [e for e in found if e["method"] == method]
         axes.errorbar(
             [e[axis] for e in points], [e["mean"] for e in points], [e["sd"] for e in points],
-            fmt=marker, capsize=3, label=method, color=None if method in RIVALS else _OURS, markersize=7,
+            fmt=marker, capsize=3, label=method, color=_OURS if ours(method) else None, markersize=7,
         )  # fmt: skip
     front = pareto(found, axis)
     axes.step([e[axis] for e in front], [e["mean"] for e in front], where="post", color="0.6", lw=1, zorder=0)
@@ -97,21 +97,24 @@ def curves(rows: Rows, title: str) -> Figure:
 
 
 def union(entries: Entries, data: str) -> Figure:
-    """Routed against union (float): how much of what the classifiers know the selector finds."""
-    unions = [e for e in entries if e["data"] == data and e["metric"] == "float union"]
-    routed = {
-        (e["budget"], e["method"], e["shape"]): e["mean"]
-        for e in entries
-        if e["data"] == data and e["metric"].startswith("float ") and e["metric"] != "float union"
-    }
+    """Routed against union (float, early exits left aside): how much of what the classifiers know the selector finds.
+
+    Where a row does not say what is routed, its accuracy stands for it.
+    """
+    here = [e for e in entries if e["data"] == data]
+    unions = [e for e in here if e["metric"] == "float union"]
+    kinds = ("float balanced accuracy", "float accuracy", "float routed")  # the last one counts
+    routed = {_which(e): e["mean"] for kind in kinds for e in here if e["metric"] == kind}
+    values = [routed[_which(e)] for e in unions]
     figure, axes = plt.subplots(figsize=(6.4, 0.5 * len(unions) + 1.2))
     at = np.arange(len(unions))
-    axes.barh(
-        at - 0.2, [routed[e["budget"], e["method"], e["shape"]] for e in unions], 0.4, label="routed", color=_OURS
-    )
+    axes.barh(at - 0.2, values, 0.4, label="routed", color=_OURS)
     axes.barh(at + 0.2, [e["mean"] for e in unions], 0.4, label="union", color=_OTHERS, alpha=0.6)
     axes.set_yticks(at, [f"{e['method']}, {e['budget'] // 1000} k" for e in unions], fontsize=8)
-    low = min([routed[e["budget"], e["method"], e["shape"]] for e in unions])
-    axes.set(xlim=(max(low - 0.1, 0), 1), title=data, xlabel="float accuracy")
-    axes.legend(fontsize=8, loc="lower right")
+    axes.set(xlim=(max(min(values) - 0.1, 0), 1), title=data, xlabel="accuracy (float)")
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.6 / (0.5 * len(unions) + 0.6)), ncols=2)
     return figure
+
+
+def _which(entry: Mapping[str, Any]) -> tuple[int, str, str]:
+    return entry["budget"], entry["method"], entry["shape"]

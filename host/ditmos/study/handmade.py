@@ -8,12 +8,13 @@ multiply-adds.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from ditmos.bench.handmade import OnBoard, run
 from ditmos.errors import DitmosError
 from ditmos.training.data import Windows
 
+T = TypeVar("T")
 Floats = NDArray[np.float32]
 _BANDS = 6
 _TREES, _LEAF = 60, 3
@@ -99,7 +101,7 @@ def learn(
     model.fit(x, y)
     asked = z if kind == "mlp" else z.astype(np.int16)
     try:
-        code = emlearn.convert(model, **settings)
+        code = emlearn.convert(whole_thresholds(model) if kind == "forest" else model, **settings)
         converted = np.asarray(code.predict(asked))
     except Exception as error:  # a compiler that is missing comes as many kinds
         raise DitmosError(f"emlearn could not convert the {kind}: {error}") from None
@@ -116,6 +118,19 @@ def learn(
     if not isinstance(board, str):
         flash, ram = board.flash_bytes, ram + board.ram_bytes
     return Handmade(converted, model.predict(z), macs, cost, ram, flash, shape, board)
+
+
+def whole_thresholds(model: T) -> T:
+    """A copy of a tree, or of a forest, that emlearn converts to what scikit-learn means, for integer features.
+
+    emlearn asks ``x < int(threshold)`` where scikit-learn asks ``x <= threshold``; with the next larger whole number as
+    the threshold both are the same.
+    """
+    model = copy.deepcopy(model)
+    for tree in getattr(model, "estimators_", [model]):
+        inner = tree.tree_.children_left >= 0
+        tree.tree_.threshold[inner] = np.floor(tree.tree_.threshold[inner]) + 1
+    return model
 
 
 def on_board(save: Callable[[Path], object], x: NDArray, expected: NDArray) -> OnBoard | str:

@@ -74,6 +74,15 @@ def _figures(elf: Path, file: Path, exits: float) -> dict[str, Any]:
 
 
 def merged(out: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with ``board``, where it was measured."""
-    files = {row["key"]: board_file(out, row["key"]) for row in rows}
-    return [row | {"board": read_json(files[row["key"]])} if files[row["key"]].exists() else row for row in rows]
+    """The rows with ``board``, where it was measured; that of a tree router is its model's and the tree's together."""
+    found = {row["key"]: read_json(file) for row in rows if (file := board_file(out, row["key"])).exists()}
+    result = []
+    for row in rows:
+        model, tree = found.get(row["key"].removesuffix("-tree")), row.get("tree_board")
+        if tree is None and model:
+            row = row | {"board": model}
+        elif model and not isinstance(tree, str):
+            asked = (1 - row["test"]["exits"]) * tree["instructions"]
+            row = row | {"board": model | {"instructions": round(model["instructions"] + asked)}}
+        result.append(row)
+    return result

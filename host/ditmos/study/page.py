@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from ditmos.errors import DitmosError
 from ditmos.jsonfile import read_json
 from ditmos.study import figures
-from ditmos.study.summary import OURS, RIVALS, best_of, best_rival, integers, summarise
+from ditmos.study.onboard import merged
+from ditmos.study.summary import OURS, integers, ours, summarise
 from ditmos.study.sweep import results
+from ditmos.study.tables import tables
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #1b1b1b }
@@ -34,7 +36,7 @@ def gather(folders: Iterable[Path]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for folder in folders:
         if (folder / "results").is_dir():
-            rows += results(folder)
+            rows += merged(folder, results(folder))
         elif (folder / "metrics.json").is_file():
             rows.append(_run_row(folder))
         else:
@@ -83,8 +85,7 @@ def page(rows: Sequence[Mapping[str, Any]], title: str = "DiTMoS results") -> st
     for data in sorted({row["data"] for row in rows}):
         here = [row for row in rows if row["data"] == data]
         parts.append(f"<h2>{escape(data)}</h2>")
-        for budget in sorted({row["budget"] for row in here}):
-            parts += [f"<h3>{budget:,} MACs</h3>", _table(entries, data, budget)]
+        parts += [table.html(3) for table in tables(entries, rows, data)]
         parts += [_image(figure, name) for name, figure in _plots(entries, here, data)]
     body = "\n".join(parts)
     return (
@@ -102,51 +103,19 @@ def _introduction(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _table(entries: Sequence[Mapping[str, Any]], data: str, budget: int) -> str:
-    found = [e for e in entries if (e["data"], e["budget"]) == (data, budget)]
-    by_id: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
-    for entry in found:
-        by_id.setdefault((entry["method"], entry["shape"]), {})[entry["metric"].split()[0]] = entry
-        if entry["metric"] == "float union":
-            by_id[entry["method"], entry["shape"]]["union"] = entry
-        elif entry["metric"].startswith("float"):
-            by_id[entry["method"], entry["shape"]]["float"] = entry
-    head = ("method", "int8", "float", "union", "MACs", "arena", "flash", "seeds", "network")
-    lines = ["<table><tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"]
-
-    def value(entry: Mapping[str, Any] | None) -> str:
-        return f"{entry['mean']:.4f} ± {entry['sd']:.4f}" if entry else ""
-
-    for (method, shape), kinds in sorted(by_id.items(), key=lambda i: -next(iter(i[1].values()))["mean"]):
-        some = next(iter(kinds.values()))
-        cells = (
-            method, value(kinds.get("int8")), value(kinds.get("float")), value(kinds.get("union")),
-            f"{some['macs']:,}", f"{some['arena_bytes']:,}", f"{some['flash_bytes']:,}", f"{len(some['seeds'])}",
-        )  # fmt: skip
-        ours = "" if method in RIVALS else " class='ours'"
-        row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        lines.append(f"<tr{ours}>{row}<td><code>{escape(shape)}</code></td></tr>")
-    lines.append("</table>")
-    rival = best_rival(entries, data, budget)
-    ours = best_of(found, (OURS,))
-    if rival and ours:
-        points = 100 * (ours["mean"] - rival["mean"])
-        lines.append(
-            f"<p>{escape(ours['method'])} against the best rival, {escape(rival['method'])}: {points:+.2f} points.</p>"
-        )
-    return "\n".join(lines)
-
-
 def _plots(
     entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], data: str
 ) -> Iterable[tuple[str, Figure]]:
     if integers(e for e in entries if e["data"] == data):
         yield "value against MACs", figures.cost(entries, data, "macs", "MACs per inference (mean)")
         yield "value against RAM", figures.cost(entries, data, "arena_bytes", "arena (bytes)")
-    routed = [row for row in rows if len(row["test"]["usage"]) > 1 and row["method"] not in RIVALS]
+    measured = [e for e in entries if e["data"] == data and "instructions" in e and "feature_macs" not in e]
+    if measured:
+        yield "value against instructions", figures.cost(measured, data, "instructions", "instructions (mean)")
+    routed = [row for row in rows if len(row["test"]["usage"]) > 1 and ours(row["method"])]
     if routed:
-        yield "routed against union", figures.union([e for e in entries if e["method"] not in RIVALS], data)
-        best = max(routed, key=lambda row: row["test"].get("int8", row["test"]["float"]))
+        yield "routed against union", figures.union([e for e in entries if ours(e["method"])], data)
+        best = max(routed, key=lambda row: (row["method"] == OURS, row.get("validation", {}).get("int8", 0)))
         same = [row for row in routed if (row["method"], row["shape"]) == (best["method"], best["shape"])]
         yield "routing", figures.routing(same, f"{data}: {best['method']}, {best['budget']:,} MACs")
         if "confusion" in best:

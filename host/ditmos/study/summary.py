@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
 
 OURS = "best"
 RIVALS = ("wide", "ensemble", "exit", "tiny", "forest", "mlp")
+# METHOD's recipe has a rival of its own: the shape of the paper's baseline at the same cost.
+BASES = {"paper": "paper baseline"}
+
+
+def ours(method: str) -> bool:
+    """Whether a method routes."""
+    return method not in RIVALS and method not in BASES.values()
+
+
+def base_of(method: str) -> str | None:
+    """Of "paper, no split" that is "paper"; None of a whole method."""
+    base, comma, rest = method.partition(", no ")
+    return base if comma and rest else None
 
 
 def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """One entry per data, budget, method and metric; what docs/results/summary.json holds.
+    """One entry per data, budget, method, shape and metric; what docs/results/summary.json holds.
 
-    Metrics: int8 and float (accuracy, or mean recall where the data ask for it), union (float; at least one classifier
-    is right). sd is that of the sample, 0 for a single seed. macs: mean over test windows and seeds.
+    Metrics: int8 and float (accuracy, or mean recall where the data ask for it); for routed networks, float and
+    without early exits: union, routed, and the fractions of `ditmos.study.routing.figures`. sd is that of the sample, 0
+    for a single seed. macs, instructions: mean over test windows and seeds. feature_macs: of them, for features made by
+    hand, which instructions leave out.
     """
     groups: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
@@ -37,13 +52,37 @@ def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
             "arena_bytes": found[0]["arena_bytes"],
             "flash_bytes": found[0]["flash_bytes"],
         }
-        for metric, name in (("int8", f"int8 {kind}"), ("float", f"float {kind}"), ("union", "float union")):
-            values = [row["test"][metric] for row in found if row["test"].get(metric) is not None]
+        boards = [row["board"]["instructions"] for row in found if isinstance(row.get("board"), dict)]
+        if len(boards) == len(found):
+            common["instructions"] = round(statistics.fmean(boards))
+        if "feature_macs" in found[0]:
+            common["feature_macs"] = found[0]["feature_macs"]
+        for name, of in _metrics(kind).items():
+            values = [value for row in found if (value := of(row["test"])) is not None]
             if values:
                 entries.append(
                     {**common, "metric": name, "mean": round(statistics.fmean(values), 4), "sd": _sd(values)}
                 )
     return entries
+
+
+def _metrics(kind: str) -> dict[str, Callable[[Row], float | None]]:
+    """How each metric is read from what a row says of the test windows."""
+
+    def routing(name: str) -> Callable[[Row], float | None]:
+        return lambda test: (test.get("routing") or {}).get(name)
+
+    def routed(test: Row) -> float | None:
+        known = test.get("routing")
+        return known["union"] * known["selector"] if known else None
+
+    return {
+        f"int8 {kind}": lambda test: test.get("int8"),
+        f"float {kind}": lambda test: test.get("float"),
+        "float union": lambda test: test.get("union"),
+        "float routed": routed,
+        **{f"float {name}": routing(name) for name in ("selector", "target", "overlap")},
+    }
 
 
 def _sd(values: Sequence[float]) -> float:
@@ -72,42 +111,3 @@ def pareto(entries: Iterable[Mapping[str, Any]], cost: str) -> list[dict[str, An
         if not front or entry["mean"] > front[-1]["mean"]:
             front.append(dict(entry))
     return front
-
-
-def markdown(entries: Sequence[Mapping[str, Any]]) -> str:
-    """A table per data set and budget, the best method first, with the lead over the best rival."""
-    lines: list[str] = []
-    unions = {_id(e): e for e in entries if e["metric"] == "float union"}
-    floats = {_id(e): e for e in entries if e["metric"].startswith("float ") and e["metric"] != "float union"}
-    for data, budget in sorted({(e["data"], e["budget"]) for e in entries}):
-        found = [e for e in integers(entries) if (e["data"], e["budget"]) == (data, budget)]
-        rival = best_rival(entries, data, budget)
-        metric = found[0]["metric"].removeprefix("int8 ")
-        lines += [
-            f"### {data}, {budget // 1000} k MACs ({metric})",
-            "",
-            "| method | int8 | float | union | MACs (mean) | arena B | flash B | seeds | network |",
-            "|---|---|---|---|---|---|---|---|---|",
-        ]
-        for entry in sorted(found, key=lambda e: -e["mean"]):
-            real, union = floats.get(_id(entry)), unions.get(_id(entry))
-            lines.append(
-                f"| {entry['method']} | {entry['mean']:.4f} ± {entry['sd']:.4f} | "
-                f"{_mean(real)} | {_mean(union)} | "
-                f"{entry['macs']:,} | {entry['arena_bytes']:,} | {entry['flash_bytes']:,} | {len(entry['seeds'])} | "
-                f"`{entry['shape']}` |"
-            )
-        ours = best_of(found, (OURS,))
-        if ours and rival:
-            points = 100 * (ours["mean"] - rival["mean"])
-            lines += ["", f"{ours['method']} against the best rival ({rival['method']}): {points:+.2f} points."]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _id(entry: Mapping[str, Any]) -> tuple[str, int, str, str]:
-    return entry["data"], entry["budget"], entry["method"], entry["shape"]
-
-
-def _mean(entry: Mapping[str, Any] | None) -> str:
-    return f"{entry['mean']:.4f}" if entry else ""

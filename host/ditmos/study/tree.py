@@ -24,7 +24,7 @@ from ditmos.modelfile import read_model
 from ditmos.quantized import QuantizedModel
 from ditmos.reference import quantize_input
 from ditmos.spec import NetworkSpec
-from ditmos.study.handmade import on_board
+from ditmos.study.handmade import on_board, whole_thresholds
 from ditmos.study.plan import SweepFile
 from ditmos.study.score import Answers, answer_integer, score, value
 from ditmos.study.shared import load_parts
@@ -147,7 +147,7 @@ def replace_selector(sweep: SweepFile, row: Mapping[str, Any], folder: Path, out
     return kept | {
         "key": f"{row['key']}-tree",
         "method": METHOD if row["method"] == "best" else f"{METHOD}, {row['method']}",
-        "shape": f"{row['shape']}, tree of {tree.get_n_leaves()} leaves on {x.shape[1]} features",
+        "shape": f"{row['shape']}, chosen by a tree",
         "validation": {"int8": router.validation, "selector": row["validation"]["int8"]},
         "test": {
             "int8": found,
@@ -163,7 +163,8 @@ def replace_selector(sweep: SweepFile, row: Mapping[str, Any], folder: Path, out
         "feature_macs": cost,
         "worst_macs": row["worst_macs"] + cost + tree.get_depth(),
         "flash_bytes": row["flash_bytes"] + (0 if isinstance(board, str) else board["flash_bytes"]),
-        "board": board,
+        "tree": {"leaves": int(tree.get_n_leaves()), "depth": int(tree.get_depth()), "features": x.shape[1]},
+        "tree_board": board,
         "confusion": confusion.tolist(),
     }
 
@@ -176,11 +177,12 @@ def _converted(router: Router, x: NDArray[np.int16]) -> tuple[NDArray[np.int64],
     """
     import emlearn
 
-    code = emlearn.convert(router.tree, method="inline", dtype="int16_t")
-    choice = np.asarray(code.predict(x)).astype(np.int64)
+    code = emlearn.convert(whole_thresholds(router.tree), method="inline", dtype="int16_t")
+    label = np.asarray(code.predict(x))
+    choice = router.tree.classes_[label].astype(np.int64)
     if not np.array_equal(choice, router.choose(x)):
         raise DitmosError("emlearn's C code chooses other classifiers than the tree")
-    board = on_board(lambda file: code.save(file=str(file), name="model"), x, choice)
+    board = on_board(lambda file: code.save(file=str(file), name="model"), x, label)
     return choice, board if isinstance(board, str) else asdict(board)
 
 
