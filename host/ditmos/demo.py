@@ -307,7 +307,8 @@ def rows(result: dict[str, Any]) -> Sequence[tuple[str, str]]:
     """The result as a table for people."""
     return (
         ("board", result["board"]),
-        ("data", f"{result['data']}, {result['windows']} test windows, {result['classes']} classes"),
+        ("data", result["data"]),
+        ("test windows", f"{result['windows']:,} of {result['classes']} classes"),
         ("mismatches against the reference", f"{result['mismatches']}"),
         ("classifiers used", f"{result['classifiers_used']} of {result['classifiers']}"),
         ("accuracy: float", f"{result['float_accuracy']:.4f}"),
