@@ -32,9 +32,11 @@ def sweep(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from ditmos.cli import terminate_as_interrupt
     from ditmos.study import plan
     from ditmos.study.sweep import pending, result_file, run
 
+    terminate_as_interrupt()
     content = plan.read(file)
     content = replace(content, jobs=tuple(job for job in content.jobs if re.search(only, content.key(job))))
     console = Console(stderr=True)

@@ -10,7 +10,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,8 @@ def _in_processes(calls: list[tuple], processes: int) -> Iterator[tuple[str, boo
                 yield future.result()
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():  # a signal may have come to this process alone
+                worker.terminate()
             raise
 
 

@@ -1,0 +1,57 @@
+"""A sweep that is stopped takes its workers along."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ditmos.datasets import save, synthetic
+
+SWEEP = """
+[fit]
+epochs = 100_000
+batch = 64
+[data.synthetic]
+file = "synthetic.npz"
+split = "subject"
+views = 2
+teachers = 1
+teacher_epochs = 1
+[[job]]
+data = "synthetic"
+method = "wide"
+budget = 9_000
+classifier = "4k5s2 6k3 8k3"
+"""
+
+
+def test_a_sweep_that_is_stopped_leaves_no_worker(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text(SWEEP)
+    save(synthetic.generate(subjects=6, activities=3, recordings=2, windows=4, window=64), tmp_path / "synthetic.npz")
+    command = [sys.executable, "-m", "ditmos", "sweep", str(file), "-o", str(tmp_path), "--data-folder", str(tmp_path)]
+    process = subprocess.Popen([*command, "-j", "1"], stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("pools/*.pt")):  # the job has begun
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(30) != 0
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.1)
+        pytest.fail("workers outlived the sweep")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.stderr.close()
