@@ -16,7 +16,7 @@ from ditmos.datasets.splits import split
 from ditmos.errors import DitmosError
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.study import fit as fitting
-from ditmos.study import handmade, shapes, space, speed, summary, tables
+from ditmos.study import handmade, routing, shapes, space, speed, summary, tables
 from ditmos.study import score as scoring
 from ditmos.study.fit import Batch, FitConfig, routed_loss
 from ditmos.study.pool import PoolConfig, TeacherConfig, build, class_weights
@@ -276,6 +276,48 @@ def test_summary_by_hand() -> None:
     text = tables.markdown(entries, rows)
     assert "best against the best rival, wide: +15.00 points." in text
     assert "0.8500 ± 0.0707" in text
+
+
+def _routed_row(method: str, seed: int, value: float, union: float, selector: float) -> dict:
+    row = _row(method, seed, value, budget=20_000)
+    routing = {
+        "union": union, "selector": selector, "target": 0.5, "overlap": 0.25, "load": [0.25, 0.75, 0.0],
+        "accuracy": [0.5, 0.25, 0.125], "routed_accuracy": [0.625, 0.375, None],
+    }  # fmt: skip
+    row["test"] |= {"routing": routing, "union": union, "usage": [0.2, 0.8, 0.0]}
+    return row
+
+
+def test_ablation_and_gap_by_hand() -> None:
+    rows = [_routed_row("paper", s, 0.60 + s / 10, 0.9, 0.7) for s in (0, 1)]
+    rows += [_routed_row("paper, no split", 0, 0.5, 0.8, 0.625), _routed_row("best", 0, 0.8, 0.9, 0.9)]
+    rows += [_row("paper baseline", 0, 0.55, budget=20_000) | {"board": {"instructions": 1234}}]
+    entries = summary.summarise(rows)
+    found = {table.title: table for table in tables.tables(entries, rows, "d")}
+    parts = found["d: what each part is worth"]
+    assert [row[0] for row in parts.rows] == ["paper", "paper, no split"]
+    assert parts.rows[1][2:7] == ("-15.00", "0.8000", "0.6250", "0.5000", "0.2500")
+    gap = {row[0]: row[2:] for row in found["d: routed against union"].rows}
+    assert gap["paper"] == ("0.6300", "0.9000", "27.00", "") and gap["best"] == ("0.8100", "0.9000", "9.00", "67 %")
+    assert "paper, no split" not in gap
+    first = found["d: classifiers, in %, the most used first"].rows[0]
+    assert first == ("best", "20 k", "0", "75 25 0", "25 50 12", "38 62 -")
+    results = found["d, 20 k MACs (accuracy)"]
+    assert "paper against paper baseline: +10.00 points." in results.note
+    assert {row[0]: row[5] for row in results.rows}["paper baseline"] == "1,234"
+    assert {results.rows[i][0] for i in results.marked} == {"best", "paper", "paper, no split"}
+
+
+def test_routing_figures_by_hand() -> None:
+    """Three windows, two classifiers: both right, only the second, none; chosen are the first, second, first."""
+    spec = shapes.build((40, 2, 2), "4k3", selector="3k3", classifiers=2)
+    gate = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
+    logits = np.array([[[2, 0], [3, 0]], [[0, 9], [1, 0]], [[0, 4], [0, 5]]], np.float32)
+    found = routing.figures(Answers(spec, gate, logits, np.array([0, 0, 0])))
+    assert found["union"] == pytest.approx(2 / 3) and found["selector"] == 1.0 and found["overlap"] == 0.5
+    assert found["target"] == pytest.approx(2 / 3)  # window 0: the second is surer; window 2: the first is less sure
+    assert found["load"] == pytest.approx([2 / 3, 1 / 3]) and found["routed_accuracy"] == [0.5, 1.0]
+    assert found["accuracy"] == pytest.approx([1 / 3, 2 / 3])
 
 
 def test_training_speed_is_measured_for_every_way() -> None:

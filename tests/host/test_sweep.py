@@ -231,12 +231,16 @@ def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*arguments, "--markdown", str(files["tables.md"])])
     assert result.exit_code == 0, result.output
     page = files["page.html"].read_text()
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 7
     assert not re.search(r"(src|href)=['\"](?!data:)", page)
     keys = {"data", "split", "method", "metric", "mean", "sd", "seeds", "macs", "arena_bytes", "flash_bytes"}
     entries = json.loads(files["summary.json"].read_text())
     assert entries and all(keys <= set(entry) for entry in entries)
-    assert "best against the best rival, wide" in files["tables.md"].read_text()
+    text = files["tables.md"].read_text()
+    assert "best against the best rival, wide" in text and "| best | 9 k | 0 |" in text
+    routed = next(e for e in entries if e["method"] == "best" and e["metric"] == "float routed")
+    union = next(e for e in entries if e["method"] == "best" and e["metric"] == "float union")
+    assert routed["mean"] <= union["mean"]
 
 
 def test_a_tree_chooses_in_the_place_of_the_selector(folder: Path, out: Path, tmp_path: Path) -> None:

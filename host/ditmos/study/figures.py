@@ -12,14 +12,16 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
-from ditmos.study.summary import integers, ours, pareto
+from ditmos.study.summary import NAMES, base_of, integers, ours, pareto
 
 Entries = Sequence[Mapping[str, Any]]
 Rows = Sequence[Mapping[str, Any]]
 
 _OURS, _OTHERS = "#c0392b", "#2c3e50"
 _MARKERS = "osD^vPX*<>"
+_COLOURS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#17becf", "#bcbd22", "#ff7f0e", "#7f7f7f")
 
 
 def png(figure: Figure) -> bytes:
@@ -29,23 +31,32 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def _style(method: str) -> dict[str, Any]:
+    """Marker and colour: red where it routes, and a rival's own colour everywhere."""
+    if ours(method):
+        return {"color": _OURS, "fmt": _MARKERS[sum(map(ord, method)) % len(_MARKERS)]}
+    at = NAMES.index(method)
+    return {"color": _COLOURS[at % len(_COLOURS)], "fmt": _MARKERS[at % len(_MARKERS)]}
+
+
 def cost(entries: Entries, data: str, axis: str, label: str) -> Figure:
-    """int8 value against a cost, with the Pareto front; a bar is one standard deviation over seeds."""
-    found = [e for e in integers(entries) if e["data"] == data]
+    """int8 value against a cost, with the Pareto front; a bar is one standard deviation over seeds. No ablations."""
+    found = [e for e in integers(entries) if e["data"] == data and base_of(e["method"]) is None]
     figure, axes = plt.subplots(figsize=(6.4, 4))
-    methods = sorted({e["method"] for e in found})
-    for method, marker in zip(methods, _MARKERS * (len(methods) // len(_MARKERS) + 1), strict=False):
+    for method in sorted({e["method"] for e in found}):
         points = [e for e in found if e["method"] == method]
         axes.errorbar(
             [e[axis] for e in points], [e["mean"] for e in points], [e["sd"] for e in points],
-            fmt=marker, capsize=3, label=method, color=_OURS if ours(method) else None, markersize=7,
+            capsize=3, label=method, markersize=7, **_style(method),
         )  # fmt: skip
     front = pareto(found, axis)
     axes.step([e[axis] for e in front], [e["mean"] for e in front], where="post", color="0.6", lw=1, zorder=0)
-    axes.set(xlabel=label, ylabel=found[0]["metric"], title=data)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g} k")
+    axes.set(xlabel=label, ylabel=found[0]["metric"], title=data, xscale="log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g} k" if value >= 1000 else f"{value:g}")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
 
 
@@ -83,16 +94,17 @@ def confusion(row: Mapping[str, Any], title: str) -> Figure:
 
 
 def curves(rows: Rows, title: str) -> Figure:
-    """Loss over epochs, a line per method and seed."""
+    """Loss over epochs, a line per method and seed; ablations left out. Every method has a loss of its own."""
     figure, axes = plt.subplots(figsize=(6.4, 3.4))
-    methods = sorted({row["method"] for row in rows})
-    for i, method in enumerate(methods):
+    methods = sorted({row["method"] for row in rows if base_of(row["method"]) is None})
+    for method in methods:
+        colour = _style(method)["color"]
         for j, row in enumerate(r for r in rows if r["method"] == method):
             epochs, losses = zip(*row["curve"], strict=True)
-            axes.plot(epochs, losses, color=f"C{i % 10}", lw=1, label=None if j else method)
-    axes.set(xlabel="epoch", ylabel="training loss", title=title)
+            axes.plot(epochs, losses, color=colour, lw=1, label=None if j else method)
+    axes.set(xlabel="epoch", ylabel="training loss, each method's own", title=title)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
 
 
@@ -111,6 +123,7 @@ def union(entries: Entries, data: str) -> Figure:
     axes.barh(at - 0.2, values, 0.4, label="routed", color=_OURS)
     axes.barh(at + 0.2, [e["mean"] for e in unions], 0.4, label="union", color=_OTHERS, alpha=0.6)
     axes.set_yticks(at, [f"{e['method']}, {e['budget'] // 1000} k" for e in unions], fontsize=8)
+    axes.invert_yaxis()
     axes.set(xlim=(max(min(values) - 0.1, 0), 1), title=data, xlabel="accuracy (float)")
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.6 / (0.5 * len(unions) + 0.6)), ncols=2)
     return figure

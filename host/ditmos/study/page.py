@@ -120,9 +120,10 @@ def _plots(
         yield "routing", figures.routing(same, f"{data}: {best['method']}, {best['budget']:,} MACs")
         if "confusion" in best:
             yield "confusion", figures.confusion(best, f"{data}: {best['method']}, seed {best['seed']}")
-    if any(row.get("curve") for row in rows):
-        smallest = min(row["budget"] for row in rows)
-        yield "curves", figures.curves([r for r in rows if r.get("curve") and r["budget"] == smallest], data)
+    for budget in sorted({row["budget"] for row in rows}):
+        learned = [row for row in rows if row["budget"] == budget and row.get("curve")]
+        if learned:
+            yield "curves", figures.curves(learned, f"{data}, {budget:,} MACs")
 
 
 def _image(figure: Figure, name: str) -> str:

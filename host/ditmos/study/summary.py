@@ -14,10 +14,12 @@ RIVALS = ("wide", "ensemble", "exit", "tiny", "forest", "mlp")
 # METHOD's recipe has a rival of its own: the shape of the paper's baseline at the same cost.
 BASES = {"paper": "paper baseline"}
 
+NAMES = (*RIVALS, *BASES.values(), "single", "single-distilled", "plain")  # of what does not route
+
 
 def ours(method: str) -> bool:
     """Whether a method routes."""
-    return method not in RIVALS and method not in BASES.values()
+    return method not in NAMES
 
 
 def base_of(method: str) -> str | None:

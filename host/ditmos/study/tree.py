@@ -28,6 +28,7 @@ from ditmos.study.handmade import on_board, whole_thresholds
 from ditmos.study.plan import SweepFile
 from ditmos.study.score import Answers, answer_integer, score, value
 from ditmos.study.shared import load_parts
+from ditmos.study.summary import base_of
 from ditmos.study.sweep import result_file
 from ditmos.training.data import Windows
 
@@ -101,7 +102,8 @@ def routed(row: Mapping[str, Any]) -> bool:
 
 
 def run(sweep: SweepFile, folder: Path, out: Path, report: Callable[[str], None] = lambda key: None) -> int:
-    """A row for every routed model of the sweep that has none yet, and a policy file beside the model; their number."""
+    """A row for every routed model that has none yet (ablations aside), and a policy file beside the model; their
+    number."""
     done = 0
     for job in sweep.jobs:
         file = result_file(out, sweep.key(job))
@@ -109,7 +111,7 @@ def run(sweep: SweepFile, folder: Path, out: Path, report: Callable[[str], None]
             continue
         row = read_json(file)
         target = result_file(out, f"{row['key']}-tree")
-        if not routed(row) or target.exists():
+        if not routed(row) or base_of(row["method"]) or target.exists():
             continue
         write_json(target, replace_selector(sweep, row, folder, out))
         report(row["key"])
