@@ -26,6 +26,7 @@ from ditmos.paths import repository
 from ditmos.simulator import romfs_image
 
 VOLTS = 3.3
+ASSUMED_MILLIAMPS = 100.0  # run current where none is given: a round number, neither measured nor the data sheet's
 TIMEOUT = 300.0  # seconds without output: counting every access is slow
 _MEMORIES = ("flash", "ITCM", "DTCM", "SRAM")
 
@@ -55,6 +56,7 @@ class Estimate:
     cycles: int
     microseconds: float
     milliamps: float
+    milliamps_assumed: bool
     volts: float
     microjoules: float
     method: str
@@ -63,10 +65,11 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(model: Path, milliamps: float, report: Callable[[str], None] = lambda _: None) -> Estimate:
+def estimate(model: Path, milliamps: float | None = None, report: Callable[[str], None] = lambda _: None) -> Estimate:
     """Run ``model`` on the emulated board and work out what an inference costs.
 
-    ``milliamps``: the chip's run current at 216 MHz, from its data sheet for the conditions at hand.
+    ``milliamps``: the chip's run current at 216 MHz, measured, or from its data sheet (DS11532) for the conditions at
+    hand; None: ``ASSUMED_MILLIAMPS``.
 
     Raises:
         DitmosError: no firmware has been built, or the model does not run.
@@ -88,14 +91,16 @@ def estimate(model: Path, milliamps: float, report: Callable[[str], None] = lamb
     traffic = [_traffic(elf, part, placement, span) for (placement, part), span in zip(parts, spans, strict=True)]
     total = sum(part.cycles for part in traffic if part.placement == "dtcm")
     seconds = total / CORE_HZ
+    current = ASSUMED_MILLIAMPS if milliamps is None else milliamps
     return Estimate(
         model=model.name,
         traffic=traffic,
         cycles=total,
         microseconds=seconds * 1e6,
-        milliamps=milliamps,
+        milliamps=current,
+        milliamps_assumed=milliamps is None,
         volts=VOLTS,
-        microjoules=VOLTS * milliamps * 1e-3 * seconds * 1e6,
+        microjoules=VOLTS * current * 1e-3 * seconds * 1e6,
         method=find_mca() or "one cycle per instruction",
     )
 

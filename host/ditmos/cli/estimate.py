@@ -13,8 +13,9 @@ def add(app: typer.Typer) -> None:
     def estimate(
         model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
         milliamps: Annotated[
-            float, typer.Option(min=0.1, help="run current at 216 MHz: see the data sheet for your conditions")
-        ] = 100.0,
+            float | None,
+            typer.Option(min=0.1, help="run current at 216 MHz, measured or the data sheet's [default: 100]"),
+        ] = None,
         json: Annotated[Path | None, typer.Option(help="also write the result to this file")] = None,
     ) -> None:
         """Estimate what MODEL costs on the real board, from the emulated one: bytes by memory, time, energy."""
@@ -23,10 +24,10 @@ def add(app: typer.Typer) -> None:
 
         from ditmos.estimate import estimate as run
         from ditmos.jsonfile import write_json
+        from ditmos.progress import Stages
 
-        console = Console(stderr=True)
-        with console.status("estimate") as status:
-            result = run(model, milliamps, lambda doing: status.update(f"estimate: {doing}"))
+        with Stages(transient=True) as stages:
+            result = run(model, milliamps, stages.report)
         table = Table("part", "placement", "instructions", "cycles (est.)", "memory", "fetched", "read", "written")
         for row in result.traffic:
             head = [row.part, row.placement, f"{row.instructions:,}", f"{row.cycles:,}"]
@@ -41,5 +42,7 @@ def add(app: typer.Typer) -> None:
             f"    time   = {result.cycles:,} cycles ({result.method}, no wait states) / 216 MHz = {us}\n"
             f"    energy = {result.volts} V * {result.milliamps:g} mA * {us} = {result.microjoules:.0f} uJ"
         )
+        if result.milliamps_assumed:
+            print(f"{result.milliamps:g} mA is an assumption: replace it by the board's run current, --milliamps N")
         if json:
             write_json(json, result.to_dict())
