@@ -18,7 +18,7 @@ from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
 pytestmark = pytest.mark.skipif(
     bool(baremetal.missing_tools()), reason=f"not installed: {', '.join(baremetal.missing_tools())}"
 )
-READING_THE_TIMER = 12  # instructions of a part that are between the marks, but not between the timer's readings
+READING_THE_TIMER = 20  # at most so many of a part's instructions are not between the timer's readings
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +29,26 @@ def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small() -> tuple[bytes, bytes]:
     """A network of one convolution, and its golden vectors."""
-    spec = NetworkSpec(40, 3, 5, 1, BranchSpec((ConvSpec(4, 9),)))
+    return network(40)
+
+
+def network(window: int) -> tuple[bytes, bytes]:
+    spec = NetworkSpec(window, 3, 5, 1, BranchSpec((ConvSpec(4, 9),)))
     model = kernels.trained_like(spec)
     case = golden.Case(0, model, golden.random_windows(np.random.default_rng(0), spec, 1))
     return encode(model, whole_plan(spec)), golden.vectors(case)
 
 
 def test_emulator_and_qemu_agree(elf: Path, small: tuple[bytes, bytes]) -> None:
-    run = baremetal.run_models(elf, [small])[0]
-    parts = profile(elf, baremetal.models_input([small]))
-    counted = [cycles.instructions(elf, part) - READING_THE_TIMER for part in parts]
-    assert run.differing == 0
-    assert counted == [run.load, *run.slices]
+    """What the emulator counts beside the timer depends on the compiler, not on the model."""
+    beside = []
+    for model in (small, network(64)):
+        run = baremetal.run_models(elf, [model])[0]
+        counted = [cycles.instructions(elf, part) for part in profile(elf, baremetal.models_input([model]))]
+        assert run.differing == 0
+        beside.append([n - timed for n, timed in zip(counted, [run.load, *run.slices], strict=True)])
+    assert beside[0] == beside[1]
+    assert all(0 <= n <= READING_THE_TIMER for n in beside[0])
 
 
 def test_loads_and_cycles(elf: Path, small: tuple[bytes, bytes]) -> None:
