@@ -22,11 +22,14 @@ from ditmos.datasets import Dataset, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
+from ditmos.spec import reference_spec
+from ditmos.study.plan import Job, Source
+from ditmos.study.recipes import settings
 from ditmos.training import checkpoint, load_data, load_run, prepare, train_run
 from ditmos.training.adversarial import classifier_epoch, train_adversarially
 from ditmos.training.data import Augment, balanced_batches, batches, cluster_batches, rotation
 from ditmos.training.evaluation import evaluate
-from ditmos.training.pretraining import pretrain_classifiers, pretrain_selector, selector_epoch
+from ditmos.training.pretraining import own_batches, pretrain_classifiers, pretrain_selector, selector_epoch
 from ditmos.training.recipe import train
 from ditmos.training.session import Session, Stepper, learning_rate
 from ditmos.training.sides import classifier_side, learn_only, parameters, selector_side
@@ -79,6 +82,51 @@ def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def changed(before: dict, module: torch.nn.Module) -> set[str]:
     return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_the_paper_s_recipe_is_method_s() -> None:
+    """Every number of METHOD's reference set-up, as the packaged configuration has it."""
+    paper = configuration.load("activity")
+    assert paper.recipe == "paper" and paper.metric == "accuracy" and paper.augment == AugmentConfig()
+    schedules = {
+        "strong": paper.strong.schedule,
+        "classifiers": paper.classifiers,
+        "selector": paper.selector,
+        "adversarial": paper.adversarial.schedule,
+    }
+    assert {name: (s.epochs, s.lr, s.factor, s.every) for name, s in schedules.items()} == {
+        "strong": (50, 0.005, 0.2, 20),
+        "classifiers": (30, 0.01, 0.5, 6),
+        "selector": (20, 0.01, 0.5, 8),
+        "adversarial": (0, 0.001, 0.5, 30),
+    }
+    for schedule in schedules.values():
+        assert (schedule.batch, schedule.optimizer, schedule.decay) == (8, "sgd", "step")
+        group = Stepper([torch.nn.Parameter(torch.zeros(1))], schedule).optimizer.param_groups[0]
+        assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 1e-4)
+    rounds = paper.adversarial
+    assert (rounds.rounds, rounds.selector_epochs, rounds.classifier_epochs) == (40, 6, 6)
+    assert (rounds.union, rounds.overlap, rounds.single, rounds.selection) == (0.1, 0.03, 0.1, 1.0)
+    assert (paper.splitting.by, paper.splitting.n_init) == ("features", 50)
+    assert paper.network.spec(151, 3, 17) == reference_spec() and paper.network.dropout == 0.2
+    assert (paper.strong.widths, paper.strong.kernels) == ((64, 64, 32, 32, 32, 16), (15, 13, 9, 9, 5, 5))
+    job = Job("d", "paper", 223_000, recipe="paper")
+    assert replace(settings(job, Source("d.npz")), task=paper.task, threads=paper.threads) == paper
+    baseline = settings(replace(job, recipe="plain"), Source("d.npz")).network.spec(151, 3, 17)
+    assert baseline.macs == 261_264 and reference_spec().macs == 222_928
+
+
+def test_classifiers_without_a_split_see_all_windows(dataset: Dataset) -> None:
+    for by, seen in (("none", 1.0), ("random", 1 / 3)):
+        run = session(dataset, config(splitting={"by": by}))
+        train_strong(run)
+        split_windows(run)
+        assert run.done == ["split"]  # no strong network
+        index = torch.cat([own_batches(run, 4) for _ in range(40)])
+        count = len(run.parts.train)
+        assert index.shape[2] == 3
+        for k in range(3):
+            assert len(index[:, :, k].unique()) / count == pytest.approx(seen, abs=0.03)
 
 
 # --- data ---------------------------------------------------------------------------------------------------------
