@@ -19,5 +19,9 @@ SRC_C += boards/NUCLEO_F767ZI/board_init.c
 # The stock board's pins; pins.csv beside this file only satisfies the port's pattern rule.
 override BOARD_PINS := boards/NUCLEO_F767ZI/pins.csv
 
-# No path of the machine that builds gets into the image.
-CFLAGS_EXTRA += -ffile-prefix-map=$(abspath $(BOARD_DIR)/../..)=. -ffile-prefix-map=$(abspath $(TOP))=micropython
+# No path of the machine that builds gets into the image, nor, through the assembler, into the ELF's debug information.
+# `override`: the command line may have CFLAGS_EXTRA too.
+comma := ,
+PREFIX_MAPS = $(abspath $(BOARD_DIR)/../..)=. $(abspath $(TOP))=micropython
+override CFLAGS_EXTRA += $(addprefix -ffile-prefix-map=, $(PREFIX_MAPS)) $(addprefix -Wa$(comma)--debug-prefix-map=, $(PREFIX_MAPS))
+AFLAGS += $(addprefix --debug-prefix-map=, $(PREFIX_MAPS))
