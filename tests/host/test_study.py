@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -343,12 +345,20 @@ def test_handmade_rivals_are_converted(kind: str) -> None:
     assert low < found.board.instructions / {"forest": 60, "mlp": found.macs - found.feature_macs}[kind] < high
 
 
+def test_importing_emlearn_leaves_numpy_as_it_was() -> None:
+    """In a process of its own: only the first import sets anything."""
+    code = (
+        "import numpy as np; from ditmos.bench.handmade import load_emlearn; load_emlearn(); np.exp(np.float32(-200))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_conversion_keeps_the_answers_at_the_thresholds() -> None:
-    emlearn = pytest.importorskip("emlearn")
     x = np.arange(-6, 6, dtype=np.int16)[:, None]
     y = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2])
     tree = DecisionTreeClassifier(random_state=0).fit(x, y)
-    code = emlearn.convert(handmade.whole_thresholds(tree), method="inline", dtype="int16_t")
+    code = handmade.load_emlearn().convert(handmade.whole_thresholds(tree), method="inline", dtype="int16_t")
     assert np.asarray(code.predict(x)).tolist() == y.tolist() == tree.predict(x).tolist()
 
 

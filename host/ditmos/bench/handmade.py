@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from struct import pack
+from types import ModuleType
 
 import numpy as np
 from elftools.elf.constants import SH_FLAGS
@@ -36,6 +37,15 @@ class OnBoard:
     differing: int
 
 
+def load_emlearn() -> ModuleType:
+    """The package. Importing it makes numpy raise on every underflow, in the whole process; that is undone here."""
+    before = np.geterr()
+    import emlearn
+
+    np.seterr(**before)
+    return emlearn
+
+
 def run(save: Callable[[Path], None], x: NDArray, expected: NDArray) -> OnBoard:
     """Build and run one model.
 
@@ -49,14 +59,12 @@ def run(save: Callable[[Path], None], x: NDArray, expected: NDArray) -> OnBoard:
     """
     if missing := baremetal.missing_tools():
         raise DitmosError(f"bench: not installed: {', '.join(missing)}")
-    import emlearn
-
     kind = {np.dtype(np.int16): "int16_t", np.dtype(np.float32): "float"}[x.dtype]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save(folder / "model.h")
         (folder / "empty.h").write_text(_EMPTY)
-        flags = [*_FLAGS, f"-DMODEL_TYPE={kind}", "-isystem", str(Path(emlearn.__file__).parent)]
+        flags = [*_FLAGS, f"-DMODEL_TYPE={kind}", "-isystem", str(Path(load_emlearn().__file__).parent)]
         model, empty = (
             baremetal.build(
                 header,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.bench.baremetal import missing_tools
-from ditmos.bench.handmade import OnBoard, run
+from ditmos.bench.handmade import OnBoard, load_emlearn, run
 from ditmos.errors import DitmosError
 from ditmos.training.data import Windows
 
@@ -76,7 +76,6 @@ def learn(
     kind: Literal["forest", "mlp"], train: Windows, test: Windows, seed: int, *, balanced: bool = False
 ) -> Handmade:
     """Raises DitmosError where emlearn cannot convert the model (it needs a C++ compiler)."""
-    import emlearn
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.neural_network import MLPClassifier
 
@@ -101,7 +100,7 @@ def learn(
     model.fit(x, y)
     asked = z if kind == "mlp" else z.astype(np.int16)
     try:
-        code = emlearn.convert(whole_thresholds(model) if kind == "forest" else model, **settings)
+        code = load_emlearn().convert(whole_thresholds(model) if kind == "forest" else model, **settings)
         converted = np.asarray(code.predict(asked))
     except Exception as error:  # a compiler that is missing comes as many kinds
         raise DitmosError(f"emlearn could not convert the {kind}: {error}") from None

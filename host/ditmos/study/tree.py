@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
 from ditmos import atomic
+from ditmos.bench.handmade import load_emlearn
 from ditmos.errors import DitmosError
 from ditmos.jsonfile import read_json, write_json
 from ditmos.modelfile import read_model
@@ -177,9 +178,7 @@ def _converted(router: Router, x: NDArray[np.int16]) -> tuple[NDArray[np.int64],
     Raises:
         DitmosError: the C code chooses differently from the tree.
     """
-    import emlearn
-
-    code = emlearn.convert(whole_thresholds(router.tree), method="inline", dtype="int16_t")
+    code = load_emlearn().convert(whole_thresholds(router.tree), method="inline", dtype="int16_t")
     label = np.asarray(code.predict(x))
     choice = router.tree.classes_[label].astype(np.int64)
     if not np.array_equal(choice, router.choose(x)):
