@@ -84,13 +84,23 @@ def _run(command: Sequence[str | Path], cwd: Path) -> str:
     return done.stdout
 
 
-def _debian_archive() -> str:
-    """Base address of the Debian archive that this machine's apt already uses."""
-    rows = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)"], Path("/"))
-    bases = [row.split()[2] for row in rows.splitlines() if row.startswith("Debian Debian ")]
-    if not bases:
+def _debian_archive(apt: Sequence[str], work: Path) -> str:
+    """Base address of the Debian archive that this machine's apt already uses.
+
+    ``apt``: apt-get with lists of its own, for machines that have none, as many containers.
+    """
+
+    def known(command: Sequence[str]) -> str | None:
+        rows = _run([*command, "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)"], work)
+        return next((row.split()[2] for row in rows.splitlines() if row.startswith("Debian Debian ")), None)
+
+    base = known(["apt-get"])
+    if base is None:
+        _run([*apt, "update"], work)
+        base = known(apt)
+    if base is None:
         raise DitmosError("apt on this machine knows no Debian archive")
-    return bases[0]
+    return base
 
 
 def _from_debian(cache: Path, submodules: Sequence[str]) -> Path:
@@ -100,18 +110,17 @@ def _from_debian(cache: Path, submodules: Sequence[str]) -> Path:
     work = cache / "download"
     for folder in ("lists/partial", "archives/partial"):
         (work / folder).mkdir(parents=True, exist_ok=True)
-    (work / "sources.list").write_text(
-        f"deb-src [signed-by={DEBIAN_KEYRING}] {_debian_archive()} {DEBIAN_SUITE} main\n"
-    )
     options = {
-        "Dir::Etc::sourcelist": work / "sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
         "Dir::State::lists": work / "lists",
         "Dir::Cache": work,
         "APT::Update::Post-Invoke-Success": "",
         "APT::Sandbox::User": "root" if os.geteuid() == 0 else "",
     }
     apt = ["apt-get", "-q", *(f"-o{key}={value}" for key, value in options.items() if value != "")]
+    base = _debian_archive(apt, work)
+    sources = work / "sources.list"
+    sources.write_text(f"deb-src [signed-by={DEBIAN_KEYRING}] {base} {DEBIAN_SUITE} main\n")
+    apt += [f"-oDir::Etc::sourcelist={sources}", "-oDir::Etc::sourceparts=/dev/null"]
     _run([*apt, "update"], work)
     _run([*apt, "source", "--download-only", f"micropython={DEBIAN_VERSION}"], work)
     archives = list(work.glob("micropython_*.orig.tar.*"))
