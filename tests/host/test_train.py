@@ -28,7 +28,7 @@ from ditmos.study.recipes import settings
 from ditmos.training import checkpoint, load_data, load_run, prepare, train_run
 from ditmos.training.adversarial import classifier_epoch, train_adversarially
 from ditmos.training.data import Augment, balanced_batches, batches, cluster_batches, rotation
-from ditmos.training.evaluation import evaluate
+from ditmos.training.evaluation import choice, evaluate
 from ditmos.training.pretraining import own_batches, pretrain_classifiers, pretrain_selector, selector_epoch
 from ditmos.training.recipe import train
 from ditmos.training.session import Session, Stepper, learning_rate
@@ -82,6 +82,14 @@ def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def changed(before: dict, module: torch.nn.Module) -> set[str]:
     return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_the_choice_is_among_the_first_k_outputs() -> None:
+    gate = torch.tensor([[0.0, 2, 1, 9, 9], [3, 2, 1, 9, 0]])
+    logits = torch.zeros(2, 3, 2)
+    assert choice(gate, logits).tolist() == [1, 0]  # two more outputs: the selector's own answer
+    assert choice(gate, logits[:, :1]).tolist() == choice(None, logits).tolist() == [0, 0]
+    assert choice(torch.empty(0), logits).tolist() == choice(gate[:, :0], logits).tolist() == [0, 0]
 
 
 def test_the_paper_s_recipe_is_method_s() -> None:
