@@ -69,7 +69,7 @@ def routing(rows: Rows, title: str) -> Figure:
         axes.bar(np.arange(count) + i * width, row["test"]["usage"], width, label=f"seed {row['seed']}")
     axes.axhline(1 / count, color="0.5", lw=1, ls="--")
     axes.set(xlabel="classifier", ylabel="share of windows", title=title, xticks=range(count))
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
 
 

@@ -116,7 +116,8 @@ def _plots(
     if routed:
         yield "routed against union", figures.union([e for e in entries if ours(e["method"])], data)
         best = max(routed, key=lambda row: (row["method"] == OURS, row.get("validation", {}).get("int8", 0)))
-        same = [row for row in routed if (row["method"], row["shape"]) == (best["method"], best["shape"])]
+        keys = ("method", "budget", "shape")
+        same = [row for row in routed if all(row[key] == best[key] for key in keys)]
         yield "routing", figures.routing(same, f"{data}: {best['method']}, {best['budget']:,} MACs")
         if "confusion" in best:
             yield "confusion", figures.confusion(best, f"{data}: {best['method']}, seed {best['seed']}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from statistics import fmean
 from typing import Any
 
 from ditmos.study.summary import BASES, OURS, base_of, best_of, best_rival, ours
@@ -45,7 +46,7 @@ def tables(entries: Entries, rows: Rows, data: str) -> list[Table]:
     """All tables of one data set."""
     budgets = sorted({entry["budget"] for entry in entries if entry["data"] == data})
     found = [results(entries, data, budget) for budget in budgets]
-    for table in (ablation(entries, data), classifiers(rows, data), gap(entries, data)):
+    for table in (ablation(entries, rows, data), classifiers(rows, data), gap(entries, data)):
         found += [table] if table.rows else []
     return found
 
@@ -96,9 +97,21 @@ def _leads(entries: Entries, data: str, budget: int) -> str:
     return " ".join(notes)
 
 
-def ablation(entries: Entries, data: str) -> Table:
-    """Each method with a part switched off ("paper, no split") below the method itself."""
-    rows = []
+def ablation(entries: Entries, rows: Rows, data: str) -> Table:
+    """Each method with a part switched off ("paper, no split") below the method itself; ``points``: the difference on
+    the seeds that both have."""
+    by_seed = {
+        (row["budget"], row["method"], row["seed"]): row["test"].get("int8", row["test"].get("float"))
+        for row in rows
+        if row["data"] == data
+    }
+
+    def points(budget: int, method: str, base: str) -> str:
+        seeds = [s for b, m, s in by_seed if (b, m) == (budget, method) and (budget, base, s) in by_seed]
+        apart = [by_seed[budget, method, seed] - by_seed[budget, base, seed] for seed in seeds]
+        return f"{100 * fmean(apart):+.2f}" if apart else ""
+
+    lines = []
     by_method = _by_method([e for e in entries if e["data"] == data])
     for (budget, base, _), whole in sorted(by_method.items(), key=lambda item: item[0]):
         parts = [
@@ -110,21 +123,21 @@ def ablation(entries: Entries, data: str) -> Table:
             continue
         for kinds in (whole, *parts):
             entry = _first(kinds)
-            points = 100 * (entry["mean"] - _first(whole)["mean"])
-            rows.append(
+            lines.append(
                 (
-                    entry["method"], _spread(entry), "" if kinds is whole else f"{points:+.2f}",
+                    entry["method"], _spread(entry), "" if kinds is whole else points(budget, entry["method"], base),
                     *(_mean(kinds.get(f"float {name}")) for name in ("union", "selector", "target", "overlap")),
                     f"{entry['macs']:,}", f"{len(entry['seeds'])}",
                 )
             )  # fmt: skip
     head = ("method", "int8", "points", "union", "selector", "target", "overlap", "MACs (mean)", "seeds")
-    return Table(f"{data}: what each part is worth", head, tuple(rows), note=_ROUTING if rows else "")
+    return Table(f"{data}: what each part is worth", head, tuple(lines), note=_ROUTING if lines else "")
 
 
 _ROUTING = (
-    "selector: how often it chooses a right classifier where there is one; target: how often the one with METHOD's "
-    "highest score; overlap: share of the other classifiers that are right too, where at least one is."
+    "points: on the seeds that both have. selector: how often it chooses a right classifier where there is one; target: "
+    "how often the one with METHOD's highest score; overlap: share of the other classifiers that are right too, where at "
+    "least one is."
 )
 
 
