@@ -135,9 +135,9 @@ def ablation(entries: Entries, rows: Rows, data: str) -> Table:
 
 
 _ROUTING = (
-    "points: on the seeds that both have. selector: how often it chooses a right classifier where there is one; target: "
-    "how often the one with METHOD's highest score; overlap: share of the other classifiers that are right too, where at "
-    "least one is."
+    "points: on the seeds that both have. selector: how often it chooses a right classifier where there is one; "
+    "target: how often the one with METHOD's highest score; overlap: share of the other classifiers that are right "
+    "too, where at least one is."
 )
 
 
