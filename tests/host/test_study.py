@@ -359,7 +359,18 @@ def test_conversion_keeps_the_answers_at_the_thresholds() -> None:
     y = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2])
     tree = DecisionTreeClassifier(random_state=0).fit(x, y)
     code = handmade.load_emlearn().convert(handmade.whole_thresholds(tree), method="inline", dtype="int16_t")
-    assert np.asarray(code.predict(x)).tolist() == y.tolist() == tree.predict(x).tolist()
+    found = handmade.answers(lambda file: code.save(file=str(file), name="model"), x)
+    assert found.tolist() == y.tolist() == tree.predict(x).tolist()
+
+
+def test_many_features_are_no_problem() -> None:
+    """emlearn's own program for the host breaks such rows in two."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-30_000, 30_000, (50, 600)).astype(np.int16)
+    tree = DecisionTreeClassifier(random_state=0).fit(x, rng.integers(0, 3, 50))
+    code = handmade.load_emlearn().convert(handmade.whole_thresholds(tree), method="inline", dtype="int16_t")
+    found = handmade.answers(lambda file: code.save(file=str(file), name="model"), x)
+    assert found.tolist() == tree.predict(x).tolist()
 
 
 def test_a_board_that_disagrees_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

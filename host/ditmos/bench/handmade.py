@@ -1,10 +1,13 @@
-"""Models that emlearn converted to C, on the simulated Cortex-M7: answers, instructions and bytes of flash.
+"""Models that emlearn converted to C: answers on the host, and on the simulated Cortex-M7 instructions and flash too.
 
 Features are given: making them from the window is not part of the count.
 """
 
 from __future__ import annotations
 
+import ctypes
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +25,16 @@ from ditmos.errors import DitmosError
 
 # emlearn's headers and what it generates are not free of warnings.
 _FLAGS = ("-w", "-DEML_LOG_ENABLE=0")
+_ASK = """#include MODEL_HEADER
+void ask(const MODEL_TYPE *x, int32_t rows, int32_t features, int32_t *found) {
+    for (int32_t i = 0; i < rows; i++) {
+        found[i] = model_predict(x + i * features, features);
+    }
+}
+"""
 _EMPTY = "#include <stdint.h>\nstatic int32_t model_predict(const void *x, int32_t n) { (void)x; return n & 0; }\n"
+
+Save = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,38 @@ def load_emlearn() -> ModuleType:
     return emlearn
 
 
-def run(save: Callable[[Path], None], x: NDArray, expected: NDArray) -> OnBoard:
+def answers(save: Save, x: NDArray) -> NDArray[np.int32]:
+    """Compile a model on the host and ask it: class (N,) of every row. Arguments as in `run`.
+
+    emlearn's own way, a program that reads numbers as text, ends at lines of 2 KB.
+
+    Raises:
+        DitmosError: no C compiler, or it fails.
+    """
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise DitmosError("emlearn's models need a C compiler, cc, gcc or clang; none is installed")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save(folder / "model.h")
+        (folder / "ask.c").write_text(_ASK)
+        command = [compiler, "-O1", "-shared", "-fPIC", *_flags(x, folder / "model.h"), str(folder / "ask.c")]
+        done = subprocess.run([*command, "-lm", "-o", str(folder / "ask.so")], capture_output=True, text=True)
+        if done.returncode:
+            raise DitmosError(f"emlearn's model does not build: {done.stderr.strip()[-200:]}")
+        library = ctypes.CDLL(str(folder / "ask.so"))
+    x, found = np.ascontiguousarray(x), np.empty(len(x), np.int32)
+    library.ask(ctypes.c_void_p(x.ctypes.data), *map(ctypes.c_int32, x.shape), ctypes.c_void_p(found.ctypes.data))
+    return found
+
+
+def _flags(x: NDArray, header: Path) -> list[str]:
+    kind = {np.dtype(np.int16): "int16_t", np.dtype(np.float32): "float"}[x.dtype]
+    names = [f"-DMODEL_TYPE={kind}", f'-DMODEL_HEADER="{header}"']
+    return [*_FLAGS, *names, "-isystem", str(Path(load_emlearn().__file__).parent)]
+
+
+def run(save: Save, x: NDArray, expected: NDArray) -> OnBoard:
     """Build and run one model.
 
     Args:
@@ -59,22 +102,16 @@ def run(save: Callable[[Path], None], x: NDArray, expected: NDArray) -> OnBoard:
     """
     if missing := baremetal.missing_tools():
         raise DitmosError(f"bench: not installed: {', '.join(missing)}")
-    kind = {np.dtype(np.int16): "int16_t", np.dtype(np.float32): "float"}[x.dtype]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save(folder / "model.h")
         (folder / "empty.h").write_text(_EMPTY)
-        flags = [*_FLAGS, f"-DMODEL_TYPE={kind}", "-isystem", str(Path(load_emlearn().__file__).parent)]
         model, empty = (
             baremetal.build(
-                header,
-                [baremetal.HERE / "handmade.c"],
-                [],
-                folder=folder,
-                flags=[*flags, f'-DMODEL_HEADER="{folder / header}.h"'],
+                header.stem, [baremetal.HERE / "handmade.c"], [], folder=folder, flags=_flags(x, header)
             )
-            for header in ("model", "empty")
-        )
+            for header in (folder / "model.h", folder / "empty.h")
+        )  # fmt: skip
         data = pack("<II", *x.shape) + baremetal.padded(x.tobytes()) + np.asarray(expected, "<i4").tobytes()
         differing, high, low = map(int, baremetal.run(model, data)[0].split())
         flash, ram = (a - b for a, b in zip(_sizes(model), _sizes(empty), strict=True))

@@ -1,7 +1,7 @@
 """What a user would pick instead: features made by hand, and a forest or a small MLP converted by emlearn.
 
-Features are in int16 and the converted model is C code, compiled and asked by emlearn, and run once more on the
-simulated board, which must give the same answers; nothing here is a network of this project. Instructions and flash are
+Features are in int16 and the converted model is C code, compiled and asked here, and run once more on the simulated
+board, which must give the same answers; nothing here is a network of this project. Instructions and flash are
 those of the model; the features are not there in C, and what they would cost is an estimate of the same kind as MACs:
 multiply-adds.
 """
@@ -9,7 +9,6 @@ multiply-adds.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.bench.baremetal import missing_tools
-from ditmos.bench.handmade import OnBoard, load_emlearn, run
+from ditmos.bench.handmade import OnBoard, Save, answers, load_emlearn, run
 from ditmos.errors import DitmosError
 from ditmos.training.data import Windows
 
@@ -98,13 +97,17 @@ def learn(
         model = MLPClassifier((_HIDDEN,), alpha=1e-3, max_iter=60, early_stopping=True, random_state=seed)
         settings = {"method": "inline"}
     model.fit(x, y)
-    asked = z if kind == "mlp" else z.astype(np.int16)
+    z = z.astype(np.int16 if kind == "forest" else np.float32)
     try:
         code = load_emlearn().convert(whole_thresholds(model) if kind == "forest" else model, **settings)
-        converted = np.asarray(code.predict(asked))
     except Exception as error:  # a compiler that is missing comes as many kinds
         raise DitmosError(f"emlearn could not convert the {kind}: {error}") from None
-    board = on_board(lambda file: code.save(file=str(file), name="model"), asked, converted)
+
+    def save(file: Path) -> None:
+        code.save(file=str(file), name="model")
+
+    converted = answers(save, z).astype(np.int64)
+    board = on_board(save, z, converted)
     if kind == "forest":
         nodes = sum(tree.tree_.node_count for tree in model.estimators_)
         macs = cost + sum(tree.get_depth() for tree in model.estimators_)
@@ -132,7 +135,7 @@ def whole_thresholds(model: T) -> T:
     return model
 
 
-def on_board(save: Callable[[Path], object], x: NDArray, expected: NDArray) -> OnBoard | str:
+def on_board(save: Save, x: NDArray, expected: NDArray) -> OnBoard | str:
     """Raises DitmosError where the board answers differently."""
     if missing := missing_tools():
         return f"not installed: {', '.join(missing)}"

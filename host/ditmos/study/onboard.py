@@ -69,7 +69,6 @@ def _figures(elf: Path, file: Path, exits: float) -> dict[str, Any]:
         "load": run.load,
         **parts,
         "arena_bytes": run.arena_bytes,
-        "plan": plan.name,
     }
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
 from ditmos import atomic
-from ditmos.bench.handmade import load_emlearn
+from ditmos.bench.handmade import answers, load_emlearn
 from ditmos.errors import DitmosError
 from ditmos.jsonfile import read_json, write_json
 from ditmos.modelfile import read_model
@@ -179,11 +179,15 @@ def _converted(router: Router, x: NDArray[np.int16]) -> tuple[NDArray[np.int64],
         DitmosError: the C code chooses differently from the tree.
     """
     code = load_emlearn().convert(whole_thresholds(router.tree), method="inline", dtype="int16_t")
-    label = np.asarray(code.predict(x))
+
+    def save(file: Path) -> None:
+        code.save(file=str(file), name="model")
+
+    label = answers(save, x)
     choice = router.tree.classes_[label].astype(np.int64)
     if not np.array_equal(choice, router.choose(x)):
         raise DitmosError("emlearn's C code chooses other classifiers than the tree")
-    board = on_board(lambda file: code.save(file=str(file), name="model"), x, label)
+    board = on_board(save, x, label)
     return choice, board if isinstance(board, str) else asdict(board)
 
 
