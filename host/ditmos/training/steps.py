@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ditmos.training.session import Session, Stepper
 
 SOURCE = Path(__file__).with_name("steps.c")
-FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+FLAGS = ("-std=gnu11", "-O3", "-march=native", "-funroll-loops", "-fno-math-errno", "-fno-trapping-math")
 BATCHES = (4, 8, 16, 32)  # a batch is one vector of the C compiler
 CHUNK = 64  # steps in one call: what it reads stays in the cache, and Ctrl-C is heard
 _PADDING = 1  # of the strong network's convolutions
@@ -89,7 +89,7 @@ def _library(batch: int) -> ctypes.CDLL | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "steps.so"
-        command = [compiler, *FLAGS, f"-DLANES={batch}", str(SOURCE), "-o", str(file), "-lm"]
+        command = [compiler, *FLAGS, "-shared", "-fPIC", f"-DLANES={batch}", str(SOURCE), "-o", str(file), "-lm"]
         try:
             subprocess.run(command, capture_output=True, timeout=120, check=True)
             library = ctypes.CDLL(str(file))
