@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from ditmos.config import Config, from_dict, merge
+from ditmos.training import session as sessions
 from ditmos.training import steps
 from ditmos.training.adversarial import classifier_epoch
 from ditmos.training.data import Parts, Windows
@@ -183,6 +185,35 @@ def test_a_recipe_learns_and_repeats_itself() -> None:
         results.append(evaluate(run.network, run.parts.test))
     assert results[0] == results[1]
     assert results[0].accuracy > 0.6
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "CHECKPOINT_SECONDS", 0.0)
+    changes = {"recipe": "paper", "network": {"dropout": 0.2}}
+    whole = session(True, **changes)
+    whole.clusters = None
+    train(whole)
+
+    class Stop(Exception):
+        pass
+
+    stopped = session(True, **changes)
+    stopped.clusters = None
+    stopped._file = tmp_path / "checkpoint.pt"
+
+    def report(stage: str, epoch: int, *_: object) -> None:
+        if (stage, epoch) == ("adversarial", 3):  # its checkpoint is that of epoch 2: amid the classifiers' epochs
+            raise Stop
+
+    stopped.report = report
+    with pytest.raises(Stop):
+        train(stopped)
+    again = session(True, **changes)
+    again.resume(tmp_path / "checkpoint.pt")
+    train(again)
+    assert again.history == whole.history
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, again.network.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(
