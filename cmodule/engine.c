@@ -1,10 +1,13 @@
 // Slices: which kernel call is next, where its operands lie, and line buffers.
 #include "engine.h"
 
-#include <string.h>
-
 #include "schedule.h"
 #include "slide.h"
+
+#if DITMOS_KERNELS_M7
+// The size that firmware is built for costs more instructions here than some kernel calls have.
+#pragma GCC optimize("O2")
+#endif
 
 // Operand j of a stage; fully connected: planes without a gap become one.
 static ditmos_operand_t operand(const ditmos_buffer_t *buffer, bool fully_connected) {
@@ -72,16 +75,17 @@ void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window) {
     for (uint32_t c = 0; c < channels; c++) {
         int8_t *plane = engine->arena + buffer->offset + c * buffer->stride;
         const int8_t *sample = window + c;
-        uint32_t t = 0;
-        for (; t + 4 <= rows; t += 4) { // unrolled: this is a sizeable part of what select costs beside the kernels
-            plane[t] = sample[0];
-            plane[t + 1] = sample[channels];
-            plane[t + 2] = sample[2 * channels];
-            plane[t + 3] = sample[3 * channels];
+        int8_t *end = plane + rows;
+        int8_t *fours = plane + (rows & ~3u);
+        for (; plane < fours; plane += 4) { // this is a sizeable part of what select costs beside the kernels
+            plane[0] = sample[0];
+            plane[1] = sample[channels];
+            plane[2] = sample[2 * channels];
+            plane[3] = sample[3 * channels];
             sample += 4 * channels;
         }
-        for (; t < rows; t++, sample += channels) {
-            plane[t] = *sample;
+        for (; plane < end; plane++, sample += channels) {
+            *plane = *sample;
         }
     }
     engine->valid = (uint64_t)1 << plan->window;
@@ -106,31 +110,63 @@ void ditmos_engine_choose(ditmos_engine_t *engine, unsigned classifier, const ui
     }
 }
 
-static inline uint32_t load_word(const int8_t *p) {
-    uint32_t word;
-    memcpy(&word, p, sizeof(word));
-    return word;
+// Four rows at once, at an aligned address.
+typedef uint32_t __attribute__((may_alias)) word_t;
+
+// Moves words down; `from` has the alignment of `to` and ends at `end`.
+static int8_t *move_words(int8_t *to, const int8_t **from, const int8_t *end) {
+    word_t *out = (word_t *)(void *)to;
+    const word_t *in = (const word_t *)(const void *)*from;
+    uint32_t words = (uint32_t)(end - *from) / 4;
+    *from += 4 * words;
+    for (; words >= 4; words -= 4) { // all loads before the stores: the two overlap
+        #if DITMOS_KERNELS_M7
+        __asm__ volatile (
+            "ldmia %0!, {r3, r4, r5, r12}\n"
+            "stmia %1!, {r3, r4, r5, r12}"
+            : "+r" (in), "+r" (out) : : "r3", "r4", "r5", "r12", "memory");
+        #else
+        uint32_t a = in[0];
+        uint32_t b = in[1];
+        uint32_t c = in[2];
+        uint32_t d = in[3];
+        in += 4;
+        *out++ = a;
+        *out++ = b;
+        *out++ = c;
+        *out++ = d;
+        #endif
+    }
+    while (words-- > 0) {
+        *out++ = *in++;
+    }
+    return (int8_t *)out;
 }
 
-static inline void store_word(int8_t *p, uint32_t word) {
-    memcpy(p, &word, sizeof(word));
+// The same where `from` lies `shift` bits behind an aligned address.
+static int8_t *shift_words(int8_t *to, const int8_t **from, const int8_t *end, uint32_t shift) {
+    word_t *out = (word_t *)(void *)to;
+    const word_t *in = (const word_t *)(const void *)(*from - shift / 8);
+    uint32_t words = (uint32_t)(end - *from) / 4;
+    *from += 4 * words;
+    uint32_t low = *in++;
+    while (words-- > 0) {
+        uint32_t high = *in++;
+        *out++ = low >> shift | high << (32 - shift);
+        low = high;
+    }
+    return (int8_t *)out;
 }
 
 void ditmos_engine_drop_rows(int8_t *data, uint32_t size, uint32_t rows) {
     const int8_t *from = data + rows;
     const int8_t *end = data + size;
-    for (; end - from >= 16; from += 16, data += 16) { // all loads before the stores: the two overlap
-        uint32_t a = load_word(from);
-        uint32_t b = load_word(from + 4);
-        uint32_t c = load_word(from + 8);
-        uint32_t d = load_word(from + 12);
-        store_word(data, a);
-        store_word(data + 4, b);
-        store_word(data + 8, c);
-        store_word(data + 12, d);
+    while ((uintptr_t)data % 4 > 0 && from < end) {
+        *data++ = *from++;
     }
-    for (; end - from >= 4; from += 4, data += 4) {
-        store_word(data, load_word(from));
+    if (end - from >= 4) {
+        uint32_t shift = (uintptr_t)from % 4 * 8;
+        data = shift == 0 ? move_words(data, &from, end) : shift_words(data, &from, end, shift);
     }
     while (from < end) {
         *data++ = *from++;
@@ -142,15 +178,19 @@ static int32_t *carry_of(const ditmos_engine_t *engine, const ditmos_stage_t *st
     return (int32_t *)(void *)(engine->arena + engine->model->plan.buffers[stage->carry].offset);
 }
 
-static inline void run_stage(const ditmos_schedule_t *schedule, const ditmos_step_t *step, ditmos_engine_stage_t *run) {
-    const ditmos_stage_t *stage = &schedule->stages[step->stage];
+static inline void run_stage(const ditmos_engine_t *engine, const ditmos_schedule_t *schedule, unsigned index,
+    ditmos_engine_stage_t *run) {
+    const ditmos_rows_t *rows = &schedule->rows[index];
     ditmos_call_t *call = &run->call;
-    uint32_t row = ditmos_schedule_first_row(schedule, step->stage);
-    call->out = run->out + (schedule->rows[step->stage].done - schedule->rows[step->stage].begin);
-    call->rows = (uint16_t)step->rows;
-    call->in[0].data = run->in[0] + (row - schedule->rows[stage->producer[0]].begin);
+    if (rows->done == rows->carry_from) {
+        call->carry = carry_of(engine, &schedule->stages[index]);
+        call->first = true;
+    }
+    call->out = run->out + rows->done - rows->begin;
+    call->rows = rows->rows;
+    call->in[0].data = run->in[0] + rows->first - schedule->rows[rows->producer[0]].begin;
     if (call->in[1].channels) {
-        call->in[1].data = run->in[1] + (row - schedule->rows[stage->producer[1]].begin);
+        call->in[1].data = run->in[1] + rows->first - schedule->rows[rows->producer[1]].begin;
     }
     if (run->layer->fully_connected) {
         ditmos_fc(run->layer, call);
@@ -160,33 +200,33 @@ static inline void run_stage(const ditmos_schedule_t *schedule, const ditmos_ste
     call->first = false;
 }
 
-void ditmos_engine_run(ditmos_engine_t *engine, unsigned index) {
-    const ditmos_slice_t *slice = &engine->model->plan.slices[index];
-    ditmos_engine_stage_t *stages = &engine->stages[slice->first];
-    ditmos_schedule_t schedule;
+// Apart from what surrounds it, so that the compiler keeps what it uses in registers.
+__attribute__((noinline)) static void run_steps(const ditmos_engine_t *engine, ditmos_schedule_t *schedule,
+    ditmos_engine_stage_t *stages) {
     ditmos_step_t step;
-    ditmos_schedule_start(&schedule, engine->model, slice);
-    for (unsigned i = 0; i < slice->count; i++) {
-        const ditmos_stage_t *stage = &schedule.stages[i];
-        stages[i].call.first = true;
-        stages[i].call.carry = stage->carry_from == 0 ? carry_of(engine, stage) : NULL;
-    }
-    if (engine->left) {
-        ditmos_slide_resume(engine, slice, &schedule);
-    }
-    while (ditmos_schedule_next(&schedule, &step)) {
+    while (ditmos_schedule_next(schedule, &step)) {
         ditmos_engine_stage_t *run = &stages[step.stage];
         if (step.dropped) {
             ditmos_engine_drop_rows(run->out, run->out_size, step.dropped);
         }
-        const ditmos_stage_t *stage = &schedule.stages[step.stage];
-        if (schedule.rows[step.stage].done == stage->carry_from) {
-            run->call.carry = carry_of(engine, stage);
-            run->call.first = true;
-        }
-        run_stage(&schedule, &step, run);
-        ditmos_schedule_done(&schedule, &step);
+        run_stage(engine, schedule, step.stage, run);
+        ditmos_schedule_done(schedule, &step);
     }
+}
+
+void ditmos_engine_run(ditmos_engine_t *engine, unsigned index) {
+    const ditmos_slice_t *slice = &engine->model->plan.slices[index];
+    ditmos_engine_stage_t *stages = &engine->stages[slice->first];
+    ditmos_schedule_t schedule;
+    ditmos_schedule_start(&schedule, engine->model, slice);
+    for (unsigned i = 0; i < slice->count; i++) {
+        stages[i].call.first = true;
+        stages[i].call.carry = NULL;
+    }
+    if (engine->left) {
+        ditmos_slide_resume(engine, slice, &schedule);
+    }
+    run_steps(engine, &schedule, stages);
     engine->valid = (engine->valid & ~slice->destroys) | slice->makes;
     engine->left &= ~slice->destroys;
 }

@@ -25,6 +25,12 @@ typedef struct {
     uint32_t odd; // 1 for an odd kernel
 } conv_t;
 
+// Whether the second operand, if there is one, follows the first one as if they were one.
+static inline bool one_run(const ditmos_operand_t *in) {
+    return in[1].channels == 0
+        || (in[1].stride == in[0].stride && in[1].data == in[0].data + in[0].channels * in[0].stride);
+}
+
 static inline void conv_init(conv_t *conv, const ditmos_layer_t *layer, const ditmos_call_t *call) {
     const ditmos_operand_t *in = call->in;
     conv->layer = layer;
@@ -34,8 +40,7 @@ static inline void conv_init(conv_t *conv, const ditmos_layer_t *layer, const di
     conv->channels[1] = in[1].channels;
     conv->tap_pairs = ditmos_tap_pairs(layer);
     conv->odd = layer->kernel & 1u;
-    if (in[1].channels > 0 && in[1].stride == in[0].stride
-        && in[1].data == in[0].data + in[0].channels * in[0].stride) {
+    if (one_run(in)) {
         conv->channels[0] += in[1].channels;
         conv->channels[1] = 0;
     }
@@ -57,13 +62,17 @@ static inline const char *next_of(const conv_t *conv, const m7_code_t *code) {
 static inline void lanes_init(m7_lanes_t *lanes, const conv_t *conv) {
     const ditmos_call_t *call = conv->call;
     uint32_t stream = 8 * conv->tap_pairs;
-    lanes->quad_size = 2 * (sizeof(ditmos_pair_t) + conv->layer->channels_in * stream);
+    lanes->blocks.pair_size = sizeof(ditmos_pair_t) + conv->layer->channels_in * stream;
+    lanes->quad_size = 2 * lanes->blocks.pair_size;
     lanes->stride = call->in[0].stride;
     lanes->weights_size[0] = conv->channels[0] * stream;
     if (conv->channels[1] > 0) {
         lanes->weights_size[1] = conv->channels[1] * stream;
         lanes->walk.jump = jump_of(conv);
         lanes->walk.stride2 = call->in[1].stride;
+        lanes->again_stride = call->in[0].stride;
+        lanes->again_next = ditmos_m7_planes_code.second;
+        lanes->blocks.taps2 = ditmos_m7_planes_taps[conv->channels[1] % M7_TURN][conv->tap_pairs - 1];
     }
     lanes->out_stride = call->out_stride;
     lanes->zero_point = conv->layer->zero_point;
@@ -89,7 +98,7 @@ static inline void planes_init(m7_lanes_t *lanes, const conv_t *conv, uint32_t r
     if (windows > 0) {
         const int8_t *x = conv->x + (int32_t)(2 * row + !conv->odd);
         lanes->blocks.x = x;
-        lanes->blocks.taps = ditmos_m7_planes_taps[conv->tap_pairs - 1];
+        lanes->blocks.taps = ditmos_m7_planes_taps[conv->channels[0] % M7_TURN][conv->tap_pairs - 1];
         lanes->blocks.next = next_of(conv, &ditmos_m7_planes_code);
         lanes->blocks.stride = lanes->stride;
         lanes->blocks.weights_size = lanes->weights_size[0];
@@ -144,7 +153,8 @@ __attribute__((noinline)) static void lanes_rest(m7_lanes_t *lanes, const uint8_
         words[i] = carry[repeated(left, i)];
     }
     lanes->pair[0] = (const ditmos_pair_t *)pairs;
-    lanes->pair[1] = (const ditmos_pair_t *)(left > 2 ? pairs + lanes->quad_size / 2 : pairs);
+    lanes->pair[1] = (const ditmos_pair_t *)(left > 2 ? pairs + lanes->blocks.pair_size : pairs);
+    lanes->blocks.pairs = left > 2 ? 2 : 1;
     lanes->quads = 1;
     lanes->carry = words;
     ditmos_m7_lanes(lanes);
@@ -160,22 +170,26 @@ static inline void lanes_run(m7_lanes_t *lanes, const conv_t *conv, int32_t *car
     const uint8_t *pairs = (const uint8_t *)(header + 1);
     uint32_t channels = conv->layer->channels_out;
     if (header->quads > 0) {
-        const ditmos_pair_t *last = (const ditmos_pair_t *)(pairs + (header->pairs - 1u) * (lanes->quad_size / 2));
+        const ditmos_pair_t *last = (const ditmos_pair_t *)(pairs + (header->pairs - 1u) * lanes->blocks.pair_size);
         channels = 2u * header->pairs - (last->channel[0] == last->channel[1]);
     }
-    uint32_t quads = channels / 4;
-    if (quads > 0) {
+    bool blocks_only = lanes->half.taps == NULL && lanes->window.taps == NULL;
+    uint32_t group = blocks_only ? channels & ~1u : 4; // channels
+    uint32_t groups = blocks_only ? 1 : channels / 4;
+    uint32_t done = groups * group;
+    if (done > 0) {
         int32_t words[4];
         lanes->pair[0] = (const ditmos_pair_t *)pairs;
-        lanes->pair[1] = (const ditmos_pair_t *)(pairs + lanes->quad_size / 2);
-        lanes->quads = quads;
+        lanes->pair[1] = (const ditmos_pair_t *)(pairs + lanes->blocks.pair_size);
+        lanes->blocks.pairs = group / 2;
+        lanes->quads = groups;
         lanes->carry = carry != NULL ? carry : words;
         lanes->carry_step = carry != NULL ? sizeof(words) : 0;
         ditmos_m7_lanes(lanes);
-        pairs += quads * lanes->quad_size;
+        pairs += done / 2 * lanes->blocks.pair_size;
     }
-    if (channels % 4 > 0) {
-        lanes_rest(lanes, pairs, (int32_t)(channels % 4), carry != NULL ? carry + 4 * quads : NULL);
+    if (channels > done) {
+        lanes_rest(lanes, pairs, (int32_t)(channels - done), carry != NULL ? carry + done : NULL);
     }
 }
 
@@ -207,8 +221,13 @@ static void pack_planes(const conv_t *conv, uint32_t first_row, uint32_t windows
 }
 
 // Tiles of as many rows as fit into the scratch, packed. Returns false where that is not possible or does not pay.
-__attribute__((noinline)) static bool conv_packed(const conv_t *conv, m7_lanes_t *lanes, bool fresh) {
-    const ditmos_call_t *call = conv->call;
+__attribute__((noinline)) static bool conv_packed(const ditmos_layer_t *layer, const ditmos_call_t *call, bool fresh) {
+    conv_t packed_conv;
+    conv_t *conv = &packed_conv;
+    m7_lanes_t packed_lanes;
+    m7_lanes_t *lanes = &packed_lanes;
+    conv_init(conv, layer, call);
+    lanes_init(lanes, conv);
     uint32_t even = call->rows & ~1u;
     int32_t *packed = call->scratch;
     int32_t *carry = call->carry;
@@ -234,19 +253,30 @@ __attribute__((noinline)) static bool conv_packed(const conv_t *conv, m7_lanes_t
     return true;
 }
 
-__attribute__((noinline)) static void conv_pairs(const ditmos_layer_t *layer, const ditmos_call_t *call) {
+// From int8 planes, any call.
+__attribute__((noinline)) static void conv_planes(const ditmos_layer_t *layer, const ditmos_call_t *call, bool fresh) {
     conv_t conv;
     m7_lanes_t lanes;
     conv_init(&conv, layer, call);
     lanes_init(&lanes, &conv);
-    bool fresh = call->carry == NULL || call->first;
-    if (call->scratch_size > 0 && call->rows > 1 && conv_packed(&conv, &lanes, fresh)) {
-        return;
-    }
     half_init(&lanes, &conv, 0, fresh);
     planes_init(&lanes, &conv, 0, call->rows & ~1u);
     window_init(&lanes, &conv, true);
     lanes_run(&lanes, &conv, call->carry);
+}
+
+static inline void conv_pairs(const ditmos_layer_t *layer, const ditmos_call_t *call) {
+    const ditmos_lanes_header_t *header = call->weights;
+    bool fresh = call->carry == NULL || call->first;
+    if (call->scratch_size > 0 && call->rows > 1 && conv_packed(layer, call, fresh)) {
+        return;
+    }
+    uint32_t odd = (layer->channels_out & (fresh ? 3u : 1u)) | (call->rows & 1u);
+    if ((odd | header->quads) == 0 && one_run(call->in)) {
+        ditmos_m7_conv(layer, call, fresh);
+    } else {
+        conv_planes(layer, call, fresh);
+    }
 }
 
 // ----- SMLAD --------------------------------------------------------------------------------------------------------
@@ -341,12 +371,14 @@ __attribute__((noinline)) static void conv_quads(const ditmos_layer_t *layer, co
 
 void ditmos_conv_lanes_m7(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     const ditmos_lanes_header_t *header = call->weights;
+    if (header->quads == 0) {
+        conv_pairs(layer, call);
+        return;
+    }
     if (header->pairs > 0) {
         conv_pairs(layer, call);
     }
-    if (header->quads > 0) {
-        conv_quads(layer, call);
-    }
+    conv_quads(layer, call);
 }
 
 // ----- fully connected ----------------------------------------------------------------------------------------------

@@ -19,7 +19,18 @@
 #define WALK_WEIGHTS_END2 (44) // likewise
 #define WALK_SIZE (48)
 
+// ditmos_layer_t and ditmos_call_t
+#define LAYER_KERNEL (1)
+#define LAYER_CHANNELS_IN (6)
+#define LAYER_CHANNELS_OUT (8)
+#define CALL_WEIGHTS (0)
+#define CALL_IN (4) // data, stride
+#define CALL_OUT (28) // and stride
+#define CALL_ROWS (36)
+#define CALL_CARRY (40)
+
 // Records of kernels_packed.h.
+#define PAIR_FIRST (4) // from the start of the weights
 #define PAIR_SCALE (4)
 #define PAIR_START (44)
 #define PAIR_WORDS (76)
@@ -27,9 +38,10 @@
 #define QUAD_WORDS (40)
 
 // ditmos_m7_lanes
-#define LANES_AGAIN (48) // what a second operand overwrites: stride, weights_end, next
+#define LANES_AGAIN (48) // what a second operand overwrites: stride, next, weights_end
+#define LANES_AGAIN_END (56)
 #define LANES_CONSTANTS (60) // of the pair at hand
-#define LANES_CARRY_NOW (64) // and where to go when its blocks are done
+#define LANES_CARRY_NOW (64) // likewise, and pairs left, this one included
 #define LANES_PAIRS (72)
 #define LANES_QUADS (80)
 #define LANES_CARRY (88)
@@ -48,10 +60,15 @@
 #define LANES_NEXT (152)
 #define LANES_LAST (156)
 #define LANES_STRIDE (160)
-#define LANES_WINDOW_X (168)
-#define LANES_WINDOW_TAPS (172)
-#define LANES_WINDOW_NEXT (176)
-#define LANES_FRAME (180)
+#define LANES_BLOCK_WEIGHTS (164) // their size, and that of a pair
+#define LANES_TAPS2 (172)
+#define LANES_BLOCK_PAIRS (176)
+#define LANES_WINDOW_X (180)
+#define LANES_WINDOW_TAPS (184)
+#define LANES_WINDOW_NEXT (188)
+#define LANES_CALL (192) // so much of it is handed over
+#define LANES_WORDS (192) // carry of a call that keeps none
+#define LANES_FRAME (208)
 
 // ditmos_m7_dot
 #define DOT_PAIRS (4)
@@ -62,6 +79,8 @@
 
 // Taps are walked in pairs; a kernel of 31 has 16 of them.
 #define M7_TAP_PAIRS (16)
+// Planes in one turn of the loop over int8 planes.
+#define M7_TURN (4)
 // Bytes of code of one pair of taps in the loops that are entered in the middle.
 #define M7_HALF_TAP (28)
 #define M7_WINDOW_TAP (36)
@@ -86,10 +105,13 @@ typedef struct {
     uint32_t weights_size2;
 } m7_walk_t;
 
-// Quads of output channels (two pairs), and what is done with each of them. The frame of the assembly is a copy.
+// Quads of output channels (two pairs), and what is done with each of them. Where that is nothing but blocks, all pairs
+// make one group. The frame of the assembly is a copy.
 typedef struct {
     m7_walk_t walk; // args[3]: x after the last block; jump, stride2
-    uint32_t scratch[6];
+    uint32_t again_stride; // of the blocks, with a second operand
+    const char *again_next;
+    uint32_t scratch[4];
     const ditmos_pair_t *pair[2]; // of the first quad
     uint32_t quads;
     uint32_t quad_size; // bytes from one quad to the next
@@ -115,6 +137,9 @@ typedef struct {
         const char *last; // after a last packed plane
         uint32_t stride;
         uint32_t weights_size;
+        uint32_t pair_size; // bytes from one pair to the next
+        const char *taps2; // of the second operand
+        uint32_t pairs; // of a group
     } blocks;
     struct {
         const int8_t *x;
@@ -138,7 +163,15 @@ _Static_assert(offsetof(m7_walk_t, weights_size2) == WALK_WEIGHTS_END2 && sizeof
 _Static_assert(offsetof(m7_lanes_t, pair) == LANES_PAIRS && offsetof(m7_lanes_t, carry) == LANES_CARRY, "lanes");
 _Static_assert(offsetof(m7_lanes_t, out) == LANES_OUT && offsetof(m7_lanes_t, half) == LANES_HALF_X, "lanes");
 _Static_assert(offsetof(m7_lanes_t, blocks) == LANES_X && offsetof(m7_lanes_t, window) == LANES_WINDOW_X, "lanes");
-_Static_assert(sizeof(m7_lanes_t) == LANES_FRAME, "lanes");
+_Static_assert(offsetof(m7_lanes_t, blocks.pair_size) == LANES_BLOCK_WEIGHTS + 4, "lanes");
+_Static_assert(sizeof(m7_lanes_t) == LANES_CALL && LANES_CALL % 32 == 0, "lanes");
+_Static_assert(sizeof(ditmos_lanes_header_t) == PAIR_FIRST && offsetof(ditmos_layer_t, kernel) == LAYER_KERNEL, "conv");
+_Static_assert(offsetof(ditmos_layer_t, channels_in) == LAYER_CHANNELS_IN, "conv");
+_Static_assert(offsetof(ditmos_layer_t, channels_out) == LAYER_CHANNELS_OUT, "conv");
+_Static_assert(offsetof(ditmos_call_t, weights) == CALL_WEIGHTS && offsetof(ditmos_call_t, in) == CALL_IN, "conv");
+_Static_assert(offsetof(ditmos_operand_t, stride) == 4 && offsetof(ditmos_call_t, out) == CALL_OUT, "conv");
+_Static_assert(offsetof(ditmos_call_t, out_stride) == CALL_OUT + 4 && offsetof(ditmos_call_t, rows) == CALL_ROWS, "conv");
+_Static_assert(offsetof(ditmos_call_t, carry) == CALL_CARRY, "conv");
 _Static_assert(offsetof(m7_dot_t, quad) == DOT_QUAD && offsetof(m7_dot_t, sum) == DOT_SUM, "dot");
 
 // Code addresses, Thumb bit set.
@@ -149,7 +182,7 @@ typedef struct {
 } m7_code_t;
 
 extern const m7_code_t ditmos_m7_planes_code, ditmos_m7_packed_code; // these have no taps_end, but one entry per size:
-extern const char *const ditmos_m7_planes_taps[M7_TAP_PAIRS]; // int8 planes
+extern const char *const ditmos_m7_planes_taps[M7_TURN][M7_TAP_PAIRS]; // int8 planes, by their number
 extern const char *const ditmos_m7_packed_taps[M7_TAP_PAIRS]; // two packed planes at a time
 extern const char *const ditmos_m7_packed_last_taps[M7_TAP_PAIRS]; // a last packed plane without a partner
 extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code, ditmos_m7_dot1_code, ditmos_m7_dot2_code;
@@ -157,6 +190,9 @@ extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code, ditmos_m7_dot
 extern const char *const ditmos_m7_dot_starts[3];
 
 void ditmos_m7_lanes(const m7_lanes_t *call);
+// The usual call without a structure in between: pairs only, in all output channels; one run of int8 planes; an even
+// number of rows. `fresh`: the carry is not there; channels are a multiple of 4 then, else of 2.
+void ditmos_m7_conv(const ditmos_layer_t *layer, const ditmos_call_t *call, uint32_t fresh);
 void ditmos_m7_dot(m7_dot_t *call);
 
 // Packs `words` words of each of two planes: row pairs (0, 1), (2, 3), ... as low + high * 2^21, in blocks of two words

@@ -97,18 +97,16 @@
 
     .section .itcm.ditmos, "ax", %progbits
 
-// Four channels (two pairs) at a time: the carry into the first row, where there is none yet; blocks of two rows, pair
-// by pair; a last single row.
+// Four channels (two pairs) at a time, or all of them where there are blocks only: the carry into the first row, where
+// there is none yet; blocks of two rows, pair by pair; a last single row.
     function ditmos_m7_lanes
     push {r4-r11, lr}
     sub sp, #LANES_FRAME
     mov r12, sp
-    .rept LANES_FRAME / 32
+    .rept LANES_CALL / 32
     ldmia r0!, {r1-r8}
     stmia r12!, {r1-r8}
     .endr
-    ldmia.w r0, {r1-r5}
-    stmia.w r12, {r1-r5}
 quad:
     ldr r2, [sp, #LANES_HALF_TAPS]
     cmp r2, #0
@@ -122,16 +120,14 @@ quad:
     add r3, r4
     start_walk LANES_HALF_NEXT
     ldr r0, [sp, #LANES_HALF_X]
-    mov r4, #0x100000
-    mov r5, #0
-    mov r6, r4
-    mov r7, r5
-    mov r8, r4
-    mov r9, r5
-    mov r10, r4
-    mov r11, r5
+    adr.w r12, half_start
+    ldmia.w r12, {r4-r11}
     bx r2
     .p2align 2
+half_start:
+    .rept 4
+    .word 0x100000, 0
+    .endr
     .set pair, 0
     .rept M7_TAP_PAIRS
     ldrsb.w r2, [r0, #(2 * pair)]
@@ -164,53 +160,43 @@ lanes:
     ldr r2, [sp, #LANES_TAPS]
     cmp r2, #0
     beq.w window
+    ldr r3, [sp, #LANES_NEXT]
+    ldr r5, [sp, #LANES_STRIDE]
     ldr r4, [sp, #LANES_PAIRS]
     ldr r8, [sp, #LANES_CARRY]
-    adr.w r3, second_pair + 1
-lanes_pair: // r4: pair, r8: its carry, r2: taps, r3: where to go afterwards
-    strd r8, r3, [sp, #LANES_CARRY_NOW]
+    ldr r12, [sp, #LANES_BLOCK_PAIRS]
+lanes_group:
+    strd r2, r3, [sp, #WALK_TAPS]
+    str r5, [sp, #WALK_STRIDE]
+lanes_pair: // r4: pair, r8: its carry, r12: pairs left, this one included
+    strd r8, r12, [sp, #LANES_CARRY_NOW]
     ldrh r9, [r4]
     ldrh r10, [r4, #2]
-    ldrd r5, r6, [sp, #LANES_OUT]
-    add.w r12, r4, #PAIR_SCALE
+    ldrd r2, r3, [sp, #LANES_OUT]
+    ldrd r6, r7, [sp, #LANES_BLOCK_WEIGHTS]
     add.w r1, r4, #PAIR_WORDS
-    mla r9, r9, r6, r5
-    mla r10, r10, r6, r5
-    str r12, [sp, #LANES_CONSTANTS]
+    mla r9, r9, r3, r2
+    mla r10, r10, r3, r2
     ldr r0, [sp, #LANES_X]
-    ldrd r5, r6, [sp, #LANES_STRIDE]
-    ldr r7, [sp, #(LANES_WEIGHTS_SIZE + 4)]
-    ldr r3, [sp, #LANES_NEXT]
-    stmia.w sp, {r0, r1, r9, r10}
     add r6, r1
-    add r7, r6
-    strd r5, r6, [sp, #WALK_STRIDE]
-    strd r2, r3, [sp, #WALK_TAPS]
-    strd r5, r6, [sp, #LANES_AGAIN]
-    str r3, [sp, #(LANES_AGAIN + 8)]
+    add r7, r4 // the next pair, and the end of a second operand's weights
+    add.w r12, r4, #PAIR_SCALE
+    str r6, [sp, #WALK_WEIGHTS_END]
     str r7, [sp, #WALK_WEIGHTS_END2]
-    add.w lr, r4, #PAIR_START
+    strd r6, r12, [sp, #LANES_AGAIN_END]
+    stmia.w sp, {r0, r1, r9, r10}
     ldrd r2, r3, [r8]
+    add.w lr, r4, #PAIR_START
     ldmia.w lr, {r4-r11}
     add r4, r2
     add r8, r3
     ldr.w pc, [sp, #WALK_TAPS]
-lanes_finish:
-    ldrd r0, r1, [sp, #LANES_CARRY_NOW]
-    strd r2, r3, [r0]
-    bx r1
-    .p2align 2
-second_pair:
-    ldrd r5, r4, [sp, #LANES_PAIRS]
-    ldr r8, [sp, #LANES_CARRY]
-    cmp r4, r5
-    beq same_pair
-    ldr r2, [sp, #LANES_TAPS]
-    add r8, #8
-    adr.w r3, window + 1
-    b.w lanes_pair
-same_pair: // r2 and r3 are its carry
-    strd r2, r3, [r8, #8]
+lanes_finish: // r2 and r3 are its carry now
+    ldrd r8, r12, [sp, #LANES_CARRY_NOW]
+    ldr r4, [sp, #WALK_WEIGHTS_END2]
+    strd r2, r3, [r8], #8
+    subs r12, #1
+    bne lanes_pair
 
     .p2align 2
 window: // the last row alone
@@ -218,10 +204,14 @@ window: // the last row alone
     cmp r2, #0
     beq.w next_quad
     ldrd r1, r3, [sp, #LANES_PAIRS]
+    ldr r12, [sp, #LANES_CARRY]
+    ldrd r4, r5, [r12]
+    cmp r1, r3
+    it eq
+    strdeq r4, r5, [r12, #8] // one pair twice
     add r1, #PAIR_WORDS
     add r3, #PAIR_WORDS
     start_walk LANES_WINDOW_NEXT
-    ldr r12, [sp, #LANES_CARRY]
     ldrd r4, r5, [r1, #(PAIR_START - PAIR_WORDS)]
     ldrd r6, r7, [r1, #(PAIR_START - PAIR_WORDS + 16)]
     ldrd r8, r9, [r3, #(PAIR_START - PAIR_WORDS)]
@@ -277,18 +267,100 @@ window_done:
 
 next_quad:
     ldrd r0, r1, [sp, #LANES_QUADS] // and the bytes from one quad to the next
+    subs r0, #1
+    beq 1f
     ldrd r2, r3, [sp, #LANES_PAIRS]
     ldrd r4, r5, [sp, #LANES_CARRY] // and the bytes to the next quad's
-    subs r0, #1
     add r2, r1
     add r3, r1
     add r4, r5
     str r0, [sp, #LANES_QUADS]
     strd r2, r3, [sp, #LANES_PAIRS]
     str r4, [sp, #LANES_CARRY]
-    bne.w quad
+    b.w quad
+1:
     add sp, #LANES_FRAME
     pop {r4-r11, pc}
+
+    // Builds the frame from the call.
+    .p2align 3
+    .global ditmos_m7_conv
+    .type ditmos_m7_conv, %function
+    .thumb_func
+ditmos_m7_conv:
+    push {r4-r11, lr}
+    sub sp, #LANES_FRAME
+    ldrb r7, [r0, #LAYER_KERNEL]
+    ldrh r8, [r0, #LAYER_CHANNELS_IN]
+    ldrh r10, [r0, #LAYER_CHANNELS_OUT]
+    ldrd r6, r5, [r1, #CALL_IN]
+    ldrd r3, r4, [r1, #CALL_OUT]
+    ldrh r9, [r1, #CALL_ROWS]
+    and.w r11, r7, #1 // odd
+    add r7, #1
+    lsr r7, #1 // pairs of taps
+    mul r12, r7, r8
+    lsl.w r12, r12, #3 // bytes of weights
+    add.w lr, r12, #PAIR_WORDS // and of a pair
+    strd r3, r4, [sp, #LANES_OUT]
+    strd r12, lr, [sp, #LANES_BLOCK_WEIGHTS]
+    add r3, r6, #1
+    sub r3, r11
+    add.w r4, r3, r9, lsl #1
+    str r3, [sp, #LANES_X]
+    str r4, [sp, #WALK_X_END]
+    ldr r3, planes_table
+    and r8, #(M7_TURN - 1)
+    add.w r8, r7, r8, lsl #4
+    add.w r3, r3, r8, lsl #2
+    mov r0, r2
+    ldr r2, [r3, #-4] // the code of the taps
+    adr.w r3, planes_epilogue + 1
+    ldr r4, [r1, #CALL_WEIGHTS]
+    ldr r8, [r1, #CALL_CARRY]
+    add r4, #PAIR_FIRST
+    mov r9, #0
+    str r9, [sp, #LANES_WINDOW_TAPS]
+    cbnz r0, 1f
+    mov r9, #1
+    str r9, [sp, #LANES_QUADS]
+    lsr.w r12, r10, #1
+    b lanes_group // r2: taps, r3: next, r4: pair, r5: stride, r8: carry, r12: pairs
+1:
+    strd r2, r3, [sp, #LANES_TAPS]
+    str r5, [sp, #LANES_STRIDE]
+    strd r5, r12, [sp, #LANES_PLANE_STRIDE]
+    add.w r5, r4, lr
+    strd r4, r5, [sp, #LANES_PAIRS]
+    lsr.w r4, r10, #2
+    lsl.w r5, lr, #1
+    strd r4, r5, [sp, #LANES_QUADS]
+    mov r9, #16
+    cmp r8, #0
+    bne 2f
+    add.w r8, sp, #LANES_WORDS
+    mov r9, #0
+2:
+    strd r8, r9, [sp, #LANES_CARRY]
+    mov r2, #2
+    str r2, [sp, #LANES_BLOCK_PAIRS]
+    sub.w r7, r7, r11 // pairs of taps without the first one of an odd kernel
+    add r6, r11
+    sub r6, #(2 * M7_TAP_PAIRS)
+    add.w r6, r6, r7, lsl #1
+    str r6, [sp, #LANES_HALF_X]
+    adr.w r8, half_taps_end + 1
+    rsb r7, r7, r7, lsl #3
+    sub.w r8, r8, r7, lsl #2 // M7_HALF_TAP each
+    adr.w r9, half_done + 1
+    strd r8, r9, [sp, #LANES_HALF_TAPS]
+    lsl.w r11, r11, #3
+    add.w r10, r11, #PAIR_WORDS
+    strd r10, r11, [sp, #LANES_HALF_SKIP]
+    b.w quad
+    .p2align 2
+planes_table:
+    .word ditmos_m7_planes_taps
 
     // From the first operand to the second, in a block of two windows.
 planes_second:
@@ -298,13 +370,13 @@ planes_second:
     strd r3, r2, [sp, #WALK_STRIDE]
     adr.w r2, planes_again + 1
     str r2, [sp, #WALK_NEXT]
-    ldr.w pc, [sp, #WALK_TAPS]
+    ldr.w pc, [sp, #LANES_TAPS2]
     .p2align 2
 planes_again:
     ldrd r2, r3, [sp, #LANES_AGAIN]
+    str r3, [sp, #WALK_NEXT]
+    ldr r3, [sp, #LANES_AGAIN_END]
     strd r2, r3, [sp, #WALK_STRIDE]
-    ldr r2, [sp, #(LANES_AGAIN + 8)]
-    str r2, [sp, #WALK_NEXT]
     lanes_epilogue planes_epilogue, 4
     lanes_epilogue packed_epilogue, 16
     .size ditmos_m7_lanes, . - ditmos_m7_lanes
@@ -349,9 +421,7 @@ planes_again:
 .endm
 
 // Taps of one int8 plane; words are packed as they are loaded.
-.macro planes_taps n
-    .p2align 3
-planes_taps_\n:
+.macro planes_plane n
     pack r2, r12, 0
     pack r3, r12, 2
     .set pair, 0
@@ -365,7 +435,39 @@ planes_taps_\n:
     .endif
     .set pair, pair + 1
     .endr
-    next_plane planes_taps_\n
+.endm
+
+// Where to start for a number of planes that leaves the remainder i.
+.macro planes_start i, n
+planes_taps_\i\()_\n:
+.endm
+
+// Four planes a turn, so that only the last one asks whether there are more.
+.macro planes_step i, n
+    planes_start \i, \n
+    planes_plane \n
+    ldr r2, [sp, #WALK_STRIDE]
+    add r0, r2
+.endm
+
+.macro planes_taps n
+    .p2align 3
+    planes_step 0, \n
+    planes_step 3, \n
+    planes_step 2, \n
+    planes_start 1, \n
+    planes_plane \n
+    next_plane planes_taps_0_\n
+.endm
+
+// The same in a quarter of the code, for large kernels.
+.macro planes_large_taps n
+    .p2align 3
+    .irp i, 0, 1, 2, 3
+    planes_start \i, \n
+    .endr
+    planes_plane \n
+    next_plane planes_taps_0_\n
 .endm
 
 // Taps of one packed plane: word i of plane p lies at (i / 2) * 16 + (i % 2) * 4 + p * 8.
@@ -401,22 +503,24 @@ packed_last_taps_\n:
     .endr
     .section .text.ditmos_m7_large_kernels, "ax", %progbits
     .irp n, 9, 10, 11, 12, 13, 14, 15, 16
-    planes_taps \n
+    planes_large_taps \n
     packed_taps \n
     .endr
 
     .section .rodata.ditmos_m7_lanes, "a", %progbits
     .p2align 2
-.macro table name, prefix
+.macro table name, prefixes:vararg
     .global \name
     .type \name, %object
 \name:
+    .irp prefix, \prefixes
     .irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
     .word \prefix\n + 1
     .endr
+    .endr
     .size \name, . - \name
 .endm
-    table ditmos_m7_planes_taps, planes_taps_
+    table ditmos_m7_planes_taps, planes_taps_0_, planes_taps_1_, planes_taps_2_, planes_taps_3_
     table ditmos_m7_packed_taps, packed_taps_
     table ditmos_m7_packed_last_taps, packed_last_taps_
     code ditmos_m7_planes_code, planes_epilogue, planes_second, planes_epilogue

@@ -214,9 +214,8 @@ static bool are_free(const ditmos_plan_t *plan, const ditmos_schedule_t *s, uint
         uint32_t needed = UINT32_MAX; // first row that a stage still needs, the one that is about to run included
         for (unsigned i = 0; i < s->count; i++) {
             const ditmos_stage_t *stage = &s->stages[i];
-            if ((stage->in[0] == host || stage->in[1] == host) && s->rows[i].done < stage->map_rows) {
-                uint32_t first = ditmos_schedule_first_row(s, i);
-                needed = first < needed ? first : needed;
+            if ((stage->in[0] == host || stage->in[1] == host) && s->rows[i].rows > 0) {
+                needed = s->rows[i].first < needed ? s->rows[i].first : needed;
             }
         }
         for (uint32_t i = 0; i < size; i++) {
@@ -240,7 +239,7 @@ static bool output_is_free(const ditmos_plan_t *plan, const ditmos_schedule_t *s
         return false;
     }
     for (unsigned c = 0; hosts && c < out->channels; c++) {
-        if (!are_free(plan, s, hosts, out->offset + c * out->stride + rows->done - rows->begin, step->rows)) {
+        if (!are_free(plan, s, hosts, out->offset + c * out->stride + rows->done - rows->begin, rows->rows)) {
             return false;
         }
     }

@@ -93,6 +93,6 @@ void ditmos_slide_resume(ditmos_engine_t *engine, const ditmos_slice_t *slice, d
             continue;
         }
         ditmos_engine_drop_rows(engine->arena + buffer->offset, buffer->size, rows);
-        schedule->rows[i].done = (uint16_t)(stages[i].map_rows - rows);
+        ditmos_schedule_set(schedule, i, stages[i].map_rows - rows);
     }
 }

@@ -15,6 +15,7 @@ import pytest
 from ditmos import golden
 from ditmos.bench import baremetal
 from ditmos.modelfile import encode
+from ditmos.plan import NONE, Plan
 from ditmos.planner import Candidate, front
 from rich.progress import Progress
 
@@ -55,7 +56,8 @@ def test_on_the_simulated_m7(tmp_path: Path) -> None:
 
 
 def main() -> None:
-    """Check networks one by one. The log lists seed, convolutions, plans and commit; what it lists is not run again."""
+    """Check networks one by one. The log lists seed, convolutions, plans, those for one classify a window, those in
+    which something takes the place of rows that are used up, and commit; what it lists is not run again."""
     import argparse
     import subprocess
 
@@ -86,14 +88,16 @@ def main() -> None:
             while len(checked) < options.count:
                 convs = _convolutions(seed)
                 if seed not in checked and convs <= options.convs:
-                    plans = _check_everywhere(seed, driver, elf)
+                    line = [str(n) for n in (seed, convs, *_check_everywhere(seed, driver, elf))]
                     checked.add(seed)
-                    done.append([str(seed), str(convs), str(plans)])
-                    print(seed, convs, plans, commit.stdout.strip(), file=out, flush=True)
+                    done.append(line)
+                    print(*line, commit.stdout.strip(), file=out, flush=True)
                     bar.update(task, completed=len(checked))
                 seed += 1
         driver.close()
-    print(f"{len(done)} networks from seed {options.first}, {sum(int(line[2]) for line in done)} plans: no difference")
+    plans, once, nested = (sum(int(line[i]) for line in done) for i in (2, 3, 4))
+    print(f"{len(done)} networks from seed {options.first}, {plans} plans, {once} for one classify a window,", end=" ")
+    print(f"{nested} with rows that are used up: no difference")
 
 
 def _convolutions(seed: int) -> int:
@@ -101,8 +105,21 @@ def _convolutions(seed: int) -> int:
     return len(spec.classifier.convs) + (len(spec.selector.convs) if spec.selector else 0)
 
 
-def _check_everywhere(seed: int, driver: Driver, elf: Path) -> int:
-    """All plans of a network's front on the host's portable C and on the simulated M7; returns how many."""
+def _takes_places(plan: Plan) -> bool:
+    """Whether a slice writes an output or a carry over a map that it reads."""
+    for part in plan.slices:
+        stages = plan.stages[part.first : part.first + part.count]
+        written = {b for s in stages for b in (s.out, s.carry) if b != NONE}
+        read = {b for s in stages for b in (s.in0, s.in1) if b != NONE} - written
+        pairs = [(plan.buffers[a], plan.buffers[b]) for a in written for b in read]
+        if any(a.offset < b.end and b.offset < a.end for a, b in pairs):
+            return True
+    return False
+
+
+def _check_everywhere(seed: int, driver: Driver, elf: Path) -> tuple[int, int, int]:
+    """All plans of a network's front on the host's portable C and on the simulated M7; returns how many they are, for
+    one classify a window, with rows that are used up."""
     items = fronts([seed])
     written = files(items)
     for (model, vectors), (_, candidate) in zip(written, items, strict=True):
@@ -110,7 +127,8 @@ def _check_everywhere(seed: int, driver: Driver, elf: Path) -> int:
         assert answer == "ok", f"seed {seed}, {candidate.plan.name}: {answer}"
     for run, (_, candidate) in zip(baremetal.run_models(elf, written), items, strict=True):
         assert run.differing == 0, f"seed {seed}, {candidate.plan.name}: {run.differing} bytes differ"
-    return len(items)
+    plans = [candidate.plan for _, candidate in items]
+    return len(plans), sum(plan.once for plan in plans), sum(map(_takes_places, plans))
 
 
 if __name__ == "__main__":

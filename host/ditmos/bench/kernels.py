@@ -147,15 +147,16 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
     spec = model.spec
     costs = layer_costs(spec, model)
     candidates = front(spec, model)
+    once = front(spec, model, once=True)  # the smallest plan may use up the window
     whole = unsliced(spec, costs)
     plans = [candidate.plan for candidate in candidates]
-    report(f"reference network: {len(plans)} plans on the front")
+    report(f"reference network: {len(plans)} plans on the front, {len(once)} with those for one classify a window")
     measured = run_plans(elf, model, [*plans, whole.plan])
-    by_plan = {id(m.plan): m for m in measured}
+    measured_once = run_plans(elf, model, [candidate.plan for candidate in once])
+    by_plan = {id(m.plan): m for m in (*measured, *measured_once)}
     fastest = min(measured[:-1], key=lambda m: m.instructions)
-    balanced, smallest, sliced = (
-        by_plan[id(choose(candidates, ram).plan)] for ram in (BALANCED, SMALLEST, CONVENTIONAL)
-    )
+    balanced, again, sliced = (by_plan[id(choose(candidates, ram).plan)] for ram in (BALANCED, SMALLEST, CONVENTIONAL))
+    smallest = by_plan[id(choose(once, SMALLEST).plan)]
     report("reference network: portable C")
     beside = run_plans(portable, model, [plain(fastest.plan)])[0]
     report("reference network: profile")
@@ -188,16 +189,24 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
             "fastest": {"arena_bytes": fastest.run.arena_bytes, "slices": slices},
             "portable_instructions": beside.instructions,
             "unsliced": {"arena_bytes": measured[-1].run.arena_bytes, "instructions": measured[-1].instructions},
-            "front": [
-                {"name": m.plan.name, "arena_bytes": m.run.arena_bytes, "instructions": m.instructions}
-                for m in measured[:-1]
-            ],
+            "front": [_point(m) for m in measured[:-1]],
+            "front_once": [_point(m) for m in measured_once],
+            "smallest_with_a_second_classify": _point(again),
         },
         "wide_layer": wide_layer,
         "python": python,
         "models": [_exported(path, elf, report) for path in models],
     }
     return result
+
+
+def _point(m: Measured) -> dict[str, Any]:
+    return {
+        "name": m.plan.name,
+        "arena_bytes": m.run.arena_bytes,
+        "instructions": m.instructions,
+        "once": m.plan.once,
+    }
 
 
 def _row(name: str, value: float | None, bar: float) -> dict[str, Any]:
@@ -226,11 +235,12 @@ def draw(result: dict, path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    points = result["reference"]["front"]
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    axes.step(
-        [p["arena_bytes"] for p in points], [p["instructions"] / 1000 for p in points], where="post", label="sliced"
-    )
+    for front_name, label in (("front", "sliced"), ("front_once", "sliced, one classify a window")):
+        points = result["reference"][front_name]
+        axes.step(
+            [p["arena_bytes"] for p in points], [p["instructions"] / 1000 for p in points], where="post", label=label
+        )
     whole = result["reference"]["unsliced"]
     axes.plot(whole["arena_bytes"], whole["instructions"] / 1000, "s", label="unsliced")
     for ram, bar in ((BALANCED, 190), (SMALLEST, 260)):

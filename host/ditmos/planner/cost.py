@@ -53,6 +53,7 @@ def layer_costs(spec: NetworkSpec, model: QuantizedModel | None = None) -> list[
 
 Events = Counter[str]
 
+UNROLLED = 8  # pairs of taps up to which four planes make one turn of the loop
 FC_COPY_SIZE = 512  # bytes of gathered inputs that fit on the stack; more need scratch, or slow kernels run
 
 
@@ -114,8 +115,12 @@ def _pair_events(layer: LayerCost, rows: int, first: bool, carry: bool, scratch:
         and pairs * (windows // 2) * (2 * taps + 4) > 4 * (windows - 1 + taps)
     )
     tiles = -(-even // windows) if packs else 1
-    events: Events = Counter({"pairs": 1, "duo": duos * tiles})
-    if not carry or first:
+    fresh = not carry or first
+    direct = not (packs or second or layer.quads or rows % 2 or layer.shape.channels_out % (4 if fresh else 2))
+    events: Events = Counter({"direct" if direct else "pairs": 1})
+    if fresh or rows % 2:  # else all pairs run in a row
+        events["duo"] += duos
+    if fresh:
         half = taps - layer.odd
         events += Counter({"half": duos, "half_plane": duos * planes, "half_tap": duos * planes * half})
         if second:
@@ -123,6 +128,8 @@ def _pair_events(layer: LayerCost, rows: int, first: bool, carry: bool, scratch:
     if even and not packs:
         blocks = pairs * (even // 2)
         events += Counter({"lanes": pairs, "block": blocks, "plane": blocks * planes, "tap": blocks * planes * taps})
+        operands = layer.shape.input_channels if second else (planes,)
+        events["turn"] += blocks * sum(-(-n // 4) if taps <= UNROLLED else n for n in operands)
         if second:
             events["second"] += blocks
     if packs:
@@ -178,48 +185,50 @@ def move_events(size: int) -> Events:
 
 # Instructions per event.
 PRICES: dict[str, float] = {
-    "block": 52.75,
-    "call": 156.11,
-    "dot1": 114.80,
-    "dot1_odd": 9.14,
-    "dot1_plane": 4.80,
-    "dot1_tap": 9.02,
-    "dot2": 144.94,
-    "dot2_odd": 15.99,
-    "dot2_plane": 10.96,
-    "dot2_tap": 14.06,
-    "dot_second": 23.54,
-    "duo": 44.35,
+    "block": 51.07,
+    "call": 140.41,
+    "direct": 29.88,
+    "dot1": 113.51,
+    "dot1_odd": 9.11,
+    "dot1_plane": 4.87,
+    "dot1_tap": 9.01,
+    "dot2": 143.95,
+    "dot2_odd": 15.95,
+    "dot2_plane": 11.03,
+    "dot2_tap": 14.03,
+    "dot_second": 21.29,
+    "duo": 30.63,
     "fc_byte": 1.29,
-    "fc_group": 24.04,
-    "fc_run": 28.45,
-    "fc_slow": 340.04,
-    "fc_slow_byte": 23.87,
-    "fc_words": 13.38,
-    "half": 9.10,
-    "half_plane": 7.79,
-    "half_tap": 7.01,
-    "lanes": 33.73,
-    "move": 233.60,
-    "move_byte": 0.78,
-    "pack": 62.06,
-    "pack_word": 7.93,
-    "packed_block": 53.00,
-    "packed_lanes": 36.00,
-    "packed_plane": 3.30,
-    "packed_tap": 6.00,
-    "pairs": 138.57,
-    "plane": 7.12,
-    "quad": 40.30,
-    "row_second": 13.46,
-    "second": 16.01,
-    "slice": 33.94,
-    "stage": 114.08,
-    "store": 57.57,
-    "tap": 8.02,
-    "window": 85.04,
-    "window_plane": 4.78,
-    "window_tap": 9.11,
+    "fc_group": 23.83,
+    "fc_run": 28.47,
+    "fc_slow": 350.24,
+    "fc_slow_byte": 23.84,
+    "fc_words": 13.37,
+    "half": 2.84,
+    "half_plane": 7.69,
+    "half_tap": 6.91,
+    "lanes": 35.40,
+    "move": 167.66,
+    "move_byte": 0.74,
+    "pack": 83.05,
+    "pack_word": 12.45,
+    "packed_block": 55.45,
+    "packed_lanes": 53.91,
+    "packed_plane": -0.59,
+    "packed_tap": 5.69,
+    "pairs": 161.52,
+    "plane": 4.94,
+    "quad": 42.79,
+    "row_second": 15.85,
+    "second": 14.43,
+    "slice": 56.29,
+    "stage": 70.38,
+    "store": 58.57,
+    "tap": 8.06,
+    "turn": 3.45,
+    "window": 94.96,
+    "window_plane": 5.06,
+    "window_tap": 9.05,
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice, permutations
 
 ALIGNMENT = 4
-_ORDERS = 2000  # tried before settling for the best one found
+_ORDERS = 400  # tried before settling for the best one found
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,23 @@ def peak(blocks: Sequence[Block]) -> int:
     return max((sum(_bytes_alive(block, step) for block in blocks) for step in steps), default=0)
 
 
-def _first_fit(blocks: Sequence[Block], order: Sequence[int]) -> tuple[int, list[int]]:
+def _first_fit(
+    blocks: Sequence[Block], all_parts: Sequence[tuple[Part, ...]], order: Sequence[int]
+) -> tuple[int, list[int]]:
     offsets = [0] * len(blocks)
     placed: list[tuple[int, int, int, int]] = []  # start, end, first and last step, by rising start
     for i in order:
-        block = blocks[i]
-        parts = block.parts
+        block, parts = blocks[i], all_parts[i]
         offset = block.at_or_after(max(-part.offset for part in parts))
         settled = False
         while not settled:
             settled = True
             for part in parts:
+                begin = offset + part.offset
                 for start, end, first, last in placed:
-                    begin = offset + part.offset
                     if begin < end and start < begin + part.size and first <= part.last and part.first <= last:
                         offset = block.at_or_after(end - part.offset)
+                        begin = offset + part.offset
                         settled = len(parts) == 1  # one alone only moves past what it has met
         offsets[i] = offset
         placed += [(offset + p.offset, offset + p.offset + p.size, p.first, p.last) for p in parts]
@@ -100,9 +102,10 @@ def _orders(blocks: Sequence[Block]) -> Iterator[Sequence[int]]:
 def layout(blocks: Sequence[Block]) -> tuple[int, list[int]]:
     """Offsets of the blocks and the bytes of the arena, a multiple of `ALIGNMENT`."""
     bound = -(-peak(blocks) // ALIGNMENT) * ALIGNMENT
+    parts = [block.parts for block in blocks]
     best: tuple[int, list[int]] | None = None
     for order in islice(_orders(blocks), _ORDERS):
-        total, offsets = _first_fit(blocks, order)
+        total, offsets = _first_fit(blocks, parts, order)
         total = -(-total // ALIGNMENT) * ALIGNMENT
         if best is None or total < best[0]:
             best = total, offsets

@@ -7,6 +7,7 @@ anybody, in each of its planes, and these bytes can be had: one line buffer (or 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from itertools import product
 
 from ditmos.planner.layout import ALIGNMENT
 from ditmos.planner.pareto import pareto
+
+_MOST_PLANES = 8  # of a host that are used
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,8 @@ class _Planes:
     tops: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tops = [0] * self.host.channels
-        for plane in range(self.host.channels):
-            self.take(plane, 0)
+        starts = range(self.residue, self.residue + _MOST_PLANES * self.host.rows, self.host.rows)
+        self.tops = [-start % ALIGNMENT for start in starts[: self.host.channels]]
 
     def take(self, plane: int, end: int) -> None:
         """Rows below ``end`` are taken; the next aligned byte is free."""
@@ -69,7 +71,7 @@ class _Planes:
         self.tops[plane] = end + -(start + end) % ALIGNMENT
 
     def lowest(self) -> int:
-        return min(range(len(self.tops)), key=self.tops.__getitem__)
+        return self.tops.index(min(self.tops))
 
     def put(self, plane: int, size: int) -> int | None:
         """Takes ``size`` bytes of a plane; returns where they are in the host."""
@@ -95,8 +97,8 @@ def nests(
     """
     carries = sorted(carries, key=lambda carry: -carry[2])
     found = []
+    calls = Counter(step.stage for step in steps)
     for nest in _all_nests(host, steps, lines, made, carries):
-        calls = Counter(step.stage for step in steps)
         spared = sum(
             worth * (calls[stage] - 1 - nest.alive.get(stage, calls[stage] - 1)) for stage, _, worth in carries
         )
@@ -111,7 +113,9 @@ def _all_nests(
     made: tuple[int, int, int] | None,
     carries: Sequence[tuple[int, int, float]],
 ) -> Iterator[Nest]:
-    for residue, line, with_map in product(range(ALIGNMENT), (None, *lines), (True, False) if made else (False,)):
+    map_planes = (None, *range(min(host.channels, ALIGNMENT))) if made else (None,)
+    calls = [[step.dead for step in steps if step.stage == stage] for stage, _, _ in carries]
+    for residue, line, map_plane in product(range(ALIGNMENT), (None, *lines), map_planes):
         planes = _Planes(host, residue)
         outs: dict[int, int] = {}
         saved = -residue  # bytes before the host, for nothing
@@ -124,17 +128,16 @@ def _all_nests(
             outs |= {stage: i * size - need for i, stage in enumerate(stages)}
             planes.take(0, total - need)
             saved = total - need
-        if made is not None and with_map:
+        if made is not None and map_plane is not None:
             stage, rows, channels = made
-            plane = planes.lowest()
-            place = planes.put(plane, rows * channels)
-            if place is None or not _map_fits(steps, stage, rows, channels, place - plane * host.rows):
+            place = planes.put(map_plane, rows * channels)
+            if place is None or not _map_fits(steps, stage, rows, channels, place - map_plane * host.rows):
                 continue
             outs[stage] = place
             saved += rows * channels
         nest = Nest(host.layer, residue, outs, {}, saved, {})
-        for stage, size, _ in carries:
-            _put_carry(nest, planes, steps, stage, size)
+        for (stage, size, _), dead in zip(carries, calls, strict=True):
+            _put_carry(nest, planes, dead, stage, size)
         if nest.outs or nest.carries:
             yield nest
 
@@ -158,12 +161,11 @@ def _map_fits(steps: Sequence[Step], stage: int, rows: int, channels: int, row: 
     return all(row + (channels - 1) * rows + step.done + step.rows <= step.dead for step in own)
 
 
-def _put_carry(nest: Nest, planes: _Planes, steps: Sequence[Step], stage: int, size: int) -> None:
+def _put_carry(nest: Nest, planes: _Planes, dead: Sequence[int], stage: int, size: int) -> None:
+    """``dead``: rows of the host that are dead at each of the stage's calls."""
     plane = planes.lowest()
-    row = planes.tops[plane]
-    own = [step.dead for step in steps if step.stage == stage]
-    alive = next((i for i, dead in enumerate(own) if row + size <= dead), len(own))
-    if alive + 1 < len(own):  # the first call that uses the place only fills it
+    alive = bisect_left(dead, planes.tops[plane] + size)
+    if alive + 1 < len(dead):  # the first call that uses the place only fills it
         place = planes.put(plane, size)
         if place is not None:
             nest.carries[stage] = place

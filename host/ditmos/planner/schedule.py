@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Literal
 
 from ditmos.plan import NONE, Buffer, BufferKind, Plan, Slice, Stage, layer_table, slice_name
@@ -74,10 +75,15 @@ class Schedule:
         # Fully connected layers read aligned words, or copy what they read.
         dense = {stage.in0 for stage in plan.stages if layers[stage.layer].kind == "fc"}
         periods = lives(plan, self.lasting, durable=self.durable)
+        aligned = dense | {i for i, b in enumerate(self.buffers) if b.kind != BufferKind.MAP} | set(self.residues)
+        lines = {s.out for s in plan.stages if self.buffers[s.out].rows < layers[s.layer].rows_out}
+        # Rows of line buffers move faster at aligned addresses, but that is worth no byte.
+        return min((self._layout(periods, aligned | some) for some in (lines, set())), key=itemgetter(1))
+
+    def _layout(self, periods: Sequence[tuple[int, int]], aligned: Collection[int]) -> tuple[dict[int, int], int]:
         attached: dict[int, list[Part]] = {}
         for i, (anchor, offset) in self.attached.items():
             attached.setdefault(anchor, []).append(Part(offset, self.buffers[i].size, *periods[i]))
-        aligned = dense | {i for i, b in enumerate(self.buffers) if b.kind != BufferKind.MAP} | set(self.residues)
         placed = [i for i in range(len(self.buffers)) if i not in self.attached]
         blocks = [
             Block(

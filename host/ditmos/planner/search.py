@@ -24,11 +24,12 @@ from ditmos.planner.nests import Host
 from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
 from ditmos.planner.simulate import WINDOW, PlanError, producers, simulate
-from ditmos.planner.slices import SliceShape, Way
+from ditmos.planner.slices import SliceShape
+from ditmos.planner.ways import Way
 from ditmos.quantized import QuantizedModel
 from ditmos.spec import NetworkSpec
 
-BUDGETS = 60  # arena sizes tried, evenly spaced on a logarithmic scale
+BUDGETS = 150  # arena sizes tried, evenly spaced on a logarithmic scale
 EFFORT = {1: 280, 2: 280, 3: 280, 4: 120, 5: 60, 6: 24}  # chunk combinations by depth: deep networks have many slices
 
 

@@ -20,51 +20,9 @@ from ditmos.planner.nests import Host, Nest, Step, nests
 from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
 from ditmos.planner.simulate import rows_needed
+from ditmos.planner.ways import Overlay, StageOption, StageWay, Way, thin
 
-MOST_POINTS = 48  # of a front; beyond that, points closer than a part of a percent are dropped
 _MOST_SCRATCH = 8  # sizes
-
-
-@dataclass(frozen=True)
-class StageWay:
-    chunk: int
-    rows: int  # of the output buffer
-    carry: bool
-    scratch: bool
-    nested: bool = False  # the carry lies where the slice's nest has a place for it
-
-
-StageOption = tuple[int, float, StageWay]  # bytes more, instructions, way
-
-
-@dataclass(frozen=True)
-class Overlay:
-    """The slice's last map grows over the map of layer ``host``, ``distance`` bytes ahead, as that is used up.
-
-    Both have the same stride, so that row r of the one takes the place of row r - distance of the other.
-    """
-
-    host: int
-    distance: int
-
-
-@dataclass(frozen=True)
-class Way:
-    """``size``: bytes of all buffers that the slice writes, but for those that lie over a map from before;
-    ``cost``: estimated instructions."""
-
-    size: int
-    cost: float
-    stages: tuple[StageWay, ...]
-    scratch: int
-    overlay: Overlay | Nest | None = None
-
-    @property
-    def place(self) -> int | None:
-        """Layer whose map's place the slice's last map takes."""
-        if isinstance(self.overlay, Nest):
-            return self.overlay.host if len(self.stages) - 1 in self.overlay.outs else None
-        return self.overlay.host if self.overlay else None
 
 
 @dataclass(frozen=True)
@@ -170,7 +128,7 @@ class SliceShape:
             ways = {
                 host: [w for _, _, w in pareto([(w.size, w.cost, w) for w in group])] for host, group in ways.items()
             }
-        return {host: tuple(_thin(group)) for host, group in ways.items()}
+        return {host: tuple(thin(group)) for host, group in ways.items()}
 
     def _ways(self, chunks: tuple[int, ...]) -> list[Way]:
         calls, rows = self.sequence(chunks)
@@ -399,15 +357,3 @@ class SliceShape:
         schedule.buffers[host] = replace(schedule.buffers[host], stride=stride)
         schedule.attached[guest] = host, -overlay.distance
         return stride
-
-
-def _thin(ways: list[Way]) -> list[Way]:
-    """At most `MOST_POINTS` ways: both ends, and steps of at least so many instructions between."""
-    if len(ways) <= MOST_POINTS:
-        return ways
-    step = (ways[0].cost - ways[-1].cost) / MOST_POINTS
-    kept = [ways[0]]
-    for way in ways[1:-1]:
-        if kept[-1].cost - way.cost >= step:
-            kept.append(way)
-    return [*kept, ways[-1]]
