@@ -112,18 +112,11 @@ static inline void packed_init(m7_lanes_t *lanes, const conv_t *conv, uint32_t r
     uint32_t planes = conv->layer->channels_in;
     lanes->out = conv->call->out + row;
     lanes->blocks.x = packed;
-    lanes->blocks.taps = ditmos_m7_packed_taps[conv->tap_pairs - 1];
+    lanes->blocks.taps = ditmos_m7_packed_taps[planes & 1][conv->tap_pairs - 1];
     lanes->blocks.next = ditmos_m7_packed_code.done;
-    lanes->blocks.last = ditmos_m7_packed_code.done;
     lanes->blocks.stride = stride;
-    lanes->blocks.weights_size = (planes & ~1u) * 8 * conv->tap_pairs;
+    lanes->blocks.weights_size = planes * 8 * conv->tap_pairs;
     lanes->walk.args[3] = (uint32_t)(packed + 2 * windows);
-    if (planes & 1) { // the last plane has no partner
-        lanes->blocks.next = ditmos_m7_packed_last_taps[conv->tap_pairs - 1];
-        if (planes == 1) {
-            lanes->blocks.taps = lanes->blocks.next;
-        }
-    }
 }
 
 // The last row alone, if the number of rows is odd and this is the `last` tile.
@@ -209,14 +202,16 @@ static void pack_planes(const conv_t *conv, uint32_t first_row, uint32_t windows
     uint32_t planes = conv->layer->channels_in;
     uint32_t words = windows - 1 + conv->tap_pairs;
     uint32_t row = 2 * first_row + !conv->odd;
-    for (uint32_t p = 0; p < planes; p += 2, packed += stride / 4) {
+    for (uint32_t p = 0; p < planes; packed += stride / 4) {
+        uint32_t pair = (planes - p) % 2 ? 1 : 2; // the first of an odd number stands alone, where the second one would
         const int8_t *x[2];
         for (uint32_t i = 0; i < 2; i++) {
-            uint32_t c = p + i < planes ? p + i : p;
+            uint32_t c = i < pair ? p + i : p;
             const ditmos_operand_t *in = &conv->call->in[c >= conv->call->in[0].channels];
             x[i] = in->data + (in == conv->call->in ? c : c - conv->call->in[0].channels) * in->stride + row;
         }
         ditmos_m7_pack(packed, x[0], x[1], words);
+        p += pair;
     }
 }
 

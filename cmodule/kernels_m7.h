@@ -58,17 +58,16 @@
 #define LANES_X (144)
 #define LANES_TAPS (148)
 #define LANES_NEXT (152)
-#define LANES_LAST (156)
-#define LANES_STRIDE (160)
-#define LANES_BLOCK_WEIGHTS (164) // their size, and that of a pair
-#define LANES_TAPS2 (172)
-#define LANES_BLOCK_PAIRS (176)
-#define LANES_WINDOW_X (180)
-#define LANES_WINDOW_TAPS (184)
-#define LANES_WINDOW_NEXT (188)
-#define LANES_CALL (192) // so much of it is handed over
-#define LANES_WORDS (192) // carry of a call that keeps none
-#define LANES_FRAME (208)
+#define LANES_STRIDE (156)
+#define LANES_BLOCK_WEIGHTS (160) // their size, and that of a pair
+#define LANES_TAPS2 (168)
+#define LANES_BLOCK_PAIRS (172)
+#define LANES_WINDOW_X (176)
+#define LANES_WINDOW_TAPS (180)
+#define LANES_WINDOW_NEXT (184)
+#define LANES_CALL (188) // so much of it is handed over
+#define LANES_WORDS (188) // carry of a call that keeps none
+#define LANES_FRAME (204)
 
 // ditmos_m7_dot
 #define DOT_PAIRS (4)
@@ -79,8 +78,10 @@
 
 // Taps are walked in pairs; a kernel of 31 has 16 of them.
 #define M7_TAP_PAIRS (16)
-// Planes in one turn of the loop over int8 planes.
+// Planes in one turn of the loop over int8 planes: four up to so many pairs of taps, two up to so many, then one.
 #define M7_TURN (4)
+#define M7_TURN4_TAPS (5)
+#define M7_TURN2_TAPS (8)
 // Bytes of code of one pair of taps in the loops that are entered in the middle.
 #define M7_HALF_TAP (28)
 #define M7_WINDOW_TAP (36)
@@ -134,7 +135,6 @@ typedef struct {
         const void *x;
         const char *taps; // NULL: no blocks
         const char *next;
-        const char *last; // after a last packed plane
         uint32_t stride;
         uint32_t weights_size;
         uint32_t pair_size; // bytes from one pair to the next
@@ -164,7 +164,7 @@ _Static_assert(offsetof(m7_lanes_t, pair) == LANES_PAIRS && offsetof(m7_lanes_t,
 _Static_assert(offsetof(m7_lanes_t, out) == LANES_OUT && offsetof(m7_lanes_t, half) == LANES_HALF_X, "lanes");
 _Static_assert(offsetof(m7_lanes_t, blocks) == LANES_X && offsetof(m7_lanes_t, window) == LANES_WINDOW_X, "lanes");
 _Static_assert(offsetof(m7_lanes_t, blocks.pair_size) == LANES_BLOCK_WEIGHTS + 4, "lanes");
-_Static_assert(sizeof(m7_lanes_t) == LANES_CALL && LANES_CALL % 32 == 0, "lanes");
+_Static_assert(sizeof(m7_lanes_t) == LANES_CALL && LANES_CALL % 32 == 28, "lanes");
 _Static_assert(sizeof(ditmos_lanes_header_t) == PAIR_FIRST && offsetof(ditmos_layer_t, kernel) == LAYER_KERNEL, "conv");
 _Static_assert(offsetof(ditmos_layer_t, channels_in) == LAYER_CHANNELS_IN, "conv");
 _Static_assert(offsetof(ditmos_layer_t, channels_out) == LAYER_CHANNELS_OUT, "conv");
@@ -183,8 +183,7 @@ typedef struct {
 
 extern const m7_code_t ditmos_m7_planes_code, ditmos_m7_packed_code; // these have no taps_end, but one entry per size:
 extern const char *const ditmos_m7_planes_taps[M7_TURN][M7_TAP_PAIRS]; // int8 planes, by their number
-extern const char *const ditmos_m7_packed_taps[M7_TAP_PAIRS]; // two packed planes at a time
-extern const char *const ditmos_m7_packed_last_taps[M7_TAP_PAIRS]; // a last packed plane without a partner
+extern const char *const ditmos_m7_packed_taps[2][M7_TAP_PAIRS]; // pairs of packed planes; after a first single one
 extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code, ditmos_m7_dot1_code, ditmos_m7_dot2_code;
 // `taps` of ditmos_m7_dot, which go on at args[0]: one window of an odd kernel, two of an even one, two of an odd one.
 extern const char *const ditmos_m7_dot_starts[3];

@@ -107,6 +107,8 @@
     ldmia r0!, {r1-r8}
     stmia r12!, {r1-r8}
     .endr
+    ldmia.w r0, {r1-r7}
+    stmia.w r12, {r1-r7}
 quad:
     ldr r2, [sp, #LANES_HALF_TAPS]
     cmp r2, #0
@@ -442,7 +444,6 @@ planes_again:
 planes_taps_\i\()_\n:
 .endm
 
-// Four planes a turn, so that only the last one asks whether there are more.
 .macro planes_step i, n
     planes_start \i, \n
     planes_plane \n
@@ -450,22 +451,25 @@ planes_taps_\i\()_\n:
     add r0, r2
 .endm
 
+// Several planes a turn, so that only the last one asks whether there are more: four, or two, or one in larger code.
 .macro planes_taps n
     .p2align 3
+    .if \n <= M7_TURN4_TAPS
     planes_step 0, \n
     planes_step 3, \n
     planes_step 2, \n
     planes_start 1, \n
-    planes_plane \n
-    next_plane planes_taps_0_\n
-.endm
-
-// The same in a quarter of the code, for large kernels.
-.macro planes_large_taps n
-    .p2align 3
-    .irp i, 0, 1, 2, 3
-    planes_start \i, \n
-    .endr
+    .elseif \n <= M7_TURN2_TAPS
+    planes_start 2, \n
+    planes_step 0, \n
+    planes_start 1, \n
+    planes_start 3, \n
+    .else
+    planes_start 0, \n
+    planes_start 1, \n
+    planes_start 2, \n
+    planes_start 3, \n
+    .endif
     planes_plane \n
     next_plane planes_taps_0_\n
 .endm
@@ -486,15 +490,14 @@ planes_taps_\i\()_\n:
     .endr
 .endm
 
+// Of an odd number of planes the first one stands alone, as the second of its pair.
 .macro packed_taps n
     .p2align 3
-packed_taps_\n:
+packed_taps_0_\n:
     packed_plane \n, 0
+packed_taps_1_\n:
     packed_plane \n, 1
-    next_plane packed_taps_\n
-packed_last_taps_\n:
-    packed_plane \n, 0
-    ldr.w pc, [sp, #LANES_LAST]
+    next_plane packed_taps_0_\n
 .endm
 
     .irp n, 1, 2, 3, 4, 5, 6, 7, 8
@@ -503,7 +506,7 @@ packed_last_taps_\n:
     .endr
     .section .text.ditmos_m7_large_kernels, "ax", %progbits
     .irp n, 9, 10, 11, 12, 13, 14, 15, 16
-    planes_large_taps \n
+    planes_taps \n
     packed_taps \n
     .endr
 
@@ -521,8 +524,7 @@ packed_last_taps_\n:
     .size \name, . - \name
 .endm
     table ditmos_m7_planes_taps, planes_taps_0_, planes_taps_1_, planes_taps_2_, planes_taps_3_
-    table ditmos_m7_packed_taps, packed_taps_
-    table ditmos_m7_packed_last_taps, packed_last_taps_
+    table ditmos_m7_packed_taps, packed_taps_0_, packed_taps_1_
     code ditmos_m7_planes_code, planes_epilogue, planes_second, planes_epilogue
     code ditmos_m7_packed_code, packed_epilogue, packed_epilogue, packed_epilogue
     code ditmos_m7_half_code, half_taps_end, half_second, half_done

@@ -53,7 +53,7 @@ def layer_costs(spec: NetworkSpec, model: QuantizedModel | None = None) -> list[
 
 Events = Counter[str]
 
-UNROLLED = 8  # pairs of taps up to which four planes make one turn of the loop
+TURNS = ((5, 4), (8, 2))  # pairs of taps, up to which so many planes make one turn of the loop
 FC_COPY_SIZE = 512  # bytes of gathered inputs that fit on the stack; more need scratch, or slow kernels run
 
 
@@ -100,6 +100,11 @@ def packed_size(layer: LayerCost, windows: int) -> int:
     return 16 * ((layer.shape.channels_in + 1) // 2) * ((windows + layer.taps) // 2)
 
 
+def _turn(taps: int) -> int:
+    """Planes in one turn of the loop over int8 planes."""
+    return next((planes for most, planes in TURNS if taps <= most), 1)
+
+
 def _pair_events(layer: LayerCost, rows: int, first: bool, carry: bool, scratch: int, second: bool) -> Events:
     planes, taps, pairs = layer.shape.channels_in, layer.taps, layer.pairs
     duos = (pairs + 1) // 2  # two pairs side by side
@@ -129,7 +134,7 @@ def _pair_events(layer: LayerCost, rows: int, first: bool, carry: bool, scratch:
         blocks = pairs * (even // 2)
         events += Counter({"lanes": pairs, "block": blocks, "plane": blocks * planes, "tap": blocks * planes * taps})
         operands = layer.shape.input_channels if second else (planes,)
-        events["turn"] += blocks * sum(-(-n // 4) if taps <= UNROLLED else n for n in operands)
+        events["turn"] += blocks * sum(-(-n // _turn(taps)) for n in operands)
         if second:
             events["second"] += blocks
     if packs:
@@ -185,48 +190,48 @@ def move_events(size: int) -> Events:
 
 # Instructions per event.
 PRICES: dict[str, float] = {
-    "block": 51.07,
+    "block": 51.29,
     "call": 140.41,
-    "direct": 29.88,
-    "dot1": 113.51,
+    "direct": 29.83,
+    "dot1": 113.50,
     "dot1_odd": 9.11,
     "dot1_plane": 4.87,
     "dot1_tap": 9.01,
-    "dot2": 143.95,
+    "dot2": 143.94,
     "dot2_odd": 15.95,
     "dot2_plane": 11.03,
     "dot2_tap": 14.03,
-    "dot_second": 21.29,
-    "duo": 30.63,
+    "dot_second": 21.28,
+    "duo": 30.56,
     "fc_byte": 1.29,
     "fc_group": 23.83,
     "fc_run": 28.47,
-    "fc_slow": 350.24,
+    "fc_slow": 349.73,
     "fc_slow_byte": 23.84,
     "fc_words": 13.37,
-    "half": 2.84,
+    "half": 2.76,
     "half_plane": 7.69,
-    "half_tap": 6.91,
-    "lanes": 35.40,
+    "half_tap": 6.92,
+    "lanes": 35.43,
     "move": 167.66,
     "move_byte": 0.74,
-    "pack": 83.05,
-    "pack_word": 12.45,
-    "packed_block": 55.45,
-    "packed_lanes": 53.91,
-    "packed_plane": -0.59,
-    "packed_tap": 5.69,
-    "pairs": 161.52,
-    "plane": 4.94,
+    "pack": 82.71,
+    "pack_word": 12.70,
+    "packed_block": 58.43,
+    "packed_lanes": 53.69,
+    "packed_plane": -0.70,
+    "packed_tap": 5.63,
+    "pairs": 161.44,
+    "plane": 5.01,
     "quad": 42.79,
-    "row_second": 15.85,
-    "second": 14.43,
-    "slice": 56.29,
-    "stage": 70.38,
-    "store": 58.57,
-    "tap": 8.06,
-    "turn": 3.45,
-    "window": 94.96,
+    "row_second": 15.78,
+    "second": 14.65,
+    "slice": 56.31,
+    "stage": 70.36,
+    "store": 58.58,
+    "tap": 8.05,
+    "turn": 3.17,
+    "window": 95.12,
     "window_plane": 5.06,
     "window_tap": 9.05,
 }
