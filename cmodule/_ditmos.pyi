@@ -72,7 +72,8 @@ class Model:
         """Class logits of classifier `k` on the last window, int8.
 
         Raises:
-            ValueError: k is out of range. RuntimeError: nothing has been selected.
+            ValueError: k is out of range. RuntimeError: nothing has been selected, or the plan allows one classify a
+            window.
         """
 
     def step(self, i: int, k: int = 0) -> None:

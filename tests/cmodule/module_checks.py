@@ -92,6 +92,21 @@ def check_errors(data):
     assert raised(_ditmos.Model, damaged) == (ValueError, "crc at offset 12: file is damaged")
 
 
+def check_one_classify(data, vectors):
+    """The plan uses up the window: a second classify needs a new one, or the same again."""
+    model = _ditmos.Model(data)
+    count = model.window * model.channels
+    window = vectors[4 : 4 + count]
+    at = 4 + count + len(model.select(window))
+    for k in range(model.classifiers):
+        assert model.classify(k) == vectors[at : at + model.classes]
+        at += model.classes
+        assert raised(model.classify, k) == (RuntimeError, "the plan allows one classify a window")
+        assert raised(model.features, 0)[0] in (RuntimeError, ValueError)
+        assert raised(model.slide, bytes(model.channels))[0] is RuntimeError
+        model.select(window)
+
+
 def check_resized_arena(data):
     """The arena may have moved: refused, as long as it is."""
     arena = bytearray(_ditmos.Model(data).arena_size)
@@ -256,6 +271,7 @@ for name in names:
     check_buffers(name)
 check_errors(reference)
 check_resized_arena(reference)
+check_one_classify(read("once.dtm"), memoryview(read("once.vec")))
 check_views_outlive_the_model(reference)
 check_callbacks(reference)
 check_steps(reference)

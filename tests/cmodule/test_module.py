@@ -68,6 +68,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: QuantizedModel) -> P
         names.append(f"plan{i}")
         (folder / f"plan{i}.dtm").write_bytes(encode(small.model, candidate.plan))
         (folder / f"plan{i}.vec").write_bytes(golden.vectors(small))
+    single = next(c.plan for c in front(spec, small.model, once=True) if c.plan.once)
+    (folder / "once.dtm").write_bytes(encode(small.model, single))
+    (folder / "once.vec").write_bytes(golden.vectors(small))
     (folder / "names").write_text(" ".join(names))
     (folder / "reference.dtm").write_bytes(encode(model, whole_plan(model.spec)))
     for code, values in quantize_cases(model).items():
