@@ -192,13 +192,12 @@ class Planner:
             held |= lasting
             own_map = {self.own(low)} if low > start else set()
             dying = (held | own_map) - {s for r in reads[len(own) :] for s in r} - lasting
-            shape, fronts = self._fronts(tuple(layers), frozenset(whole), frozenset(dying))
             for host in {edge.end[1] for edge in edges if edge.end[0] == low} or {None}:
-                place = {host} if host is not None else own_map
+                place = own_map if host is None else {host}
                 live = sum(self.size(layer) for layer in held | place)
-                for over, ways in fronts.items():
-                    if host is None or over not in own_map:  # a guest has its host's stride: it can be no host itself
-                        edges.append(_Edge((low, host), (high, over), shape, live, ways))
+                hosts = dying if host is None else dying - own_map  # what lies in another map's place can be no host
+                shape, fronts = self._fronts(tuple(layers), frozenset(whole), frozenset(hosts))
+                edges += [_Edge((low, host), (high, over), shape, live, ways) for over, ways in fronts.items()]
         return edges
 
     def _shortest(self, edges: Sequence[_Edge], first: int, budget: int) -> _Path | None:

@@ -335,7 +335,8 @@ class SliceShape:
             self._make_nest(schedule, way, stages, maps)
         for a, b in self._neighbours.values():
             one, other = stages[a].out, stages[b].out
-            if schedule.buffers[one].rows == schedule.buffers[other].rows and other not in schedule.attached:
+            nested = one in schedule.attached or other in schedule.attached
+            if schedule.buffers[one].rows == schedule.buffers[other].rows and not nested:
                 schedule.attached[other] = one, schedule.buffers[one].size
 
     @staticmethod
