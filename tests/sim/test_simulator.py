@@ -78,14 +78,17 @@ def test_files_that_do_not_fit(firmware: Path, tmp_path: Path) -> None:
 def test_command_prints_the_port_and_stops_on_interrupt(firmware: Path) -> None:
     command = [sys.executable, "-c", "from ditmos.cli import main; main()", "sim", "--firmware", str(firmware)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout and process.stderr
-        port = process.stdout.readline().strip()
-        assert f"mpremote connect {port} " in process.stderr.readline()
-        with Board(port) as board:
-            assert board.eval("1") == 1
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
-        assert process.stderr.read() == "stopped\n"
+        try:
+            assert process.stdout and process.stderr
+            port = process.stdout.readline().strip()
+            assert f"mpremote connect {port} " in process.stderr.readline()
+            with Board(port) as board:
+                assert board.eval("1") == 1
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+            assert process.stderr.read() == "stopped\n"
+        finally:
+            process.terminate()
     with pytest.raises(DitmosError, match=r"no board there|no MicroPython answers"):
         Board(port)
 
