@@ -14,7 +14,7 @@ def add(app: typer.Typer) -> None:
         model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
         milliamps: Annotated[
             float | None,
-            typer.Option(min=0.1, help="run current at 216 MHz, measured or the data sheet's [default: 100]"),
+            typer.Option(min=0.1, help="run current at 216 MHz, measured or the data sheet's [default: 99]"),
         ] = None,
         json: Annotated[Path | None, typer.Option(help="also write the result to this file")] = None,
     ) -> None:
@@ -43,6 +43,9 @@ def add(app: typer.Typer) -> None:
             f"    energy = {result.volts} V * {result.milliamps:g} mA * {us} = {result.microjoules:.0f} uJ"
         )
         if result.milliamps_assumed:
-            print(f"{result.milliamps:g} mA is an assumption: replace it by the board's run current, --milliamps N")
+            print(
+                f"{result.milliamps:g} mA is the typical run current of the STM32F722, a sister of the F767 (same core and "
+                "clock, TCM, peripherals off); give the board's own with --milliamps"
+            )
         if json:
             write_json(json, result.to_dict())
