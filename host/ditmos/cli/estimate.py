@@ -44,8 +44,8 @@ def add(app: typer.Typer) -> None:
         )
         if result.milliamps_assumed:
             print(
-                f"{result.milliamps:g} mA is the typical run current of the STM32F722, a sister of the F767 (same core and "
-                "clock, TCM, peripherals off); give the board's own with --milliamps"
+                f"{result.milliamps:g} mA is the typical run current of the STM32F722, a sister of the F767 "
+                "(same core and clock, TCM, peripherals off); give the board's own with --milliamps"
             )
         if json:
             write_json(json, result.to_dict())
