@@ -1,0 +1,99 @@
+"""What training is made of: batches, augmentation, clusters, learning rates and the optimiser's step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ditmos.config import AugmentConfig, Schedule
+from ditmos.errors import DitmosError
+from ditmos.training.data import Augment, balanced_batches, batches, cluster_batches, rotation
+from ditmos.training.session import Stepper, learning_rate
+from ditmos.training.splitting import kmeans
+
+
+def test_batches_are_a_permutation() -> None:
+    index = batches(103, 10, torch.Generator().manual_seed(0))
+    assert index.shape == (10, 10) and len(index.unique()) == 100
+    assert batches(5, 64, torch.Generator()).shape == (1, 5)
+
+
+def test_balanced_batches_draw_every_class_equally_often() -> None:
+    y = torch.tensor([0] * 900 + [1] * 90 + [2] * 10)
+    index = balanced_batches(y, 50, torch.Generator().manual_seed(0))
+    assert index.shape == (20, 50)
+    shares = torch.bincount(y[index].flatten(), minlength=3) / 1000
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.06, rtol=0)
+
+
+def test_cluster_batches_stay_in_their_cluster() -> None:
+    clusters = torch.tensor([0] * 50 + [1] * 7 + [2] * 20)
+    index = cluster_batches(clusters, 3, 5, torch.Generator().manual_seed(0))
+    assert index.shape == (5, 5, 3)
+    for k in range(3):
+        assert (clusters[index[:, :, k]] == k).all()
+    assert len(index[:, :, 0].unique()) == 25 and len(index[:, :, 1].unique()) == 7
+    with pytest.raises(DitmosError, match=r"\[77, 0\]"):
+        cluster_batches(torch.zeros(77, dtype=torch.long), 2, 5, torch.Generator())
+
+
+def test_augmentations() -> None:
+    x = torch.randn(40, 6, 30, generator=torch.Generator().manual_seed(1))
+
+    def apply(**values: float) -> torch.Tensor:
+        return Augment(AugmentConfig(**values), (0.5,) * 6, (2.0,) * 6, torch.Generator().manual_seed(2))(x)
+
+    assert torch.equal(apply(), x)
+    turned = apply(rotate=40.0)
+    torch.testing.assert_close(turned.unflatten(1, (2, 3)).norm(dim=2), x.unflatten(1, (2, 3)).norm(dim=2))
+    assert (turned - x).abs().max() > 0.1
+    shifted = apply(shift=4)
+    for before, after in zip(x, shifted, strict=True):
+        options = [before[:, (torch.arange(30) + s).clamp(0, 29)] for s in range(-4, 5)]
+        assert any(torch.equal(after, option) for option in options)
+    ratio = apply(scale=0.3) / x
+    torch.testing.assert_close(ratio, ratio[:, :1, :1].expand_as(ratio))
+    assert 0.2 < ratio[:, 0, 0].log().std() < 0.4
+    assert 0.15 < (apply(noise=0.1) - x).std() < 0.25  # a tenth of the deviation, 2
+    masked = apply(mask=5) != x
+    assert masked.any() and (apply(mask=5)[masked] == 0.5).all()
+    with pytest.raises(DitmosError, match="threes"):
+        Augment(AugmentConfig(rotate=10), (0.0,) * 4, (1.0,) * 4, torch.Generator())
+
+
+def test_rotation_matrix() -> None:
+    quarter = rotation(torch.tensor([[0.0, 0.0, torch.pi / 2]]))
+    torch.testing.assert_close(quarter[0] @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), atol=1e-6, rtol=0)
+
+
+# --- schedules ----------------------------------------------------------------------------------------------------
+
+
+def test_learning_rates() -> None:
+    steps = Schedule(epochs=50, lr=0.005, factor=0.2, every=20)
+    assert [learning_rate(steps, e, 50) for e in (0, 19.99, 20, 45)] == pytest.approx([0.005, 0.005, 0.001, 0.0002])
+    cycle = Schedule(epochs=10, lr=0.1, decay="one-cycle")
+    assert learning_rate(cycle, 3, 10) == pytest.approx(0.1)
+    assert learning_rate(cycle, 0, 10) == pytest.approx(0.004)
+    assert learning_rate(cycle, 10, 10) == pytest.approx(0, abs=1e-9)
+
+
+def test_stepper_is_sgd_with_nesterov_momentum() -> None:
+    """Two steps on f(w) = w^2 / 2 by hand: v = 0.9 v + g, w -= lr (g + 0.9 v)."""
+    w = torch.nn.Parameter(torch.tensor(1.0))
+    stepper = Stepper([w], Schedule(epochs=1, lr=0.1, weight_decay=0.0))
+    value, velocity = 1.0, 0.0
+    for _ in range(2):
+        stepper.step(w.square() / 2, 0.0)
+        velocity = 0.9 * velocity + value
+        value -= 0.1 * (value + 0.9 * velocity)
+    assert w.item() == pytest.approx(value)
+
+
+def test_kmeans_finds_separate_clusters() -> None:
+    rng = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[0.0, 0], [10, 0], [0, 10]])
+    truth = torch.arange(3).repeat_interleave(20)
+    labels = kmeans(centres[truth] + torch.randn(60, 2, generator=rng), 3, n_init=5, seed=0, threads=1)
+    assert all(len(labels[truth == i].unique()) == 1 for i in range(3)) and len(labels.unique()) == 3
+    with pytest.raises(DitmosError, match="2 training windows for 3 classifiers"):
+        kmeans(torch.zeros(2, 2), 3, 1, 0, 1)
