@@ -23,8 +23,8 @@ def ours(method: str) -> bool:
 
 
 def base_of(method: str) -> str | None:
-    """Of "paper, no split" that is "paper"; None of a whole method."""
-    base, comma, rest = method.partition(", no ")
+    """Of "paper, no split" or "best, one classifier" what stands before the comma; None of a whole method."""
+    base, comma, rest = method.partition(", ")
     return base if comma and rest else None
 
 

@@ -149,7 +149,7 @@ def replace_selector(sweep: SweepFile, row: Mapping[str, Any], folder: Path, out
     kept = {k: row[k] for k in ("data", "split", "metric", "budget", "seed", "class_names", "arena_bytes")}
     return kept | {
         "key": f"{row['key']}-tree",
-        "method": METHOD if row["method"] == "best" else f"{METHOD}, {row['method']}",
+        "method": METHOD if row["method"] == "best" else f"{METHOD} of {row['method']}",
         "shape": f"{row['shape']}, chosen by a tree",
         "validation": {"int8": router.validation, "selector": row["validation"]["int8"]},
         "test": {
