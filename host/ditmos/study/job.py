@@ -66,48 +66,42 @@ def run_job(
     chosen = choose(plans, job.ram or None)
     flash = write_model(out / "models" / f"{key}.dtm", model, chosen.plan)
 
-    def evaluate(windows: Windows, threshold: float | None) -> tuple[Score, Score, dict[str, Any] | None]:
-        answers = answer_float(network, windows)
-        return (
-            score(answers, threshold=threshold, balanced=balanced),
-            score(answer_integer(model, windows), threshold=threshold, balanced=balanced),
-            routing.figures(answers),
-        )
-
     threshold = pick_threshold(answer_integer(model, parts.validation), job.budget, balanced=balanced)
-    validation, test = evaluate(parts.validation, threshold), evaluate(parts.test, threshold)
+
+    def evaluate(windows: Windows) -> tuple[dict[str, Any], Score]:
+        """What the row says of these windows, and the score in integers."""
+        answers = answer_float(network, windows)
+        real = score(answers, threshold=threshold, balanced=balanced)
+        integer = score(answer_integer(model, windows), threshold=threshold, balanced=balanced)
+        return {
+            "float": real.value,
+            "int8": integer.value,
+            "macs": integer.macs,
+            "exits": integer.exits,
+            "union": real.union,
+            "usage": integer.usage,
+            "classifier": real.classifier,
+            "routing": routing.figures(answers),
+            "windows": len(windows),
+        }, integer
+
+    validation, _ = evaluate(parts.validation)
+    test, integer = evaluate(parts.test)
     return (
         _common(sweep, job, dataset)
         | how
         | {
             "shape": describe(spec),
             "network": spec.to_dict(),
-            "validation": {
-                "float": validation[0].value,
-                "int8": validation[1].value,
-                "macs": validation[1].macs,
-                "exits": validation[1].exits,
-                "routing": validation[2],
-                "windows": len(parts.validation),
-            },
-            "test": {
-                "float": test[0].value,
-                "int8": test[1].value,
-                "macs": test[1].macs,
-                "exits": test[1].exits,
-                "union": test[0].union,
-                "usage": test[1].usage,
-                "classifier": test[0].classifier,
-                "routing": test[2],
-                "windows": len(parts.test),
-            },
+            "validation": validation,
+            "test": test,
             "threshold": threshold,
             "worst_macs": spec.macs if spec.selector else spec.macs * spec.classifiers,
             "arena_bytes": chosen.arena,
             "plans": [(plan.arena, plan.instructions) for plan in plans],
             "flash_bytes": flash,
             "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in curve],
-            "confusion": _confusion(parts.test, test[1].predicted, dataset.classes),
+            "confusion": _confusion(parts.test, integer.predicted, dataset.classes),
             "seconds": {"training": round(trained, 1), "all": round(time.monotonic() - started, 1)},
         }
     )
