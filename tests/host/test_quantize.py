@@ -9,7 +9,7 @@ from ditmos.networks import RoutedNetwork
 from ditmos.quantize import quantize
 from ditmos.quantize.fake import LANE_BOUND, FakeQuantNetwork
 from ditmos.quantize.quantize import _model
-from ditmos.quantize.ranges import affine, input_scale, logit_range, relu_scale
+from ditmos.quantize.ranges import affine, input_scales, logit_range, relu_scale
 from ditmos.quantized import accumulator_bound
 from ditmos.reference import Model, quantize_input
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
@@ -141,8 +141,9 @@ def test_ranges() -> None:
     tail = torch.distributions.Exponential(1.0).icdf(torch.linspace(0, 0.99999, 100_000))
     assert relu_scale(tail) * 255 < 0.95 * tail.max()  # the rare large ones are clipped
     assert relu_scale(torch.zeros(10)) > 0
-    scale, zero = input_scale(torch.tensor([-1.0, 3.0]).repeat(100))
-    assert (-128 - zero) * scale <= -1 + scale and (127 - zero) * scale >= 3 - scale
+    coarse, fine = (input_scales(torch.tensor([-1.0, 3.0]).repeat(100))[i] for i in (0, -1))
+    assert (-128 - coarse[1]) * coarse[0] <= -1 + coarse[0] and (127 - coarse[1]) * coarse[0] >= 3 - coarse[0]
+    assert fine[0] == pytest.approx(coarse[0] / 10)
     logits = torch.randn(500, 10) * 3
     logits[:, 0] = -1000  # a class that is never meant: its depth does not matter
     low, high = logit_range(logits, torch.ones(500))
@@ -152,6 +153,32 @@ def test_ranges() -> None:
     importance[:50] = 0
     assert logit_range(logits, importance)[1] < 15
     assert logit_range(logits, torch.zeros(500))[1] > 15  # nobody asks: all windows count the same
+    both = torch.cat([torch.randn(500, 4) * 0.5 - 20, torch.randn(500, 10) * 3 + 20], dim=1)
+    assert logit_range(both, torch.ones(500))[0] > -15  # one answer: the first four outputs never matter
+    assert logit_range(both, torch.ones(500), (4, 10))[0] < -19  # two answers
+
+
+def test_the_scale_of_the_window_is_that_of_what_matters() -> None:
+    spec = SPECS["aggregated"]
+    net, x = network(spec), windows(spec, 256).x
+    usual = FakeQuantNetwork(net, x).input_scale
+    x[:2, :, :3] *= 50  # a few peaks, in few windows
+    assert FakeQuantNetwork(net, x).input_scale < 10 * usual
+
+
+def test_early_exits_are_calibrated_as_two_answers() -> None:
+    """A selector with K + classes outputs: the loss and the shares see routes and classes apart."""
+    spec = NetworkSpec(
+        60, 3, 5, 3, BranchSpec((ConvSpec(8, 5), ConvSpec(8, 3))), BranchSpec((ConvSpec(6, 5),)), 0, (), 8
+    )
+    net = network(spec)
+    fake = FakeQuantNetwork(net, windows(spec, 256).x)
+    gate = torch.tensor([[9.0, 0, 0, 50, 0, 0, 0, 0]])
+    assert [part.shape[1] for part in fake.answers(gate)] == [3, 5]
+    assert fake.shares(gate)[0, 0] > 0.99 and fake.shares(gate).shape == (1, 3)
+    shifted = gate + torch.tensor([7.0] * 3 + [-4.0] * 5)  # each answer as it was
+    assert fake.gate_divergence(gate, shifted).item() == pytest.approx(0, abs=1e-6)
+    assert fake.gate_divergence(gate, gate.flip(1)).item() > 1
 
 
 def test_specialists_with_huge_logits_keep_their_answers() -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ditmos.networks import RoutedNetwork, convolve
-from ditmos.quantize.ranges import input_scale, logit_range, relu_scale
+from ditmos.quantize.ranges import input_scales, logit_range, relu_scale, stored
 from ditmos.quantized import QuantizedLayer
 from ditmos.spec import LayerShape
 
@@ -32,6 +32,11 @@ def round_through(x: Tensor) -> Tensor:
 def through(value: Tensor, x: Tensor) -> Tensor:
     """Exactly ``value``, with the gradient of x."""
     return value.detach() + (x - x.detach())
+
+
+def divergence(target: Tensor, logits: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the softmax of the last axis from the one with the logarithm ``target``."""
+    return (target.exp() * (target - logits.log_softmax(-1))).sum(-1)
 
 
 class FakeQuantLayer(nn.Module):
@@ -175,7 +180,7 @@ class FakeQuantNetwork(nn.Module):
     def __init__(self, network: RoutedNetwork, x: Tensor) -> None:
         super().__init__()
         self.spec = network.spec
-        self.input_scale, self.input_zero_point = input_scale(x)
+        self.input_scale, self.input_zero_point = self._choose_input(network, x)
         folded = {name: (w.detach(), b.detach()) for name, (w, b) in network.folded().items()}
         self.selector = nn.ModuleList(self._layer(s, *folded[s.name]) for s in self.spec.selector_layers())
         self.classifiers = nn.ModuleList(self._layer(s, *folded[s.name]) for s in self.spec.classifier_layers())
@@ -186,6 +191,30 @@ class FakeQuantNetwork(nn.Module):
             shares = self.shares(self._real(self.selector, gate) if len(self.selector) else None)
             self._branch(self.classifiers, maps, lambda layer, operands: self._calibrate(layer, operands, shares))
 
+    @torch.no_grad()
+    def _choose_input(self, network: RoutedNetwork, x: Tensor) -> tuple[float, int]:
+        """Scale and zero point of the window with which the float network's answers change least.
+
+        The squared error of the window would not do: peaks decide it, and what tells classes apart is often small.
+        """
+        gate, logits = network(x)
+        shares = self.shares(gate)
+
+        def change(candidate: tuple[float, int]) -> float:
+            scale, zero_point = candidate
+            new_gate, new_logits = network((stored(x, scale, zero_point) - zero_point) * scale)
+            total = (shares * divergence(logits.log_softmax(2), new_logits)).sum(1).mean()
+            if gate is not None:
+                total = total + self.gate_divergence(gate, new_gate)
+            return total.item()
+
+        return min(input_scales(x), key=change)
+
+    def gate_divergence(self, wanted: Tensor, gate: Tensor) -> Tensor:
+        """Mean divergence of selector logits (N, outputs), summed over their `answers`."""
+        parts = zip(self.answers(wanted), self.answers(gate), strict=True)
+        return sum(divergence(target.log_softmax(1), part).mean() for target, part in parts)
+
     def _layer(self, shape: LayerShape, weight: Tensor, bias: Tensor) -> FakeQuantLayer:
         window = bool(shape.inputs) and shape.inputs[0].level == 0
         return FakeQuantLayer(shape, weight, bias, self.input_zero_point if window else -128)
@@ -193,9 +222,14 @@ class FakeQuantNetwork(nn.Module):
     def shares(self, gate: Tensor | None) -> Tensor:
         """How much each classifier's answer matters: (N, K) from real selector logits, summing to 1; (1, K) without."""
         count = self.spec.classifiers
-        if gate is None or gate.shape[1] != count:
+        if gate is None or gate.shape[1] < count:
             return torch.full((1 if gate is None else len(gate), count), 1 / count)
-        return gate.float().softmax(1)
+        return gate[:, :count].float().softmax(1)
+
+    def answers(self, gate: Tensor) -> list[Tensor]:
+        """Selector logits (N, outputs) as the answers they are: about the K classifiers, and about what is left."""
+        routes = min(self.spec.classifiers, gate.shape[1]) if self.spec.classifiers > 1 else 0
+        return [part for part in gate.split([routes, gate.shape[1] - routes], dim=1) if part.shape[1]]
 
     @staticmethod
     def _real(layers: Sequence[FakeQuantLayer], stored: Tensor) -> Tensor:
@@ -214,15 +248,16 @@ class FakeQuantNetwork(nn.Module):
         layer.set_scale(scale)
         return layer(operands)
 
-    @staticmethod
-    def _logit_scale(layer: FakeQuantLayer, real: Tensor, shares: Tensor) -> Tensor:
+    def _logit_scale(self, layer: FakeQuantLayer, real: Tensor, shares: Tensor) -> Tensor:
         """(K,): one scale and zero point 0 for all branches, the finest that one of them needs.
 
         Ranges of specialists differ by orders of magnitude: those that need a coarser scale are divided by a
         temperature instead, which changes none of their answers; the middle of every range is shifted to 0.
         """
+        selects = layer.shape.branch == "selector"
+        parts = [part.shape[1] for part in self.answers(real[:, 0])] if selects else []
         low, high = torch.tensor(
-            [logit_range(real[:, k], shares[:, k]) for k in range(real.shape[1])], dtype=torch.float64
+            [logit_range(real[:, k], shares[:, k], parts) for k in range(real.shape[1])], dtype=torch.float64
         ).T
         needed = (high - low) / 255
         asked = shares.mean(0) >= 0.01 / len(needed)
@@ -232,8 +267,7 @@ class FakeQuantNetwork(nn.Module):
         return shared.expand(len(needed))
 
     def _window(self, x: Tensor) -> dict[tuple[str, int], Quantized]:
-        factor = torch.tensor(1.0) / torch.tensor(self.input_scale, dtype=torch.float32)
-        q = ((x.float() * factor).round() + self.input_zero_point).clamp(-128, 127)
+        q = stored(x, self.input_scale, self.input_zero_point)
         return {("selector", 0): (q, torch.tensor([self.input_scale], dtype=torch.float64))}
 
     def _branch(self, layers: Sequence[FakeQuantLayer], maps: dict[tuple[str, int], Quantized], run) -> Tensor:

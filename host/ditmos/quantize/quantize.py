@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ditmos.networks import RoutedNetwork
-from ditmos.quantize.fake import FakeQuantNetwork
+from ditmos.quantize.fake import FakeQuantNetwork, divergence
 from ditmos.quantized import QuantizedModel, check
 from ditmos.training.data import Windows
 from ditmos.training.evaluation import choice
@@ -104,14 +104,13 @@ def _model(
 
 @torch.no_grad()
 def _teach(network: RoutedNetwork, x: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-softmax of the float network's answers: selector (N, outputs) or (N, 0), classifiers (N, K, classes).
-
-    Logits of classifier k are divided by ``temperature[k]``.
+    """The float network's answers: logits of the selector (N, outputs) or (N, 0), log-softmax of the classifiers'
+    (N, K, classes), which are divided by ``temperature[k]``.
     """
     gates, answers = [], []
     for part in x.split(_EVALUATION_BATCH):
         gate, logits = network(part)
-        gates.append(gate.log_softmax(1) if gate is not None else logits.new_zeros(len(part), 0))
+        gates.append(gate if gate is not None else logits.new_zeros(len(part), 0))
         answers.append((logits / temperature.view(1, -1, 1)).float().log_softmax(2))
     return torch.cat(gates), torch.cat(answers)
 
@@ -128,7 +127,8 @@ def _epoch(
     """One pass over the training windows, learning rate falling as a cosine over all epochs; returns the mean loss.
 
     The loss is the divergence from the float network's answers, each classifier's weighed by how much the float
-    selector wants it, so that classifiers stay as different from each other as training has made them.
+    selector wants it, so that classifiers stay as different from each other as training has made them. What a selector
+    says of classifiers and of classes (an early exit) are two answers.
     """
     scales = [layer.log_scale for layer in fake.modules() if hasattr(layer, "log_scale") and layer.shape.relu]
     fixed = {id(p) for p in fake.parameters() if not p.requires_grad} | {id(p) for p in scales}
@@ -143,20 +143,15 @@ def _epoch(
             group["lr"] = rate * factor
         gate, logits = fake(x[rows])
         wanted = targets[0][rows] if gate is not None else None
-        loss = (fake.shares(wanted) * _divergence(targets[1][rows], logits)).sum(1).mean()
+        loss = (fake.shares(wanted) * divergence(targets[1][rows], logits)).sum(1).mean()
         if gate is not None:
-            loss = loss + _divergence(wanted, gate).mean()
+            loss = loss + fake.gate_divergence(wanted, gate)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         total += loss.item()
         progress(done)
     return total / len(index)
-
-
-def _divergence(target: Tensor, logits: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the softmax of the last axis from the one with the logarithm ``target``."""
-    return (target.exp() * (target - logits.log_softmax(-1))).sum(-1)
 
 
 @torch.no_grad()
