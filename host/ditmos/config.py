@@ -20,17 +20,25 @@ from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
 from ditmos.spec import BranchSpec, NetworkSpec
 
+Features = Literal["none", "log-mel", "log-bands"]
+Standardise = Literal["none", "subject"]
+
 
 @dataclass(frozen=True)
 class DataConfig:
-    """``file``: the dataset, unless one is named on the command line. The split: see `ditmos.datasets.splits`."""
+    """``file``: the dataset, unless one is named on the command line. The split: see `ditmos.datasets.splits`.
+
+    features: made of every window, see `ditmos.features` and `ditmos.bands`. standardise: subject puts each person's
+    features on a scale of their own (`ditmos.datasets.standardise`).
+    """
 
     file: str = ""
     split: SplitKind = "file"
     test: float = 0.2
     validation: float = 0.15
     split_seed: int = 0
-    features: Literal["none", "log-mel"] = "none"
+    features: Features = "none"
+    standardise: Standardise = "none"
 
 
 @dataclass(frozen=True)

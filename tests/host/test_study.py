@@ -178,6 +178,21 @@ def test_candidates_keep_the_budget(family: str) -> None:
             assert 0.85 * 60_000 <= space.worst_macs(spec) <= 60_000
 
 
+@pytest.mark.parametrize("family", ["wide", "exit", "routed-exit"])
+def test_candidates_may_be_wider_or_leave_macs_unused(family: str) -> None:
+    def first(**keys: float) -> list[NetworkSpec]:
+        found = space.candidates(family, (13, 133, 2), space.Budget(400_000, **keys), 0, spectral=True)
+        return [spec for spec, _ in zip(found, range(10), strict=False)]
+
+    with pytest.raises(DitmosError, match="within 400000 MACs"):
+        first()  # short windows: the usual widths do not reach that far
+    assert all(sum(scoring.branch_macs(spec)) > 0.85 * 400_000 for spec in first(widths=6.0))
+    usual, wider = first(fill=0.0), first(fill=0.0, widths=2.0)
+    assert max(map(space.worst_macs, usual)) < 0.85 * 400_000
+    pairs = [[spec.classifier.convs[-1].channels for spec in specs] for specs in (usual, wider)]
+    assert all(b == pytest.approx(2 * a, abs=1) for a, b in zip(*pairs, strict=True))
+
+
 def test_search_says_when_nothing_fits() -> None:
     with pytest.raises(DitmosError, match="within 10 MACs"):
         next(space.candidates("wide", (151, 3, 10), space.Budget(10), 0))
@@ -186,7 +201,7 @@ def test_search_says_when_nothing_fits() -> None:
 def test_the_rival_is_searched_over_the_same_trunks() -> None:
     base = shapes.build((151, 3, 10), "4k3")
     for seed in range(5):
-        rival, ours = (space.FAMILIES[name](random.Random(seed), base, False) for name in ("exit", "routed-exit"))
+        rival, ours = (space.FAMILIES[f](random.Random(seed), base, space.Space()) for f in ("exit", "routed-exit"))
         assert (rival.classifiers, ours.classifiers in (8, 16)) == (1, True)
         same = replace(ours, classifiers=1, selector_outputs=base.classes)
         assert same == rival and ours.selector.convs[: ours.start]

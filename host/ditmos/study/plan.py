@@ -41,10 +41,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ditmos.config import DataConfig
+from ditmos.config import DataConfig, Features, Standardise
 from ditmos.datasets import Dataset
+from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
 from ditmos.spec import NetworkSpec
 from ditmos.study import recipes
@@ -59,15 +60,16 @@ from ditmos.training.data import load_data
 class Source:
     """One data set with one split.
 
-    metric: accuracy, or balanced (mean recall; classes count alike in training). views, mixed: see
-    `ditmos.study.pool.PoolConfig`. ``fit`` overrides keys of the sweep's.
+    metric: accuracy, or balanced (mean recall; classes count alike in training). features, standardise: see
+    `ditmos.config.DataConfig`. views, mixed: see `ditmos.study.pool.PoolConfig`. ``fit`` overrides keys of the sweep's.
     """
 
     file: str
-    split: str = "file"
+    split: SplitKind = "file"
     preset: str = "motion"
-    features: str = "none"
-    metric: str = "accuracy"
+    features: Features = "none"
+    standardise: Standardise = "none"
+    metric: Literal["accuracy", "balanced"] = "accuracy"
     views: int = 24
     mixed: float = 0.5
     teachers: int = 2
@@ -77,8 +79,12 @@ class Source:
 
     def dataset(self, folder: Path) -> Dataset:
         """Raises DitmosError for a file that is not there, or a split that cannot be made."""
-        config = DataConfig(str(folder / self.file), self.split, features=self.features, split_seed=self.split_seed)
-        return load_data(config)
+        return load_data(
+            DataConfig(
+                str(folder / self.file), self.split, split_seed=self.split_seed, features=self.features,
+                standardise=self.standardise,
+            )
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ class Job:
     classifier: ``forest`` and ``mlp`` are those of emlearn on features made by hand (`ditmos.study.handmade`).
     finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's and of the data's.
     family: the shape is searched for (`ditmos.study.space.FAMILIES`) among ``count`` candidates instead, once for all
-    seeds and without the job's ``fit``; ``flash``: bytes of the model file that it may take, 0: any.
+    seeds and without the job's ``fit``; ``flash``: bytes of the model file that it may take, 0: any; ``widths`` and
+    ``fill``: see `ditmos.study.space.Budget`.
     recipe, config: of the training package instead (`ditmos.study.recipes`). ram: bytes of arena that the plan may
     take; 0: the fastest plan.
     """
@@ -111,6 +118,8 @@ class Job:
     flash: int = 0
     family: str = ""
     count: int = 12
+    widths: float = 1.0
+    fill: float = 1.0
 
     def spec(self, geometry: tuple[int, int, int]) -> NetworkSpec:
         return build(
@@ -212,6 +221,8 @@ def _make(kind: type, table: Mapping[str, Any], where: str) -> Any:
             value = float(value)
         if hints[key] in (int, float, str, bool) and type(value) is not hints[key]:
             raise DitmosError(f"{where}: {key} is {value!r}, expected {hints[key].__name__}")
+        if get_origin(hints[key]) is Literal and value not in get_args(hints[key]):
+            raise DitmosError(f"{where}: {key} is {value!r}, expected one of {', '.join(get_args(hints[key]))}")
         values[key] = value
     try:
         return kind(**values)

@@ -5,27 +5,41 @@ The numbers were chosen on validation data of the sets that docs/results.md name
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ditmos.config import AugmentConfig
 from ditmos.errors import DitmosError
 from ditmos.study.pool import PoolConfig, TeacherConfig
 from ditmos.study.views import ViewConfig
 
-PRESETS: dict[str, PoolConfig] = {
-    "motion": PoolConfig(
-        change=ViewConfig(AugmentConfig(scale=0.08, shift=4, noise=0.03, rotate=12.0), stretch=0.12),
+
+@dataclass(frozen=True)
+class Preset:
+    """spectral: the channels are frequency bands (`ditmos.study.space.draw_branch`)."""
+
+    pool: PoolConfig
+    spectral: bool = False
+
+
+PRESETS: dict[str, Preset] = {
+    "motion": Preset(
+        PoolConfig(change=ViewConfig(AugmentConfig(scale=0.08, shift=4, noise=0.03, rotate=12.0), stretch=0.12)),
     ),
-    "log-mel": PoolConfig(
-        change=ViewConfig(AugmentConfig(shift=5, noise=0.1, mask=5), stretch=0.12, warp=0.1, offset=0.15),
+    "log-mel": Preset(
+        PoolConfig(change=ViewConfig(AugmentConfig(shift=5, noise=0.1, mask=5), stretch=0.12, warp=0.1, offset=0.15)),
+        spectral=True,
     ),
-    "eeg": PoolConfig(
-        teacher=TeacherConfig(widths=(32, 48, 64, 64, 64), kernels=(15, 9, 7, 5, 3), dropout=0.5),
-        change=ViewConfig(AugmentConfig(scale=0.2, noise=0.1), roll=True, flip=True, drop=0.05),
-        balanced=True,
+    "eeg": Preset(
+        PoolConfig(
+            teacher=TeacherConfig(widths=(32, 48, 64, 64, 64), kernels=(15, 9, 7, 5, 3), dropout=0.5),
+            change=ViewConfig(AugmentConfig(scale=0.2, noise=0.1), roll=True, flip=True, drop=0.05),
+            balanced=True,
+        ),
     ),
 }
 
 
-def preset(name: str) -> PoolConfig:
+def preset(name: str) -> Preset:
     """Raises DitmosError for an unknown name."""
     if name not in PRESETS:
         raise DitmosError(f"preset is {name!r}, expected one of {', '.join(PRESETS)}")

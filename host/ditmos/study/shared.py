@@ -33,7 +33,7 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def pool_config(source: Source) -> PoolConfig:
-    found = preset(source.preset)
+    found = preset(source.preset).pool
     teacher = replace(found.teacher, count=source.teachers, epochs=source.teacher_epochs)
     return replace(found, teacher=teacher, views=source.views, mixed=source.mixed, balanced=source.metric == "balanced")
 
@@ -91,7 +91,7 @@ def ensure_search(
     """
     source, fit = sweep.data[job.data], sweep.fit_of(replace(job, fit={}))
     config = {"source": asdict(source), "fit": asdict(fit), "family": job.family, "count": job.count}
-    config |= {"macs": job.budget, "ram": job.ram, "flash": job.flash}
+    config |= {"macs": job.budget, "ram": job.ram, "flash": job.flash, "widths": job.widths, "fill": job.fill}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:10]
     file = out / "searches" / f"{job.data}-{job.budget}-{job.family}-{digest}.json"
     with locked(file):
@@ -100,8 +100,8 @@ def ensure_search(
             pool = load_pool(ensure_pool(source, folder, out / "pools"))
             trials = search(
                 job.family, (dataset.window, len(dataset.channels), dataset.classes), pool, parts.validation,
-                Budget(job.budget, job.ram or None, job.flash or None), fit, count=job.count,
-                balanced=source.metric == "balanced", spectral=source.preset == "log-mel", report=report,
+                Budget(job.budget, job.ram or None, job.flash or None, job.widths, job.fill), fit, count=job.count,
+                balanced=source.metric == "balanced", spectral=preset(source.preset).spectral, report=report,
             )  # fmt: skip
             write_json(file, {"config": config, "trials": [trial.to_dict() for trial in trials]})
     return read_json(file)["trials"]

@@ -25,11 +25,17 @@ _HEADER_BYTES = 512  # of a model file: header, plan, names, all but weights and
 
 @dataclass(frozen=True)
 class Budget:
-    """Per inference: MACs (the mean where the cost varies), arena bytes, bytes of the model file; None: no limit."""
+    """Per inference: MACs (the mean where the cost varies), arena bytes, bytes of the model file; None: no limit.
+
+    widths: factor on the first width of a trunk, for budgets that the usual widths cannot use up. fill: how much of the
+    MACs has to be used, relative to what is usual (`within`); 0: as little as one likes.
+    """
 
     macs: int
     ram: int | None = None
     flash: int | None = None
+    widths: float = 1.0
+    fill: float = 1.0
 
 
 def flash_bytes(spec: NetworkSpec) -> int:
@@ -53,35 +59,44 @@ def within(spec: NetworkSpec, budget: Budget) -> bool:
     """
     first, second = branch_macs(spec)
     if answers_itself(spec):
-        fits = first <= 0.75 * budget.macs and first + second / 3 <= budget.macs <= 1.15 * (first + second)
+        fits = first <= 0.75 * budget.macs and first + second / 3 <= budget.macs
+        fits = fits and budget.fill * budget.macs <= 1.15 * (first + second)
     else:
-        fits = _FULL * budget.macs <= worst_macs(spec) <= budget.macs
+        fits = _FULL * budget.fill * budget.macs <= worst_macs(spec) <= budget.macs
     if not fits or (budget.flash is not None and flash_bytes(spec) > budget.flash):
         return False
     return budget.ram is None or whole_plan(spec).arena_size <= budget.ram
 
 
-def draw_branch(rng: random.Random, depths: tuple[int, ...], *, spectral: bool) -> BranchSpec:
-    """A trunk. spectral: the window's channels are frequency bands, so short kernels in time suffice."""
+@dataclass(frozen=True)
+class Space:
+    """spectral: the window's channels are frequency bands, so short kernels in time suffice. widths: see `Budget`."""
+
+    spectral: bool = False
+    widths: float = 1.0
+
+
+def draw_branch(rng: random.Random, depths: tuple[int, ...], space: Space) -> BranchSpec:
+    """A trunk."""
     depth = rng.choice(depths)
-    width, growth = rng.choice((4, 5, 6, 7, 8, 9, 10, 12, 14, 16)), rng.choice((1.2, 1.4, 1.6, 1.8, 2.0))
+    width, growth = space.widths * rng.choice((4, 5, 6, 7, 8, 9, 10, 12, 14, 16)), rng.choice((1.2, 1.4, 1.6, 1.8, 2.0))
     convs = []
     for i in range(depth):
         if i == 0:
-            kernel, stride = rng.choice((1, 2, 3) if spectral else (3, 5, 7, 9)), rng.choice((1, 2))
+            kernel, stride = rng.choice((1, 2, 3) if space.spectral else (3, 5, 7, 9)), rng.choice((1, 2))
         else:
-            kernel, stride = rng.choice((3, 5, 7) if i == 1 and not spectral else (2, 3, 5)), 1
+            kernel, stride = rng.choice((3, 5, 7) if i == 1 and not space.spectral else (2, 3, 5)), 1
         pool = rng.choice((1, 2)) if i == depth - 1 or (i == 0 and stride == 2) else 2
         convs.append(ConvSpec(round(width * growth**i), kernel, stride, pool))
     return BranchSpec(tuple(convs), rng.choice(((), (), (32,), (48,))))
 
 
-def _plain(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
-    return replace(base, classifier=draw_branch(rng, (3, 4, 5), spectral=spectral))
+def _plain(rng: random.Random, base: NetworkSpec, space: Space) -> NetworkSpec:
+    return replace(base, classifier=draw_branch(rng, (3, 4, 5), space))
 
 
-def _ensemble(rng: random.Random, base: NetworkSpec, spectral: bool) -> NetworkSpec:
-    return replace(base, classifiers=2, classifier=draw_branch(rng, (3, 4), spectral=spectral))
+def _ensemble(rng: random.Random, base: NetworkSpec, space: Space) -> NetworkSpec:
+    return replace(base, classifiers=2, classifier=draw_branch(rng, (3, 4), space))
 
 
 def _narrowed(rng: random.Random, trunk: BranchSpec, start: int) -> BranchSpec:
@@ -91,12 +106,12 @@ def _narrowed(rng: random.Random, trunk: BranchSpec, start: int) -> BranchSpec:
     return BranchSpec((*trunk.convs[:start], *later))
 
 
-def _joined(rng: random.Random, base: NetworkSpec, spectral: bool, *, routed: bool, exit: bool | None) -> NetworkSpec:
+def _joined(rng: random.Random, base: NetworkSpec, space: Space, *, routed: bool, exit: bool | None) -> NetworkSpec:
     """Selector and classifiers of one trunk. The number of classifiers is drawn last: rivals get the same trunks.
 
     exit: whether the selector can answer by itself; None: drawn.
     """
-    trunk = draw_branch(rng, (3, 4), spectral=spectral)
+    trunk = draw_branch(rng, (3, 4), space)
     start = rng.choice((1, 1, 2))
     selector = _narrowed(rng, trunk, start)
     aggregate = rng.choice(((), tuple(range(start + 1, len(selector.convs) + 1))))
@@ -109,7 +124,7 @@ def _joined(rng: random.Random, base: NetworkSpec, spectral: bool, *, routed: bo
     )  # fmt: skip
 
 
-Draw = Callable[[random.Random, NetworkSpec, bool], NetworkSpec]
+Draw = Callable[[random.Random, NetworkSpec, Space], NetworkSpec]
 FAMILIES: dict[str, Draw] = {
     "wide": _plain,
     "ensemble": _ensemble,
@@ -145,7 +160,7 @@ def candidates(
         for attempt in itertools.islice(attempts, _ATTEMPTS):
             rng = random.Random(f"{seed}, {attempt}")
             try:
-                spec = FAMILIES[family](rng, base, spectral)
+                spec = FAMILIES[family](rng, base, Space(spectral, budget.widths))
             except DitmosError:  # too few rows for these kernels
                 continue
             if spec not in seen and within(spec, budget):

@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ditmos.bands import to_log_bands
 from ditmos.config import AugmentConfig, DataConfig
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset, load
 from ditmos.datasets.splits import split
+from ditmos.datasets.standardise import standardise_subjects
 from ditmos.errors import DitmosError
 from ditmos.features import to_log_mel
 
@@ -41,7 +43,7 @@ def load_data(config: DataConfig, file: str | Path | None = None) -> Dataset:
     """The data set that a configuration names, or ``file``, with its features and its split.
 
     Raises:
-        DitmosError: no file named, or what `datasets.load`, `splits.split` and `features.to_log_mel` say.
+        DitmosError: no file named, or what `datasets.load`, the features, `standardise_subjects` and `split` say.
     """
     name = file or config.file
     if not name:
@@ -49,6 +51,10 @@ def load_data(config: DataConfig, file: str | Path | None = None) -> Dataset:
     dataset = load(name)
     if config.features == "log-mel":
         dataset = to_log_mel(dataset)
+    elif config.features == "log-bands":
+        dataset = to_log_bands(dataset)
+    if config.standardise == "subject":
+        dataset = standardise_subjects(dataset)
     return split(dataset, config.split, test=config.test, validation=config.validation, seed=config.split_seed)
 
 

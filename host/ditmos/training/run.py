@@ -132,6 +132,8 @@ def origin(config: Config, dataset: Dataset) -> dict[str, Any]:
         "split_seed": config.data.split_seed,
         "threads": config.threads,
         "data": dataset.name,
+        "features": config.data.features,
+        "standardise": config.data.standardise,
         "data_sha256": dataset.sha256,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

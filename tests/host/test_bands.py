@@ -1,0 +1,97 @@
+"""Log band power of EEG, and features on each subject's own scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ditmos.bands import BANDS, EDGES_HZ, FLOOR, log_bands, to_log_bands
+from ditmos.config import DataConfig
+from ditmos.datasets import Dataset, load, save
+from ditmos.datasets.standardise import standardise_subjects
+from ditmos.errors import DitmosError
+from ditmos.training import load_data
+
+
+def _eeg(windows: int = 24, subjects: int = 4) -> Dataset:
+    """Noise at 128 Hz; every subject's electrodes have a gain of their own, and class 1 a little more of it."""
+    rng = np.random.default_rng(0)
+    subject = np.arange(windows) % subjects
+    y = np.arange(windows) // subjects % 2
+    gain = np.exp(subject + 0.2 * y)[:, None, None] * [1.0, 3.0]
+    x = (rng.normal(size=(windows, 512, 2)) * gain).astype(np.float32)
+    split = np.array([0, 0, 1, 2], np.int8)[subject]
+    return Dataset(x, y, subject, subject, ("rest", "work"), ("Fz", "Cz"), 0.5, "uV", 128.0, split, "eeg")
+
+
+def test_band_power_equals_a_direct_sum() -> None:
+    x = np.random.default_rng(1).normal(0, 10, (2, 3, 512))
+    found = log_bands(x)
+    assert found.shape == (2, 13, 3 * len(BANDS)) and found.dtype == np.float32
+    n = np.arange(128)
+    hann = np.sin(np.pi * n / 128) ** 2
+    for frame, channel, band in ((0, 0, 0), (5, 1, 3), (12, 2, 6)):
+        part = hann * x[1, channel, 32 * frame : 32 * frame + 128]
+        power = 0.0
+        for hz in range(EDGES_HZ[band], EDGES_HZ[band + 1]):
+            power += 2 * abs((part * np.exp(-2j * np.pi * hz * n / 128)).sum()) ** 2 / (128 * (hann**2).sum())
+        assert found[1, frame, channel * len(BANDS) + band] == pytest.approx(np.log(power + FLOOR), rel=1e-5)
+
+
+def test_a_sine_is_the_power_of_its_band() -> None:
+    time = np.arange(512) / 128
+    found = np.exp(log_bands(20 * np.sin(2 * np.pi * 16 * time + 1)[None, None]))[0]
+    assert found[:, BANDS.index("13-20Hz")] == pytest.approx(np.full(13, 20**2 / 2), rel=1e-4)
+    assert np.delete(found, BANDS.index("13-20Hz"), axis=1).max() < 2 * FLOOR
+    np.testing.assert_allclose(log_bands(np.zeros((1, 1, 128))), np.log(FLOOR), rtol=1e-6)
+
+
+def test_band_power_of_a_data_set() -> None:
+    found = to_log_bands(_eeg())
+    assert found.x.shape == (24, 13, 14) and found.fs == 4 and found.scale == 1
+    assert found.channels[:2] == ("Fz 1-4Hz", "Fz 4-8Hz") and found.channels[7] == "Cz 1-4Hz"
+    assert found.units == "ln(band power in uV^2 + 0.001)"
+    np.testing.assert_allclose(found.x, log_bands(_eeg().real()))
+    assert to_log_bands(found) is found
+    with pytest.raises(DitmosError, match=r"fs is 50\.0 Hz, log-bands features need 128 Hz"):
+        to_log_bands(replace(_eeg(), fs=50.0))
+    with pytest.raises(DitmosError, match="127 samples in a window, expected at least 128"):
+        to_log_bands(replace(_eeg(), x=_eeg().x[:, :127]))
+
+
+def test_every_subject_is_on_a_scale_of_its_own() -> None:
+    given = _eeg()
+    given.x[..., 1] = 7
+    found = standardise_subjects(given)
+    for subject in range(4):
+        own, before = (d.x[given.subject == subject, :, 0] for d in (found, given))
+        np.testing.assert_allclose(own, (before - before.mean()) / before.std(), atol=1e-5)
+    assert (found.x[..., 1] == 0).all()  # a channel that does not change
+    assert found.scale == 1 and found.x.dtype == np.float32 and found.units == "deviations of the subject, of uV"
+    assert standardise_subjects(found) is found
+    relabelled = standardise_subjects(replace(given, y=1 - given.y))
+    np.testing.assert_array_equal(relabelled.x, found.x)
+    with pytest.raises(DitmosError, match="1 subject, standardise = subject needs at least 2"):
+        standardise_subjects(replace(given, subject=np.zeros(24, np.int64)))
+
+
+def test_the_configuration_asks_for_both(tmp_path: Path) -> None:
+    file = save(_eeg(), tmp_path / "eeg.npz")
+    found = load_data(DataConfig(str(file), features="log-bands", standardise="subject"))
+    np.testing.assert_allclose(found.x, standardise_subjects(to_log_bands(_eeg())).x, atol=1e-5)
+    assert found.units == "deviations of the subject, of ln(band power in uV^2 + 0.001)"
+    plain = load_data(DataConfig(str(file), features="log-bands"))
+    assert plain.sha256 != found.sha256  # pools and models are not mistaken for each other
+
+
+def test_band_power_of_the_real_set(data_dir: Path) -> None:
+    """Alpha is strongest at the back of the head, as the textbooks have it."""
+    path = data_dir / "eeg_workload.npz"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not there")
+    found = to_log_bands(load(path))
+    assert found.x.shape == (2132, 13, 133)
+    alpha = {c.split()[0]: found.x[:, :, i].mean() for i, c in enumerate(found.channels) if c.endswith("10-13Hz")}
+    assert min(alpha["O1"], alpha["O2"]) > max(alpha["T3"], alpha["T4"], alpha["C3"], alpha["C4"])
