@@ -24,6 +24,13 @@ def ranked(logits):
     return sorted(range(len(logits)), key=lambda i: i - 256 * logits[i])
 
 
+def lead(logits):
+    """Steps from the second largest to the largest; 255 where there is no second."""
+    top = best(logits)
+    rest = [x for i, x in enumerate(logits) if i != top]
+    return logits[top] - max(rest) if rest else 255
+
+
 def top1(model, window):
     """The classifier that the selector likes best."""
     k = best(model.select(window))
@@ -47,20 +54,25 @@ def fallback(margin=0.5):
     return policy
 
 
-def early(margin=2.0):
+def early(margin=2.0, second=0.0):
     """Let the selector answer, `k` None, where its best class leads by `margin`: a selector with K + classes outputs
-    (the classes behind the routes), or with the classes alone and one classifier.
+    (the classes behind the routes), or with the classes alone and one classifier. Where the chosen classifier's best
+    class leads by less than `second`, the next classifier is asked too, and their logits are added.
     """
 
     def policy(model, window):
         logits = model.select(window)
-        routes = len(logits) - model.classes
+        routes = model.classifiers if model.classifiers > 1 else 0
         own = logits[routes:]
-        first, second = ranked(own)[:2]
-        if (own[first] - own[second]) * model.selector_scale >= margin:
-            return first, None
-        k = best(logits[:routes]) if routes else 0
-        return best(model.classify(k)), k
+        if len(own) and lead(own) * model.selector_scale >= margin:
+            return best(own), None
+        liked = logits[:routes]
+        k = best(liked)
+        scores = model.classify(k)
+        if routes and lead(scores) * model.logit_scale < second:
+            scores = list(scores)
+            scores = [a + b for a, b in zip(scores, model.classify(ranked(liked)[1]))]
+        return best(scores), k
 
     return policy
 
@@ -119,6 +131,8 @@ class Counter:
     def __init__(self, model):
         self.model = model
         self.selector_scale = model.selector_scale
+        self.logit_scale = model.logit_scale
+        self.classifiers = model.classifiers
         self.runs = 0
         self.logits = None
 

@@ -22,9 +22,11 @@ class Scripted:
     """A model whose selector says what it is told, one row a window; classifier k answers `answers[k]`."""
 
     selector_scale = 0.5
+    logit_scale = 0.25
 
     def __init__(self, rows, answers):
         self.rows, self.answers, self.asked = iter(rows), answers, []
+        self.classifiers, self.classes = len(answers), len(answers[0])
 
     def select(self, window):
         return memoryview(np.array(next(self.rows), np.int8))
@@ -55,6 +57,26 @@ def test_fallback_averages_two_only_when_unsure():
 def test_fallback_does_not_wrap_around_in_int8():
     assert run(routing.fallback(1.0), [[127, 127]], [[120, 1], [120, 1]])[0] == [(0, 0)]
     assert run(routing.fallback(1.0), [[-128, 127]], [[120, 1], [120, 1]])[1] == [1], "255 steps apart is sure"
+
+
+def test_early_lets_the_selector_answer_when_it_is_sure():
+    # 3 routes, 3 classes: the classes 4 steps of 0.5 apart
+    sure = [[0, 9, 0, 1, 7, 3]]
+    assert run(routing.early(2.0), sure, ANSWERS) == ([(1, None)], [])
+    assert run(routing.early(2.1), sure, ANSWERS) == ([(1, 1)], [1])
+    assert run(routing.early(2.1), [[0, 9, 0]], ANSWERS) == ([(1, 1)], [1]), "no classes: never"
+    assert run(routing.early(2.0), [[1, 7, 3]], [[9, 0, 0]]) == ([(1, None)], []), "one classifier: classes alone"
+    assert run(routing.early(2.1), [[1, 7, 3]], [[9, 0, 0]]) == ([(0, 0)], [0])
+
+
+def test_early_asks_a_second_classifier_in_doubt():
+    doubtful = [[3, 9, 4, 0, 0, 0]]  # classifier 1 is one step of 0.25 from class 2
+    assert run(routing.early(2.0, 0.25), doubtful, ANSWERS) == ([(1, 1)], [1])
+    assert run(routing.early(2.0, 0.3), doubtful, ([9, 0, 0], [0, 5, 4], [0, 4, 6])) == ([(2, 1)], [1, 2])
+    assert run(routing.early(2.0, 99.0), doubtful, ([9, 0, 0], [0, 100, 99], [0, 100, 99]))[0] == [(1, 1)], (
+        "no int8 sum"
+    )
+    assert run(routing.early(2.1, 99.0), [[1, 7, 3]], [[9, 8, 0]]) == ([(0, 0)], [0]), "there is no second"
 
 
 def test_sticky_needs_a_lead_to_change():
@@ -113,7 +135,8 @@ def test_decide_equals_calling_the_policy_on_the_reference(model, windows):
     class Plain:
         """`reference.Model` with logits that are Python integers, as on the board."""
 
-        selector_scale = model.selector_scale
+        selector_scale, logit_scale = model.selector_scale, model.logit_scale
+        classifiers, classes = model.classifiers, model.classes
 
         def select(self, window):
             return memoryview(model.select(window))
@@ -121,7 +144,7 @@ def test_decide_equals_calling_the_policy_on_the_reference(model, windows):
         def classify(self, k):
             return memoryview(model.classify(k))
 
-    for text in ("top1", "fallback(2.0)", "sticky(3.0)", "vote(3)", "budgeted(1, 4, 5.0)"):
+    for text in ("top1", "fallback(2.0)", "early(2.0, 3.0)", "sticky(3.0)", "vote(3)", "budgeted(1, 4, 5.0)"):
         decisions = decide(parse_policy(text), model, windows)
         policy = parse_policy(text).load()
         expected = [policy(Plain(), window.reshape(-1)) for window in windows]

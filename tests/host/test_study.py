@@ -22,7 +22,7 @@ from ditmos.study import handmade, routing, shapes, space, speed, summary, table
 from ditmos.study import score as scoring
 from ditmos.study.fit import Batch, FitConfig, routed_loss
 from ditmos.study.pool import PoolConfig, TeacherConfig, build, class_weights
-from ditmos.study.score import Answers
+from ditmos.study.score import Answers, Margins
 from ditmos.study.student import StudentNetwork
 from ditmos.study.views import ViewConfig, Views
 from ditmos.training import train_run
@@ -120,10 +120,10 @@ def test_score_of_early_exits_by_hand() -> None:
     without = scoring.score(answers)
     assert (without.value, without.macs, without.exits) == (0.75, first + second, 0.0)
     assert without.union == 1.0 and without.usage == (0.5, 0.5) and without.classifier == (0.25, 0.75)
-    early = scoring.score(answers, threshold=0.5)
+    early = scoring.score(answers, Margins(0.5))
     assert (early.value, early.macs, early.exits) == (0.75, first + second / 2, 0.5)
     assert early.predicted.tolist() == [1, 1, 1, 1]
-    assert scoring.score(answers, threshold=0.5, balanced=True).value == 0.5
+    assert scoring.score(answers, Margins(0.5), balanced=True).value == 0.5
 
 
 def test_threshold_keeps_the_budget() -> None:
@@ -136,14 +136,30 @@ def test_threshold_keeps_the_budget() -> None:
     answers = Answers(spec, gate, logits, y)
     for share in (0.1, 0.5, 0.9):
         budget = first + share * second
-        threshold = scoring.pick_threshold(answers, budget)
-        found = scoring.score(answers, threshold=threshold)
+        margins = scoring.pick_margins(answers, budget)
+        found = scoring.score(answers, margins)
         allowed = max(0.94 * budget, first)
         assert allowed - 0.03 * second <= found.macs <= allowed + 0.01 * second
-    threshold = scoring.pick_threshold(answers, first + second)
-    assert scoring.score(answers, threshold=threshold).value == 1.0
+        assert margins.second is None  # both classifiers say the same
+    assert scoring.score(answers, scoring.pick_margins(answers, first + second)).value == 1.0
     plain = replace(answers, spec=SPECS["plain"], gate=None)
-    assert scoring.pick_threshold(plain, 1.0) is None
+    assert scoring.pick_margins(plain, 1.0) == Margins()
+
+
+def test_a_second_classifier_is_asked_where_that_pays() -> None:
+    """Of three windows, the first classifier is wrong and doubtful in one: the second knows better."""
+    spec = shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", classifiers=2, start=1)
+    first, second = scoring.branch_macs(spec)
+    gate = np.array([[1, 0]] * 3, np.float32)
+    logits = np.array([[[3, 0], [0, 9]], [[0.0, 0.5], [2, 0]], [[0, 4], [9, 0]]], np.float32)
+    answers = Answers(spec, gate, logits, np.array([0, 0, 1]))
+    assert scoring.score(answers).value == pytest.approx(2 / 3)
+    found = scoring.score(answers, Margins(second=1.0))
+    assert (found.value, found.exits, found.predicted.tolist()) == (1.0, 0.0, [0, 0, 1])
+    assert found.runs == pytest.approx(4 / 3) and found.macs == pytest.approx(first + second * 4 / 3)
+    margins = scoring.pick_margins(answers, first + 2 * second)
+    assert margins.second is not None and scoring.score(answers, margins).value == 1.0
+    assert scoring.pick_margins(answers, first + second) == Margins()  # cannot be paid
 
 
 def test_an_ensemble_is_averaged_and_paid_for() -> None:

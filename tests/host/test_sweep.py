@@ -170,8 +170,9 @@ def test_the_policy_of_the_device_gives_the_same_figures(folder: Path, out: Path
     dataset, _ = jobs.load_parts(plan.read(folder / "sweep.toml").data["synthetic"], folder)
     index = dataset.part(TEST)
     windows = route.quantized_windows(model, dataset, index)
-    threshold = 1e9 if row["threshold"] is None else row["threshold"]
-    decisions = route.decide(parse_policy(f"early({threshold})"), model, windows)
+    margin, second = row["margins"]["early"], row["margins"]["second"]
+    policy = parse_policy(f"early({1e9 if margin is None else margin}, {second or 0.0})")
+    decisions = route.decide(policy, model, windows)
     assert (decisions.label == dataset.y[index]).mean() == pytest.approx(row["test"]["int8"])
     assert route.Costs.of_macs(model).mean(decisions) == pytest.approx(row["test"]["macs"])
     assert (decisions.classifier == -1).mean() == pytest.approx(row["test"]["exits"])
@@ -182,7 +183,7 @@ def test_the_same_job_gives_the_same_numbers(folder: Path, out: Path, tmp_path: 
     job = next(job for job in content.jobs if job.method == "best" and job.seed == 1)
     again = jobs.run_job(content, job, folder, tmp_path)
     before = json.loads(sweep.result_file(out, content.key(job)).read_text())
-    for key in ("test", "validation", "threshold", "confusion"):
+    for key in ("test", "validation", "margins", "confusion"):
         assert json.loads(json.dumps(again[key])) == before[key]
 
 

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from ditmos.datasets import Dataset
 from ditmos.jsonfile import read_json
 from ditmos.modelfile import write_model
+from ditmos.networks import RoutedNetwork
 from ditmos.planner import choose, front
 from ditmos.quantize import quantize
 from ditmos.spec import NetworkSpec
 from ditmos.study import handmade, recipes, routing
 from ditmos.study.fit import fit
 from ditmos.study.plan import Job, SweepFile
-from ditmos.study.score import Score, answer_float, answer_integer, pick_threshold, score, value
+from ditmos.study.score import Score, answer_float, answer_integer, branch_macs, pick_margins, score, value
 from ditmos.study.shapes import describe
 from ditmos.study.shared import ensure_pool, ensure_search, load_parts, load_pool
-from ditmos.training.data import Windows
+from ditmos.training import checkpoint
+from ditmos.training.data import Parts, Windows
 
 
 def run_job(
@@ -32,7 +34,8 @@ def run_job(
 ) -> dict[str, Any]:
     """Train, quantise, score; writes ``out``/models/KEY.dtm and returns the row that the sweep keeps.
 
-    The threshold of an early exit is chosen on the validation windows, in integers; test windows give figures only.
+    The trained network stays in ``out``/networks: a job whose row was deleted is quantised and scored anew, no more.
+    The margins of its policy are chosen on the validation windows, in integers; test windows give figures only.
     ``routing``: `ditmos.study.routing.figures`, float. ``plans``: arena bytes and estimated instructions of the
     planner's front, of which the model file has the fastest, or the fastest within the job's ``ram``.
     """
@@ -44,19 +47,7 @@ def run_job(
     if job.classifier in ("forest", "mlp"):
         found = handmade.learn(job.classifier, parts.train, parts.test, job.seed, balanced=balanced)
         return _common(sweep, job, dataset) | _handmade_row(found, parts.test, balanced, dataset.classes, started)
-    curve: list[tuple[float, float]] = []
-    if job.recipe:
-        checkpoint = out / "checkpoints" / f"{key}.pt"
-        network, how = recipes.fit(recipes.settings(job, source), dataset, parts, checkpoint, progress, curve)
-    else:
-        file = ensure_pool(source, folder, out / "pools")
-        if job.family:
-            spec = NetworkSpec.from_dict(ensure_search(sweep, job, folder, out)[0]["network"])
-        else:
-            spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
-        network = fit(spec, load_pool(file), sweep.fit_of(job), job.seed, progress, curve)
-        how = {"fit": asdict(sweep.fit_of(job)), "teacher": read_json(file.with_suffix(".json"))}
-    trained = time.monotonic() - started
+    network, how = _trained(sweep, job, folder, out, dataset, parts, progress)
     spec = network.spec
     model, _ = quantize(
         network, parts.train, parts.validation, sample_scale=dataset.scale, class_names=dataset.class_names,
@@ -66,18 +57,19 @@ def run_job(
     chosen = choose(plans, job.ram or None)
     flash = write_model(out / "models" / f"{key}.dtm", model, chosen.plan)
 
-    threshold = pick_threshold(answer_integer(model, parts.validation), job.budget, balanced=balanced)
+    margins = pick_margins(answer_integer(model, parts.validation), job.budget, balanced=balanced)
 
     def evaluate(windows: Windows) -> tuple[dict[str, Any], Score]:
         """What the row says of these windows, and the score in integers."""
         answers = answer_float(network, windows)
-        real = score(answers, threshold=threshold, balanced=balanced)
-        integer = score(answer_integer(model, windows), threshold=threshold, balanced=balanced)
+        real = score(answers, margins, balanced=balanced)
+        integer = score(answer_integer(model, windows), margins, balanced=balanced)
         return {
             "float": real.value,
             "int8": integer.value,
             "macs": integer.macs,
             "exits": integer.exits,
+            "runs": integer.runs,
             "union": real.union,
             "usage": integer.usage,
             "classifier": real.classifier,
@@ -87,6 +79,8 @@ def run_job(
 
     validation, _ = evaluate(parts.validation)
     test, integer = evaluate(parts.test)
+    first, second = branch_macs(spec)
+    worst = second * (spec.classifiers if spec.selector is None else 1 if margins.second is None else 2)
     return (
         _common(sweep, job, dataset)
         | how
@@ -95,16 +89,50 @@ def run_job(
             "network": spec.to_dict(),
             "validation": validation,
             "test": test,
-            "threshold": threshold,
-            "worst_macs": spec.macs if spec.selector else spec.macs * spec.classifiers,
+            "margins": asdict(margins),
+            "worst_macs": first + worst,
             "arena_bytes": chosen.arena,
             "plans": [(plan.arena, plan.instructions) for plan in plans],
             "flash_bytes": flash,
-            "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in curve],
             "confusion": _confusion(parts.test, integer.predicted, dataset.classes),
-            "seconds": {"training": round(trained, 1), "all": round(time.monotonic() - started, 1)},
+            "seconds": how["seconds"] | {"scoring": round(time.monotonic() - started, 1)},
         }
     )
+
+
+def _trained(
+    sweep: SweepFile, job: Job, folder: Path, out: Path, dataset: Dataset, parts: Parts,
+    progress: Callable[[float], None],
+) -> tuple[RoutedNetwork, dict[str, Any]]:  # fmt: skip
+    """The job's network, and what the row says of its training; both are kept in ``out``/networks/KEY.pt."""
+    key, source, started = sweep.key(job), sweep.data[job.data], time.monotonic()
+    kept = out / "networks" / f"{key}.pt"
+    if kept.exists():
+        state = checkpoint.load(kept, "a trained network of a sweep")
+        network = RoutedNetwork(NetworkSpec.from_dict(state["network"]), parts.mean, parts.std)
+        network.load_state_dict(state["weights"])
+        return network.eval().requires_grad_(False), state["how"]
+    curve: list[tuple[float, float]] = []
+    if job.recipe:
+        interim = out / "checkpoints" / f"{key}.pt"
+        network, how = recipes.fit(
+            recipes.settings(job, sweep.data[job.data]), dataset, parts, interim, progress, curve
+        )
+    else:
+        file = ensure_pool(source, folder, out / "pools")
+        if job.family:
+            spec = NetworkSpec.from_dict(ensure_search(sweep, job, folder, out)[0]["network"])
+        else:
+            spec = job.spec((dataset.window, len(dataset.channels), dataset.classes))
+        started = time.monotonic()
+        network = fit(spec, load_pool(file), sweep.fit_of(job), job.seed, progress, curve)
+        how = {"fit": asdict(sweep.fit_of(job)), "teacher": read_json(file.with_suffix(".json"))}
+    how |= {
+        "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in curve],
+        "seconds": {"training": round(time.monotonic() - started, 1)},
+    }
+    checkpoint.save(kept, {"network": network.spec.to_dict(), "weights": network.state_dict(), "how": how})
+    return network, how
 
 
 def _common(sweep: SweepFile, job: Job, dataset: Dataset) -> dict[str, Any]:
@@ -133,6 +161,7 @@ def _handmade_row(
             "int8": value(found.converted == y, y, balanced),
             "macs": found.macs,
             "exits": 0.0,
+            "runs": 1.0,
             "union": None,
             "usage": (1.0,),
             "classifier": (),

@@ -48,7 +48,7 @@ def measure(out: Path, report: Callable[[str, str], None] = lambda key, problem:
         for row in pending(out):
             problem = ""
             try:
-                figures = _figures(elf, out / "models" / f"{row['key']}.dtm", row["test"]["exits"])
+                figures = _figures(elf, out / "models" / f"{row['key']}.dtm", row["test"]["runs"])
                 write_json(board_file(out, row["key"]), figures)
             except DitmosError as error:  # of this model
                 failed, problem = failed + 1, str(error)
@@ -56,16 +56,15 @@ def measure(out: Path, report: Callable[[str, str], None] = lambda key, problem:
     return failed
 
 
-def _figures(elf: Path, file: Path, exits: float) -> dict[str, Any]:
-    """instructions: of one inference, the mean where a share ``exits`` of the windows ends with the selector."""
+def _figures(elf: Path, file: Path, runs: float) -> dict[str, Any]:
+    """instructions: of one inference, the mean over windows with so many classifier ``runs`` each."""
     model, plan = read_model(file)
     run = run_plans(elf, model, [plan])[0].run
     parts = {"select": 0, "classify": 0}
     for part, count in zip(plan.slices, run.slices, strict=True):
         parts[part.phase] += count
-    again = 1 - exits if model.spec.selector else model.spec.classifiers
     return {
-        "instructions": round(run.load + parts["select"] + again * parts["classify"]),
+        "instructions": round(run.load + parts["select"] + runs * parts["classify"]),
         "load": run.load,
         **parts,
         "arena_bytes": run.arena_bytes,

@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ditmos.planner import whole_plan
 from ditmos.spec import NetworkSpec
 from ditmos.study.fit import FitConfig, fit
 from ditmos.study.pool import Pool
-from ditmos.study.score import answer_float, pick_threshold, score
+from ditmos.study.score import Margins, answer_float, pick_margins, score
 from ditmos.study.shapes import describe
 from ditmos.study.space import Budget, candidates, flash_bytes
 from ditmos.training.data import Windows
@@ -32,7 +32,7 @@ class Trial:
     seed: int
     value: float
     macs: float
-    threshold: float | None
+    margins: Margins
     union: float | None
     seconds: float
 
@@ -45,7 +45,7 @@ class Trial:
             "seed": self.seed,
             "value": round(self.value, 4),
             "macs": round(self.macs),
-            "threshold": self.threshold,
+            "margins": asdict(self.margins),
             "union": self.union,
             "arena_bytes": whole_plan(self.spec).arena_size,
             "flash_bytes": flash_bytes(self.spec),
@@ -59,10 +59,10 @@ def attempt(
 ) -> Trial:  # fmt: skip
     started = time.monotonic()
     answers = answer_float(fit(spec, pool, config, seed), validation)
-    threshold = pick_threshold(answers, budget.macs, balanced=balanced)
-    found = score(answers, threshold=threshold, balanced=balanced)
+    margins = pick_margins(answers, budget.macs, balanced=balanced)
+    found = score(answers, margins, balanced=balanced)
     seconds = time.monotonic() - started
-    return Trial(family, spec, config.epochs, seed, found.value, found.macs, threshold, found.union, seconds)
+    return Trial(family, spec, config.epochs, seed, found.value, found.macs, margins, found.union, seconds)
 
 
 def search(

@@ -27,7 +27,7 @@ from ditmos.reference import quantize_input
 from ditmos.spec import NetworkSpec
 from ditmos.study.handmade import on_board, whole_thresholds
 from ditmos.study.plan import SweepFile
-from ditmos.study.score import Answers, answer_integer, score, value
+from ditmos.study.score import Answers, Margins, answer_integer, branch_macs, score, value
 from ditmos.study.shared import load_parts
 from ditmos.study.summary import base_of
 from ditmos.study.sweep import result_file
@@ -87,7 +87,7 @@ def _windows(model: QuantizedModel, windows: Windows) -> NDArray[np.int16]:
 def _value(
     answers: Answers, choice: NDArray[np.int64], threshold: float | None, balanced: bool
 ) -> tuple[float, NDArray[np.int64]]:
-    """Value and answers (N,) with this choice of classifiers; early exits as they are."""
+    """Value and answers (N,) with this choice of classifiers; early exits as they are, no second classifier."""
     spec = answers.spec
     predicted = np.take_along_axis(answers.logits.argmax(2), choice[:, None], 1)[:, 0]
     if threshold is not None:
@@ -123,13 +123,11 @@ def run(sweep: SweepFile, folder: Path, out: Path, report: Callable[[str], None]
 def replace_selector(sweep: SweepFile, row: Mapping[str, Any], folder: Path, out: Path) -> dict[str, Any]:
     """Learn the tree for one finished model; writes the policy file, returns the row for the table."""
     source = sweep.data[row["data"]]
-    balanced, threshold = source.metric == "balanced", row["threshold"]
+    balanced, threshold = source.metric == "balanced", row["margins"]["early"]
     _, parts = load_parts(source, folder)
     model, _ = read_model(out / "models" / f"{row['key']}.dtm")
     spec = model.spec
-    train, validation, test = (
-        answer_integer(model, part, everybody=True) for part in (parts.train, parts.validation, parts.test)
-    )
+    train, validation, test = (answer_integer(model, part) for part in (parts.train, parts.validation, parts.test))
     x, held = _windows(model, parts.train), _windows(model, parts.validation)
 
     def judge(tree: DecisionTreeClassifier) -> float:
@@ -139,7 +137,7 @@ def replace_selector(sweep: SweepFile, row: Mapping[str, Any], folder: Path, out
     seen = _windows(model, parts.test)
     choice, board = _converted(router, seen)
     found, predicted = _value(test, choice, threshold, balanced)
-    before = score(test, threshold=threshold, balanced=balanced)
+    before = score(test, Margins(threshold), balanced=balanced)
     tree = router.tree
     cost = _OPERATIONS * spec.window * spec.channels
     policy = out / "models" / f"{row['key']}-tree.py"
@@ -157,14 +155,15 @@ def replace_selector(sweep: SweepFile, row: Mapping[str, Any], folder: Path, out
             "selector": before.value,
             "macs": before.macs + cost + tree.get_depth(),
             "exits": before.exits,
+            "runs": before.runs,
             "union": None,
             "usage": (np.bincount(choice, minlength=spec.classifiers) / len(choice)).tolist(),
             "classifier": (),
             "windows": len(choice),
         },
-        "threshold": threshold,
+        "margins": {"early": threshold, "second": None},
         "feature_macs": cost,
-        "worst_macs": row["worst_macs"] + cost + tree.get_depth(),
+        "worst_macs": sum(branch_macs(spec)) + cost + tree.get_depth(),
         "flash_bytes": row["flash_bytes"] + (0 if isinstance(board, str) else board["flash_bytes"]),
         "tree": {"leaves": int(tree.get_n_leaves()), "depth": int(tree.get_depth()), "features": x.shape[1]},
         "tree_board": board,
