@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ditmos.cli import data as data_cli
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset, load, save
-from ditmos.datasets.splits import split
+from ditmos.datasets.splits import folds, split
 from ditmos.datasets.synthetic import MAX_ACTIVITIES, generate
 from ditmos.errors import DitmosError
 from hypothesis import HealthCheck, given, settings
@@ -185,6 +185,31 @@ def test_validation_is_cut_from_training_by_subject(synthetic: Dataset) -> None:
     np.testing.assert_array_equal(result.split == TEST, own == TEST)
     people = [set(result.subject[result.part(i)]) for i in range(3)]
     assert len(people[VALIDATION]) == 2 and not people[VALIDATION] & (people[TRAIN] | people[TEST])
+
+
+def test_folds_hold_every_person_out_once(synthetic: Dataset) -> None:
+    own = np.where(synthetic.subject < 3, TEST, np.where(synthetic.subject < 5, VALIDATION, TRAIN))
+    parts = folds(synthetic.with_split(own), 3)
+    held = np.stack([part.split == VALIDATION for part in parts])
+    np.testing.assert_array_equal(held.sum(0), own != TEST)
+    for part in parts:
+        np.testing.assert_array_equal(part.split == TEST, own == TEST)
+        people = [set(part.subject[part.part(i)]) for i in (TRAIN, VALIDATION)]
+        assert people[TRAIN] and people[VALIDATION] and not people[TRAIN] & people[VALIDATION]
+    sizes = held.sum(1)
+    assert sizes.max() < 2 * sizes.min()
+    by_group = folds(synthetic.with_split(own), 4, "group")
+    assert all(len(np.unique(by_group[0].split[synthetic.group == g])) == 1 for g in np.unique(synthetic.group))
+    assert all(len(part.part(VALIDATION)) for part in folds(synthetic.with_split(own), 50, "random"))
+
+
+def test_folds_need_people(synthetic: Dataset) -> None:
+    with pytest.raises(DitmosError, match="no split"):
+        folds(replace(synthetic, split=None), 2)
+    some = synthetic.with_split(np.where(synthetic.subject < 3, TRAIN, TEST))
+    for count in (1, 4):
+        with pytest.raises(DitmosError, match=f"{count} folds, expected 2 to 3"):
+            folds(some, count)
 
 
 def test_split_errors(synthetic: Dataset) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import typer
 from ditmos import route
 from ditmos.bench.baremetal import missing_tools
@@ -24,7 +25,7 @@ from ditmos.policy import parse_policy
 from ditmos.reference import Model
 from ditmos.spec import NetworkSpec
 from ditmos.study import job as jobs
-from ditmos.study import onboard, plan, sweep, tree
+from ditmos.study import onboard, plan, shared, sweep, tree
 from typer.testing import CliRunner
 
 SWEEP = """
@@ -313,6 +314,25 @@ def test_an_ensemble_is_a_job(folder: Path, out: Path, tmp_path: Path) -> None:
     row = jobs.run_job(content, job, folder, tmp_path)
     assert row["shape"] == "2 x 3k5s2 4k3" and row["test"]["routing"] is None
     assert row["test"]["macs"] == row["worst_macs"]
+
+
+def test_a_search_may_cross_validate(folder: Path, tmp_path: Path) -> None:
+    text = SWEEP.replace("views = 2", "views = 2\nfolds = 2")
+    content = plan.parse(tomllib.loads(text))
+    job = next(job for job in content.jobs if job.family)
+    _, parts = shared.load_parts(content.data["synthetic"], folder)
+    found = shared.ensure_folds(content.data["synthetic"], folder, tmp_path / "pools")
+    assert sum(len(fold.held) for fold in found) == len(parts.train) + len(parts.validation)
+    for fold in found:
+        assert fold.pool.windows + len(fold.held) == len(parts.train) + len(parts.validation)
+        real = fold.pool.x[: fold.pool.windows].float() * fold.pool.std[:, None] + fold.pool.mean[:, None]
+        assert torch.cdist(real.flatten(1), fold.held.x.flatten(1)).min() > 0.1  # no window on both sides
+    trials = shared.ensure_search(content, job, folder, tmp_path)
+    assert len(trials) == 3 and all(trial["macs"] <= job.budget for trial in trials)
+    windows = len(parts.train) + len(parts.validation)
+    assert all(abs(trial["value"] * windows - round(trial["value"] * windows)) < 0.01 for trial in trials)
+    kept = [json.loads(file.read_text()) for file in (tmp_path / "pools").glob("*.json")]
+    assert len(kept) == 2 and all(set(figures) == {"held"} for figures in kept)  # test windows are not looked at
 
 
 def test_search_command(folder: Path, out: Path, tmp_path: Path) -> None:

@@ -44,12 +44,46 @@ def split(
             return dataset
         assignment, units = dataset.split.copy(), dataset.subject
     else:
-        units = {"subject": dataset.subject, "group": dataset.group, "random": np.arange(len(dataset))}[kind]
+        units = _units(dataset, kind)
         assignment = np.full(len(dataset), TRAIN, np.int8)
         assignment[_draw(dataset, np.arange(len(dataset)), units, test, rng)] = TEST
     rest = np.flatnonzero(assignment == TRAIN)
     assignment[_draw(dataset, rest, units, validation, rng)] = VALIDATION
     return dataset.with_split(assignment)
+
+
+def folds(dataset: Dataset, count: int, kind: SplitKind = "file") -> list[Dataset]:
+    """The training and validation windows of a split set, cut anew ``count`` times, for cross-validation.
+
+    Every one of them is a validation window exactly once; what ``kind`` keeps together (by ``file``: whole people)
+    stays together. Test windows stay test windows.
+
+    Raises:
+        DitmosError: no split, or fewer units than folds.
+    """
+    if dataset.split is None:
+        raise DitmosError(f"{dataset.name}: no split, expected one before it is cut into folds")
+    known = np.flatnonzero(dataset.split != TEST)
+    names, unit, sizes = np.unique(_units(dataset, kind)[known], return_inverse=True, return_counts=True)
+    if not 2 <= count <= len(names):
+        raise DitmosError(f"{dataset.name}: {count} folds, expected 2 to {len(names)}: one subject or group each")
+    fold, filled = np.zeros(len(names), np.int64), np.zeros(count, np.int64)
+    for i in np.argsort(-sizes, kind="stable"):  # the largest first, each to the emptiest fold
+        fold[i] = filled.argmin()
+        filled[fold[i]] += sizes[i]
+    parts = []
+    for held in range(count):
+        assignment = dataset.split.copy()
+        assignment[known] = np.where(fold[unit] == held, VALIDATION, TRAIN)
+        parts.append(dataset.with_split(assignment))
+    return parts
+
+
+def _units(dataset: Dataset, kind: SplitKind) -> NDArray:
+    """(N,) which windows stay on one side of a split."""
+    if kind == "random":
+        return np.arange(len(dataset))
+    return dataset.group if kind == "group" else dataset.subject
 
 
 def _draw(

@@ -62,6 +62,9 @@ class Source:
 
     metric: accuracy, or balanced (mean recall; classes count alike in training). features, standardise: see
     `ditmos.config.DataConfig`. views, mixed: see `ditmos.study.pool.PoolConfig`. ``fit`` overrides keys of the sweep's.
+    folds: shapes are searched for by a cross-validation of so many folds over training and validation windows
+    (`ditmos.datasets.splits.folds`), for where few people validate; 0: on the validation part. The found network is
+    trained, and its margins are chosen, on the two parts as they are.
     """
 
     file: str
@@ -75,6 +78,7 @@ class Source:
     teachers: int = 2
     teacher_epochs: int = 40
     split_seed: int = 0
+    folds: int = 0
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     def dataset(self, folder: Path) -> Dataset:

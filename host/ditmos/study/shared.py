@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ditmos.datasets import TRAIN, Dataset
+from ditmos.datasets.splits import folds
 from ditmos.jsonfile import read_json, write_json
 from ditmos.study.plan import Job, Source, SweepFile
 from ditmos.study.pool import Pool, PoolConfig, Teacher, build, load, opinion, pool_key, save
 from ditmos.study.presets import preset
 from ditmos.study.score import value
-from ditmos.study.search import Trial, search
+from ditmos.study.search import Fold, Trial, search
 from ditmos.study.space import Budget
 from ditmos.training.data import Parts, Windows, prepare
 
@@ -38,15 +39,17 @@ def pool_config(source: Source) -> PoolConfig:
     return replace(found, teacher=teacher, views=source.views, mixed=source.mixed, balanced=source.metric == "balanced")
 
 
-def teacher_figures(teachers: list[Teacher], pool: Pool, parts: Parts, balanced: bool) -> dict[str, float]:
-    """Value of the averaged teachers on validation and test: the ceiling that students are distilled from."""
+def teacher_figures(
+    teachers: list[Teacher], pool: Pool, judged: Mapping[str, Windows], balanced: bool
+) -> dict[str, float]:
+    """Value of the averaged teachers on each of ``judged``: the ceiling that students are distilled from."""
 
     def of(windows: Windows) -> float:
         standard = (windows.x - pool.mean[:, None]) / pool.std[:, None]
         right = opinion(teachers, standard).argmax(1) == windows.y
         return value(right.numpy(), windows.y.numpy(), balanced)
 
-    return {"validation": of(parts.validation), "test": of(parts.test)}
+    return {name: of(windows) for name, windows in judged.items()}
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +60,9 @@ def _load_parts(name: str, folder: Path) -> tuple[Dataset, Parts]:
 
 def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
     """The data with its split and its three parts; the last one asked for stays in memory."""
-    keys = {key: value for key, value in asdict(source).items() if key not in ("fit", "teachers", "views", "mixed")}
+    keys = {
+        key: value for key, value in asdict(source).items() if key not in ("fit", "teachers", "views", "mixed", "folds")
+    }
     return _load_parts(json.dumps(keys, sort_keys=True), folder)
 
 
@@ -66,12 +71,33 @@ def ensure_pool(
 ) -> Path:
     """The file of the pool for this data, made if it is not there; the teachers' figures lie beside it."""
     dataset, parts = load_parts(source, folder)
+    judged = {"validation": parts.validation, "test": parts.test}
+    return _ensure_pool(source, dataset, parts.train, judged, cache, progress)
+
+
+def ensure_folds(source: Source, folder: Path, cache: Path) -> list[Fold]:
+    """What a search learns from and is judged by: with ``source.folds``, parts of training and validation windows in
+    turn, each with a pool of its own, whose teachers have not seen the held windows either."""
+    dataset, parts = load_parts(source, folder)
+    if not source.folds:
+        return [Fold(load_pool(ensure_pool(source, folder, cache)), parts.validation)]
+    found = []
+    for part in folds(dataset, source.folds, source.split):
+        own = prepare(part)
+        found.append(Fold(load(_ensure_pool(source, part, own.train, {"held": own.validation}, cache)), own.validation))
+    return found
+
+
+def _ensure_pool(
+    source: Source, dataset: Dataset, train: Windows, judged: Mapping[str, Windows], cache: Path,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Path:  # fmt: skip
     config = pool_config(source)
     file = cache / f"{Path(source.file).stem}-{source.split}-{pool_key(dataset, [TRAIN], config)}.pt"
     with locked(file):
         if not file.exists():
-            made, teachers = build(parts.train, dataset.classes, config, progress)
-            write_json(file.with_suffix(".json"), teacher_figures(teachers, made, parts, config.balanced))
+            made, teachers = build(train, dataset.classes, config, progress)
+            write_json(file.with_suffix(".json"), teacher_figures(teachers, made, judged, config.balanced))
             save(made, file)
     return file
 
@@ -96,10 +122,10 @@ def ensure_search(
     file = out / "searches" / f"{job.data}-{job.budget}-{job.family}-{digest}.json"
     with locked(file):
         if not file.exists():
-            dataset, parts = load_parts(source, folder)
-            pool = load_pool(ensure_pool(source, folder, out / "pools"))
+            dataset, _ = load_parts(source, folder)
             trials = search(
-                job.family, (dataset.window, len(dataset.channels), dataset.classes), pool, parts.validation,
+                job.family, (dataset.window, len(dataset.channels), dataset.classes),
+                ensure_folds(source, folder, out / "pools"),
                 Budget(job.budget, job.ram or None, job.flash or None, job.widths, job.fill), fit, count=job.count,
                 balanced=source.metric == "balanced", spectral=preset(source.preset).spectral, report=report,
             )  # fmt: skip
