@@ -36,6 +36,14 @@ PRESETS: dict[str, Preset] = {
             balanced=True,
         ),
     ),
+    "eeg-bands": Preset(
+        PoolConfig(
+            teacher=TeacherConfig(dropout=0.5),
+            change=ViewConfig(AugmentConfig(noise=0.2), offset=0.3, drop=0.1),
+            balanced=True,
+        ),
+        spectral=True,
+    ),
 }
 
 

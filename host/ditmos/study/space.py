@@ -106,18 +106,21 @@ def _narrowed(rng: random.Random, trunk: BranchSpec, start: int) -> BranchSpec:
     return BranchSpec((*trunk.convs[:start], *later))
 
 
-def _joined(rng: random.Random, base: NetworkSpec, space: Space, *, routed: bool, exit: bool | None) -> NetworkSpec:
+def _joined(
+    rng: random.Random, base: NetworkSpec, space: Space, *, counts: tuple[int, int], exit: bool | None
+) -> NetworkSpec:
     """Selector and classifiers of one trunk. The number of classifiers is drawn last: rivals get the same trunks.
 
-    exit: whether the selector can answer by itself; None: drawn.
+    counts: of classifiers, to draw from; 1, 1: an early-exit network. exit: whether the selector can answer by itself;
+    None: drawn.
     """
     trunk = draw_branch(rng, (3, 4), space)
     start = rng.choice((1, 1, 2))
     selector = _narrowed(rng, trunk, start)
     aggregate = rng.choice(((), tuple(range(start + 1, len(selector.convs) + 1))))
-    classifiers = rng.choice((8, 16)) if routed else 1
+    classifiers = rng.choice(counts)
     exit = rng.choice((False, True)) if exit is None else exit
-    outputs = (classifiers if routed else 0) + (base.classes if exit else 0)
+    outputs = (classifiers if classifiers > 1 else 0) + (base.classes if exit else 0)
     classifier = BranchSpec(trunk.convs[start:], trunk.hidden)
     return NetworkSpec(
         base.window, base.channels, base.classes, classifiers, classifier, selector, start, aggregate, outputs
@@ -128,10 +131,11 @@ Draw = Callable[[random.Random, NetworkSpec, Space], NetworkSpec]
 FAMILIES: dict[str, Draw] = {
     "wide": _plain,
     "ensemble": _ensemble,
-    "exit": partial(_joined, routed=False, exit=True),
-    "routed": partial(_joined, routed=True, exit=False),
-    "routed-exit": partial(_joined, routed=True, exit=True),
-    "routed-any": partial(_joined, routed=True, exit=None),
+    "exit": partial(_joined, counts=(1, 1), exit=True),
+    "routed": partial(_joined, counts=(8, 16), exit=False),
+    "routed-exit": partial(_joined, counts=(8, 16), exit=True),
+    "routed-any": partial(_joined, counts=(8, 16), exit=None),
+    "routed-few": partial(_joined, counts=(2, 4), exit=None),  # where there is little to learn from
 }
 
 
