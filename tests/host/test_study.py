@@ -21,7 +21,7 @@ from ditmos.study import fit as fitting
 from ditmos.study import handmade, routing, shapes, space, speed, summary, tables
 from ditmos.study import score as scoring
 from ditmos.study.fit import Batch, FitConfig, routed_loss
-from ditmos.study.pool import PoolConfig, TeacherConfig, build, class_weights
+from ditmos.study.pool import PlanarTeacher, PoolConfig, Teacher, TeacherConfig, build, class_weights, opinion
 from ditmos.study.score import Answers, Margins
 from ditmos.study.student import StudentNetwork
 from ditmos.study.views import ViewConfig, Views
@@ -268,6 +268,17 @@ def test_mixed_views_carry_both_labels() -> None:
     bump = pool.x[:, 0, 10:13].float().mean(1) - pool.x[:, 0, 25:28].float().mean(1)
     pure = pool.share > 0.95
     assert ((bump > 0) == (pool.y == 0))[pure].float().mean() > 0.9
+
+
+def test_planar_teachers_learn_and_take_any_window() -> None:
+    config = TeacherConfig(count=2, planar=1, epochs=6, batch=64, widths=(8, 8), kernels=(5, 3), planes=(4, 8))
+    _, teachers = build(_toy(512, 0), 2, PoolConfig(config, views=1))
+    assert [type(teacher) for teacher in teachers] == [Teacher, PlanarTeacher]
+    test = _toy(256, 1)
+    right = opinion(teachers[1:], (test.x - test.x.mean((0, 2))[:, None]) / test.x.std((0, 2))[:, None]).argmax(1)
+    assert (right == test.y).float().mean() > 0.8
+    for channels, rows in ((1, 1), (2, 40), (40, 49), (133, 7), (3, 200)):
+        assert PlanarTeacher(channels, rows, 5, TeacherConfig())(torch.randn(2, channels, rows)).shape == (2, 5)
 
 
 def test_students_learn_from_the_pool() -> None:

@@ -61,7 +61,8 @@ class Source:
     """One data set with one split.
 
     metric: accuracy, or balanced (mean recall; classes count alike in training). features, standardise: see
-    `ditmos.config.DataConfig`. views, mixed: see `ditmos.study.pool.PoolConfig`. ``fit`` overrides keys of the sweep's.
+    `ditmos.config.DataConfig`. views, mixed: see `ditmos.study.pool.PoolConfig`; planar_teachers: how many of the
+    ``teachers`` see the window as an image (`TeacherConfig`). ``fit`` overrides keys of the sweep's.
     folds: shapes are searched for by a cross-validation of so many folds over training and validation windows
     (`ditmos.datasets.splits.folds`), for where few people validate; 0: on the validation part. The found network is
     trained, and its margins are chosen, on the two parts as they are.
@@ -76,6 +77,7 @@ class Source:
     views: int = 24
     mixed: float = 0.5
     teachers: int = 2
+    planar_teachers: int = 0
     teacher_epochs: int = 40
     split_seed: int = 0
     folds: int = 0

@@ -29,8 +29,9 @@ _BATCH = 1024
 class TeacherConfig:
     """``count`` networks, averaged. Kernels are odd (the convolutions are padded), each is followed by a pool of 2.
 
-    mix: share of the steps that train on mixtures of two windows. decay: of the moving average of the weights, which
-    is the teacher.
+    planar: so many of them convolve along the channels too, with ``planes`` maps in each layer: for channels that are
+    neighbours, as frequency bands are. mix: share of the steps that train on mixtures of two windows. decay: of the
+    moving average of the weights, which is the teacher.
     """
 
     count: int = 2
@@ -44,6 +45,8 @@ class TeacherConfig:
     kernels: tuple[int, ...] = (9, 7, 5, 3)
     dropout: float = 0.3
     decay: float = 0.99
+    planar: int = 0
+    planes: tuple[int, ...] = (16, 32, 64, 96)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,34 @@ class Teacher(nn.Module):
         return self.head(self.convs(x.unsqueeze(2).contiguous(memory_format=torch.channels_last)).flatten(1))
 
 
+class PlanarTeacher(nn.Module):
+    """A window as an image: kernels of 5 x 5, then 3 x 3, pooled by 2, the channels by 4 at first; one dense layer."""
+
+    def __init__(self, channels: int, rows: int, classes: int, config: TeacherConfig) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        maps, height, width = 1, channels, rows
+        for i, planes in enumerate(config.planes):
+            kernel, stride = (5, (2, 1)) if i == 0 else (3, 1)
+            pool = (2, 1 if i == 0 or width < 2 else 2)
+            height = -(-height // 2) if i == 0 else height
+            pool = (pool[0] if height > 1 else 1, pool[1])
+            layers += [
+                nn.Conv2d(maps, planes, kernel, stride, kernel // 2, bias=False),
+                nn.BatchNorm2d(planes),
+                nn.ReLU(),
+                nn.MaxPool2d(pool),
+            ]
+            maps, height, width = planes, height // pool[0], width // pool[1]
+        self.convs = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(maps * height * width, classes))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardised windows (N, channels, time) -> logits (N, classes)."""
+        return self.head(self.convs(x.unsqueeze(1).contiguous(memory_format=torch.channels_last)).flatten(1))
+
+
 def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move ``average`` towards ``network``, running statistics included."""
     with torch.no_grad():
@@ -136,13 +167,13 @@ def class_weights(y: Tensor, classes: int, balanced: bool) -> Tensor:
 
 
 def train_teacher(
-    train: Windows, classes: int, config: TeacherConfig, views: Views, weight: Tensor, seed: int,
-    progress: Callable[[float], None] = lambda done: None,
-) -> Teacher:  # fmt: skip
+    kind: type[Teacher] | type[PlanarTeacher], train: Windows, classes: int, config: TeacherConfig, views: Views,
+    weight: Tensor, seed: int, progress: Callable[[float], None] = lambda done: None,
+) -> nn.Module:  # fmt: skip
     """``train`` standardised. Returns the moving average, in evaluation mode."""
     rng = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    network = Teacher(train.x.shape[1], train.x.shape[2], classes, config)
+    network = kind(train.x.shape[1], train.x.shape[2], classes, config)
     average = copy.deepcopy(network)
     per_epoch = max(len(train) // config.batch, 1)
     steps = config.epochs * per_epoch
@@ -175,7 +206,7 @@ def train_teacher(
 
 
 @torch.no_grad()
-def opinion(teachers: Sequence[Teacher], x: Tensor) -> Tensor:
+def opinion(teachers: Sequence[nn.Module], x: Tensor) -> Tensor:
     """Softmax of the mean logits of the teachers, (N, classes)."""
     parts = [sum(teacher(part) for teacher in teachers) / len(teachers) for part in x.split(_BATCH)]
     return torch.cat(parts).softmax(1)
@@ -183,7 +214,7 @@ def opinion(teachers: Sequence[Teacher], x: Tensor) -> Tensor:
 
 def build(
     train: Windows, classes: int, config: PoolConfig, progress: Callable[[float], None] = lambda done: None
-) -> tuple[Pool, list[Teacher]]:
+) -> tuple[Pool, list[nn.Module]]:
     """Train the teachers on ``train`` (real units) and let them judge every view of it."""
     std, mean = torch.std_mean(train.x.double(), dim=(0, 2))
     mean, std = mean.float(), std.clamp(min=1e-6).float()
@@ -192,12 +223,13 @@ def build(
     rng = torch.Generator().manual_seed(config.seed)
     views = Views(config.change, mean, std, rng)
     count = config.teacher.count
+    kinds = [Teacher] * (count - config.teacher.planar) + [PlanarTeacher] * config.teacher.planar
     teachers = [
         train_teacher(
-            standard, classes, config.teacher, views, weight, config.seed + i,
+            kind, standard, classes, config.teacher, views, weight, config.seed + i,
             lambda done, i=i: progress((i + done) / count),
         )
-        for i in range(count)
+        for i, kind in enumerate(kinds)
     ]  # fmt: skip
     plain = config.views - int(config.mixed * config.views)
     xs, softs, others, shares = [], [], [], []

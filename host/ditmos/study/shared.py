@@ -5,18 +5,20 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ditmos.datasets import TRAIN, Dataset
 from ditmos.datasets.splits import folds
 from ditmos.jsonfile import read_json, write_json
 from ditmos.study.plan import Job, Source, SweepFile
-from ditmos.study.pool import Pool, PoolConfig, Teacher, build, load, opinion, pool_key, save
+from ditmos.study.pool import Pool, PoolConfig, build, load, opinion, pool_key, save
 from ditmos.study.presets import preset
 from ditmos.study.score import value
 from ditmos.study.search import Fold, Trial, search
@@ -35,12 +37,12 @@ def locked(file: Path) -> Iterator[None]:
 
 def pool_config(source: Source) -> PoolConfig:
     found = preset(source.preset).pool
-    teacher = replace(found.teacher, count=source.teachers, epochs=source.teacher_epochs)
+    teacher = replace(found.teacher, count=source.teachers, planar=source.planar_teachers, epochs=source.teacher_epochs)
     return replace(found, teacher=teacher, views=source.views, mixed=source.mixed, balanced=source.metric == "balanced")
 
 
 def teacher_figures(
-    teachers: list[Teacher], pool: Pool, judged: Mapping[str, Windows], balanced: bool
+    teachers: Sequence[nn.Module], pool: Pool, judged: Mapping[str, Windows], balanced: bool
 ) -> dict[str, float]:
     """Value of the averaged teachers on each of ``judged``: the ceiling that students are distilled from."""
 
@@ -60,9 +62,8 @@ def _load_parts(name: str, folder: Path) -> tuple[Dataset, Parts]:
 
 def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
     """The data with its split and its three parts; the last one asked for stays in memory."""
-    keys = {
-        key: value for key, value in asdict(source).items() if key not in ("fit", "teachers", "views", "mixed", "folds")
-    }
+    others = ("fit", "teachers", "planar_teachers", "teacher_epochs", "views", "mixed", "folds")
+    keys = {key: value for key, value in asdict(source).items() if key not in others}
     return _load_parts(json.dumps(keys, sort_keys=True), folder)
 
 
