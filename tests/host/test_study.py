@@ -223,6 +223,19 @@ def test_the_rival_is_searched_over_the_same_trunks() -> None:
         assert same == rival and ours.selector.convs[: ours.start]
 
 
+def test_late_classifiers_share_most_of_the_trunk() -> None:
+    base = shapes.build((151, 3, 10), "4k3")
+    starts = set()
+    for seed in range(12):
+        rival, ours = (
+            space.FAMILIES[f](random.Random(seed), base, space.Space()) for f in ("exit-late", "routed-late")
+        )
+        assert (rival.classifiers, ours.classifiers in (2, 4)) == (1, True)
+        assert (rival.classifier, rival.selector, rival.start) == (ours.classifier, ours.selector, ours.start)
+        starts.add((ours.start, len(ours.selector.convs)))
+    assert starts == {(2, 3), (2, 4), (3, 4)}
+
+
 def test_views_do_what_they_say() -> None:
     mean, std = torch.tensor([1.0, 0.0, 0.0]), torch.ones(3)
     x = torch.randn(50, 3, 40, generator=torch.Generator().manual_seed(0))

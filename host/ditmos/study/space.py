@@ -107,15 +107,16 @@ def _narrowed(rng: random.Random, trunk: BranchSpec, start: int) -> BranchSpec:
 
 
 def _joined(
-    rng: random.Random, base: NetworkSpec, space: Space, *, counts: tuple[int, int], exit: bool | None
-) -> NetworkSpec:
+    rng: random.Random, base: NetworkSpec, space: Space, *, counts: tuple[int, int], exit: bool | None,
+    late: bool = False,
+) -> NetworkSpec:  # fmt: skip
     """Selector and classifiers of one trunk. The number of classifiers is drawn last: rivals get the same trunks.
 
     counts: of classifiers, to draw from; 1, 1: an early-exit network. exit: whether the selector can answer by itself;
-    None: drawn.
+    None: drawn. late: classifiers start from the second map at the earliest, so that most is learned by all windows.
     """
     trunk = draw_branch(rng, (3, 4), space)
-    start = rng.choice((1, 1, 2))
+    start = max(2, len(trunk.convs) - rng.choice((1, 2))) if late else rng.choice((1, 1, 2))
     selector = _narrowed(rng, trunk, start)
     aggregate = rng.choice(((), tuple(range(start + 1, len(selector.convs) + 1))))
     classifiers = rng.choice(counts)
@@ -136,6 +137,8 @@ FAMILIES: dict[str, Draw] = {
     "routed-exit": partial(_joined, counts=(8, 16), exit=True),
     "routed-any": partial(_joined, counts=(8, 16), exit=None),
     "routed-few": partial(_joined, counts=(2, 4), exit=None),  # where there is little to learn from
+    "routed-late": partial(_joined, counts=(2, 4), exit=None, late=True),
+    "exit-late": partial(_joined, counts=(1, 1), exit=True, late=True),  # the rival of routed-late
 }
 
 
