@@ -21,9 +21,10 @@ from ditmos.study import fit as fitting
 from ditmos.study import handmade, routing, shapes, space, speed, summary, tables
 from ditmos.study import score as scoring
 from ditmos.study.fit import Batch, FitConfig, routed_loss
-from ditmos.study.pool import PlanarTeacher, PoolConfig, Teacher, TeacherConfig, build, class_weights, opinion
+from ditmos.study.pool import PoolConfig, build, class_weights
 from ditmos.study.score import Answers, Margins
 from ditmos.study.student import StudentNetwork
+from ditmos.study.teachers import HandmadeTeacher, PlanarTeacher, Teacher, TeacherConfig, Teachers
 from ditmos.study.views import ViewConfig, Views
 from ditmos.training import train_run
 from ditmos.training.data import Windows
@@ -286,18 +287,31 @@ def test_mixed_views_carry_both_labels() -> None:
 def test_planar_teachers_learn_and_take_any_window() -> None:
     config = TeacherConfig(count=2, planar=1, epochs=6, batch=64, widths=(8, 8), kernels=(5, 3), planes=(4, 8))
     _, teachers = build(_toy(512, 0), 2, PoolConfig(config, views=1))
-    assert [type(teacher) for teacher in teachers] == [Teacher, PlanarTeacher]
+    assert [type(network) for network in teachers.networks] == [Teacher, PlanarTeacher]
     test = _toy(256, 1)
-    right = opinion(teachers[1:], (test.x - test.x.mean((0, 2))[:, None]) / test.x.std((0, 2))[:, None]).argmax(1)
-    assert (right == test.y).float().mean() > 0.8
+    z = (test.x - test.x.mean((0, 2))[:, None]) / test.x.std((0, 2))[:, None]
+    assert (Teachers(teachers.networks[1:])(z).argmax(1) == test.y).float().mean() > 0.8
     for channels, rows in ((1, 1), (2, 40), (40, 49), (133, 7), (3, 200)):
         assert PlanarTeacher(channels, rows, 5, TeacherConfig())(torch.randn(2, channels, rows)).shape == (2, 5)
+
+
+def test_models_on_features_made_by_hand_judge_too() -> None:
+    train, test = (  # what tells the classes apart is how large a window is, not where
+        Windows(windows.x * (1 + 2 * windows.y[:, None, None]), windows.y) for windows in (_toy(512, 0), _toy(256, 1))
+    )
+    handmade = HandmadeTeacher(train, balanced=True, seed=0)
+    said = handmade(test.x)
+    assert (said.argmax(1) == test.y).float().mean() > 0.8 and torch.allclose(said.sum(1), torch.ones(256))
+    network = Teacher(2, 40, 2, TeacherConfig(widths=(4,), kernels=(3,))).eval()
+    with torch.no_grad():
+        expected = (network(test.x).softmax(1) + 2 * said) / 3
+    torch.testing.assert_close(Teachers([network], handmade)(test.x), expected)
 
 
 def test_students_learn_from_the_pool() -> None:
     config = PoolConfig(TeacherConfig(count=1, epochs=6, batch=64, widths=(8, 8), kernels=(5, 3)), views=2)
     pool, teachers = build(_toy(512, 0), 2, config)
-    assert pool.x.shape == (1024, 2, 40) and len(teachers) == 1
+    assert pool.x.shape == (1024, 2, 40) and len(teachers.networks) == 1
     assert abs(pool.x[:512].float().mean().item()) < 1e-2 and pool.windows == 512
     test = _toy(256, 1)
     for spec in (_early(), shapes.build((40, 2, 2), "4k3 6k3")):

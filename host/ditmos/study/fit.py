@@ -22,8 +22,9 @@ from torch import Tensor
 
 from ditmos.networks import RoutedNetwork
 from ditmos.spec import NetworkSpec
-from ditmos.study.pool import Pool, follow
+from ditmos.study.pool import Pool
 from ditmos.study.student import StudentNetwork
+from ditmos.study.teachers import follow
 from ditmos.training.data import batches
 
 

@@ -62,7 +62,7 @@ class Source:
 
     metric: accuracy, or balanced (mean recall; classes count alike in training). features, standardise: see
     `ditmos.config.DataConfig`. views, mixed: see `ditmos.study.pool.PoolConfig`; planar_teachers: how many of the
-    ``teachers`` see the window as an image (`TeacherConfig`). ``fit`` overrides keys of the sweep's.
+    ``teachers`` see the window as an image (`ditmos.study.teachers`). ``fit`` overrides keys of the sweep's.
     folds: shapes are searched for by a cross-validation of so many folds over training and validation windows
     (`ditmos.datasets.splits.folds`), for where few people validate; 0: on the validation part. The found network is
     trained, and its margins are chosen, on the two parts as they are.

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from ditmos.config import AugmentConfig
 from ditmos.errors import DitmosError
-from ditmos.study.pool import PoolConfig, TeacherConfig
+from ditmos.study.pool import PoolConfig
+from ditmos.study.teachers import TeacherConfig
 from ditmos.study.views import ViewConfig
 
 
@@ -43,7 +44,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "eeg-bands": Preset(
         PoolConfig(
-            teacher=TeacherConfig(dropout=0.5),
+            teacher=TeacherConfig(dropout=0.5, handmade=True),
             change=ViewConfig(AugmentConfig(noise=0.2), offset=0.3, drop=0.1),
             balanced=True,
         ),

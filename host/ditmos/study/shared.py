@@ -5,24 +5,23 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from ditmos.datasets import TRAIN, Dataset
 from ditmos.datasets.splits import folds
 from ditmos.jsonfile import read_json, write_json
 from ditmos.study.plan import Job, Source, SweepFile
-from ditmos.study.pool import Pool, PoolConfig, build, load, opinion, pool_key, save
+from ditmos.study.pool import Pool, PoolConfig, build, load, pool_key, save
 from ditmos.study.presets import preset
 from ditmos.study.score import value
 from ditmos.study.search import Fold, Trial, search
 from ditmos.study.space import Budget
+from ditmos.study.teachers import Teachers
 from ditmos.training.data import Parts, Windows, prepare
 
 
@@ -41,14 +40,12 @@ def pool_config(source: Source) -> PoolConfig:
     return replace(found, teacher=teacher, views=source.views, mixed=source.mixed, balanced=source.metric == "balanced")
 
 
-def teacher_figures(
-    teachers: Sequence[nn.Module], pool: Pool, judged: Mapping[str, Windows], balanced: bool
-) -> dict[str, float]:
+def teacher_figures(teachers: Teachers, pool: Pool, judged: Mapping[str, Windows], balanced: bool) -> dict[str, float]:
     """Value of the averaged teachers on each of ``judged``: the ceiling that students are distilled from."""
 
     def of(windows: Windows) -> float:
         standard = (windows.x - pool.mean[:, None]) / pool.std[:, None]
-        right = opinion(teachers, standard).argmax(1) == windows.y
+        right = teachers(standard).argmax(1) == windows.y
         return value(right.numpy(), windows.y.numpy(), balanced)
 
     return {name: of(windows) for name, windows in judged.items()}

@@ -17,7 +17,8 @@ _STRETCH = 0.1  # speed differs from person to person, whatever the sensor
 def train_best(session: Session) -> None:
     """One epoch in the session's sense: a run that is stopped starts this stage anew."""
     from ditmos.study.fit import FitConfig, fit
-    from ditmos.study.pool import PoolConfig, TeacherConfig, build
+    from ditmos.study.pool import PoolConfig, build
+    from ditmos.study.teachers import TeacherConfig
     from ditmos.study.views import ViewConfig
 
     config, train = session.config, session.parts.train
