@@ -100,8 +100,8 @@ class Job:
     classifier: ``forest`` and ``mlp`` are those of emlearn on features made by hand (`ditmos.study.handmade`).
     finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's and of the data's.
     family: the shape is searched for (`ditmos.study.space.FAMILIES`) among ``count`` candidates instead, once for all
-    seeds and without the job's ``fit``; ``flash``: bytes of the model file that it may take, 0: any; ``widths`` and
-    ``fill``: see `ditmos.study.space.Budget`.
+    seeds and without the job's ``fit``; ``flash``: bytes of the model file that it may take, 0: any; ``keep`` and
+    ``rounds``: see `ditmos.study.search.search`; ``widths`` and ``fill``: see `ditmos.study.space.Budget`.
     recipe, config: of the training package instead (`ditmos.study.recipes`). ram: bytes of arena that the plan may
     take; 0: the fastest plan.
     """
@@ -124,6 +124,8 @@ class Job:
     flash: int = 0
     family: str = ""
     count: int = 12
+    keep: int = 3
+    rounds: tuple[float, ...] = (0.15, 0.4)
     widths: float = 1.0
     fill: float = 1.0
 

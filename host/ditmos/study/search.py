@@ -85,7 +85,7 @@ def _joined(parts: Sequence[Answers]) -> Answers:
 
 def search(
     family: str, geometry: tuple[int, int, int], folds: Sequence[Fold], budget: Budget, config: FitConfig,
-    *, count: int = 12, keep: int = 3, rounds: tuple[float, ...] = (0.15, 0.4), seed: int = 0,
+    *, count: int = 12, keep: int = 3, rounds: Sequence[float] = (0.15, 0.4), seed: int = 0,
     balanced: bool = False, spectral: bool = False, report: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:  # fmt: skip
     """All trials, the best one of the last round first.

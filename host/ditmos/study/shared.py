@@ -116,6 +116,7 @@ def ensure_search(
     source, fit = sweep.data[job.data], sweep.fit_of(replace(job, fit={}))
     config = {"source": asdict(source), "fit": asdict(fit), "family": job.family, "count": job.count}
     config |= {"macs": job.budget, "ram": job.ram, "flash": job.flash, "widths": job.widths, "fill": job.fill}
+    config |= {"keep": job.keep, "rounds": list(job.rounds)}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:10]
     file = out / "searches" / f"{job.data}-{job.budget}-{job.family}-{digest}.json"
     with locked(file):
@@ -124,7 +125,8 @@ def ensure_search(
             trials = search(
                 job.family, (dataset.window, len(dataset.channels), dataset.classes),
                 ensure_folds(source, folder, out / "pools"),
-                Budget(job.budget, job.ram or None, job.flash or None, job.widths, job.fill), fit, count=job.count,
+                Budget(job.budget, job.ram or None, job.flash or None, job.widths, job.fill), fit,
+                count=job.count, keep=job.keep, rounds=job.rounds,
                 balanced=source.metric == "balanced", spectral=preset(source.preset).spectral, report=report,
             )  # fmt: skip
             write_json(file, {"config": config, "trials": [trial.to_dict() for trial in trials]})
