@@ -152,7 +152,8 @@ class SweepFile:
         """Names a job in file names, and changes with everything that changes its result."""
         source = asdict(self.data[job.data])
         del source["fit"]  # part of fit_of
-        text = json.dumps([asdict(job), source, asdict(self.fit_of(job))], sort_keys=True)
+        views = asdict(preset(self.data[job.data].preset))
+        text = json.dumps([asdict(job), source, views, asdict(self.fit_of(job))], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         return f"{job.data}-{job.method}-{job.budget}-s{job.seed}-{digest}"
 

@@ -114,7 +114,8 @@ def ensure_search(
     network fits the budget.
     """
     source, fit = sweep.data[job.data], sweep.fit_of(replace(job, fit={}))
-    config = {"source": asdict(source), "fit": asdict(fit), "family": job.family, "count": job.count}
+    config = {"source": asdict(source), "preset": asdict(preset(source.preset)), "fit": asdict(fit)}
+    config |= {"family": job.family, "count": job.count}
     config |= {"macs": job.budget, "ram": job.ram, "flash": job.flash, "widths": job.widths, "fill": job.fill}
     config |= {"keep": job.keep, "rounds": list(job.rounds)}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:10]
