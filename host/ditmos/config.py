@@ -251,7 +251,7 @@ def setting(text: str) -> dict[str, Any]:
 
 def from_dict(content: Mapping[str, Any], where: str = "config") -> Config:
     """Check and convert what TOML gives. Raises DitmosError naming key, value and what was expected."""
-    config = _convert(content, Config, where, "")
+    config = convert(content, Config, where)
     _check(config, where)
     return config
 
@@ -284,11 +284,11 @@ def _check(config: Config, where: str) -> None:
         need(value >= 0, f"adversarial.{name} is {value}, expected 0 or more")
 
 
-def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
-    """``value`` from TOML as ``kind``: a dataclass, a tuple, a union, a literal or a scalar."""
+def convert(value: Any, kind: Any, where: str, key: str = "") -> Any:
+    """``value`` from TOML as ``kind``: a dataclass, mapping, tuple, union, literal or scalar. Raises DitmosError."""
 
     def wrong(expected: str) -> DitmosError:
-        return DitmosError(f"{where}: {key or 'the file'} is {value!r}, expected {expected}")
+        return DitmosError(f"{where}{key and ': '}{key} is {value!r}, expected {expected}")
 
     if is_dataclass(kind):
         if not isinstance(value, Mapping):
@@ -297,7 +297,7 @@ def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
         unknown = [name for name in value if name not in hints]
         if unknown:
             raise DitmosError(f"{where}: unknown key {prefix}{unknown[0]}, expected one of {', '.join(hints)}")
-        items = {name: _convert(item, hints[name], where, prefix + name) for name, item in value.items()}
+        items = {name: convert(item, hints[name], where, prefix + name) for name, item in value.items()}
         try:
             return kind(**items)
         except TypeError:
@@ -305,15 +305,21 @@ def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
             raise DitmosError(f"{where}: {prefix}{missing[0]} missing") from None
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        return None if value is None else _convert(value, args[0], where, key)
+        return None if value is None else convert(value, args[0], where, key)
     if origin is Literal:
         if value not in args:
             raise wrong(f"one of {', '.join(map(str, args))}")
         return value
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise wrong("a table")
+        return dict(value)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise wrong("a list")
-        return tuple(_convert(item, args[0], where, f"{key}[{i}]") for i, item in enumerate(value))
+        if args[-1] is not Ellipsis and len(value) != len(args):
+            raise wrong(f"a list of {len(args)}")
+        return tuple(convert(item, args[0], where, f"{key}[{i}]") for i, item in enumerate(value))
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:

@@ -355,7 +355,10 @@ def test_search_command(folder: Path, out: Path, tmp_path: Path) -> None:
         ("seeds = []", "expected a list of integers"),
         ('[[job]]\ndata = "x"', "data is 'x'"),
         (SWEEP + "colour = 1", "unknown key colour"),
-        (SWEEP.replace('preset = "motion"', "").replace("views = 2", 'views = "2"'), "views is '2', expected int"),
+        (
+            SWEEP.replace('preset = "motion"', "").replace("views = 2", 'views = "2"'),
+            "views is '2', expected an integer",
+        ),
         (SWEEP.replace("views = 2", 'preset = "taste"'), "preset is 'taste'"),
         (SWEEP.replace("epochs = 2\nbatch", "epohcs = 2\nbatch"), "unknown key epohcs"),
         (SWEEP.replace("budget = 9_000\n", "", 1), "budget"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -29,6 +30,65 @@ RESULTS = Path(__file__).parents[2] / "docs/results/sweep.toml"
 def test_a_wrong_word_is_refused(key: str, value: str, message: str) -> None:
     with pytest.raises(DitmosError, match=message):
         plan.parse({"data": {"set": {"file": "set.npz", key: value}}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("folds", 1, "folds is 1, expected 0, or 2 or more"),
+        ("folds", 2.5, "folds is 2.5, expected an integer"),
+        ("views", 0, "views is 0, expected 1 or more"),
+        ("mixed", 1.5, "mixed is 1.5, expected 0 to 1"),
+        ("teachers", 0, "teachers is 0, expected 1 or more"),
+        ("planar_teachers", 3, "planar_teachers is 3, expected at most 2"),
+        ("fit", 3, "fit is 3, expected a table"),
+    ],
+)
+def test_a_wrong_number_of_the_data_is_refused(key: str, value: float, message: str) -> None:
+    with pytest.raises(DitmosError, match=re.escape(message)):
+        plan.parse({"data": {"set": {"file": "set.npz", key: value}}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("rounds", 0.5, "rounds is 0.5, expected a list"),
+        ("rounds", [], "rounds is [], expected fractions"),
+        ("rounds", [0.2, 0.0], "rounds is [0.2, 0.0], expected fractions of the epochs, each above 0"),
+        ("rounds", ["a"], "rounds[0] is 'a', expected a number"),
+        ("keep", 0, "keep is 0, expected 1 or more"),
+        ("count", 0, "count is 0, expected 1 or more"),
+        ("widths", 0, "widths is 0.0, expected a number above 0"),
+        ("widths", math.inf, "widths is inf, expected a number above 0"),
+        ("fill", -1, "fill is -1.0, expected 0 or more"),
+        ("fill", math.nan, "fill is nan, expected 0 or more"),
+        ("budget", 0, "budget is 0, expected 1 or more"),
+        ("seeds", [], "seeds is [], expected a list of integers"),
+        ("seeds", 3, "seeds is 3, expected a list of integers"),
+        ("data", [["set"]], "data is ['set'], expected one of set"),
+        ("method", "a/b", "expected names without /"),
+        ("aggregate", 2, "aggregate is 2, expected a list"),
+    ],
+)
+def test_a_wrong_number_of_a_job_is_refused(key: str, value: object, message: str) -> None:
+    job = {"data": "set", "method": "m", "budget": 9000, "family": "exit"}
+    with pytest.raises(DitmosError, match=re.escape(f"job 1: {message}") if key != "method" else message):
+        plan.parse({"data": {"set": {"file": "set.npz"}}, "job": [{**job, key: value}]})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"data": 3}, "sweep: data is 3, expected a table"),
+        ({"data": {"set": 3}}, "sweep: data.set is 3, expected a table"),
+        ({"fit": 3}, "sweep: fit is 3, expected a table"),
+        ({"fit": {"mixture": [0.5]}}, "mixture is [0.5], expected a list of 2"),
+        ({"job": [3]}, "sweep: job 1 is 3, expected a table"),
+    ],
+)
+def test_what_is_no_table_is_refused(content: dict, message: str) -> None:
+    with pytest.raises(DitmosError, match=re.escape(message)):
+        plan.parse(content)
 
 
 def test_the_file_of_the_results_parses() -> None:

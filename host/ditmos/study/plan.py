@@ -36,14 +36,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from ditmos.config import DataConfig, Features, Standardise
+from ditmos.config import DataConfig, Features, Standardise, convert
 from ditmos.datasets import Dataset
 from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
@@ -146,7 +147,7 @@ class SweepFile:
 
     def fit_of(self, job: Job) -> FitConfig:
         values = asdict(self.fit) | dict(self.data[job.data].fit) | dict(job.fit)
-        return _make(FitConfig, values, f"job {job.method} on {job.data}, fit")
+        return convert(values, FitConfig, f"job {job.method} on {job.data}, fit")
 
     def key(self, job: Job) -> str:
         """Names a job in file names, and changes with everything that changes its result."""
@@ -182,21 +183,22 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
     unknown = set(content) - {"seeds", "fit", "data", "job"}
     if unknown:
         raise DitmosError(f"{where}: unknown key {min(unknown)}, expected seeds, fit, data, job")
-    seeds = content.get("seeds", [0])
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
-        raise DitmosError(f"{where}: seeds is {seeds!r}, expected a list of integers")
-    data = {name: _make(Source, table, f"{where}: data.{name}") for name, table in content.get("data", {}).items()}
-    for source in data.values():
-        preset(source.preset)
-    fit = _make(FitConfig, content.get("fit", {}), f"{where}: fit")
+    seeds = _seeds(content.get("seeds", [0]), where)
+    tables = convert(content.get("data", {}), Mapping[str, Any], where, "data")
+    data = {name: _source(table, f"{where}: data.{name}") for name, table in tables.items()}
+    fit = convert(content.get("fit", {}), FitConfig, f"{where}: fit")
     jobs = []
-    for i, table in enumerate(content.get("job", [])):
+    for i, given in enumerate(_listed(content.get("job", []))):
         at = f"{where}: job {i + 1}"
+        if not isinstance(given, Mapping):
+            raise DitmosError(f"{at} is {given!r}, expected a table")
+        table = dict(given)
+        own = _seeds(table.pop("seeds", seeds), at)
         for name, budget in itertools.product(_listed(table.get("data")), _listed(table.get("budget"))):
-            if name not in data:
+            if not isinstance(name, str) or name not in data:
                 raise DitmosError(f"{at}: data is {name!r}, expected one of {', '.join(data) or 'none defined'}")
             one = {**table, "data": name, "budget": budget}
-            jobs += [_make(Job, {**one, "seed": seed}, at) for seed in table.get("seeds", seeds)]
+            jobs += [convert({**one, "seed": seed}, Job, at) for seed in own]
             _check(jobs[-1], data[name], at)
     jobs.sort(key=lambda job: job.seed)  # the first seed makes what the others use
     return SweepFile(data, tuple(jobs), fit)
@@ -206,34 +208,43 @@ def _listed(value: Any) -> list:
     return value if isinstance(value, list) else [value]
 
 
+def _seeds(value: Any, where: str) -> list[int]:
+    if not isinstance(value, list) or not value or not all(type(seed) is int and seed >= 0 for seed in value):
+        raise DitmosError(f"{where}: seeds is {value!r}, expected a list of integers, 0 or more each")
+    return value
+
+
+def _least(of: Source | Job, least: Mapping[str, int], at: str) -> None:
+    """Raises DitmosError for a number below the least that it may be."""
+    for key, limit in least.items():
+        if not getattr(of, key) >= limit:
+            raise DitmosError(f"{at}: {key} is {getattr(of, key)!r}, expected {limit} or more")
+
+
+def _source(table: Any, at: str) -> Source:
+    source = convert(table, Source, at)
+    preset(source.preset)
+    _least(source, {"views": 1, "teachers": 1, "planar_teachers": 0, "teacher_epochs": 1, "split_seed": 0}, at)
+    if source.planar_teachers > source.teachers:
+        raise DitmosError(f"{at}: planar_teachers is {source.planar_teachers}, expected at most {source.teachers}")
+    if not 0 <= source.mixed <= 1:
+        raise DitmosError(f"{at}: mixed is {source.mixed}, expected 0 to 1")
+    if source.folds != 0 and source.folds < 2:
+        raise DitmosError(f"{at}: folds is {source.folds}, expected 0, or 2 or more")
+    return source
+
+
 def _check(job: Job, source: Source, at: str) -> None:
+    _least(job, {"budget": 1, "count": 1, "keep": 1, "fill": 0, "ram": 0, "flash": 0, "finetune": 0}, at)
+    if "/" in job.data + job.method:
+        raise DitmosError(f"{at}: {job.method} on {job.data}, expected names without /, for files")
+    if not 0 < job.widths < math.inf:
+        raise DitmosError(f"{at}: widths is {job.widths}, expected a number above 0")
+    if not job.rounds or not all(0 < fraction < math.inf for fraction in job.rounds):
+        raise DitmosError(f"{at}: rounds is {list(job.rounds)}, expected fractions of the epochs, each above 0")
     if job.recipe:
         recipes.settings(job, source, at)
     elif bool(job.classifier) == bool(job.family) or job.config:
         raise DitmosError(f"{at}: expected one of classifier, family and recipe; config needs a recipe")
     elif job.family:
         known_family(job.family, at)
-
-
-def _make(kind: type, table: Mapping[str, Any], where: str) -> Any:
-    names = {f.name for f in fields(kind)}
-    hints = get_type_hints(kind)
-    values = {}
-    for key, value in table.items():
-        if key == "seeds" and kind is Job:
-            continue
-        if key not in names:
-            raise DitmosError(f"{where}: unknown key {key}, expected one of {', '.join(sorted(names))}")
-        if isinstance(value, list):
-            value = tuple(value)
-        if hints[key] is float and type(value) is int:
-            value = float(value)
-        if hints[key] in (int, float, str, bool) and type(value) is not hints[key]:
-            raise DitmosError(f"{where}: {key} is {value!r}, expected {hints[key].__name__}")
-        if get_origin(hints[key]) is Literal and value not in get_args(hints[key]):
-            raise DitmosError(f"{where}: {key} is {value!r}, expected one of {', '.join(get_args(hints[key]))}")
-        values[key] = value
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise DitmosError(f"{where}: {str(error).split('() ')[-1]}") from None
