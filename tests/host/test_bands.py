@@ -71,6 +71,8 @@ def test_every_subject_is_on_a_scale_of_its_own() -> None:
     assert (found.x[..., 1] == 0).all()  # a channel that does not change
     assert found.scale == 1 and found.x.dtype == np.float32 and found.units == "deviations of the subject, of uV"
     assert standardise_subjects(found) is found
+    volts = standardise_subjects(replace(given, scale=given.scale * 1e-9))
+    np.testing.assert_allclose(volts.x, found.x, atol=1e-5)  # whatever the unit
     relabelled = standardise_subjects(replace(given, y=1 - given.y))
     np.testing.assert_array_equal(relabelled.x, found.x)
     with pytest.raises(DitmosError, match="1 subject, standardise = subject needs at least 2"):

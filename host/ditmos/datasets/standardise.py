@@ -17,8 +17,8 @@ def standardise_subjects(dataset: Dataset) -> Dataset:
 
     Both are taken over all rows of all of that subject's own windows, and no label is looked at: what a device knows
     after a calibration session in which its wearer does a bit of everything. It is transductive: the windows that a
-    model is tested on have a part in their own subject's mean and deviation. A channel that does not change becomes 0.
-    A set that is standardised already stays as it is.
+    model is tested on have a part in their own subject's mean and deviation. A channel that does not change (by
+    more than a millionth of its mean) becomes 0. A set that is standardised already stays as it is.
 
     Raises:
         DitmosError: the set does not tell subjects apart.
@@ -33,5 +33,5 @@ def standardise_subjects(dataset: Dataset) -> Dataset:
         own = dataset.subject == subject
         mean = x[own].mean((0, 1), dtype=np.float64)
         deviation = x[own].std((0, 1), dtype=np.float64)
-        x[own] = (x[own] - mean) / np.where(deviation > 1e-6, deviation, 1.0)
+        x[own] = (x[own] - mean) / np.where(deviation > 1e-6 * np.abs(mean), deviation, 1.0)
     return replace(dataset, x=x, scale=1.0, units=UNITS + dataset.units).check()
