@@ -38,18 +38,18 @@ with open("{windows}", "rb") as file:
 
 
 @pytest.mark.parametrize(
-    ("threshold", "outputs"), [(None, [0] * 6), (2.0, [0] * 6 + [3, 9, 8]), (2.0, [0] * 6 + [1, 9, 2])]
+    ("margin", "outputs"), [(None, [0] * 6), (2.0, [0] * 6 + [3, 9, 8]), (2.0, [0] * 6 + [1, 9, 2])]
 )
-def test_the_tree_chooses_alike(tmp_path: Path, threshold: float | None, outputs: list[int]) -> None:
+def test_the_tree_chooses_alike(tmp_path: Path, margin: float | None, outputs: list[int]) -> None:
     rng = np.random.default_rng(1)
     walks = np.cumsum(rng.normal(0, 12, (COUNT, ROWS, CHANNELS)), 1)
     windows = np.clip(np.rint(walks), -128, 127).astype(np.int8)
     tree = DecisionTreeClassifier(max_leaf_nodes=16, random_state=0)
     tree.fit(features(windows), rng.integers(0, 6, COUNT) // 2 * 2)  # some classifiers are never chosen
-    source = policy_source(tree, replace(reference_spec(3, 6), selector_outputs=len(outputs)), threshold)
+    source = policy_source(tree, replace(reference_spec(3, 6), selector_outputs=len(outputs)), margin)
     (tmp_path / "policy.py").write_text(source)
     (tmp_path / "windows").write_bytes(windows.tobytes())
-    early = threshold is not None and outputs[-2] - outputs[-1] >= threshold / 0.5
+    early = margin is not None and outputs[-2] - outputs[-1] >= margin / 0.5
     expected = [(1, None) if early else (2, int(k)) for k in tree.predict(features(windows))]
 
     namespace: dict = {}

@@ -127,7 +127,7 @@ def test_score_of_early_exits_by_hand() -> None:
     assert scoring.score(answers, Margins(0.5), balanced=True).value == 0.5
 
 
-def test_threshold_keeps_the_budget() -> None:
+def test_margins_keep_the_budget() -> None:
     rng = np.random.default_rng(0)
     spec = _early()
     first, second = scoring.branch_macs(spec)
@@ -192,7 +192,7 @@ def test_candidates_keep_the_budget(family: str) -> None:
         if fitting.answers_itself(spec):
             assert first + second / 3 <= 60_000
         else:
-            assert 0.85 * 60_000 <= space.worst_macs(spec) <= 60_000
+            assert 0.85 * 60_000 <= scoring.worst_macs(spec) <= 60_000
 
 
 @pytest.mark.parametrize("family", ["wide", "exit", "routed-exit"])
@@ -205,7 +205,7 @@ def test_candidates_may_be_wider_or_leave_macs_unused(family: str) -> None:
         first()  # short windows: the usual widths do not reach that far
     assert all(sum(scoring.branch_macs(spec)) > 0.85 * 400_000 for spec in first(widths=6.0))
     usual, wider = first(fill=0.0), first(fill=0.0, widths=2.0)
-    assert max(map(space.worst_macs, usual)) < 0.85 * 400_000
+    assert max(map(scoring.worst_macs, usual)) < 0.85 * 400_000
     pairs = [[spec.classifier.convs[-1].channels for spec in specs] for specs in (usual, wider)]
     assert all(b == pytest.approx(2 * a, abs=1) for a, b in zip(*pairs, strict=True))
 
@@ -299,13 +299,15 @@ def test_models_on_features_made_by_hand_judge_too() -> None:
     train, test = (  # what tells the classes apart is how large a window is, not where
         Windows(windows.x * (1 + 2 * windows.y[:, None, None]), windows.y) for windows in (_toy(512, 0), _toy(256, 1))
     )
-    handmade = HandmadeTeacher(train, balanced=True, seed=0)
+    handmade = HandmadeTeacher(train, 2, balanced=True, seed=0)
     said = handmade(test.x)
     assert (said.argmax(1) == test.y).float().mean() > 0.8 and torch.allclose(said.sum(1), torch.ones(256))
     network = Teacher(2, 40, 2, TeacherConfig(widths=(4,), kernels=(3,))).eval()
     with torch.no_grad():
         expected = (network(test.x).softmax(1) + 2 * said) / 3
     torch.testing.assert_close(Teachers([network], handmade)(test.x), expected)
+    lacking = Windows(train.x, 2 * train.y)  # no window of class 1
+    np.testing.assert_array_equal(HandmadeTeacher(lacking, 3, balanced=True, seed=0)(test.x)[:, [0, 2]], said)
 
 
 def test_students_learn_from_the_pool() -> None:

@@ -22,7 +22,7 @@ from ditmos.spec import NetworkSpec
 from ditmos.study import handmade, recipes, routing
 from ditmos.study.fit import fit
 from ditmos.study.plan import Job, SweepFile
-from ditmos.study.score import Score, answer_float, answer_integer, branch_macs, pick_margins, score, value
+from ditmos.study.score import Score, answer_float, answer_integer, pick_margins, score, value, worst_macs
 from ditmos.study.shapes import describe
 from ditmos.study.shared import ensure_pool, ensure_search, load_parts, load_pool
 from ditmos.training import checkpoint
@@ -79,8 +79,6 @@ def run_job(
 
     validation, _ = evaluate(parts.validation)
     test, integer = evaluate(parts.test)
-    first, second = branch_macs(spec)
-    worst = second * (spec.classifiers if spec.selector is None else 1 if margins.second is None else 2)
     return (
         _common(sweep, job, dataset)
         | how
@@ -90,7 +88,7 @@ def run_job(
             "validation": validation,
             "test": test,
             "margins": asdict(margins),
-            "worst_macs": first + worst,
+            "worst_macs": worst_macs(spec, margins),
             "arena_bytes": chosen.arena,
             "plans": [(plan.arena, plan.instructions) for plan in plans],
             "flash_bytes": flash,
@@ -115,9 +113,7 @@ def _trained(
     curve: list[tuple[float, float]] = []
     if job.recipe:
         interim = out / "checkpoints" / f"{key}.pt"
-        network, how = recipes.fit(
-            recipes.settings(job, sweep.data[job.data]), dataset, parts, interim, progress, curve
-        )
+        network, how = recipes.fit(recipes.settings(job, source), dataset, parts, interim, progress, curve)
     else:
         file = ensure_pool(source, folder, out / "pools")
         if job.family:

@@ -113,6 +113,13 @@ def branch_macs(spec: NetworkSpec) -> tuple[int, int]:
     return sum(s.macs for s in spec.selector_layers()), sum(s.macs for s in spec.classifier_layers())
 
 
+def worst_macs(spec: NetworkSpec, margins: Margins | None = None) -> int:
+    """MACs of an inference in which every branch that can be asked for is run."""
+    first, second = branch_macs(spec)
+    asked = 1 if margins is None or margins.second is None else 2
+    return first + second * (spec.classifiers if spec.selector is None else asked)
+
+
 def answer_float(network: RoutedNetwork, windows: Windows) -> Answers:
     import torch
 

@@ -16,7 +16,7 @@ from ditmos.errors import DitmosError
 from ditmos.planner import whole_plan
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.study.fit import answers_itself
-from ditmos.study.score import branch_macs
+from ditmos.study.score import branch_macs, worst_macs
 
 _FULL = 0.85  # a candidate uses at least this share of the MACs it may use
 _ATTEMPTS = 5_000
@@ -43,12 +43,6 @@ def flash_bytes(spec: NetworkSpec) -> int:
     selector = sum(s.weights + 8 * s.channels_out for s in spec.selector_layers())
     classifier = sum(s.weights + 8 * s.channels_out for s in spec.classifier_layers())
     return _HEADER_BYTES + selector + spec.classifiers * classifier
-
-
-def worst_macs(spec: NetworkSpec) -> int:
-    """MACs of an inference in which every branch that can be asked for is run."""
-    first, second = branch_macs(spec)
-    return first + second * (spec.classifiers if spec.selector is None else 1)
 
 
 def within(spec: NetworkSpec, budget: Budget) -> bool:

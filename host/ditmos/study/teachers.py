@@ -102,13 +102,14 @@ class PlanarTeacher(nn.Module):
 class HandmadeTeacher:
     """A linear model and a forest on `ditmos.study.handmade.features`; classes count alike where ``balanced``."""
 
-    def __init__(self, train: Windows, *, balanced: bool, seed: int) -> None:
-        """``train`` standardised."""
+    def __init__(self, train: Windows, classes: int, *, balanced: bool, seed: int) -> None:
+        """``train`` standardised; a class that it lacks has probability 0."""
         from sklearn.ensemble import RandomForestClassifier
         from sklearn.linear_model import LogisticRegression
 
         weight = "balanced" if balanced else None
         x, y = features(train.x.numpy()), train.y.numpy()
+        self._classes = classes
         self._mean, self._std = x.mean(0), x.std(0) + 1e-6
         x = (x - self._mean) / self._std
         self._models = (
@@ -121,7 +122,9 @@ class HandmadeTeacher:
     def __call__(self, x: Tensor) -> Tensor:
         """Standardised windows (N, channels, time) -> mean probabilities (N, classes)."""
         z = (features(x.numpy()) - self._mean) / self._std
-        return torch.from_numpy(np.mean([model.predict_proba(z) for model in self._models], axis=0)).float()
+        result = np.zeros((len(z), self._classes))
+        result[:, self._models[0].classes_] = np.mean([model.predict_proba(z) for model in self._models], axis=0)
+        return torch.from_numpy(result).float()
 
 
 @dataclass(frozen=True)
@@ -206,5 +209,5 @@ def train_teachers(
         )
         for i, kind in enumerate(kinds)
     ]  # fmt: skip
-    handmade = HandmadeTeacher(train, balanced=balanced, seed=seed) if config.handmade else None
+    handmade = HandmadeTeacher(train, classes, balanced=balanced, seed=seed) if config.handmade else None
     return Teachers(networks, handmade)

@@ -27,7 +27,7 @@ from ditmos.reference import quantize_input
 from ditmos.spec import NetworkSpec
 from ditmos.study.handmade import on_board, whole_thresholds
 from ditmos.study.plan import SweepFile
-from ditmos.study.score import Answers, Margins, answer_integer, branch_macs, score, value
+from ditmos.study.score import Answers, Margins, answer_integer, score, value, worst_macs
 from ditmos.study.shared import load_parts
 from ditmos.study.summary import base_of
 from ditmos.study.sweep import result_file
@@ -85,15 +85,15 @@ def _windows(model: QuantizedModel, windows: Windows) -> NDArray[np.int16]:
 
 
 def _value(
-    answers: Answers, choice: NDArray[np.int64], threshold: float | None, balanced: bool
+    answers: Answers, choice: NDArray[np.int64], margin: float | None, balanced: bool
 ) -> tuple[float, NDArray[np.int64]]:
     """Value and answers (N,) with this choice of classifiers; early exits as they are, no second classifier."""
     spec = answers.spec
     predicted = np.take_along_axis(answers.logits.argmax(2), choice[:, None], 1)[:, 0]
-    if threshold is not None:
+    if margin is not None:
         assert answers.gate is not None
         early = answers.gate[:, -spec.classes :].argmax(1)
-        predicted = np.where(answers.margin >= threshold, early, predicted)
+        predicted = np.where(answers.margin >= margin, early, predicted)
     return value(predicted == answers.y, answers.y, balanced), predicted
 
 
@@ -123,7 +123,7 @@ def run(sweep: SweepFile, folder: Path, out: Path, report: Callable[[str], None]
 def replace_selector(sweep: SweepFile, row: Mapping[str, Any], folder: Path, out: Path) -> dict[str, Any]:
     """Learn the tree for one finished model; writes the policy file, returns the row for the table."""
     source = sweep.data[row["data"]]
-    balanced, threshold = source.metric == "balanced", row["margins"]["early"]
+    balanced, margin = source.metric == "balanced", row["margins"]["early"]
     _, parts = load_parts(source, folder)
     model, _ = read_model(out / "models" / f"{row['key']}.dtm")
     spec = model.spec
@@ -131,17 +131,17 @@ def replace_selector(sweep: SweepFile, row: Mapping[str, Any], folder: Path, out
     x, held = _windows(model, parts.train), _windows(model, parts.validation)
 
     def judge(tree: DecisionTreeClassifier) -> float:
-        return _value(validation, tree.predict(held).astype(np.int64), threshold, balanced)[0]
+        return _value(validation, tree.predict(held).astype(np.int64), margin, balanced)[0]
 
     router = learn(x, train.logits.argmax(2) == train.y[:, None], judge, row["seed"])
     seen = _windows(model, parts.test)
     choice, board = _converted(router, seen)
-    found, predicted = _value(test, choice, threshold, balanced)
-    before = score(test, Margins(threshold), balanced=balanced)
+    found, predicted = _value(test, choice, margin, balanced)
+    before = score(test, Margins(margin), balanced=balanced)
     tree = router.tree
     cost = _OPERATIONS * spec.window * spec.channels
     policy = out / "models" / f"{row['key']}-tree.py"
-    atomic.write(policy, policy_source(tree, spec, threshold).encode())
+    atomic.write(policy, policy_source(tree, spec, margin).encode())
     confusion = np.zeros((spec.classes, spec.classes), int)
     np.add.at(confusion, (test.y, predicted), 1)
     kept = {k: row[k] for k in ("data", "split", "metric", "budget", "seed", "class_names", "arena_bytes")}
@@ -161,9 +161,9 @@ def replace_selector(sweep: SweepFile, row: Mapping[str, Any], folder: Path, out
             "classifier": (),
             "windows": len(choice),
         },
-        "margins": {"early": threshold, "second": None},
+        "margins": {"early": margin, "second": None},
         "feature_macs": cost,
-        "worst_macs": sum(branch_macs(spec)) + cost + tree.get_depth(),
+        "worst_macs": worst_macs(spec) + cost + tree.get_depth(),
         "flash_bytes": row["flash_bytes"] + (0 if isinstance(board, str) else board["flash_bytes"]),
         "tree": {"leaves": int(tree.get_n_leaves()), "depth": int(tree.get_depth()), "features": x.shape[1]},
         "tree_board": board,
@@ -190,7 +190,7 @@ def _converted(router: Router, x: NDArray[np.int16]) -> tuple[NDArray[np.int64],
     return choice, board if isinstance(board, str) else asdict(board)
 
 
-def policy_source(tree: DecisionTreeClassifier, spec: NetworkSpec, threshold: float | None) -> str:
+def policy_source(tree: DecisionTreeClassifier, spec: NetworkSpec, margin: float | None) -> str:
     """A policy for `ditmos route` and `ditmos stream --policy`: the same choice in Python that a board understands."""
     t = tree.tree_
     nodes = [
@@ -201,18 +201,18 @@ def policy_source(tree: DecisionTreeClassifier, spec: NetworkSpec, threshold: fl
             t.feature, t.threshold, t.children_left, t.children_right, t.value[:, 0], strict=True
         )
     ]
-    routes = spec.classifiers if threshold is not None else None
-    return _POLICY.format(nodes=nodes, channels=spec.channels, rows=_ROWS, threshold=threshold, routes=routes)
+    routes = spec.classifiers if margin is not None else None
+    return _POLICY.format(nodes=nodes, channels=spec.channels, rows=_ROWS, margin=margin, routes=routes)
 
 
 _POLICY = '''"""Routing by a decision tree on the window (made by `ditmos tree`)."""
 
-from ditmos.routing import best, ranked
+from ditmos.routing import best, lead
 
 # feature, limit, next node where the feature is not above it, next node; or -1, classifier
 NODES = {nodes}
 CHANNELS = {channels}
-THRESHOLD = {threshold}  # of the selector's own answer, or None
+MARGIN = {margin}  # of the selector's own answer, or None
 ROUTES = {routes}
 
 
@@ -232,11 +232,10 @@ def feature(window, index):
 
 def policy(model, window):
     logits = model.select(window)
-    if THRESHOLD is not None:
+    if MARGIN is not None:
         own = logits[ROUTES:]
-        first, second = ranked(own)[:2]
-        if (own[first] - own[second]) * model.selector_scale >= THRESHOLD:
-            return first, None
+        if lead(own) * model.selector_scale >= MARGIN:
+            return best(own), None
     index, limit, low, high = NODES[0]
     while index >= 0:
         index, limit, low, high = NODES[low if feature(window, index) <= limit else high]
