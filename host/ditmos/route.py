@@ -38,7 +38,8 @@ def quantized_windows(model: Model, dataset: Dataset, index: ArrayLike) -> NDArr
     x = dataset.x[index]
     if x.dtype == np.int16 and not np.isclose(dataset.scale, model.sample_scale, rtol=1e-5):
         raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for {model.sample_scale}")
-    return model.quantize(x if x.dtype == np.int16 else x * np.float32(dataset.scale))
+    q = model.quantize(x if x.dtype == np.int16 else x * np.float32(dataset.scale))
+    return np.ascontiguousarray(q)  # data may be stored channel by channel
 
 
 class Replay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ditmos.modelfile import write_model
 from ditmos.planner import whole_plan
 from ditmos.policy import parse_policy
 from ditmos.reference import Model
-from ditmos.route import Costs, decide, report
+from ditmos.route import Costs, decide, quantized_windows, report
 from ditmos.spec import reference_spec
 from typer.testing import CliRunner
 
@@ -150,6 +151,17 @@ def test_decide_equals_calling_the_policy_on_the_reference(model, windows):
         expected = [policy(Plain(), window.reshape(-1)) for window in windows]
         assert list(zip(decisions.label, decisions.classifier, strict=True)) == expected, text
     assert decide(parse_policy("vote(3)"), model, windows).runs.tolist() == [3] * 60
+
+
+def test_windows_may_be_stored_channel_by_channel(model):
+    dataset = synthetic.generate(subjects=2, recordings=1, windows=2)
+    quantized = type(model.model)(**{**vars(model.model), "sample_scale": dataset.scale})
+    model, index = Model(quantized), np.arange(len(dataset))
+    turned = replace(dataset, x=np.asfortranarray(dataset.x))
+    found, expected = (
+        decide(parse_policy("top1"), model, quantized_windows(model, given, index)) for given in (turned, dataset)
+    )
+    np.testing.assert_array_equal(found.label, expected.label)
 
 
 def test_a_view_kept_over_a_second_call_is_overwritten_as_on_the_board(model, windows, tmp_path):
