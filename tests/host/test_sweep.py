@@ -188,6 +188,22 @@ def test_the_same_job_gives_the_same_numbers(folder: Path, out: Path, tmp_path: 
         assert json.loads(json.dumps(again[key])) == before[key]
 
 
+def test_a_kept_network_is_scored_without_training(
+    folder: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(jobs, "fit", fail)
+    content = plan.read(folder / "sweep.toml")
+    (tmp_path / "networks").symlink_to(out / "networks")
+    for job in content.jobs[:2]:
+        again = json.loads(json.dumps(jobs.run_job(content, job, folder, tmp_path)))
+        before = json.loads(sweep.result_file(out, content.key(job)).read_text())
+        assert again["seconds"].pop("training") == before["seconds"].pop("training")
+        assert again | {"seconds": {}} == before | {"seconds": {}}
+
+
 def test_a_failed_job_costs_the_others_nothing(folder: Path, out: Path) -> None:
     content = plan.read(folder / "sweep.toml")
     wrong = replace(content.jobs[0], classifier="4k31 6k31 8k31", seed=7)

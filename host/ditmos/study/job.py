@@ -25,7 +25,7 @@ from ditmos.study.plan import Job, SweepFile
 from ditmos.study.score import Score, answer_float, answer_integer, pick_margins, score, value, worst_macs
 from ditmos.study.shapes import describe
 from ditmos.study.shared import ensure_pool, ensure_search, load_parts, load_pool
-from ditmos.training import checkpoint
+from ditmos.training import checkpoint, evaluation
 from ditmos.training.data import Parts, Windows
 
 
@@ -51,7 +51,7 @@ def run_job(
     spec = network.spec
     model, _ = quantize(
         network, parts.train, parts.validation, sample_scale=dataset.scale, class_names=dataset.class_names,
-        epochs=job.finetune, seed=job.seed,
+        epochs=job.finetune, seed=job.seed, metric=evaluation.balanced if balanced else None,
     )  # fmt: skip
     plans = front(spec, model)
     chosen = choose(plans, job.ram or None)
