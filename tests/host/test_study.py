@@ -163,6 +163,15 @@ def test_a_second_classifier_is_asked_where_that_pays() -> None:
     assert scoring.pick_margins(answers, first + second) == Margins()  # cannot be paid
 
 
+def test_margins_of_integers_lie_between_their_steps() -> None:
+    """On a step, rounding would decide: on a board other than here."""
+    scale = 0.0123
+    leads = np.arange(1, 9)
+    found = np.array(scoring._between(leads * np.float32(scale), scale)) / scale
+    np.testing.assert_allclose(found, leads - 0.5, atol=1e-3)
+    assert scoring._between(np.array([0.3, 0.1, 0.1]), 0.0) == [0.1, 0.3]
+
+
 def test_an_ensemble_is_averaged_and_paid_for() -> None:
     spec = shapes.build((40, 2, 2), "4k3", classifiers=2)
     logits = np.array([[[4.0, 0.0], [0.0, 1.0]]], np.float32)

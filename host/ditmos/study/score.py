@@ -40,12 +40,16 @@ class Margins:
 
 @dataclass(frozen=True)
 class Answers:
-    """Real logits for N windows: gate (N, S) or None; logits (N, K, classes)."""
+    """Real logits for N windows: gate (N, S) or None; logits (N, K, classes).
+
+    steps: scale of the selector's and of the classifiers' logits where they come from integers, else 0.
+    """
 
     spec: NetworkSpec
     gate: Floats | None
     logits: Floats
     y: NDArray[np.int64]
+    steps: tuple[float, float] = (0.0, 0.0)
 
     @property
     def choice(self) -> NDArray[np.int64]:
@@ -143,7 +147,8 @@ def answer_integer(model: QuantizedModel, windows: Windows) -> Answers:
         gates.append((gate.astype(np.float32) - reference.selector_zero_point) * reference.selector_scale)
         logits.append((z.astype(np.float32) - reference.logit_zero_point) * reference.logit_scale)
     gate = None if spec.selector is None else np.concatenate(gates)
-    return Answers(spec, gate, np.concatenate(logits), windows.y.numpy())
+    steps = reference.selector_scale, reference.logit_scale
+    return Answers(spec, gate, np.concatenate(logits), windows.y.numpy(), steps)
 
 
 def score(answers: Answers, margins: Margins | None = None, *, balanced: bool = False) -> Score:
@@ -190,9 +195,9 @@ def pick_margins(answers: Answers, budget: float, *, balanced: bool = False) -> 
     earlies: list[float | None] = [None]
     seconds: list[float | None] = [None]
     if answers_itself(spec):
-        earlies += np.unique(np.quantile(answers.margin, _EARLY)).tolist()
+        earlies += _between(np.quantile(answers.margin, _EARLY), answers.steps[0])
     if spec.classifiers > 1:
-        seconds += np.unique(np.quantile(answers.doubt, _SECOND)).tolist()
+        seconds += _between(np.quantile(answers.doubt, _SECOND), answers.steps[1])
     first, second = branch_macs(spec)
     best: tuple[float, float, Margins] | None = None
     for margins in itertools.starmap(Margins, itertools.product(earlies, seconds)):
@@ -203,8 +208,16 @@ def pick_margins(answers: Answers, budget: float, *, balanced: bool = False) -> 
         if macs <= allowed and (best is None or (found, -macs) > best[:2]):
             best = found, -macs, margins
     if best is None:
-        return Margins(float(answers.margin.min())) if answers_itself(spec) else Margins()
+        return Margins(_between(answers.margin.min(), answers.steps[0])[0]) if answers_itself(spec) else Margins()
     return best[2]
+
+
+def _between(margins: NDArray, step: float) -> list[float]:
+    """Margins that divide the windows alike, but lie half way between two leads of integers: on one of them the
+    rounding of real logits would decide, and differently here and on a board."""
+    if step:
+        margins = (np.ceil(margins / step - 1e-3) - 0.5) * step
+    return np.unique(margins).tolist()
 
 
 def value(right: NDArray[np.bool_], y: NDArray[np.int64], balanced: bool) -> float:
