@@ -48,7 +48,7 @@ def measure(out: Path, report: Callable[[str, str], None] = lambda key, problem:
         for row in pending(out):
             problem = ""
             try:
-                figures = _figures(elf, out / "models" / f"{row['key']}.dtm", row["test"]["runs"])
+                figures = _figures(elf, out / "models" / f"{row['key']}.dtm")
                 write_json(board_file(out, row["key"]), figures)
             except DitmosError as error:  # of this model
                 failed, problem = failed + 1, str(error)
@@ -56,31 +56,35 @@ def measure(out: Path, report: Callable[[str, str], None] = lambda key, problem:
     return failed
 
 
-def _figures(elf: Path, file: Path, runs: float) -> dict[str, Any]:
-    """instructions: of one inference, the mean over windows with so many classifier ``runs`` each."""
+def _figures(elf: Path, file: Path) -> dict[str, Any]:
+    """Instructions to load a window, to select, and of one classifier run."""
     model, plan = read_model(file)
     run = run_plans(elf, model, [plan])[0].run
     parts = {"select": 0, "classify": 0}
     for part, count in zip(plan.slices, run.slices, strict=True):
         parts[part.phase] += count
-    return {
-        "instructions": round(run.load + parts["select"] + runs * parts["classify"]),
-        "load": run.load,
-        **parts,
-        "arena_bytes": run.arena_bytes,
-    }
+    return {"load": run.load, **parts, "arena_bytes": run.arena_bytes}
 
 
 def merged(out: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with ``board``, where it was measured; that of a tree router is its model's and the tree's together."""
+    """The rows with ``board``, where it was measured; that of a tree router is its model's and the tree's together.
+
+    instructions: of one inference, the mean over the test windows of the row.
+
+    Raises:
+        DitmosError: a row does not say how often classifiers ran.
+    """
     found = {row["key"]: read_json(file) for row in rows if (file := board_file(out, row["key"])).exists()}
     result = []
     for row in rows:
         model, tree = found.get(row["key"].removesuffix("-tree")), row.get("tree_board")
-        if tree is None and model:
-            row = row | {"board": model}
-        elif model and not isinstance(tree, str):
-            asked = (1 - row["test"]["exits"]) * tree["instructions"]
-            row = row | {"board": model | {"instructions": round(model["instructions"] + asked)}}
+        if model and not isinstance(tree, str):
+            test = row["test"]
+            if "runs" not in test:
+                raise DitmosError(f"{row['key']}: a row of an older version; delete it and run ditmos sweep again")
+            mean = model["load"] + model["select"] + test["runs"] * model["classify"]
+            if tree is not None:
+                mean += (1 - test["exits"]) * tree["instructions"]
+            row = row | {"board": model | {"instructions": round(mean)}}
         result.append(row)
     return result
