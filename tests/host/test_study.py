@@ -453,6 +453,15 @@ def test_many_features_are_no_problem() -> None:
     assert found.tolist() == tree.predict(x).tolist()
 
 
+def test_a_model_that_is_a_constant_takes_no_instructions() -> None:
+    if missing := handmade.missing_tools():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    model = "#include <stdint.h>\nstatic int32_t model_predict(const int16_t *x, int32_t n) { return 1; }\n"
+    x = np.array([[0, 3], [9, 4]], np.int16)
+    found = handmade.on_board(lambda file: file.write_text(model), x, np.array([1, 1]))
+    assert found.instructions == found.differing == 0
+
+
 def test_a_board_that_disagrees_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     if missing := handmade.missing_tools():
         pytest.skip(f"not installed: {', '.join(missing)}")
