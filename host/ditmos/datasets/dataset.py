@@ -27,7 +27,6 @@ _UNREADABLE = (
     ValueError,
     EOFError,
     LookupError,
-    NotImplementedError,
     RuntimeError,
     MemoryError,
     OverflowError,

@@ -45,7 +45,8 @@ def _matrix(folder: Path, name: str, columns: int) -> NDArray[np.float64]:
         raise DitmosError(f"{path}: no such file, expected acc_data.mat and acc_labels.mat in the folder")
     try:
         content = loadmat(path, variable_names=[name])
-    except (MatReadError, NotImplementedError, ValueError, TypeError, OSError, EOFError, KeyError) as error:
+    # a RuntimeError: what scipy says of MATLAB 7.3 files
+    except (MatReadError, RuntimeError, ValueError, TypeError, OSError, EOFError, KeyError) as error:
         raise DitmosError(f"{path}: not a readable MATLAB file ({error})") from None
     if name not in content:
         raise DitmosError(f"{path}: variable {name} missing")
