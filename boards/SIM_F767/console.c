@@ -75,9 +75,26 @@ uintptr_t mp_hal_stdio_poll(uintptr_t flags) {
     return ready;
 }
 
+// What comes behind a Ctrl-C is not for the program that it interrupts. Bytes are 87 us apart on the real line, so the
+// program is gone before the next one; here they come at once, and one is only handed out while no interrupt is due.
+static int receive(void) {
+    int byte = -1;
+    __asm volatile ("cpsid i" ::: "memory");
+    if (MP_STATE_MAIN_THREAD(mp_pending_exception) == MP_OBJ_NULL) {
+        byte = ringbuf_get(&rx_buffer);
+        if (byte < 0) {
+            // With interrupts masked, none can come between the look and the sleep; a pending one still ends WFI.
+            __asm volatile ("wfi");
+        }
+    }
+    __asm volatile ("cpsie i" ::: "memory");
+    return byte;
+}
+
 int mp_hal_stdin_rx_chr(void) {
     for (;;) {
-        int byte = ringbuf_get(&rx_buffer);
+        mp_event_handle_nowait();
+        int byte = receive();
         if (byte >= 0) {
             rx_dropping = false;
             if (rx_held) {
@@ -85,13 +102,6 @@ int mp_hal_stdin_rx_chr(void) {
             }
             return byte;
         }
-        mp_event_handle_nowait();
-        // With interrupts masked, none can come between the look and the sleep; a pending one still ends WFI.
-        __asm volatile ("cpsid i" ::: "memory");
-        if (ringbuf_avail(&rx_buffer) == 0) {
-            __asm volatile ("wfi");
-        }
-        __asm volatile ("cpsie i" ::: "memory");
         ticks_woken();
     }
 }

@@ -96,6 +96,16 @@ def test_interrupt_reaches_a_program_that_reads_nothing(board: Board) -> None:
     assert board.eval("'alive'") == "alive"
 
 
+def test_what_follows_an_interrupt_is_for_the_repl(board: Board) -> None:
+    """Ctrl-C and Ctrl-A at once, as mpremote sends them, to a program that is about to read."""
+    busy = "import sys, time\nwhile True:\n time.sleep_us(200000)\n sys.stdin.buffer.readinto(data)"
+    board.start(f"data = bytearray(50)\nprint('on')\n{busy}")
+    assert board.serial.read(4) == b"on\r\n"
+    board.serial.write(b"half\r\x03\r\x01")
+    board.regain()
+    assert board.eval("bytes(data)") == bytes(50)
+
+
 def test_nothing_is_lost_while_a_program_is_busy(board: Board) -> None:
     """The buffer holds 259 bytes, qemu the rest, as long as the program reads again within half a second."""
     code = (
