@@ -77,6 +77,27 @@ def test_a_wrong_number_of_a_job_is_refused(key: str, value: object, message: st
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("epochs", 0, "epochs is 0.0, expected a number above 0"),
+        ("lr", math.nan, "lr is nan, expected a number above 0"),
+        ("batch", 1, "batch is 1, expected 2 or more"),
+        ("dropout", 1.0, "dropout is 1.0, expected 0 to below 1"),
+        ("decay", -0.1, "decay is -0.1, expected 0 to below 1"),
+        ("distill", 1.5, "distill is 1.5, expected 0 to 1"),
+        ("noise", -1, "noise is -1.0, expected 0 or more"),
+        ("clusters", math.inf, "clusters is inf, expected 0 or more"),
+        ("mixture", [0.6, 0.2], "mixture is [0.6, 0.2], expected two rising fractions"),
+        ("epoch", 3, "unknown key epoch"),
+    ],
+)
+def test_a_wrong_setting_of_the_training_is_refused(key: str, value: object, message: str) -> None:
+    job = {"data": "set", "method": "m", "budget": 9000, "family": "exit", "fit": {key: value}}
+    with pytest.raises(DitmosError, match=re.escape(message)):
+        plan.parse({"data": {"set": {"file": "set.npz"}}, "job": [job]})
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ({"data": 3}, "sweep: data is 3, expected a table"),

@@ -146,8 +146,12 @@ class SweepFile:
     fit: FitConfig
 
     def fit_of(self, job: Job) -> FitConfig:
+        """Raises DitmosError: a wrong key or value."""
         values = asdict(self.fit) | dict(self.data[job.data].fit) | dict(job.fit)
-        return convert(values, FitConfig, f"job {job.method} on {job.data}, fit")
+        at = f"job {job.method} on {job.data}, fit"
+        fit = convert(values, FitConfig, at)
+        _check_fit(fit, at)
+        return fit
 
     def key(self, job: Job) -> str:
         """Names a job in file names, and changes with everything that changes its result."""
@@ -201,7 +205,10 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
             jobs += [convert({**one, "seed": seed}, Job, at) for seed in own]
             _check(jobs[-1], data[name], at)
     jobs.sort(key=lambda job: job.seed)  # the first seed makes what the others use
-    return SweepFile(data, tuple(jobs), fit)
+    sweep = SweepFile(data, tuple(jobs), fit)
+    for job in jobs:
+        sweep.fit_of(job)
+    return sweep
 
 
 def _listed(value: Any) -> list:
@@ -248,3 +255,21 @@ def _check(job: Job, source: Source, at: str) -> None:
         raise DitmosError(f"{at}: expected one of classifier, family and recipe; config needs a recipe")
     elif job.family:
         known_family(job.family, at)
+
+
+def _check_fit(fit: FitConfig, at: str) -> None:
+    for key in ("epochs", "lr", "capacity"):
+        if not 0 < getattr(fit, key) < math.inf:
+            raise DitmosError(f"{at}: {key} is {getattr(fit, key)}, expected a number above 0")
+    for key in ("weight_decay", "delta", "own_rate", "noise", "clusters", "balance", "exit"):
+        if not 0 <= getattr(fit, key) < math.inf:
+            raise DitmosError(f"{at}: {key} is {getattr(fit, key)}, expected 0 or more")
+    for key in ("dropout", "decay", "stem"):
+        if not 0 <= getattr(fit, key) < 1:
+            raise DitmosError(f"{at}: {key} is {getattr(fit, key)}, expected 0 to below 1")
+    if not 0 <= fit.distill <= 1:
+        raise DitmosError(f"{at}: distill is {fit.distill}, expected 0 to 1")
+    if fit.batch < 2:
+        raise DitmosError(f"{at}: batch is {fit.batch}, expected 2 or more (batch normalisation)")
+    if not 0 <= fit.mixture[0] <= fit.mixture[1] <= 1:
+        raise DitmosError(f"{at}: mixture is {list(fit.mixture)}, expected two rising fractions of the training")
