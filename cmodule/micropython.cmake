@@ -3,6 +3,8 @@ add_library(usermod_ditmos INTERFACE)
 
 set(DITMOS_SOURCES
     module.c
+    model_new.c
+    model_object.c
     overlay.c
     model.c
     plan.c

@@ -1,0 +1,290 @@
+// The methods and attributes of `_ditmos.Model`.
+#include <string.h>
+
+#include "py/binary.h"
+#include "py/runtime.h"
+
+#include "model_object.h"
+#include "quantize.h"
+#include "slide.h"
+
+// None of this allocates, but for features() where a plan leaves gaps.
+
+// The caller's arena is where it was: a bytearray may have been resized.
+static void check_arena(const ditmos_model_obj_t *self) {
+    if (self->arena != mp_const_none) {
+        mp_buffer_info_t info;
+        mp_get_buffer_raise(self->arena, &info, MP_BUFFER_RW);
+        if (info.buf != self->arena_data || info.len < self->model.plan.arena_size) {
+            mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("arena has been resized"));
+        }
+    }
+}
+
+static void start(ditmos_model_obj_t *self) {
+    check_arena(self);
+    self->run++;
+}
+
+// Between slices: Ctrl-C, and scheduled callbacks, which may do anything.
+static void between_slices(ditmos_model_obj_t *self) {
+    uint32_t run = self->run;
+    mp_handle_pending(true);
+    if (self->run != run) {
+        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("model was used by a callback"));
+    }
+    check_arena(self);
+}
+
+static void run_slices(ditmos_model_obj_t *self, unsigned begin, unsigned end) {
+    for (unsigned i = begin; i < end; i++) {
+        if (i > begin) {
+            between_slices(self);
+        }
+        if (!ditmos_engine_ready(&self->engine, i)) {
+            mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("classify before select"));
+        }
+        ditmos_engine_run(&self->engine, i);
+    }
+}
+
+static unsigned get_index(mp_obj_t index, unsigned count, const char *what) {
+    mp_int_t i = mp_obj_get_int(index);
+    if (i < 0 || i >= (mp_int_t)count) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s is %d, expected 0 to %d"), what, (int)i,
+            (int)count - 1);
+    }
+    return (unsigned)i;
+}
+
+static bool is_int8(const mp_buffer_info_t *info) {
+    return info->typecode == 'b' || info->typecode == 'B' || info->typecode == BYTEARRAY_TYPECODE;
+}
+
+void ditmos_get_int8(mp_obj_t object, mp_buffer_info_t *info, mp_uint_t flags) {
+    mp_get_buffer_raise(object, info, flags);
+    if (!is_int8(info)) {
+        mp_raise_TypeError(MP_ERROR_TEXT("expected int8: array('b'), bytes or bytearray"));
+    }
+}
+
+static mp_obj_t model_load(mp_obj_t self_in, mp_obj_t window) {
+    ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    const ditmos_model_t *model = &self->model;
+    mp_buffer_info_t info;
+    ditmos_get_int8(window, &info, MP_BUFFER_READ);
+    if (info.len != (size_t)model->window * model->channels) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("window has %u values, expected %u x %u"),
+            (unsigned)info.len, (unsigned)model->window, (unsigned)model->channels);
+    }
+    start(self);
+    self->selected = false;
+    ditmos_engine_load(&self->engine, info.buf);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(model_load_obj, model_load);
+
+static mp_obj_t model_select(mp_obj_t self_in, mp_obj_t window) {
+    ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    model_load(self_in, window);
+    run_slices(self, 0, self->model.plan.select_slices);
+    self->selected = true;
+    return self->selector_logits;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(model_select_obj, model_select);
+
+static mp_obj_t model_slide(mp_obj_t self_in, mp_obj_t samples) {
+    ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    const ditmos_model_t *model = &self->model;
+    mp_buffer_info_t info;
+    ditmos_get_int8(samples, &info, MP_BUFFER_READ);
+    size_t rows = info.len / model->channels;
+    if (rows * model->channels != info.len || rows < 1 || rows > model->window) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("samples have %u values, expected 1 to %u times %u"),
+            (unsigned)info.len, (unsigned)model->window, (unsigned)model->channels);
+    }
+    start(self);
+    if (!ditmos_slide_window(&self->engine, info.buf, (unsigned)rows)) {
+        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("slide before select, or the plan does not keep the window"));
+    }
+    self->selected = false;
+    run_slices(self, 0, model->plan.select_slices);
+    self->selected = true;
+    return self->selector_logits;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(model_slide_obj, model_slide);
+
+static void choose(ditmos_model_obj_t *self, unsigned k) {
+    const uint8_t *weights = self->engine.classifier_weights;
+    if (self->engine.classifier != (int)k) {
+        weights = ditmos_usable_weights(self, (int)k);
+    }
+    ditmos_engine_choose(&self->engine, k, weights);
+}
+
+static mp_obj_t model_classify(mp_obj_t self_in, mp_obj_t k_in) {
+    ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    const ditmos_plan_t *plan = &self->model.plan;
+    unsigned k = get_index(k_in, self->model.classifiers, "classifier");
+    start(self);
+    choose(self, k);
+    if (self->selected && !ditmos_engine_has_features(&self->engine)) { // another classifier has written over them
+        if (plan->once && !ditmos_engine_has_window(&self->engine)) {
+            mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("the plan allows one classify a window"));
+        }
+        run_slices(self, 0, plan->select_slices);
+        between_slices(self);
+    }
+    run_slices(self, plan->select_slices, plan->slice_count);
+    return self->logits;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(model_classify_obj, model_classify);
+
+static mp_obj_t model_step(size_t n_args, const mp_obj_t *args) {
+    ditmos_model_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    const ditmos_plan_t *plan = &self->model.plan;
+    unsigned i = get_index(args[1], plan->slice_count, "slice");
+    const ditmos_slice_t *slice = &plan->slices[i];
+    start(self);
+    if (slice->classify) {
+        unsigned k = n_args > 2 ? get_index(args[2], self->model.classifiers, "classifier") : 0;
+        if (self->engine.classifier != (int)k) {
+            choose(self, k);
+        }
+    }
+    if (!ditmos_engine_ready(&self->engine, i)) {
+        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("step before the slices that it depends on"));
+    }
+    ditmos_engine_run(&self->engine, i);
+    self->selected |= i + 1u == plan->select_slices;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_step_obj, 2, 3, model_step);
+
+// A copy of a map whose planes have gaps between them.
+static mp_obj_t without_gaps(const ditmos_model_obj_t *self, unsigned index) {
+    const ditmos_buffer_t *buffer = &self->model.plan.buffers[index];
+    size_t size = (size_t)buffer->rows * buffer->channels;
+    int8_t *copy = m_new(int8_t, size);
+    for (size_t c = 0; c < buffer->channels; c++) {
+        memcpy(copy + c * buffer->rows, self->engine.arena + buffer->offset + c * buffer->stride, buffer->rows);
+    }
+    return mp_obj_new_memoryview('b', size, copy);
+}
+
+static mp_obj_t model_features(mp_obj_t self_in, mp_obj_t level_in) {
+    ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    unsigned level = get_index(level_in, self->model.selector_convs + 1u, "level");
+    unsigned buffer = self->feature_buffers[level];
+    if (buffer == DITMOS_NONE) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("the plan does not keep map %u"), level);
+    }
+    if (!(self->engine.valid >> buffer & 1)) {
+        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("features before select, or classify has used them up"));
+    }
+    return self->features[level] == MP_OBJ_NULL ? without_gaps(self, buffer) : self->features[level];
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(model_features_obj, model_features);
+
+static mp_obj_t model_quantize(mp_obj_t self_in, mp_obj_t src_in, mp_obj_t dst_in) {
+    ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    const ditmos_model_t *model = &self->model;
+    mp_buffer_info_t src, dst;
+    mp_get_buffer_raise(src_in, &src, MP_BUFFER_READ);
+    ditmos_get_int8(dst_in, &dst, MP_BUFFER_WRITE);
+    if (src.typecode != 'f' && src.typecode != 'h') {
+        mp_raise_TypeError(MP_ERROR_TEXT("expected array('f') or array('h')"));
+    }
+    bool real = src.typecode == 'f';
+    size_t count = src.len / (real ? sizeof(float) : sizeof(int16_t));
+    if (count != dst.len) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("destination has %u values, expected %u"),
+            (unsigned)dst.len, (unsigned)count);
+    }
+    if (real) {
+        ditmos_quantize_f32(dst.buf, src.buf, (uint32_t)count, 1.0f / model->input_scale, model->input_zero_point);
+    } else {
+        ditmos_quantize_i16(dst.buf, src.buf, (uint32_t)count, model->sample_scale / model->input_scale,
+            model->input_zero_point);
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(model_quantize_obj, model_quantize);
+
+// Attributes.
+
+static void model_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind_t kind) {
+    (void)kind;
+    const ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    const ditmos_model_t *model = &self->model;
+    mp_printf(print, "<Model: window %u x %u, %u classes, %u classifiers, arena %u bytes>", (unsigned)model->window,
+        (unsigned)model->channels, (unsigned)model->classes, (unsigned)model->classifiers,
+        (unsigned)model->plan.arena_size);
+}
+
+static mp_obj_t attribute(const ditmos_model_obj_t *self, qstr name) {
+    const ditmos_model_t *model = &self->model;
+    switch (name) {
+        case MP_QSTR_window:
+            return MP_OBJ_NEW_SMALL_INT(model->window);
+        case MP_QSTR_channels:
+            return MP_OBJ_NEW_SMALL_INT(model->channels);
+        case MP_QSTR_classes:
+            return MP_OBJ_NEW_SMALL_INT(model->classes);
+        case MP_QSTR_classifiers:
+            return MP_OBJ_NEW_SMALL_INT(model->classifiers);
+        case MP_QSTR_arena_size:
+            return MP_OBJ_NEW_SMALL_INT(model->plan.arena_size);
+        case MP_QSTR_input_zero_point:
+            return MP_OBJ_NEW_SMALL_INT(model->input_zero_point);
+        case MP_QSTR_selector_zero_point:
+            return MP_OBJ_NEW_SMALL_INT(model->selector_zero_point);
+        case MP_QSTR_logit_zero_point:
+            return MP_OBJ_NEW_SMALL_INT(model->logit_zero_point);
+        case MP_QSTR_input_scale:
+            return self->input_scale;
+        case MP_QSTR_sample_scale:
+            return self->sample_scale;
+        case MP_QSTR_selector_scale:
+            return self->selector_scale;
+        case MP_QSTR_logit_scale:
+            return self->logit_scale;
+        case MP_QSTR_class_names:
+            return self->class_names;
+        case MP_QSTR_slices:
+            return self->slices;
+        default:
+            return MP_OBJ_NULL;
+    }
+}
+
+static void model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest) {
+    if (dest[0] != MP_OBJ_NULL) {
+        return; // storing: not possible
+    }
+    dest[0] = attribute(MP_OBJ_TO_PTR(self_in), name);
+    if (dest[0] == MP_OBJ_NULL) {
+        dest[1] = MP_OBJ_SENTINEL; // look in locals_dict
+    }
+}
+
+static const mp_rom_map_elem_t model_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_quantize), MP_ROM_PTR(&model_quantize_obj) },
+    { MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&model_load_obj) },
+    { MP_ROM_QSTR(MP_QSTR_select), MP_ROM_PTR(&model_select_obj) },
+    { MP_ROM_QSTR(MP_QSTR_slide), MP_ROM_PTR(&model_slide_obj) },
+    { MP_ROM_QSTR(MP_QSTR_classify), MP_ROM_PTR(&model_classify_obj) },
+    { MP_ROM_QSTR(MP_QSTR_step), MP_ROM_PTR(&model_step_obj) },
+    { MP_ROM_QSTR(MP_QSTR_features), MP_ROM_PTR(&model_features_obj) },
+};
+static MP_DEFINE_CONST_DICT(model_locals, model_locals_table);
+
+MP_DEFINE_CONST_OBJ_TYPE(
+    ditmos_model_type,
+    MP_QSTR_Model,
+    MP_TYPE_FLAG_NONE,
+    make_new, ditmos_model_new,
+    print, model_print,
+    attr, model_attr,
+    locals_dict, &model_locals
+    );

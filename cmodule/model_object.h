@@ -1,0 +1,48 @@
+// The Python object `_ditmos.Model`: model_new.c makes it, model_object.c has its methods. The interface is described in
+// _ditmos.pyi.
+#ifndef DITMOS_MODEL_OBJECT_H
+#define DITMOS_MODEL_OBJECT_H
+
+#include "py/obj.h"
+
+#include "engine.h"
+
+typedef struct {
+    mp_obj_base_t base;
+    mp_obj_t buffer; // the file, or mp_const_none where `file` is a copy
+    const uint8_t *file;
+    mp_obj_t arena; // given by the caller, or mp_const_none
+    void *arena_data;
+    bool in_place; // weights are used where the file has them; else they are copied to these blocks
+    mp_obj_t fast; // keeps the blocks where they are not in the heap, or MP_OBJ_NULL
+    uint8_t *selector_block;
+    uint8_t *classifier_block;
+    uint32_t run; // counts calls, to notice a call within a call
+    bool selected; // the select slices have seen the window
+    ditmos_engine_t engine;
+    ditmos_model_t model;
+    // Made at construction, so that nothing is allocated later.
+    mp_obj_t selector_logits;
+    mp_obj_t logits;
+    mp_obj_t features[1 + DITMOS_MAX_CONVS]; // views of these buffers, MP_OBJ_NULL where planes have gaps between them
+    uint8_t feature_buffers[1 + DITMOS_MAX_CONVS]; // DITMOS_NONE where the plan does not keep the map
+    mp_obj_t class_names;
+    mp_obj_t slices;
+    mp_obj_t input_scale;
+    mp_obj_t sample_scale;
+    mp_obj_t selector_scale;
+    mp_obj_t logit_scale;
+} ditmos_model_obj_t;
+
+extern const mp_obj_type_t ditmos_model_type;
+
+// Model(buffer, arena=None). Raises ValueError, MemoryError.
+mp_obj_t ditmos_model_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args);
+
+// The weights of the selector (-1) or of a classifier, copied to its block unless they are used in place.
+const uint8_t *ditmos_usable_weights(ditmos_model_obj_t *self, int classifier);
+
+// The bytes of array('b'), bytes, bytearray or a view of them. Raises TypeError.
+void ditmos_get_int8(mp_obj_t object, mp_buffer_info_t *info, mp_uint_t flags);
+
+#endif
