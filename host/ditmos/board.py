@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ST_VENDOR = 0x0483  # the ST-LINK of a NUCLEO board
 ANSWER_TIMEOUT = 2.0  # seconds a board may take to leave its program and show the raw REPL
 READ_TIMEOUT = 1.5  # seconds one read on the line may block
+_PASTE_TIMEOUT = 5.0  # the same while a board takes in code: it may be erasing flash, or have a busy host
 _CHUNK = 3072  # bytes of a file that one command carries
 _RAW_REPL = b"raw REPL; CTRL-B to exit\r\n>"
 
@@ -150,7 +151,7 @@ class Board:
     def start(self, code: str) -> None:
         """Start ``code`` and return at once; talk to it through :attr:`serial`, then call :meth:`finish`."""
         with self._line_errors():
-            self._transport.exec_raw_no_follow(code)
+            self._send(code)
 
     def finish(self, timeout: float | None = 10) -> str:
         """Wait for the end of what :meth:`start` started; what it printed meanwhile. Raises as :meth:`exec`."""
@@ -244,8 +245,15 @@ class Board:
 
     def _finish(self, code: str, timeout: float | None, output: Callable[[bytes], None] | None) -> str:
         with self._line_errors():
-            self._transport.exec_raw_no_follow(code)
+            self._send(code)
             return self._followed(timeout, output)
+
+    def _send(self, code: str) -> None:
+        self.serial.timeout = _PASTE_TIMEOUT
+        try:
+            self._transport.exec_raw_no_follow(code)
+        finally:
+            self.serial.timeout = READ_TIMEOUT
 
     def _followed(self, timeout: float | None, output: Callable[[bytes], None] | None) -> str:
         text, error = (part.decode(errors="replace") for part in self._transport.follow(timeout, output))

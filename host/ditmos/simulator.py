@@ -22,7 +22,7 @@ from ditmos.firmware import need
 MACHINE = "mps2-an500"
 EXTERNAL_MEMORY = 16 << 20  # bytes behind 0x60000000: the ROMFS segment, then the filesystem (board.h, _boot.py)
 ROMFS_SIZE = 15 << 20
-START_TIMEOUT = 15.0  # seconds from starting qemu to the board's prompt
+START_TIMEOUT = 30.0  # seconds from starting qemu to the prompt, on a busy machine
 SILENCE = 0.3  # seconds
 
 

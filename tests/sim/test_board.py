@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +129,16 @@ def test_sleep_and_poll_end_in_time(board: Board) -> None:
     polled, slept = eval(board.exec(code))
     assert 120 <= polled <= 140
     assert 75 <= slept <= 95
+
+
+def test_a_board_may_take_its_time_to_take_in_code(simulated: Simulator, board: Board) -> None:
+    os.kill(simulated.pid, signal.SIGSTOP)
+    waking = threading.Timer(2.5, os.kill, (simulated.pid, signal.SIGCONT))
+    waking.start()
+    try:
+        assert board.eval("6 * 7") == 42
+    finally:
+        waking.join()
 
 
 def test_reset_keeps_files(board: Board) -> None:
