@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +12,13 @@ import torch
 from ditmos import config as configuration
 from ditmos.datasets import synthetic
 from ditmos.datasets.splits import split
-from ditmos.errors import DitmosError
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.study import fit as fitting
-from ditmos.study import routing, shapes, space, speed, summary, tables
+from ditmos.study import routing, shapes, speed, summary, tables
 from ditmos.study import score as scoring
 from ditmos.study.fit import Batch, FitConfig, routed_loss
 from ditmos.study.pool import PoolConfig, build, class_weights
-from ditmos.study.score import Answers, Margins
+from ditmos.study.score import Answers
 from ditmos.study.student import StudentNetwork
 from ditmos.study.teachers import HandmadeTeacher, PlanarTeacher, Teacher, TeacherConfig, Teachers
 from ditmos.study.views import ViewConfig, Views
@@ -102,147 +100,6 @@ def test_balance_is_least_for_even_use() -> None:
     assert losses[1] > losses[0] + 0.5
 
 
-def _early() -> NetworkSpec:
-    return shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", classifiers=2, start=1, exit=True)
-
-
-def test_score_of_early_exits_by_hand() -> None:
-    spec = _early()
-    first, second = scoring.branch_macs(spec)
-    # routing 0, 0, 1, 1; the selector is sure of class 1 on the first two
-    gate = np.array([[1, 0, 0, 5], [1, 0, 0, 5], [0, 1, 0, 0.1], [0, 1, 0, 0.1]], np.float32)
-    logits = np.zeros((4, 2, 2), np.float32)
-    logits[:, 0, 0] = 1  # classifier 0 says 0, classifier 1 says 1
-    logits[:, 1, 1] = 1
-    answers = Answers(spec, gate, logits, np.array([1, 0, 1, 1]))
-    without = scoring.score(answers)
-    assert (without.value, without.macs, without.exits) == (0.75, first + second, 0.0)
-    assert without.union == 1.0 and without.usage == (0.5, 0.5) and without.classifier == (0.25, 0.75)
-    early = scoring.score(answers, Margins(0.5))
-    assert (early.value, early.macs, early.exits) == (0.75, first + second / 2, 0.5)
-    assert early.predicted.tolist() == [1, 1, 1, 1]
-    assert scoring.score(answers, Margins(0.5), balanced=True).value == 0.5
-
-
-def test_margins_keep_the_budget() -> None:
-    rng = np.random.default_rng(0)
-    spec = _early()
-    first, second = scoring.branch_macs(spec)
-    y = rng.integers(0, 2, 500)
-    gate = rng.normal(size=(500, 4)).astype(np.float32)
-    logits = np.stack([np.eye(2, dtype=np.float32)[y]] * 2, axis=1)  # classifiers know, the selector guesses
-    answers = Answers(spec, gate, logits, y)
-    for share in (0.1, 0.5, 0.9):
-        budget = first + share * second
-        margins = scoring.pick_margins(answers, budget)
-        found = scoring.score(answers, margins)
-        allowed = max(0.94 * budget, first)
-        assert allowed - 0.03 * second <= found.macs <= allowed + 0.01 * second
-        assert margins.second is None  # both classifiers say the same
-    assert scoring.score(answers, scoring.pick_margins(answers, first + second)).value == 1.0
-    plain = replace(answers, spec=SPECS["plain"], gate=None)
-    assert scoring.pick_margins(plain, 1.0) == Margins()
-
-
-def test_a_second_classifier_is_asked_where_that_pays() -> None:
-    """Of three windows, the first classifier is wrong and doubtful in one: the second knows better."""
-    spec = shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", classifiers=2, start=1)
-    first, second = scoring.branch_macs(spec)
-    gate = np.array([[1, 0]] * 3, np.float32)
-    logits = np.array([[[3, 0], [0, 9]], [[0.0, 0.5], [2, 0]], [[0, 4], [9, 0]]], np.float32)
-    answers = Answers(spec, gate, logits, np.array([0, 0, 1]))
-    assert scoring.score(answers).value == pytest.approx(2 / 3)
-    found = scoring.score(answers, Margins(second=1.0))
-    assert (found.value, found.exits, found.predicted.tolist()) == (1.0, 0.0, [0, 0, 1])
-    assert found.runs == pytest.approx(4 / 3) and found.macs == pytest.approx(first + second * 4 / 3)
-    margins = scoring.pick_margins(answers, first + 2 * second)
-    assert margins.second is not None and scoring.score(answers, margins).value == 1.0
-    assert scoring.pick_margins(answers, first + second) == Margins()  # cannot be paid
-
-
-def test_margins_of_integers_lie_between_their_steps() -> None:
-    """On a step, rounding would decide: on a board other than here."""
-    scale = 0.0123
-    leads = np.arange(1, 9)
-    found = np.array(scoring._between(leads * np.float32(scale), scale)) / scale
-    np.testing.assert_allclose(found, leads - 0.5, atol=1e-3)
-    assert scoring._between(np.array([0.3, 0.1, 0.1]), 0.0) == [0.1, 0.3]
-
-
-def test_an_ensemble_is_averaged_and_paid_for() -> None:
-    spec = shapes.build((40, 2, 2), "4k3", classifiers=2)
-    logits = np.array([[[4.0, 0.0], [0.0, 1.0]]], np.float32)
-    found = scoring.score(Answers(spec, None, logits, np.array([0])))
-    assert found.value == 1.0 and found.macs == 2 * spec.macs
-
-
-def test_shapes_read_back() -> None:
-    for text in ("10k5s2 20k7 40k3p1 h48", "7k3", "6k9s2p1 8k3"):
-        assert shapes.render(shapes.parse(text)) == text
-    for wrong in ("10x5", "h48 10k5", "10k5 h4 h5"):
-        with pytest.raises(DitmosError, match="expected words like"):
-            shapes.parse(wrong)
-    with pytest.raises(DitmosError, match="nothing to say"):
-        shapes.build((40, 2, 2), "4k3", selector="3k3")
-
-
-@pytest.mark.parametrize("family", space.FAMILIES)
-def test_candidates_keep_the_budget(family: str) -> None:
-    budget = space.Budget(60_000, ram=1_500, flash=60_000)
-    found = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
-    again = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
-    assert found == again and len(set(found)) == 5
-    for spec in found:
-        first, second = scoring.branch_macs(spec)
-        assert space.whole_plan(spec).arena_size <= 1_500 and space.flash_bytes(spec) <= 60_000
-        if fitting.answers_itself(spec):
-            assert first + second / 3 <= 60_000
-        else:
-            assert 0.85 * 60_000 <= scoring.worst_macs(spec) <= 60_000
-
-
-@pytest.mark.parametrize("family", ["wide", "exit", "routed-exit"])
-def test_candidates_may_be_wider_or_leave_macs_unused(family: str) -> None:
-    def first(**keys: float) -> list[NetworkSpec]:
-        found = space.candidates(family, (13, 133, 2), space.Budget(400_000, **keys), 0, spectral=True)
-        return [spec for spec, _ in zip(found, range(10), strict=False)]
-
-    with pytest.raises(DitmosError, match="within 400000 MACs"):
-        first()  # short windows: the usual widths do not reach that far
-    assert all(sum(scoring.branch_macs(spec)) > 0.85 * 400_000 for spec in first(widths=6.0))
-    usual, wider = first(fill=0.0), first(fill=0.0, widths=2.0)
-    assert max(map(scoring.worst_macs, usual)) < 0.85 * 400_000
-    pairs = [[spec.classifier.convs[-1].channels for spec in specs] for specs in (usual, wider)]
-    assert all(b == pytest.approx(2 * a, abs=1) for a, b in zip(*pairs, strict=True))
-
-
-def test_search_says_when_nothing_fits() -> None:
-    with pytest.raises(DitmosError, match="within 10 MACs"):
-        next(space.candidates("wide", (151, 3, 10), space.Budget(10), 0))
-
-
-def test_the_rival_is_searched_over_the_same_trunks() -> None:
-    base = shapes.build((151, 3, 10), "4k3")
-    for seed in range(5):
-        rival, ours = (space.FAMILIES[f](random.Random(seed), base, space.Space()) for f in ("exit", "routed-exit"))
-        assert (rival.classifiers, ours.classifiers in (8, 16)) == (1, True)
-        same = replace(ours, classifiers=1, selector_outputs=base.classes)
-        assert same == rival and ours.selector.convs[: ours.start]
-
-
-def test_late_classifiers_share_most_of_the_trunk() -> None:
-    base = shapes.build((151, 3, 10), "4k3")
-    starts = set()
-    for seed in range(12):
-        rival, ours = (
-            space.FAMILIES[f](random.Random(seed), base, space.Space()) for f in ("exit-late", "routed-late")
-        )
-        assert (rival.classifiers, ours.classifiers in (2, 4)) == (1, True)
-        assert (rival.classifier, rival.selector, rival.start) == (ours.classifier, ours.selector, ours.start)
-        starts.add((ours.start, len(ours.selector.convs)))
-    assert starts == {(2, 3), (2, 4), (3, 4)}
-
-
 def test_views_do_what_they_say() -> None:
     mean, std = torch.tensor([1.0, 0.0, 0.0]), torch.ones(3)
     x = torch.randn(50, 3, 40, generator=torch.Generator().manual_seed(0))
@@ -322,7 +179,8 @@ def test_students_learn_from_the_pool() -> None:
     assert pool.x.shape == (1024, 2, 40) and len(teachers.networks) == 1
     assert abs(pool.x[:512].float().mean().item()) < 1e-2 and pool.windows == 512
     test = _toy(256, 1)
-    for spec in (_early(), shapes.build((40, 2, 2), "4k3 6k3")):
+    early = shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", classifiers=2, start=1, exit=True)
+    for spec in (early, shapes.build((40, 2, 2), "4k3 6k3")):
         curve: list[tuple[float, float]] = []
         network = fitting.fit(spec, pool, FitConfig(epochs=12, batch=64), curve=curve)
         found = scoring.score(scoring.answer_float(network, test))
