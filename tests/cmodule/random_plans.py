@@ -5,7 +5,7 @@ from __future__ import annotations
 from ditmos import packings
 from ditmos.plan import NONE, Plan, Stage, layer_table
 from ditmos.planner.schedule import Schedule
-from ditmos.planner.simulate import WINDOW, producers
+from ditmos.planner.tables import WINDOW, producers
 from ditmos.spec import LayerShape, NetworkSpec
 from numpy.random import Generator
 

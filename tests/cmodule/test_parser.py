@@ -15,7 +15,7 @@ from conftest import CMODULE, SANITIZERS, SOURCES, WARNINGS
 from ditmos import golden
 from ditmos.modelfile import ModelFileError, decode, encode
 from ditmos.planner import front, whole_plan
-from ditmos.planner.simulate import PlanError
+from ditmos.planner.tables import PlanError
 from numpy.random import Generator
 from random_plans import random_plan
 

@@ -11,7 +11,8 @@ from ditmos import golden
 from ditmos.modelfile import encode, writer
 from ditmos.plan import NONE, BufferKind, Plan, layer_table
 from ditmos.planner import front
-from ditmos.planner.simulate import PlanError, simulate
+from ditmos.planner.simulate import simulate
+from ditmos.planner.tables import PlanError
 from ditmos.spec import NetworkSpec
 from random_plans import random_plan
 

@@ -17,7 +17,8 @@ from ditmos.planner.cost import layer_costs
 from ditmos.planner.describe import buffer_names, describe, kept_names, unsliced
 from ditmos.planner.layout import Block, layout, peak
 from ditmos.planner.picture import draw
-from ditmos.planner.simulate import PlanError, features_last, simulate
+from ditmos.planner.simulate import features_last, simulate
+from ditmos.planner.tables import PlanError
 from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 
 SMALL = BranchSpec((ConvSpec(4, 5), ConvSpec(6, 3), ConvSpec(3, 3)), (8,))

@@ -14,7 +14,7 @@ from pathlib import Path
 import ditmos
 import numpy as np
 import pytest
-from ditmos.bench.link import Witness
+from ditmos.bench.witness import Witness
 from ditmos.board import Board
 from ditmos.deploy import Place, deploy
 from ditmos.errors import DitmosError

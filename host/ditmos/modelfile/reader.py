@@ -13,7 +13,8 @@ from ditmos.errors import DitmosError
 from ditmos.modelfile import records
 from ditmos.packings import PackingError, unpack
 from ditmos.plan import Buffer, BufferKind, Plan, Slice, Stage, layer_table, slice_name
-from ditmos.planner.simulate import PlanError, simulate
+from ditmos.planner.simulate import simulate
+from ditmos.planner.tables import PlanError
 from ditmos.quantized import INT32_MAX, QuantizedLayer, QuantizedModel, accumulator_bound
 from ditmos.spec import MAX_CLASSIFIERS, BranchSpec, ConvSpec, LayerShape, NetworkSpec
 

@@ -23,8 +23,9 @@ from ditmos.planner.estimate import plan_events
 from ditmos.planner.nests import Host
 from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
-from ditmos.planner.simulate import WINDOW, PlanError, producers, simulate
+from ditmos.planner.simulate import simulate
 from ditmos.planner.slices import SliceShape
+from ditmos.planner.tables import WINDOW, PlanError, producers
 from ditmos.planner.ways import Way
 from ditmos.quantized import QuantizedModel
 from ditmos.spec import NetworkSpec

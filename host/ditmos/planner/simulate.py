@@ -6,27 +6,15 @@ which kernel calls a schedule leads to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
 
-from ditmos.errors import DitmosError
-from ditmos.plan import MAX_BUFFERS, MAX_SLICES, MAX_STAGES, NONE, BufferKind, Plan, Slice, Stage, layer_table
+from ditmos.plan import NONE, Plan, Slice, Stage
+from ditmos.planner.tables import WINDOW, Tables, checker
 from ditmos.spec import LayerShape, NetworkSpec
 
-WINDOW = -1  # "layer" that the window comes from
-MAX_ARENA = 1 << 24
 NOTHING = 1 << 31  # first row needed by a stage that has finished
-
-
-class PlanError(DitmosError, ValueError):
-    """A plan that cannot run; ``table`` and ``index`` say where (table: plan, buffer, stage or slice)."""
-
-    def __init__(self, table: str, index: int, message: str) -> None:
-        super().__init__(f"plan: {table} {index}: {message}" if table != "plan" else f"plan: {message}")
-        self.table = table
-        self.index = index
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -54,17 +42,6 @@ class _Content:
     end: int
 
 
-def producers(spec: NetworkSpec) -> list[tuple[int, ...]]:
-    """For each layer the layers whose maps it reads, in operand order; `WINDOW` for the window."""
-    layers = layer_table(spec)
-    by_level = {(s.branch, s.inputs[0].level + 1): i for i, s in enumerate(layers) if s.kind == "conv"}
-    by_level["selector", 0] = WINDOW
-    return [
-        tuple(by_level[ref.branch, ref.level] for ref in shape.inputs) if shape.inputs else (i - 1,)
-        for i, shape in enumerate(layers)
-    ]
-
-
 def rows_needed(layer: LayerShape, first: int, rows: int) -> tuple[int, int]:
     """Input rows (from, to) that output rows ``first .. first + rows - 1`` of a convolution depend on."""
     step = layer.pool * layer.stride
@@ -82,7 +59,7 @@ def simulate(spec: NetworkSpec, plan: Plan) -> list[Call]:
         PlanError: the plan breaks a rule of docs/format.md.
     """
     run = _Run(spec, plan)
-    run.check_tables()
+    run.check()
     run.load()
     calls = run.phase("select")
     run.check_results("select")
@@ -105,100 +82,13 @@ def features_last(spec: NetworkSpec, plan: Plan) -> bool:
     return run.has_features()
 
 
-class _Run:
+class _Run(Tables):
+    """Tables, and how far each layer is."""
+
     def __init__(self, spec: NetworkSpec, plan: Plan) -> None:
-        self.spec = spec
-        self.plan = plan
-        self.layers = layer_table(spec)
-        self.sources = producers(spec)
+        super().__init__(spec, plan)
         self.contents: dict[int, _Content] = {}
         self.done: dict[int, int] = {}
-
-    def rows_of(self, layer: int) -> int:
-        return self.spec.window if layer == WINDOW else self.layers[layer].rows_out
-
-    def channels_of(self, layer: int) -> int:
-        return self.spec.channels if layer == WINDOW else self.layers[layer].channels_out
-
-    # Tables: everything that can be said without running.
-
-    def check_tables(self) -> None:
-        plan = self.plan
-        need = _checker("plan", 0)
-        for what, table, most in (
-            ("buffers", plan.buffers, MAX_BUFFERS),
-            ("stages", plan.stages, MAX_STAGES),
-            ("slices", plan.slices, MAX_SLICES),
-        ):
-            need(1 <= len(table) <= most, f"has {len(table)} {what}, expected 1 to {most}")
-        for i, buffer in enumerate(plan.buffers):
-            need = _checker("buffer", i)
-            need(buffer.size > 0, "has no bytes")
-            need(buffer.end <= plan.arena_size, f"ends at byte {buffer.end} of an arena of {plan.arena_size}")
-            if buffer.kind == BufferKind.MAP:
-                need(1 <= buffer.rows <= buffer.stride, f"has {buffer.rows} rows and stride {buffer.stride}")
-            else:
-                need(buffer.offset % 4 == 0, f"starts at {buffer.offset}, expected a multiple of 4")
-                unused = (buffer.stride if buffer.kind == BufferKind.CARRY else buffer.channels, buffer.rows)
-                need(unused == (0, 0), "has the fields of a map, but is not a map")
-                need(not buffer.kept, "is kept, but is not a map")
-        need = _checker("plan", 0)
-        ok = plan.arena_size % 4 == 0 and plan.arena_size < MAX_ARENA
-        need(ok, f"arena of {plan.arena_size} bytes, expected a multiple of 4 below {MAX_ARENA}")
-        self._check_map(need, "window", plan.window, WINDOW, whole=True)
-        self._check_map(need, "logits", plan.logits, len(self.layers) - 1, whole=True)
-        if self.spec.selector is None:
-            need(plan.selector_logits == NONE, "names selector logits, but there is no selector")
-        else:
-            last = len(self.spec.selector_layers()) - 1
-            self._check_map(need, "selector logits", plan.selector_logits, last, whole=True)
-        stages = 0
-        for i, part in enumerate(plan.slices):
-            need = _checker("slice", i)
-            need(part.first == stages, f"starts with stage {part.first}, expected {stages}")
-            need(part.count >= 1, "has no stages")
-            after = i > 0 and plan.slices[i - 1].phase == "classify"
-            need(part.phase == "classify" or not after, "is a select slice after a classify slice")
-            stages += part.count
-            need(stages <= len(plan.stages), f"ends after stage {stages} of {len(plan.stages)}")
-            for j in range(part.first, stages):
-                self._check_stage(_checker("stage", j), plan.stages[j], part)
-        _checker("plan", 0)(stages == len(plan.stages), f"has {len(plan.stages)} stages, {stages} of them in slices")
-
-    def _check_stage(self, need: Callable[[bool, str], None], stage: Stage, part: Slice) -> None:
-        need(0 <= stage.layer < len(self.layers), f"layer is {stage.layer}, expected less than {len(self.layers)}")
-        layer, sources = self.layers[stage.layer], self.sources[stage.layer]
-        need(part.phase == "classify" or layer.branch == "selector", f"{layer.name} in a select slice")
-        need(1 <= stage.chunk <= layer.rows_out, f"chunk is {stage.chunk}, expected 1 to {layer.rows_out}")
-        whole = layer.kind == "fc"
-        self._check_map(need, "out", stage.out, stage.layer, whole)
-        need(not whole or self.plan.buffers[stage.out].stride == 1, f"{layer.name} writes a stride other than 1")
-        self._check_map(need, "in0", stage.in0, sources[0], whole)
-        if len(sources) == 2:
-            self._check_map(need, "in1", stage.in1, sources[1], whole)
-        else:
-            need(stage.in1 == NONE, f"{layer.name} reads one operand, in1 is {stage.in1}")
-        for name, index, kind in (
-            ("carry", stage.carry, BufferKind.CARRY),
-            ("scratch", stage.scratch, BufferKind.SCRATCH),
-        ):
-            if index != NONE:
-                need(index < len(self.plan.buffers), f"{name} is buffer {index} of {len(self.plan.buffers)}")
-                need(self.plan.buffers[index].kind == kind, f"{name} is buffer {index}, which is of another kind")
-        if stage.carry != NONE:
-            channels = self.plan.buffers[stage.carry].channels
-            need(channels == layer.channels_out, f"carry has {channels} channels, expected {layer.channels_out}")
-
-    def _check_map(self, need: Callable[[bool, str], None], what: str, index: int, layer: int, whole: bool) -> None:
-        """Buffer ``index`` can hold the map of ``layer``; ``whole``: all of it."""
-        need(index < len(self.plan.buffers), f"{what} is buffer {index} of {len(self.plan.buffers)}")
-        buffer = self.plan.buffers[index]
-        rows, channels = self.rows_of(layer), self.channels_of(layer)
-        need(buffer.kind == BufferKind.MAP, f"{what} is buffer {index}, which is not a map")
-        need(buffer.channels == channels, f"{what} has {buffer.channels} channels, expected {channels}")
-        need(buffer.rows == rows if whole else buffer.rows <= rows, f"{what} has {buffer.rows} rows for {rows}")
-
-    # The run.
 
     def load(self) -> None:
         """The window arrives."""
@@ -226,7 +116,7 @@ class _Run:
 
     def check_results(self, phase: str) -> None:
         """Logits are there, and so are the kept maps."""
-        need = _checker("plan", 0)
+        need = checker("plan", 0)
         if phase == "classify":
             need(self._complete(self.plan.logits, len(self.layers) - 1), "the logits are not there after classify")
         elif self.spec.selector is not None:
@@ -236,7 +126,7 @@ class _Run:
             if buffer.kept and phase == "select":
                 content = self.contents.get(i)
                 ok = content is not None and self._complete(i, content.layer)
-                _checker("buffer", i)(ok, "is kept, but does not hold a whole map after select")
+                checker("buffer", i)(ok, "is kept, but does not hold a whole map after select")
 
     def _complete(self, index: int, layer: int) -> bool:
         content = self.contents.get(index)
@@ -261,7 +151,7 @@ class _Run:
         self.readers: dict[int, list[int]] = {}
         self.done = {i: 0 for i in stages}
         for i in stages:
-            stage, need = plan.stages[i], _checker("stage", i)
+            stage, need = plan.stages[i], checker("stage", i)
             need(stage.out not in self.producer, f"writes buffer {stage.out}, as another stage of the slice does")
             self.producer[stage.out] = i
             for operand in (stage.in0, stage.in1):
@@ -280,7 +170,7 @@ class _Run:
         for a, b in combinations(sorted(used), 2):
             allowed = b in self.overlaid.get(a, ()) or a in self.overlaid.get(b, ())
             clash = self._share(a, b) and not allowed
-            _checker("slice", index)(not clash, f"buffers {a} and {b} share bytes while both are in use")
+            checker("slice", index)(not clash, f"buffers {a} and {b} share bytes while both are in use")
         spared = {h for hosts in self.overlaid.values() for h in hosts}
         for i in stages:
             for b in (plan.stages[i].out, plan.stages[i].carry, plan.stages[i].scratch):
@@ -294,7 +184,7 @@ class _Run:
                 content = self.contents.get(operand)
                 ok = content is not None and content.layer == source
                 name = "the window" if source == WINDOW else f"the map of {self.layers[source].name}"
-                _checker("stage", i)(ok, f"buffer {operand} does not hold {name}")
+                checker("stage", i)(ok, f"buffer {operand} does not hold {name}")
         self._finish(index, stages[-1], calls)
         for i in stages:
             if self._is_whole(plan.stages[i]):
@@ -321,11 +211,11 @@ class _Run:
             first, end = 0, self.rows_of(operands[0].layer)
         while (shortest := min(operands, key=lambda c: c.end)).end < end:
             buffer = (stage.in0, stage.in1)[operands.index(shortest)]
-            need = _checker("stage", i)
+            need = checker("stage", i)
             need(buffer in self.producer, f"needs row {end - 1} of buffer {buffer}, which holds {shortest.end}")
             self._run(index, self.producer[buffer], calls)
         for content in operands:
-            _checker("stage", i)(content.base <= first, f"needs row {first}, dropped up to {content.base}")
+            checker("stage", i)(content.base <= first, f"needs row {first}, dropped up to {content.base}")
         base = self.contents[stage.out].base
         moved = self._make_room(i, rows)
         self._check_output(i, rows, moving=self.contents[stage.out].base > base)
@@ -345,7 +235,7 @@ class _Run:
         content.base = min((self._next_row(j) for j in self.readers.get(stage.out, ())), default=content.end)
         content.base = min(content.base, content.end)
         left = content.end - content.base
-        _checker("stage", i)(left + rows <= buffer.rows, f"{left} + {rows} rows do not fit into {buffer.rows}")
+        checker("stage", i)(left + rows <= buffer.rows, f"{left} + {rows} rows do not fit into {buffer.rows}")
         return left * buffer.channels
 
     def _check_output(self, i: int, rows: int, *, moving: bool) -> None:
@@ -357,7 +247,7 @@ class _Run:
         writes = [(first + channel * out.stride, rows) for channel in range(out.channels)]
         for begin, size in [*writes, self._extent(index)] if moving else writes:
             problem = self._needed(index, begin, size)
-            _checker("stage", i)(not problem, f"overwrites {problem}, which is still needed")
+            checker("stage", i)(not problem, f"overwrites {problem}, which is still needed")
 
     def _extent(self, index: int) -> tuple[int, int]:
         """Offset and bytes of a buffer."""
@@ -380,11 +270,3 @@ class _Run:
         if self.done[i] == layer.rows_out:
             return NOTHING
         return rows_needed(layer, self.done[i], 1)[0] if layer.kind == "conv" else 0
-
-
-def _checker(table: str, index: int) -> Callable[[bool, str], None]:
-    def need(ok: bool, message: str) -> None:
-        if not ok:
-            raise PlanError(table, index, message)
-
-    return need

@@ -16,7 +16,8 @@ from ditmos.modelfile import encode
 from ditmos.plan import Plan, layer_table
 from ditmos.planner import cost
 from ditmos.planner.estimate import plan_events
-from ditmos.planner.simulate import PlanError, simulate
+from ditmos.planner.simulate import simulate
+from ditmos.planner.tables import PlanError
 from ditmos.quantized import QuantizedModel
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
