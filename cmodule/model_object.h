@@ -1,5 +1,4 @@
-// The Python object `_ditmos.Model`: model_new.c makes it, model_object.c has its methods. The interface is described in
-// _ditmos.pyi.
+// The Python object `_ditmos.Model`: model_new.c makes it, model_object.c has its methods. _ditmos.pyi describes it.
 #ifndef DITMOS_MODEL_OBJECT_H
 #define DITMOS_MODEL_OBJECT_H
 
@@ -36,7 +35,7 @@ typedef struct {
 
 extern const mp_obj_type_t ditmos_model_type;
 
-// Model(buffer, arena=None). Raises ValueError, MemoryError.
+// Model(buffer, arena=None). Raises TypeError, ValueError, MemoryError.
 mp_obj_t ditmos_model_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args);
 
 // The weights of the selector (-1) or of a classifier, copied to its block unless they are used in place.

@@ -75,8 +75,9 @@ uintptr_t mp_hal_stdio_poll(uintptr_t flags) {
     return ready;
 }
 
-// What comes behind a Ctrl-C is not for the program that it interrupts. Bytes are 87 us apart on the real line, so the
-// program is gone before the next one; here they come at once, and one is only handed out while no interrupt is due.
+// What comes behind a Ctrl-C is not for the program that it interrupts. Bytes are 87 us apart on the real line, so a
+// program that waits for input or runs bytecode is gone before the next one; here they come at once, and one is only
+// handed out while no interrupt is due.
 static int receive(void) {
     int byte = -1;
     __asm volatile ("cpsid i" ::: "memory");

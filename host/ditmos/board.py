@@ -150,8 +150,8 @@ class Board:
 
     def start(self, code: str) -> None:
         """Start ``code`` and return at once; talk to it through :attr:`serial`, then call :meth:`finish`."""
-        with self._line_errors():
-            self._send(code)
+        with self._line_errors(), self._patient():
+            self._transport.exec_raw_no_follow(code)
 
     def finish(self, timeout: float | None = 10) -> str:
         """Wait for the end of what :meth:`start` started; what it printed meanwhile. Raises as :meth:`exec`."""
@@ -212,13 +212,13 @@ class Board:
     def get(self, remote: str) -> bytes:
         """A file's content. Raises DitmosError when there is no such file."""
         try:
-            with self._line_errors():
+            with self._line_errors(), self._patient():
                 return bytes(self._transport.fs_readfile(remote, _CHUNK))
         except OSError as error:
             raise DitmosError(f"{self.port}: cannot read {remote}: {os.strerror(error.errno)}") from None
 
     def exists(self, remote: str) -> bool:
-        with self._line_errors():
+        with self._line_errors(), self._patient():
             return self._transport.fs_exists(remote)
 
     def _enter(self, soft_reset: bool, timeout: float = ANSWER_TIMEOUT) -> None:
@@ -245,13 +245,16 @@ class Board:
 
     def _finish(self, code: str, timeout: float | None, output: Callable[[bytes], None] | None) -> str:
         with self._line_errors():
-            self._send(code)
+            with self._patient():
+                self._transport.exec_raw_no_follow(code)
             return self._followed(timeout, output)
 
-    def _send(self, code: str) -> None:
+    @contextmanager
+    def _patient(self) -> Iterator[None]:
+        """While code is sent."""
         self.serial.timeout = _PASTE_TIMEOUT
         try:
-            self._transport.exec_raw_no_follow(code)
+            yield
         finally:
             self.serial.timeout = READ_TIMEOUT
 

@@ -1,4 +1,4 @@
-"""The study: students that train fast are the networks they claim to be; losses, scores and tables by hand."""
+"""The study: students that train fast are the networks they claim to be; losses and tables by hand."""
 
 from __future__ import annotations
 

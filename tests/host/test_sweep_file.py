@@ -87,14 +87,20 @@ def test_a_wrong_number_of_a_job_is_refused(key: str, value: object, message: st
         ("distill", 1.5, "distill is 1.5, expected 0 to 1"),
         ("noise", -1, "noise is -1.0, expected 0 or more"),
         ("clusters", math.inf, "clusters is inf, expected 0 or more"),
-        ("mixture", [0.6, 0.2], "mixture is [0.6, 0.2], expected two rising fractions"),
+        ("mixture", [0.6, 0.2], "mixture is [0.6, 0.2], expected fractions of the training"),
         ("epoch", 3, "unknown key epoch"),
     ],
 )
-def test_a_wrong_setting_of_the_training_is_refused(key: str, value: object, message: str) -> None:
-    job = {"data": "set", "method": "m", "budget": 9000, "family": "exit", "fit": {key: value}}
-    with pytest.raises(DitmosError, match=re.escape(message)):
-        plan.parse({"data": {"set": {"file": "set.npz"}}, "job": [job]})
+def test_a_wrong_setting_of_the_training_is_refused_where_it_stands(key: str, value: object, message: str) -> None:
+    job = {"data": "set", "method": "m", "budget": 9000, "family": "exit"}
+    table, wrong = {"file": "set.npz"}, {"fit": {key: value}}
+    for at, content in (
+        ("sweep", {**wrong, "data": {"set": table}, "job": [job]}),
+        ("sweep: data.set", {"data": {"set": {**table, **wrong}}, "job": [job]}),
+        ("sweep: job 1", {"data": {"set": table}, "job": [{**job, **wrong}]}),
+    ):
+        with pytest.raises(DitmosError, match=re.escape(f"{at}: fit: {message}")):
+            plan.parse(content)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def test_what_follows_an_interrupt_is_for_the_repl(board: Board) -> None:
     assert board.serial.read(4) == b"on\r\n"
     board.serial.write(b"half\r\x03\r\x01")
     board.regain()
-    assert board.eval("bytes(data)") == bytes(50)
+    read = board.eval("bytes(data)").rstrip(b"\0")  # something if the program was about to read before we wrote
+    assert b"half\r".startswith(read)
 
 
 def test_nothing_is_lost_while_a_program_is_busy(board: Board) -> None:
@@ -136,7 +137,7 @@ def test_a_board_may_take_its_time_to_take_in_code(simulated: Simulator, board: 
     waking = threading.Timer(2.5, os.kill, (simulated.pid, signal.SIGCONT))
     waking.start()
     try:
-        assert board.eval("6 * 7") == 42
+        assert board.exists("/flash")
     finally:
         waking.join()
 

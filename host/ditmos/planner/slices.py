@@ -29,7 +29,7 @@ _MOST_SCRATCH = 8  # sizes
 class SliceShape:
     """Layers that run together (indices, producers first), what each reads, and which outputs must be whole maps.
 
-    sources: for each layer the layers that it reads (`simulate.producers`). hosts: maps from before the slice that
+    sources: for each layer the layers that it reads (`tables.producers`). hosts: maps from before the slice that
     nobody reads after it. combinations: of chunks that are tried, at most.
     """
 

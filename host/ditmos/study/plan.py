@@ -146,12 +146,9 @@ class SweepFile:
     fit: FitConfig
 
     def fit_of(self, job: Job) -> FitConfig:
-        """Raises DitmosError: a wrong key or value."""
-        values = asdict(self.fit) | dict(self.data[job.data].fit) | dict(job.fit)
-        at = f"job {job.method} on {job.data}, fit"
-        fit = convert(values, FitConfig, at)
-        _check_fit(fit, at)
-        return fit
+        """Raises DitmosError: a wrong key or value, in a job that was not read from a file."""
+        own = dict(self.data[job.data].fit) | dict(job.fit)
+        return _fit(self.fit, own, f"job {job.method} on {job.data}")
 
     def key(self, job: Job) -> str:
         """Names a job in file names, and changes with everything that changes its result."""
@@ -190,7 +187,8 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
     seeds = _seeds(content.get("seeds", [0]), where)
     tables = convert(content.get("data", {}), Mapping[str, Any], where, "data")
     data = {name: _source(table, f"{where}: data.{name}") for name, table in tables.items()}
-    fit = convert(content.get("fit", {}), FitConfig, f"{where}: fit")
+    fit = _fit(FitConfig(), convert(content.get("fit", {}), Mapping[str, Any], where, "fit"), where)
+    common = {name: _fit(fit, source.fit, f"{where}: data.{name}") for name, source in data.items()}
     jobs = []
     for i, given in enumerate(_listed(content.get("job", []))):
         at = f"{where}: job {i + 1}"
@@ -204,11 +202,9 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
             one = {**table, "data": name, "budget": budget}
             jobs += [convert({**one, "seed": seed}, Job, at) for seed in own]
             _check(jobs[-1], data[name], at)
+            _fit(common[name], jobs[-1].fit, at)
     jobs.sort(key=lambda job: job.seed)  # the first seed makes what the others use
-    sweep = SweepFile(data, tuple(jobs), fit)
-    for job in jobs:
-        sweep.fit_of(job)
-    return sweep
+    return SweepFile(data, tuple(jobs), fit)
 
 
 def _listed(value: Any) -> list:
@@ -257,7 +253,10 @@ def _check(job: Job, source: Source, at: str) -> None:
         known_family(job.family, at)
 
 
-def _check_fit(fit: FitConfig, at: str) -> None:
+def _fit(base: FitConfig, change: Mapping[str, Any], at: str) -> FitConfig:
+    """``base`` with some keys changed. Raises DitmosError: a wrong key or value."""
+    at = f"{at}: fit"
+    fit = convert(asdict(base) | dict(change), FitConfig, at)
     for key in ("epochs", "lr", "capacity"):
         if not 0 < getattr(fit, key) < math.inf:
             raise DitmosError(f"{at}: {key} is {getattr(fit, key)}, expected a number above 0")
@@ -272,4 +271,5 @@ def _check_fit(fit: FitConfig, at: str) -> None:
     if fit.batch < 2:
         raise DitmosError(f"{at}: batch is {fit.batch}, expected 2 or more (batch normalisation)")
     if not 0 <= fit.mixture[0] <= fit.mixture[1] <= 1:
-        raise DitmosError(f"{at}: mixture is {list(fit.mixture)}, expected two rising fractions of the training")
+        raise DitmosError(f"{at}: mixture is {list(fit.mixture)}, expected fractions of the training, the larger last")
+    return fit
