@@ -21,6 +21,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 _OURS, _OTHERS = "#c0392b", "#2c3e50"
 _MARKERS = "osD^vPX*<>"
+_ROUTED = {"best": "o", "paper": "s", "tree router": "*", "tree router of paper": "P"}
 _COLOURS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#17becf", "#bcbd22", "#ff7f0e", "#7f7f7f")
 
 
@@ -34,7 +35,7 @@ def png(figure: Figure) -> bytes:
 def _style(method: str) -> dict[str, Any]:
     """Marker and colour: red where it routes, and a rival's own colour everywhere."""
     if ours(method):
-        return {"color": _OURS, "fmt": _MARKERS[sum(map(ord, method)) % len(_MARKERS)]}
+        return {"color": _OURS, "fmt": _ROUTED.get(method, _MARKERS[sum(map(ord, method)) % len(_MARKERS)])}
     at = NAMES.index(method)
     return {"color": _COLOURS[at % len(_COLOURS)], "fmt": _MARKERS[at % len(_MARKERS)]}
 
