@@ -1,4 +1,4 @@
-// The methods and attributes of `_ditmos.Model`.
+// The methods and attributes of `_ditmos.Model`. None allocates, but for features() where a plan leaves gaps.
 #include <string.h>
 
 #include "py/binary.h"
@@ -7,8 +7,6 @@
 #include "model_object.h"
 #include "quantize.h"
 #include "slide.h"
-
-// None of this allocates, but for features() where a plan leaves gaps.
 
 // The caller's arena is where it was: a bytearray may have been resized.
 static void check_arena(const ditmos_model_obj_t *self) {

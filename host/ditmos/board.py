@@ -251,7 +251,7 @@ class Board:
 
     @contextmanager
     def _patient(self) -> Iterator[None]:
-        """While code is sent."""
+        """Inside, one read may block for `_PASTE_TIMEOUT`."""
         self.serial.timeout = _PASTE_TIMEOUT
         try:
             yield

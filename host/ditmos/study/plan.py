@@ -39,7 +39,7 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -217,11 +217,18 @@ def _seeds(value: Any, where: str) -> list[int]:
     return value
 
 
-def _least(of: Source | Job, least: Mapping[str, int], at: str) -> None:
-    """Raises DitmosError for a number below the least that it may be."""
+def _least(of: Source | Job | FitConfig, least: Mapping[str, int], at: str) -> None:
+    """Raises DitmosError for a number below the least that it may be, or infinite."""
     for key, limit in least.items():
-        if not getattr(of, key) >= limit:
+        if not limit <= getattr(of, key) < math.inf:
             raise DitmosError(f"{at}: {key} is {getattr(of, key)!r}, expected {limit} or more")
+
+
+def _positive(of: Job | FitConfig, keys: Iterable[str], at: str) -> None:
+    """Raises DitmosError for a number that is not above 0, or infinite."""
+    for key in keys:
+        if not 0 < getattr(of, key) < math.inf:
+            raise DitmosError(f"{at}: {key} is {getattr(of, key)}, expected a number above 0")
 
 
 def _source(table: Any, at: str) -> Source:
@@ -241,8 +248,7 @@ def _check(job: Job, source: Source, at: str) -> None:
     _least(job, {"budget": 1, "count": 1, "keep": 1, "fill": 0, "ram": 0, "flash": 0, "finetune": 0}, at)
     if "/" in job.data + job.method:
         raise DitmosError(f"{at}: {job.method} on {job.data}, expected names without /, for files")
-    if not 0 < job.widths < math.inf:
-        raise DitmosError(f"{at}: widths is {job.widths}, expected a number above 0")
+    _positive(job, ["widths"], at)
     if not job.rounds or not all(0 < fraction < math.inf for fraction in job.rounds):
         raise DitmosError(f"{at}: rounds is {list(job.rounds)}, expected fractions of the epochs, each above 0")
     if job.recipe:
@@ -257,19 +263,15 @@ def _fit(base: FitConfig, change: Mapping[str, Any], at: str) -> FitConfig:
     """``base`` with some keys changed. Raises DitmosError: a wrong key or value."""
     at = f"{at}: fit"
     fit = convert(asdict(base) | dict(change), FitConfig, at)
-    for key in ("epochs", "lr", "capacity"):
-        if not 0 < getattr(fit, key) < math.inf:
-            raise DitmosError(f"{at}: {key} is {getattr(fit, key)}, expected a number above 0")
-    for key in ("weight_decay", "delta", "own_rate", "noise", "clusters", "balance", "exit"):
-        if not 0 <= getattr(fit, key) < math.inf:
-            raise DitmosError(f"{at}: {key} is {getattr(fit, key)}, expected 0 or more")
+    _positive(fit, ("epochs", "lr", "capacity"), at)
+    _least(fit, {"batch": 2}, at)  # for batch normalisation
+    free = ("weight_decay", "delta", "own_rate", "noise", "clusters", "balance", "exit")
+    _least(fit, dict.fromkeys(free, 0), at)
     for key in ("dropout", "decay", "stem"):
         if not 0 <= getattr(fit, key) < 1:
             raise DitmosError(f"{at}: {key} is {getattr(fit, key)}, expected 0 to below 1")
     if not 0 <= fit.distill <= 1:
         raise DitmosError(f"{at}: distill is {fit.distill}, expected 0 to 1")
-    if fit.batch < 2:
-        raise DitmosError(f"{at}: batch is {fit.batch}, expected 2 or more (batch normalisation)")
     if not 0 <= fit.mixture[0] <= fit.mixture[1] <= 1:
         raise DitmosError(f"{at}: mixture is {list(fit.mixture)}, expected fractions of the training, the larger last")
     return fit
