@@ -229,6 +229,7 @@ def test_ablation_and_gap_by_hand() -> None:
     rows = [_routed_row("paper", s, 0.60 + s / 10, 0.9, 0.7) for s in (0, 1)]
     rows += [_routed_row("paper, no split", 0, 0.5, 0.8, 0.625), _routed_row("best", 0, 0.8, 0.9, 0.9)]
     rows += [_row("paper baseline", 0, 0.55, budget=20_000) | {"board": {"instructions": 1234}}]
+    rows[-2] |= {"teacher": {"validation": 0.9, "test": 0.95}}
     entries = summary.summarise(rows)
     found = {table.title: table for table in tables.tables(entries, rows, "d")}
     parts = found["d: what each part is worth"]
@@ -237,6 +238,7 @@ def test_ablation_and_gap_by_hand() -> None:
     gap = {row[0]: row[2:] for row in found["d: routed against union"].rows}
     assert gap["paper"] == ("0.6300", "0.9000", "27.00", "") and gap["best"] == ("0.8100", "0.9000", "9.00", "67 %")
     assert "paper, no split" not in gap
+    assert found["d: routed against union"].note.endswith("(float): 0.9500.")
     first = found["d: classifiers, in %, the most used first"].rows[0]
     assert first == ("best", "20 k", "0", "75 25 0", "25 50 12", "38 62 -")
     results = found["d, 20 k MACs (accuracy)"]

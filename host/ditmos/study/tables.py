@@ -46,7 +46,7 @@ def tables(entries: Entries, rows: Rows, data: str) -> list[Table]:
     """All tables of one data set."""
     budgets = sorted({entry["budget"] for entry in entries if entry["data"] == data})
     found = [results(entries, data, budget) for budget in budgets]
-    for table in (ablation(entries, rows, data), classifiers(rows, data), gap(entries, data)):
+    for table in (ablation(entries, rows, data), classifiers(rows, data), gap(entries, rows, data)):
         found += [table] if table.rows else []
     return found
 
@@ -164,8 +164,9 @@ def classifiers(rows: Rows, data: str) -> Table:
     return Table(f"{data}: classifiers, in %, the most used first", head, tuple(lines))
 
 
-def gap(entries: Entries, data: str) -> Table:
-    """What the selector leaves of the union, against what METHOD's recipe leaves on the same data."""
+def gap(entries: Entries, rows: Rows, data: str) -> Table:
+    """What the selector leaves of the union, against what METHOD's recipe leaves on the same data. Below, the other
+    ceiling: the teachers."""
     by_method = _by_method([e for e in entries if e["data"] == data])
     gaps = {
         key: kinds["float union"]["mean"] - kinds["float routed"]["mean"]
@@ -173,7 +174,7 @@ def gap(entries: Entries, data: str) -> Table:
         if "float routed" in kinds and base_of(key[1]) is None
     }
     paper = next((gaps[key] for key in sorted(gaps) if key[1] == "paper"), None)
-    rows = tuple(
+    lines = tuple(
         (
             key[1], f"{key[0] // 1000} k", _mean(by_method[key]["float routed"]), _mean(by_method[key]["float union"]),
             f"{100 * left:.2f}", "" if not paper or key[1] == "paper" else f"{100 * (1 - left / paper):.0f} %",
@@ -181,7 +182,10 @@ def gap(entries: Entries, data: str) -> Table:
         for key, left in sorted(gaps.items())
     )  # fmt: skip
     head = ("method", "MACs", "routed (float)", "union", "gap, points", "of the gap of paper, closed")
-    return Table(f"{data}: routed against union", head, rows)
+    teachers = {r["teacher"]["test"] for r in rows if r["data"] == data and "test" in r.get("teacher", {})}
+    strong = ", ".join(f"{value:.4f}" for value in sorted(teachers))
+    note = f"The teachers, strong networks without a budget (float): {strong}." if strong else ""
+    return Table(f"{data}: routed against union", head, lines, note=note)
 
 
 def _mean(entry: Mapping[str, Any] | None) -> str:
