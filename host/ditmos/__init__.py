@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ditmos.board import Board
-    from ditmos.simulator import Simulator
+    from ditmos.link.board import Board
+    from ditmos.simulated.qemu import Simulator
 
 __all__ = ["Board", "Simulator"]
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 # The package is used from its checkout (pip install -e .), as firmware is built from there.
 __path__.append(str(Path(__file__).parents[2] / "device" / "ditmos"))
 
-_WHERE = {"Board": "ditmos.board", "Simulator": "ditmos.simulator"}
+_WHERE = {"Board": "ditmos.link.board", "Simulator": "ditmos.simulated.qemu"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,10 +1,12 @@
-"""Files that stay readable: written beside the old one, flushed to the disk, then renamed over it."""
+"""Files that stay readable: written beside the old one, flushed to the disk, then renamed over it. JSON among them."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from ditmos.errors import DitmosError
 
@@ -29,3 +31,18 @@ def write(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data``; the old file stays until the new one is complete. Raises DitmosError when that fails."""
+    write(path, (json.dumps(data, indent=1) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Raises DitmosError when there is no such file, or no JSON in it."""
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise DitmosError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except ValueError as error:
+        raise DitmosError(f"{path}: not JSON ({error})") from None

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ditmos.atomic import write_json
 from ditmos.datasets import TEST, Dataset
 from ditmos.errors import DitmosError
-from ditmos.firmware import firmware
-from ditmos.jsonfile import write_json
+from ditmos.firmware.build import firmware
+from ditmos.model.reference import Model
 from ditmos.paths import BUILD, REPOSITORY
-from ditmos.reference import Model
-from ditmos.simulator import ROMFS_SIZE, Simulator
+from ditmos.simulated.qemu import ROMFS_SIZE, Simulator
 
 FOLDER = BUILD / "demo"
 BOARD = "SIM_F767"
@@ -78,8 +78,8 @@ def find_data(named: Path | None) -> Path:
 
 def configuration(data: Path) -> str:
     """Name of the configuration for a kind of data: the first whose network can read its windows."""
-    from ditmos import config
     from ditmos.datasets import load
+    from ditmos.training import config
 
     dataset = load(data)
     if dataset.fs >= RAW_AUDIO:
@@ -113,9 +113,9 @@ def ditmos(*arguments: str | Path) -> None:
 
 def trained(run: Path, data: Path, config: str) -> bool:
     """Whether ``run`` is finished and of this data, configuration and commit."""
-    from ditmos import config as configuration
-    from ditmos.training import load_data, load_run
-    from ditmos.training.run import git_commit, with_file
+    from ditmos.training import config as configuration
+    from ditmos.training.data import load_data
+    from ditmos.training.run import git_commit, load_run, with_file
 
     try:
         origin = load_run(run).metadata["origin"]
@@ -228,11 +228,11 @@ def figures(data: Path, run: Path, model: Path, dataset: Dataset, index: NDArray
     """What goes to result.json; every accuracy is over the windows that the board ran."""
     import torch
 
-    from ditmos.modelfile import read_model
-    from ditmos.route import quantized_windows
-    from ditmos.training import load_run
+    from ditmos.bench.route import quantized_windows
+    from ditmos.model.reader import read_model
     from ditmos.training.data import Windows
     from ditmos.training.evaluation import evaluate
+    from ditmos.training.run import load_run
 
     reference = Model(read_model(model)[0])
     x = quantized_windows(reference, dataset, index)
@@ -276,8 +276,8 @@ def demo(named: Path | None, config: str | None = None, report: Report = lambda 
     Raises:
         DitmosError: a step failed.
     """
-    from ditmos import config as configurations
-    from ditmos.training import load_data
+    from ditmos.training import config as configurations
+    from ditmos.training.data import load_data
 
     began = time.monotonic()
     FOLDER.mkdir(parents=True, exist_ok=True)

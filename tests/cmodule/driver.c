@@ -2,7 +2,7 @@
 //
 // Reads requests from stdin until it ends, all numbers little-endian u32:
 //   offset (the model is put so many bytes after an aligned address), size, the model,
-//   size, golden vectors as `ditmos.golden.vectors` writes them (size 0: parse only), whether they must match.
+//   size, golden vectors as `ditmos.bench.golden.vectors` writes them (size 0: parse only), whether they must match.
 // Answers each with a line:
 //   ok
 //   bad FIELD OFFSET PROBLEM

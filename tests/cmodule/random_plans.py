@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ditmos import packings
-from ditmos.plan import NONE, Plan, Stage, layer_table
+from ditmos.model import packings
+from ditmos.model.plan import NONE, Plan, Stage, layer_table
+from ditmos.model.plan_tables import WINDOW, producers
+from ditmos.model.spec import LayerShape, NetworkSpec
 from ditmos.planner.schedule import Schedule
-from ditmos.planner.tables import WINDOW, producers
-from ditmos.spec import LayerShape, NetworkSpec
 from numpy.random import Generator
 
 

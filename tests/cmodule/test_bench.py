@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos import golden
-from ditmos.bench import baremetal, cycles, kernels
-from ditmos.bench.profile import profile
+from ditmos.bench import baremetal, cycles, golden, kernels
+from ditmos.bench.blocks import profile
 from ditmos.errors import DitmosError
-from ditmos.lanes import lane_channels
-from ditmos.modelfile import encode
+from ditmos.model.lanes import lane_channels
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.writer import encode
 from ditmos.planner import whole_plan
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
 
 pytestmark = pytest.mark.skipif(
     bool(baremetal.missing_tools()), reason=f"not installed: {', '.join(baremetal.missing_tools())}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ditmos import golden
-from ditmos.modelfile import encode
+from ditmos.bench import golden
+from ditmos.model.writer import encode
 from ditmos.planner import whole_plan
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from ditmos import golden
-from ditmos.bench import baremetal
-from ditmos.modelfile import encode
-from ditmos.plan import NONE, Plan
+from ditmos.bench import baremetal, golden
+from ditmos.model.plan import NONE, Plan
+from ditmos.model.writer import encode
 from ditmos.planner import Candidate, front
 from rich.progress import Progress
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent / "m7"))
 
 from bench import Case, build, conv_shape, run
 from cases import random_cases, random_layer, random_maps
-from ditmos import packings
+from ditmos.model import packings
 
 MISSING = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if not shutil.which(tool)]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos import golden
+from ditmos.bench import golden
 from ditmos.errors import DitmosError
-from ditmos.firmware import firmware
-from ditmos.modelfile import encode
-from ditmos.plan import slice_name
+from ditmos.firmware.build import firmware
+from ditmos.model.plan import slice_name
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.reference import quantize_input
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.model.writer import encode
 from ditmos.planner import front, whole_plan
-from ditmos.quantized import QuantizedModel
-from ditmos.reference import quantize_input
-from ditmos.simulator import Simulator
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.simulated.qemu import Simulator
 
 CMODULE = Path(__file__).parents[2] / "cmodule"
 

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent / "m7"))
 
 from bench import conv_shape, fc_shape
 from cases import layer_at_bound, random_layer
-from ditmos import packings
-from ditmos.lanes import LANE_HALF, lane_channels
-from ditmos.quantized import QuantizedLayer
-from ditmos.spec import LayerShape
+from ditmos.model import packings
+from ditmos.model.lanes import LANE_HALF, lane_channels
+from ditmos.model.quantized import QuantizedLayer
+from ditmos.model.spec import LayerShape
 
 CMODULE = Path(__file__).parents[2] / "cmodule"
 

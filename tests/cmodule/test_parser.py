@@ -12,10 +12,11 @@ from zlib import crc32
 import numpy as np
 import pytest
 from conftest import CMODULE, SANITIZERS, SOURCES, WARNINGS
-from ditmos import golden
-from ditmos.modelfile import ModelFileError, decode, encode
+from ditmos.bench import golden
+from ditmos.model.plan_tables import PlanError
+from ditmos.model.reader import ModelFileError, decode
+from ditmos.model.writer import encode
 from ditmos.planner import front, whole_plan
-from ditmos.planner.tables import PlanError
 from numpy.random import Generator
 from random_plans import random_plan
 

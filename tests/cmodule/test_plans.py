@@ -7,13 +7,14 @@ from dataclasses import replace
 from unittest import mock
 
 import numpy as np
-from ditmos import golden
-from ditmos.modelfile import encode, writer
-from ditmos.plan import NONE, BufferKind, Plan, layer_table
+from ditmos.bench import golden
+from ditmos.model import writer
+from ditmos.model.dryrun import simulate
+from ditmos.model.plan import NONE, BufferKind, Plan, layer_table
+from ditmos.model.plan_tables import PlanError
+from ditmos.model.spec import NetworkSpec
+from ditmos.model.writer import encode
 from ditmos.planner import front
-from ditmos.planner.simulate import simulate
-from ditmos.planner.tables import PlanError
-from ditmos.spec import NetworkSpec
 from random_plans import random_plan
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos import golden
-from ditmos.modelfile import encode
+from ditmos.bench import golden
+from ditmos.model.reference import Model
+from ditmos.model.spec import reference_spec
+from ditmos.model.writer import encode
 from ditmos.planner import stream_plan, whole_plan
-from ditmos.reference import Model
-from ditmos.spec import reference_spec
 
 
 @pytest.fixture(scope="module")

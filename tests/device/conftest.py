@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.firmware import build
+from ditmos.firmware.build import build
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.firmware import firmware
+from ditmos.firmware.build import firmware
 
 SCRIPT = Path(__file__).parent / "fuzz_framing.py"
 LONG = 1_000_000

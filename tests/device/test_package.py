@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.golden import Style, random_model
-from ditmos.modelfile import write_model
+from ditmos.bench.golden import Style, random_model
+from ditmos.model.reference import Model
+from ditmos.model.spec import reference_spec
+from ditmos.model.writer import write_model
 from ditmos.paths import REPOSITORY
 from ditmos.planner import whole_plan
-from ditmos.reference import Model
-from ditmos.spec import reference_spec
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SPEC = reference_spec()

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.firmware import firmware
+from ditmos.firmware.build import firmware
+from ditmos.model.policy import parse_policy
+from ditmos.model.spec import reference_spec
 from ditmos.paths import repository
-from ditmos.policy import parse_policy
-from ditmos.spec import reference_spec
 from ditmos.study.tree import features, policy_source
 from sklearn.tree import DecisionTreeClassifier
 

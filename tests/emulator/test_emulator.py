@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ditmos.bench.golden import Case, Style, random_model, random_windows, vectors
 from ditmos.emulator import Segment
 from ditmos.emulator.clock import CORE_HZ
-from ditmos.emulator.memorymap import ROMFS, sector_start
 from ditmos.errors import DitmosError
-from ditmos.golden import Case, Style, random_model, random_windows, vectors
-from ditmos.modelfile import encode
+from ditmos.firmware.memorymap import ROMFS, sector_start
+from ditmos.model.spec import reference_spec
+from ditmos.model.writer import encode
 from ditmos.planner import whole_plan
-from ditmos.spec import reference_spec
 from program import Program
 
 

@@ -11,11 +11,11 @@ import zlib
 from pathlib import Path
 
 import pytest
-from ditmos import flashing, nucleo, release
 from ditmos.emulator import Segment, read_image
 from ditmos.emulator.core import count_instructions
-from ditmos.emulator.memorymap import place
 from ditmos.errors import DitmosError
+from ditmos.firmware import flashing, nucleo, release
+from ditmos.firmware.memorymap import place
 
 
 def dfu(segments: list[Segment]) -> bytes:

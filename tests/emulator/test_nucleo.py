@@ -14,20 +14,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos import micropython, nucleo
-from ditmos.board import Board
+from ditmos.bench.golden import Style, random_model, random_windows
 from ditmos.emulator import EmulatedBoard
-from ditmos.emulator.memorymap import ITCM, ROMFS
 from ditmos.errors import DitmosError
-from ditmos.golden import Style, random_model, random_windows
-from ditmos.modelfile import write_model
-from ditmos.nucleo import Image
+from ditmos.firmware import micropython, nucleo
+from ditmos.firmware.memorymap import ITCM, ROMFS
+from ditmos.firmware.nucleo import Image
+from ditmos.link.board import Board
+from ditmos.link.stream import classify
+from ditmos.model.reference import Model
+from ditmos.model.spec import reference_spec
+from ditmos.model.writer import write_model
 from ditmos.paths import BUILD, REPOSITORY
 from ditmos.planner import whole_plan
-from ditmos.reference import Model
-from ditmos.simulator import romfs_image
-from ditmos.spec import reference_spec
-from ditmos.stream import classify
+from ditmos.simulated.qemu import romfs_image
 from elftools.elf.elffile import ELFFile
 
 TIMEOUT = 120.0

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from ditmos import __version__
-from ditmos.board import Board
-from ditmos.golden import Style, random_model, random_windows
-from ditmos.modelfile import write_model
+from ditmos.bench.golden import Style, random_model, random_windows
+from ditmos.link.board import Board
+from ditmos.model.reference import Model
+from ditmos.model.spec import reference_spec
+from ditmos.model.writer import write_model
 from ditmos.paths import BUILD
 from ditmos.planner import whole_plan
-from ditmos.reference import Model
-from ditmos.spec import reference_spec
 from hardware_model import HardwareModel
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ditmos.reference import Int8, Model
+from ditmos.model.reference import Int8, Model
 
 
 @dataclass(frozen=True)

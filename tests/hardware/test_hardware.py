@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ditmos.board import Board
-from ditmos.deploy import Place, deploy
-from ditmos.emulator.memorymap import ITCM
-from ditmos.nucleo import MIN_HEAP
+from ditmos.firmware.memorymap import ITCM
+from ditmos.firmware.nucleo import MIN_HEAP
+from ditmos.link.board import Board
+from ditmos.link.deploy import Place, deploy
+from ditmos.link.stream import classify
+from ditmos.link.verify import verify
 from ditmos.paths import REPOSITORY
-from ditmos.stream import classify
-from ditmos.verify import verify
 from hardware_model import HardwareModel
 
 pytestmark = pytest.mark.hardware

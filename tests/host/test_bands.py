@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bands import BANDS, EDGES_HZ, FLOOR, log_bands, to_log_bands
-from ditmos.config import DataConfig
 from ditmos.datasets import Dataset, load, save
-from ditmos.datasets.standardise import standardise_subjects
 from ditmos.errors import DitmosError
-from ditmos.training import load_data
+from ditmos.frontends.by_subject import standardise_subjects
+from ditmos.frontends.log_bands import BANDS, EDGES_HZ, FLOOR, log_bands, to_log_bands
+from ditmos.training.config import DataConfig
+from ditmos.training.data import load_data
 
 
 def _eeg(windows: int = 24, subjects: int = 4) -> Dataset:

@@ -7,10 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from ditmos import config as configuration
-from ditmos.config import from_dict, from_toml, load, merge, names
 from ditmos.errors import DitmosError
-from ditmos.spec import reference_spec
+from ditmos.model.spec import reference_spec
+from ditmos.training import config as configuration
+from ditmos.training.config import from_dict, from_toml, load, merge, names
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

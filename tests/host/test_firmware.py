@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ditmos import firmware, micropython
 from ditmos.errors import DitmosError
+from ditmos.firmware import build, micropython
 
 
 def tree(folder: Path, major: int = 1, minor: int = 25) -> Path:
@@ -17,10 +17,10 @@ def tree(folder: Path, major: int = 1, minor: int = 25) -> Path:
 
 
 @pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DITMOS_MICROPYTHON", raising=False)
     monkeypatch.setattr(micropython, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(firmware, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(build, "BUILD", tmp_path / "build")
     return tmp_path / "build"
 
 
@@ -37,7 +37,7 @@ def test_a_tree_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         micropython.source(good, ["lib/stm32lib"])
 
 
-def test_fetched_once(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetched_once(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
     def fetch(cache: Path, _submodules: object) -> Path:
@@ -50,7 +50,7 @@ def test_fetched_once(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 1
 
 
-def test_git_where_there_is_no_debian(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_where_there_is_no_debian(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_debian(*_: object) -> Path:
         raise DitmosError("apt on this machine knows no Debian archive")
 
@@ -59,7 +59,7 @@ def test_git_where_there_is_no_debian(build: Path, monkeypatch: pytest.MonkeyPat
     assert micropython.source() == build / "micropython" / "git"
 
 
-def test_no_source_names_every_reason(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_source_names_every_reason(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(reason: str):
         def fetch(*_: object) -> Path:
             raise DitmosError(reason)
@@ -72,23 +72,23 @@ def test_no_source_names_every_reason(build: Path, monkeypatch: pytest.MonkeyPat
         micropython.source()
 
 
-def test_unknown_target_and_firmware_not_built(build: Path) -> None:
+def test_unknown_target_and_firmware_not_built(outputs: Path) -> None:
     with pytest.raises(DitmosError, match="firmware target 'foo', expected one of unix, sim"):
-        firmware.build("foo")
+        build.build("foo")
     with pytest.raises(DitmosError, match="not built yet; run: ditmos firmware build sim"):
-        firmware.firmware("sim")
+        build.firmware("sim")
 
 
 def test_missing_tools_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(firmware.shutil, "which", lambda tool: None if tool.startswith("arm") else f"/usr/bin/{tool}")
+    monkeypatch.setattr(build.shutil, "which", lambda tool: None if tool.startswith("arm") else f"/usr/bin/{tool}")
     with pytest.raises(DitmosError, match=r"arm-none-eabi-gcc not found; .*libnewlib-arm-none-eabi"):
-        firmware.need("make", "arm-none-eabi-gcc")
-    firmware.need("make")
+        build.need("make", "arm-none-eabi-gcc")
+    build.need("make")
 
 
-def test_a_failed_build_says_why(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_build_says_why(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = tree(tmp_path / "tree") / "ports" / "unix"
     port.mkdir(parents=True)
     (port / "Makefile").write_text("all:\n\t@echo 'main.c:3:1: error: expected something else'; false\n")
     with pytest.raises(DitmosError, match=r"firmware unix: main\.c:3:1: error: expected .* \(whole log: .*unix\.log\)"):
-        firmware.build("unix", tmp_path / "tree")
+        build.build("unix", tmp_path / "tree")

@@ -8,15 +8,15 @@ import time
 
 import numpy as np
 import pytest
-from ditmos.conversation import Counts
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
-from ditmos.faults import FaultyLine
-from ditmos.record import Signal, Take, join, to_dataset
-from ditmos.sources import open_source
-from ditmos.stream import Feed, Result
-from ditmos.tape import Tape
-from ditmos.view import View, sparkline
+from ditmos.link.conversation import Counts
+from ditmos.link.faults import FaultyLine
+from ditmos.link.record import Signal, Take, join, to_dataset
+from ditmos.link.sources import open_source
+from ditmos.link.stream import Feed, Result
+from ditmos.link.tape import Tape
+from ditmos.link.view import View, sparkline
 from rich.console import Console
 
 
@@ -162,7 +162,7 @@ def test_the_faulty_line_is_faulty_as_often_as_it_is_told():
 def test_a_delayed_byte_holds_back_what_follows(monkeypatch):
     port = Port()
     line = FaultyLine(port, 1e-9)
-    monkeypatch.setattr("ditmos.faults.KINDS", ("delayed",))
+    monkeypatch.setattr("ditmos.link.faults.KINDS", ("delayed",))
     line._next = 2
     line.write(b"abcdef")
     line.write(b"g")

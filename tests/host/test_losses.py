@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from ditmos.config import AdversarialConfig, MixtureConfig, Schedule
-from ditmos.training.losses import classifier_losses, mixture_loss, scores, selector_target
+from ditmos.paper.losses import classifier_losses, mixture_loss, scores, selector_target
+from ditmos.training.config import AdversarialConfig, MixtureConfig, Schedule
 from torch import Tensor
 
 

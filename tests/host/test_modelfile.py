@@ -10,14 +10,15 @@ from struct import pack_into, unpack_from
 
 import numpy as np
 import pytest
-from ditmos import golden
+from ditmos.bench import golden
 from ditmos.errors import DitmosError
-from ditmos.modelfile import ModelFileError, decode, encode, read_model, write_model
-from ditmos.modelfile.records import HEADER, SECTION
-from ditmos.plan import Plan
+from ditmos.model.plan import Plan
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.reader import ModelFileError, decode, read_model
+from ditmos.model.records import HEADER, SECTION
+from ditmos.model.spec import reference_spec
+from ditmos.model.writer import encode, write_model
 from ditmos.planner import whole_plan
-from ditmos.quantized import QuantizedModel
-from ditmos.spec import reference_spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from ditmos.errors import DitmosError
-from ditmos.networks import Branches, ConvLayer, RoutedNetwork, StrongNetwork
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.paper.networks import StrongNetwork
+from ditmos.training.networks import Branches, ConvLayer, RoutedNetwork
 from torch import Tensor
 
 PLAIN = BranchSpec((ConvSpec(5, 7), ConvSpec(4, 3, stride=2, pool=1), ConvSpec(3, 2)), ())

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from ditmos import golden
+from ditmos.bench import golden
 from ditmos.cli import plan as command
 from ditmos.errors import DitmosError
-from ditmos.modelfile import read_model, write_model
+from ditmos.model.reader import read_model
+from ditmos.model.reference import Model
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
-from ditmos.reference import Model
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
 from typer.testing import CliRunner
 
 BRANCH = BranchSpec((ConvSpec(4, 5), ConvSpec(3, 3)), (6,))

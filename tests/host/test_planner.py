@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos import golden
+from ditmos.bench import golden
 from ditmos.errors import DitmosError
-from ditmos.plan import NONE, BufferKind, Plan
+from ditmos.model.dryrun import features_last, simulate
+from ditmos.model.plan import NONE, BufferKind, Plan
+from ditmos.model.plan_tables import PlanError
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.planner import Candidate, balanced, choose, front, stream_plan, whole_plan
 from ditmos.planner.cost import layer_costs
 from ditmos.planner.describe import buffer_names, describe, kept_names, unsliced
 from ditmos.planner.layout import Block, layout, peak
 from ditmos.planner.picture import draw
-from ditmos.planner.simulate import features_last, simulate
-from ditmos.planner.tables import PlanError
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 
 SMALL = BranchSpec((ConvSpec(4, 5), ConvSpec(6, 3), ConvSpec(3, 3)), (8,))
 SPECS = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from ditmos.networks import RoutedNetwork
+from ditmos.model.quantized import accumulator_bound
+from ditmos.model.reference import Model, quantize_input
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.quantize import quantize
 from ditmos.quantize.fake import LANE_BOUND, FakeQuantNetwork
 from ditmos.quantize.quantize import _model
 from ditmos.quantize.ranges import affine, input_scales, logit_range, relu_scale
-from ditmos.quantized import accumulator_bound
-from ditmos.reference import Model, quantize_input
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.training.data import Windows
+from ditmos.training.networks import RoutedNetwork
 
 BRANCH = BranchSpec((ConvSpec(6, 7), ConvSpec(5, 5, stride=2), ConvSpec(4, 3, pool=1)), (12,))
 SPECS = {

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ditmos import golden
+from ditmos.bench import golden
 from ditmos.errors import DitmosError
-from ditmos.quantized import QuantizedLayer, accumulator_bound
-from ditmos.reference import Model, accumulate, quantize_input, requantize
-from ditmos.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
+from ditmos.model.quantized import QuantizedLayer, accumulator_bound
+from ditmos.model.reference import Model, accumulate, quantize_input, requantize
+from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
 
 
 def layer_by_hand(shape: LayerShape, layer: QuantizedLayer, x: np.ndarray) -> np.ndarray:

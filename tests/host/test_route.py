@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ditmos import golden, routing
+from ditmos import routing
+from ditmos.bench import golden
+from ditmos.bench.route import Costs, decide, quantized_windows, report
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
-from ditmos.modelfile import write_model
+from ditmos.model.policy import parse_policy
+from ditmos.model.reference import Model
+from ditmos.model.spec import reference_spec
+from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
-from ditmos.policy import parse_policy
-from ditmos.reference import Model
-from ditmos.route import Costs, decide, quantized_windows, report
-from ditmos.spec import reference_spec
 from typer.testing import CliRunner
 
 

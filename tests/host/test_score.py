@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ditmos.spec import NetworkSpec
-from ditmos.study import score as scoring
-from ditmos.study import shapes
-from ditmos.study.score import Answers, Margins
+from ditmos.model.spec import NetworkSpec
+from ditmos.training import score as scoring
+from ditmos.training import shapes
+from ditmos.training.score import Answers, Margins
 
 
 def _early() -> NetworkSpec:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.spec import NetworkSpec
-from ditmos.study import fit as fitting
-from ditmos.study import score as scoring
-from ditmos.study import shapes, space
+from ditmos.model.spec import NetworkSpec
+from ditmos.training import fit as fitting
+from ditmos.training import score as scoring
+from ditmos.training import shapes, space
 
 
 def test_shapes_read_back() -> None:

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from ditmos.config import Config, from_dict, merge
-from ditmos.training import session as sessions
-from ditmos.training import steps
-from ditmos.training.adversarial import classifier_epoch
+from ditmos.paper import session as sessions
+from ditmos.paper import steps
+from ditmos.paper.adversarial import classifier_epoch
+from ditmos.paper.plain import train_plain
+from ditmos.paper.pretraining import pretrain_classifiers, selector_epoch
+from ditmos.paper.recipe import train
+from ditmos.paper.session import Session, Stepper
+from ditmos.paper.sides import classifier_side, parameters, selector_side
+from ditmos.paper.strong import train_strong
+from ditmos.training.config import Config, from_dict, merge
 from ditmos.training.data import Parts, Windows
 from ditmos.training.evaluation import evaluate
-from ditmos.training.plain import train_plain
-from ditmos.training.pretraining import pretrain_classifiers, selector_epoch
-from ditmos.training.recipe import train
-from ditmos.training.session import Session, Stepper
-from ditmos.training.sides import classifier_side, parameters, selector_side
-from ditmos.training.strong import train_strong
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")), reason="no C compiler"

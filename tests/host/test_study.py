@@ -9,21 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ditmos import config as configuration
 from ditmos.datasets import synthetic
 from ditmos.datasets.splits import split
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
-from ditmos.study import fit as fitting
-from ditmos.study import routing, shapes, speed, summary, tables
-from ditmos.study import score as scoring
-from ditmos.study.fit import Batch, FitConfig, routed_loss
-from ditmos.study.pool import PoolConfig, build, class_weights
-from ditmos.study.score import Answers
-from ditmos.study.student import StudentNetwork
-from ditmos.study.teachers import HandmadeTeacher, PlanarTeacher, Teacher, TeacherConfig, Teachers
-from ditmos.study.views import ViewConfig, Views
-from ditmos.training import train_run
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.paper.run import train_run
+from ditmos.study import routed, speed, summary, tables
+from ditmos.training import config as configuration
+from ditmos.training import fit as fitting
+from ditmos.training import score as scoring
+from ditmos.training import shapes
 from ditmos.training.data import Windows
+from ditmos.training.fit import Batch, FitConfig, routed_loss
+from ditmos.training.pool import PoolConfig, build, class_weights
+from ditmos.training.score import Answers
+from ditmos.training.student import StudentNetwork
+from ditmos.training.teachers import HandmadeTeacher, PlanarTeacher, Teacher, TeacherConfig, Teachers
+from ditmos.training.views import ViewConfig, Views
 
 _C = ConvSpec
 SPECS = {
@@ -252,7 +253,7 @@ def test_routing_figures_by_hand() -> None:
     spec = shapes.build((40, 2, 2), "4k3", selector="3k3", classifiers=2)
     gate = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
     logits = np.array([[[2, 0], [3, 0]], [[0, 9], [1, 0]], [[0, 4], [0, 5]]], np.float32)
-    found = routing.figures(Answers(spec, gate, logits, np.array([0, 0, 0])))
+    found = routed.figures(Answers(spec, gate, logits, np.array([0, 0, 0])))
     assert found["union"] == pytest.approx(2 / 3) and found["selector"] == 1.0 and found["overlap"] == 0.5
     assert found["target"] == pytest.approx(2 / 3)  # window 0: the second is surer; window 2: the first is less sure
     assert found["load"] == pytest.approx([2 / 3, 1 / 3]) and found["routed_accuracy"] == [0.5, 1.0]

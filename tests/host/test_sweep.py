@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import torch
 import typer
-from ditmos import route
+from ditmos.bench import route
 from ditmos.bench.baremetal import missing_tools
 from ditmos.cli import bench as bench_cli
 from ditmos.cli import report as report_cli
 from ditmos.cli import sweep as sweep_cli
 from ditmos.datasets import TEST, VALIDATION, save, synthetic
 from ditmos.errors import DitmosError
-from ditmos.modelfile import read_model
-from ditmos.policy import parse_policy
-from ditmos.reference import Model
-from ditmos.spec import NetworkSpec
+from ditmos.model.policy import parse_policy
+from ditmos.model.reader import read_model
+from ditmos.model.reference import Model
+from ditmos.model.spec import NetworkSpec
 from ditmos.study import job as jobs
-from ditmos.study import onboard, plan, shared, sweep, tree
+from ditmos.study import onboard, shared, sweep, sweepfile, tree
 from typer.testing import CliRunner
 
 SWEEP = """
@@ -113,7 +113,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def out(folder: Path) -> Path:
     """The folder of a sweep that ran in this process, one job after the other."""
-    content, out = plan.read(folder / "sweep.toml"), folder / "out"
+    content, out = sweepfile.read(folder / "sweep.toml"), folder / "out"
     (out / "results").mkdir(parents=True)
     for job in content.jobs:
         key, ok = sweep._run(content, job, folder, out, 0)
@@ -122,7 +122,7 @@ def out(folder: Path) -> Path:
 
 
 def test_every_job_leaves_a_result_and_a_model(folder: Path, out: Path) -> None:
-    content = plan.read(folder / "sweep.toml")
+    content = sweepfile.read(folder / "sweep.toml")
     assert sweep.pending(content, out) == []
     rows = sweep.results(out)
     found = [(row["method"], row["seed"]) for row in rows]
@@ -143,7 +143,7 @@ def test_every_job_leaves_a_result_and_a_model(folder: Path, out: Path) -> None:
 
 
 def test_recipes_of_the_training_package_are_jobs_too(folder: Path, tmp_path: Path) -> None:
-    content = plan.parse(tomllib.loads(RECIPES))
+    content = sweepfile.parse(tomllib.loads(RECIPES))
     paper, ablated, baseline = (jobs.run_job(content, job, folder, tmp_path) for job in content.jobs)
     assert paper["shape"] == "8k5 8k5 4k3 h64; 6 x 8k5 8k5 4k3 h64 (from 0, sees 1+2)"
     assert baseline["shape"] == "16k5 16k5 8k3 h64"
@@ -168,7 +168,7 @@ def test_recipes_of_the_training_package_are_jobs_too(folder: Path, tmp_path: Pa
 def test_the_policy_of_the_device_gives_the_same_figures(folder: Path, out: Path) -> None:
     row = next(row for row in sweep.results(out) if row["method"] == "best")
     model = Model(read_model(out / "models" / f"{row['key']}.dtm")[0])
-    dataset, _ = jobs.load_parts(plan.read(folder / "sweep.toml").data["synthetic"], folder)
+    dataset, _ = jobs.load_parts(sweepfile.read(folder / "sweep.toml").data["synthetic"], folder)
     index = dataset.part(TEST)
     windows = route.quantized_windows(model, dataset, index)
     margin, second = row["margins"]["early"], row["margins"]["second"]
@@ -180,7 +180,7 @@ def test_the_policy_of_the_device_gives_the_same_figures(folder: Path, out: Path
 
 
 def test_the_same_job_gives_the_same_numbers(folder: Path, out: Path, tmp_path: Path) -> None:
-    content = plan.read(folder / "sweep.toml")
+    content = sweepfile.read(folder / "sweep.toml")
     job = next(job for job in content.jobs if job.method == "best" and job.seed == 1)
     again = jobs.run_job(content, job, folder, tmp_path)
     before = json.loads(sweep.result_file(out, content.key(job)).read_text())
@@ -195,7 +195,7 @@ def test_a_kept_network_is_scored_without_training(
         raise AssertionError("trained again")
 
     monkeypatch.setattr(jobs, "fit", fail)
-    content = plan.read(folder / "sweep.toml")
+    content = sweepfile.read(folder / "sweep.toml")
     (tmp_path / "networks").symlink_to(out / "networks")
     for job in content.jobs[:2]:
         again = json.loads(json.dumps(jobs.run_job(content, job, folder, tmp_path)))
@@ -205,7 +205,7 @@ def test_a_kept_network_is_scored_without_training(
 
 
 def test_a_failed_job_costs_the_others_nothing(folder: Path, out: Path) -> None:
-    content = plan.read(folder / "sweep.toml")
+    content = sweepfile.read(folder / "sweep.toml")
     wrong = replace(content.jobs[0], classifier="4k31 6k31 8k31", seed=7)
     key, ok = sweep._run(content, wrong, folder, out, 0)
     assert not ok
@@ -217,7 +217,7 @@ def test_a_failed_job_costs_the_others_nothing(folder: Path, out: Path) -> None:
 
 
 def test_processes_do_what_one_process_does(folder: Path, out: Path, tmp_path: Path) -> None:
-    content = plan.read(folder / "sweep.toml")
+    content = sweepfile.read(folder / "sweep.toml")
     content = replace(content, jobs=content.jobs[:1])
     (tmp_path / "pools").symlink_to(out / "pools")
     seen = []
@@ -232,7 +232,7 @@ def test_processes_do_what_one_process_does(folder: Path, out: Path, tmp_path: P
 @pytest.mark.slow
 def test_a_local_ray_cluster_does_the_same(folder: Path, out: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="ray is not installed (pip install 'ditmos[cluster]')")
-    content = plan.read(folder / "sweep.toml")
+    content = sweepfile.read(folder / "sweep.toml")
     content = replace(content, jobs=content.jobs[:1])
     (tmp_path / "pools").symlink_to(out / "pools")
     assert sweep.run(content, folder, tmp_path, processes=1, ray="local") == 0
@@ -270,7 +270,7 @@ def test_a_tree_chooses_in_the_place_of_the_selector(folder: Path, out: Path, tm
     assert result.exit_code == 0, result.output
     rows = [row for row in sweep.results(tmp_path / "out") if row["method"] == "tree router"]
     assert [row["seed"] for row in rows] == [0, 1]
-    dataset, _ = jobs.load_parts(plan.read(folder / "sweep.toml").data["synthetic"], folder)
+    dataset, _ = jobs.load_parts(sweepfile.read(folder / "sweep.toml").data["synthetic"], folder)
     for row in rows:
         key = row["key"].removesuffix("-tree")
         before = json.loads(sweep.result_file(out, key).read_text())
@@ -325,7 +325,7 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
 
 def test_an_ensemble_is_a_job(folder: Path, out: Path, tmp_path: Path) -> None:
     (tmp_path / "pools").symlink_to(out / "pools")
-    content = plan.read(folder / "sweep.toml")
+    content = sweepfile.read(folder / "sweep.toml")
     job = replace(content.jobs[0], method="ensemble", classifier="3k5s2 4k3", classifiers=2)
     row = jobs.run_job(content, job, folder, tmp_path)
     assert row["shape"] == "2 x 3k5s2 4k3" and row["test"]["routing"] is None
@@ -334,7 +334,7 @@ def test_an_ensemble_is_a_job(folder: Path, out: Path, tmp_path: Path) -> None:
 
 def test_a_search_may_cross_validate(folder: Path, tmp_path: Path) -> None:
     text = SWEEP.replace("views = 2", "views = 2\nfolds = 2")
-    content = plan.parse(tomllib.loads(text))
+    content = sweepfile.parse(tomllib.loads(text))
     job = next(job for job in content.jobs if job.family)
     _, parts = shared.load_parts(content.data["synthetic"], folder)
     found = shared.ensure_folds(content.data["synthetic"], folder, tmp_path / "pools")
@@ -388,4 +388,4 @@ def test_mistakes_in_a_sweep_file_are_named(tmp_path: Path, text: str, message: 
     file = tmp_path / "sweep.toml"
     file.write_text(text)
     with pytest.raises(DitmosError, match=re.escape(message)):
-        plan.read(file)
+        sweepfile.read(file)

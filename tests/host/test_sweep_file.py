@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.study import plan
-from ditmos.study.presets import preset
+from ditmos.study import sweepfile
 from ditmos.study.shared import load_parts, pool_config
-from ditmos.study.space import Budget, candidates
+from ditmos.training.presets import preset
+from ditmos.training.space import Budget, candidates
 
 RESULTS = Path(__file__).parents[2] / "docs/results/sweep.toml"
 
@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parents[2] / "docs/results/sweep.toml"
 )
 def test_a_wrong_word_is_refused(key: str, value: str, message: str) -> None:
     with pytest.raises(DitmosError, match=message):
-        plan.parse({"data": {"set": {"file": "set.npz", key: value}}})
+        sweepfile.parse({"data": {"set": {"file": "set.npz", key: value}}})
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_wrong_word_is_refused(key: str, value: str, message: str) -> None:
 )
 def test_a_wrong_number_of_the_data_is_refused(key: str, value: float, message: str) -> None:
     with pytest.raises(DitmosError, match=re.escape(message)):
-        plan.parse({"data": {"set": {"file": "set.npz", key: value}}})
+        sweepfile.parse({"data": {"set": {"file": "set.npz", key: value}}})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_wrong_number_of_the_data_is_refused(key: str, value: float, message: 
 def test_a_wrong_number_of_a_job_is_refused(key: str, value: object, message: str) -> None:
     job = {"data": "set", "method": "m", "budget": 9000, "family": "exit"}
     with pytest.raises(DitmosError, match=re.escape(f"job 1: {message}") if key != "method" else message):
-        plan.parse({"data": {"set": {"file": "set.npz"}}, "job": [{**job, key: value}]})
+        sweepfile.parse({"data": {"set": {"file": "set.npz"}}, "job": [{**job, key: value}]})
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_wrong_setting_of_the_training_is_refused_where_it_stands(key: str, va
         ("sweep: job 1", {"data": {"set": table}, "job": [{**job, **wrong}]}),
     ):
         with pytest.raises(DitmosError, match=re.escape(f"{at}: fit: {message}")):
-            plan.parse(content)
+            sweepfile.parse(content)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_a_wrong_setting_of_the_training_is_refused_where_it_stands(key: str, va
 )
 def test_what_is_no_table_is_refused(content: dict, message: str) -> None:
     with pytest.raises(DitmosError, match=re.escape(message)):
-        plan.parse(content)
+        sweepfile.parse(content)
 
 
 def test_the_file_of_the_results_parses() -> None:
-    content = plan.read(RESULTS)
+    content = sweepfile.read(RESULTS)
     assert max(Counter(map(content.key, content.jobs)).values()) == 1
     for job in content.jobs:
         if not job.recipe:
@@ -129,7 +129,7 @@ def test_the_file_of_the_results_parses() -> None:
 
 def test_eeg_networks_can_be_found() -> None:
     """At the widths that the file asks for; 13 rows of 19 electrodes x 7 bands."""
-    content = plan.read(RESULTS)
+    content = sweepfile.read(RESULTS)
     jobs = {(job.family, job.budget): job for job in content.jobs if job.data == "eeg" and job.family}
     assert {family for family, _ in jobs} >= {"exit", "wide"}
     for job in jobs.values():
@@ -145,7 +145,7 @@ def test_eeg_networks_can_be_found() -> None:
 
 
 def test_rivals_get_the_same_features(data_dir: Path) -> None:
-    source = plan.read(RESULTS).data["eeg"]
+    source = sweepfile.read(RESULTS).data["eeg"]
     if not (data_dir / source.file).exists():
         pytest.skip(f"{source.file} is not there")
     dataset, parts = load_parts(source, data_dir)

@@ -16,24 +16,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ditmos import config as configuration
-from ditmos.config import AugmentConfig, Config, from_dict, merge
 from ditmos.datasets import Dataset, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
-from ditmos.spec import reference_spec
-from ditmos.study.plan import Job, Source
+from ditmos.model.spec import reference_spec
+from ditmos.paper.adversarial import classifier_epoch, train_adversarially
+from ditmos.paper.pretraining import own_batches, pretrain_classifiers, pretrain_selector, selector_epoch
+from ditmos.paper.recipe import train
+from ditmos.paper.run import train_run
+from ditmos.paper.session import Session, Stepper
+from ditmos.paper.sides import classifier_side, learn_only, parameters, selector_side
+from ditmos.paper.splitting import split_windows
+from ditmos.paper.strong import train_strong
 from ditmos.study.recipes import settings
-from ditmos.training import checkpoint, load_data, load_run, prepare, train_run
-from ditmos.training.adversarial import classifier_epoch, train_adversarially
+from ditmos.study.sweepfile import Job, Source
+from ditmos.training import checkpoint
+from ditmos.training import config as configuration
+from ditmos.training.config import AugmentConfig, Config, from_dict, merge
+from ditmos.training.data import load_data, prepare
 from ditmos.training.evaluation import choice, evaluate
-from ditmos.training.pretraining import own_batches, pretrain_classifiers, pretrain_selector, selector_epoch
-from ditmos.training.recipe import train
-from ditmos.training.session import Session, Stepper
-from ditmos.training.sides import classifier_side, learn_only, parameters, selector_side
-from ditmos.training.splitting import split_windows
-from ditmos.training.strong import train_strong
+from ditmos.training.run import load_run
 from typer.testing import CliRunner
 
 FAST = {"lr": 0.02, "batch": 16, "optimizer": "adamw"}
@@ -262,7 +265,7 @@ class Stop(Exception):
 def test_a_stopped_run_goes_on_to_the_same_numbers(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, epoch: int
 ) -> None:
-    monkeypatch.setattr("ditmos.training.session.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("ditmos.paper.session.CHECKPOINT_SECONDS", 0.0)
     whole = train_run(config(), dataset, tmp_path / "whole")
 
     def stop(name: str, done: int, *_: object) -> None:
@@ -317,7 +320,7 @@ def _stages_done(out: Path) -> bool:
 def test_a_full_disk_leaves_the_last_checkpoint(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ditmos.training.session.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("ditmos.paper.session.CHECKPOINT_SECONDS", 0.0)
     real = os.fsync
     calls = 0
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ditmos.config import AugmentConfig, Schedule
 from ditmos.errors import DitmosError
+from ditmos.paper.session import Stepper, learning_rate
+from ditmos.paper.splitting import kmeans
+from ditmos.training.config import AugmentConfig, Schedule
 from ditmos.training.data import Augment, balanced_batches, batches, cluster_batches, rotation
-from ditmos.training.session import Stepper, learning_rate
-from ditmos.training.splitting import kmeans
 
 
 def test_batches_are_a_permutation() -> None:

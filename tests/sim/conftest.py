@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.board import Board
+from ditmos.bench.golden import Style, random_model, random_windows
 from ditmos.errors import DitmosError
-from ditmos.firmware import build
-from ditmos.golden import Style, random_model, random_windows
-from ditmos.modelfile import write_model
+from ditmos.firmware.build import build
+from ditmos.link.board import Board
+from ditmos.model.reference import Model
+from ditmos.model.spec import reference_spec
+from ditmos.model.writer import write_model
 from ditmos.paths import REPOSITORY
 from ditmos.planner import whole_plan
-from ditmos.reference import Model
-from ditmos.simulator import Simulator
-from ditmos.spec import reference_spec
+from ditmos.simulated.qemu import Simulator
 from recording import Recording
 
 TIMEOUT = 60.0

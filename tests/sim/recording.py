@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ditmos.reference import Int8, Model
+from ditmos.model.reference import Int8, Model
 
 
 @dataclass(frozen=True)

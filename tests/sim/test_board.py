@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ditmos.board import Board, BoardError, Probe
 from ditmos.errors import DitmosError
-from ditmos.simulator import Simulator
+from ditmos.link.board import Board, BoardError, Probe
+from ditmos.simulated.qemu import Simulator
 
 BYTES = bytes(range(256)) * 9 + b"end"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ditmos import demo
-from ditmos.config import names
 from ditmos.datasets import TEST, Dataset, load
 from ditmos.errors import DitmosError
+from ditmos.training.config import names
 from recording import Recording
 
 

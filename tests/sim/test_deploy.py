@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import ditmos.verify
+import ditmos.link.verify
 import numpy as np
 import pytest
+from ditmos.bench.golden import Style, random_model, random_windows
 from ditmos.datasets import load
-from ditmos.deploy import Place, deploy, installed
 from ditmos.errors import DitmosError
-from ditmos.golden import Style, random_model, random_windows
-from ditmos.modelfile import decode, write_model
+from ditmos.link.deploy import Place, deploy, installed
+from ditmos.link.record import Sensor
+from ditmos.link.verify import verify
+from ditmos.model.reader import decode
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
-from ditmos.record import Sensor
-from ditmos.simulator import Simulator
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
-from ditmos.verify import verify
+from ditmos.simulated.qemu import Simulator
 
 
 def make(path: Path, spec: NetworkSpec, seed: int) -> Path:
@@ -69,8 +70,10 @@ def test_a_cut_transfer_leaves_the_old_model_working(board, models, place):
 
 def test_what_was_damaged_on_the_way_is_not_swapped_in(board, models, monkeypatch):
     old = deploy(board, models[0], Place.flash, replace=True)
-    true = ditmos.deploy.b2a_base64
-    monkeypatch.setattr(ditmos.deploy, "b2a_base64", lambda data, **kw: true(bytes([data[0] ^ 1]) + data[1:], **kw))
+    true = ditmos.link.deploy.b2a_base64
+    monkeypatch.setattr(
+        ditmos.link.deploy, "b2a_base64", lambda data, **kw: true(bytes([data[0] ^ 1]) + data[1:], **kw)
+    )
     with pytest.raises(DitmosError, match=r"the board computed CRC .* nothing was changed"):
         deploy(board, models[1], Place.flash)
     assert installed(board)[1] == old.crc
@@ -125,7 +128,7 @@ def test_verify_shows_the_first_difference(board, models, monkeypatch):
     other = list(model.classifiers)
     other[1] = (other[1][0], replace(layer, bias=bias), *other[1][2:])
     wrong = replace(model, classifiers=tuple(other))
-    monkeypatch.setattr(ditmos.verify, "decode", lambda data: (wrong, plan))
+    monkeypatch.setattr(ditmos.link.verify, "decode", lambda data: (wrong, plan))
     report = verify(board, models[0], random_windows(np.random.default_rng(0), model.spec, 3), stepped=1)
     assert not report.equal
     assert (report.first.slice, report.first.layer, report.first.channel) == ("classifier.2", "classifier.2", 3)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.board import Board, BoardError
+from ditmos.link.board import Board, BoardError
 from ditmos.paths import REPOSITORY
-from ditmos.simulator import Simulator
+from ditmos.simulated.qemu import Simulator
 from recording import Recording
 
 Mpremote = Callable[..., str]

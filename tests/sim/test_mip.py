@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from ditmos import release
+from ditmos.firmware import release
 from recording import Recording
 
 WHERE = "import ditmos; print(ditmos.__file__, ditmos.routing.__file__)"

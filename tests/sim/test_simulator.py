@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from ditmos.board import Board
 from ditmos.errors import DitmosError
-from ditmos.simulator import EXTERNAL_MEMORY, ROMFS_SIZE, Simulator
+from ditmos.link.board import Board
+from ditmos.simulated.qemu import EXTERNAL_MEMORY, ROMFS_SIZE, Simulator
 
 
 def test_flash_file_outlives_the_board(firmware: Path, tmp_path: Path) -> None:

@@ -14,20 +14,20 @@ from pathlib import Path
 import ditmos
 import numpy as np
 import pytest
+from ditmos.bench.golden import Style, random_model, random_windows
+from ditmos.bench.route import decide
 from ditmos.bench.witness import Witness
-from ditmos.board import Board
-from ditmos.deploy import Place, deploy
 from ditmos.errors import DitmosError
-from ditmos.golden import Style, random_model, random_windows
-from ditmos.modelfile import write_model
+from ditmos.link.board import Board
+from ditmos.link.deploy import Place, deploy
+from ditmos.link.stream import Stream, classify, samples
+from ditmos.link.tape import Tape
+from ditmos.model.policy import parse_policy
+from ditmos.model.reference import Model
+from ditmos.model.spec import reference_spec
+from ditmos.model.writer import write_model
 from ditmos.planner import stream_plan
-from ditmos.policy import parse_policy
-from ditmos.reference import Model
-from ditmos.route import decide
-from ditmos.simulator import Simulator
-from ditmos.spec import reference_spec
-from ditmos.stream import Stream, classify, samples
-from ditmos.tape import Tape
+from ditmos.simulated.qemu import Simulator
 from recording import Recording
 
 STATEFUL = """

@@ -108,7 +108,7 @@ def build_models(*, portable: bool = False, folder: Path | None = None) -> Path:
 
 
 def models_input(models: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Of model files and their golden vectors (`ditmos.golden.vectors`)."""
+    """Of model files and their golden vectors (`ditmos.bench.golden.vectors`)."""
     parts = (pack("<I", len(part)) + padded(part) for pair in models for part in pair)
     return b"".join(parts) + bytes(4)
 

@@ -13,18 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from ditmos import golden, packings
-from ditmos.bench import baremetal, cycles
-from ditmos.bench.profile import Blocks, profile
+from ditmos.bench import baremetal, cycles, golden
+from ditmos.bench.blocks import Blocks, profile
 from ditmos.errors import DitmosError
-from ditmos.lanes import LANE_HALF
-from ditmos.modelfile import encode, read_model
-from ditmos.plan import Plan, layer_table
+from ditmos.model import packings
+from ditmos.model.lanes import LANE_HALF
+from ditmos.model.plan import Plan, layer_table
+from ditmos.model.quantized import QuantizedLayer, QuantizedModel
+from ditmos.model.reader import read_model
+from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec, reference_spec
+from ditmos.model.writer import encode
 from ditmos.planner import choose, front
 from ditmos.planner.cost import layer_costs
 from ditmos.planner.describe import unsliced
-from ditmos.quantized import QuantizedLayer, QuantizedModel
-from ditmos.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec, reference_spec
 
 SEED = 0
 LANE_STRETCH = 2.0  # as in ditmos.quantize.fake: how much of its range a channel may give up

@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ditmos.bench.golden import Style, random_model, random_windows
 from ditmos.bench.witness import Witness
-from ditmos.board import Board
-from ditmos.deploy import Place, deploy
 from ditmos.errors import DitmosError
-from ditmos.golden import Style, random_model, random_windows
-from ditmos.modelfile import write_model
+from ditmos.link.board import Board
+from ditmos.link.deploy import Place, deploy
+from ditmos.link.stream import Stream
+from ditmos.model.reference import Model
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.model.writer import write_model
 from ditmos.planner import stream_plan
-from ditmos.reference import Model
-from ditmos.simulator import Simulator
-from ditmos.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
-from ditmos.stream import Stream
+from ditmos.simulated.qemu import Simulator
 
 Report = Callable[[str, int, int], None]
 
@@ -222,7 +222,7 @@ def interrupted(board: Board, reference: Model, tries: int, seed: int, report: R
 
 _VICTIM = """
 import sys, itertools, numpy as np
-from ditmos.board import Board
+from ditmos.link.board import Board
 board = Board(sys.argv[1], soft_reset=False)
 for result in board.stream(itertools.repeat(np.ones((32, 3), np.int8)), dtype=np.int8, hop=8):
     print(result.number, flush=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ditmos.modelfile import encode
-from ditmos.quantized import QuantizedModel
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.writer import encode
 
 if TYPE_CHECKING:
     from ditmos.bench.kernels import Measured
@@ -43,8 +43,8 @@ def measure_python(model: QuantizedModel, fastest: Measured, firmware: Path | No
     """
     import tempfile
 
-    from ditmos.board import Board
-    from ditmos.simulator import Simulator
+    from ditmos.link.board import Board
+    from ditmos.simulated.qemu import Simulator
 
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "model.dtm").write_bytes(encode(model, fastest.plan))

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ditmos.faults import FaultyLine
 from ditmos.framing import Decoder
+from ditmos.link.faults import FaultyLine
 
 
 class Witness(FaultyLine):

@@ -29,8 +29,8 @@ def training(
     from rich.console import Console
     from rich.table import Table
 
-    from ditmos.jsonfile import write_json
-    from ditmos.spec import reference_spec
+    from ditmos.atomic import write_json
+    from ditmos.model.spec import reference_spec
     from ditmos.study.speed import measure
 
     rows = measure(reference_spec(classes, classifiers), batch=batch, repetitions=repetitions, threads=threads)
@@ -55,8 +55,8 @@ def link(
     from rich.console import Console
     from rich.progress import Progress
 
+    from ditmos.atomic import write_json
     from ditmos.bench.link import measure
-    from ditmos.jsonfile import write_json
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         tasks: dict = {}
@@ -90,10 +90,10 @@ def kernels(
     """Instructions of the kernels and plans on the simulated Cortex-M7, counted exactly; cycles estimated."""
     from rich.console import Console
 
+    from ditmos.atomic import write_json
+    from ditmos.bench.kernel_tables import print_kernels
     from ditmos.bench.kernels import draw, measure
-    from ditmos.bench.tables import print_kernels
     from ditmos.errors import DitmosError
-    from ditmos.jsonfile import write_json
 
     if board != "sim":
         raise DitmosError(f"board {board!r}, expected sim; `device/bench.py` measures on a real board")
@@ -116,7 +116,7 @@ def models(
     from rich.console import Console
     from rich.progress import Progress
 
-    from ditmos.jsonfile import write_json
+    from ditmos.atomic import write_json
     from ditmos.study import onboard
     from ditmos.study.sweep import results as rows_of
 

@@ -42,8 +42,8 @@ def info(file: Annotated[Path, typer.Argument(help="Dataset (.npz).")], json_fil
     from rich.console import Console
     from rich.table import Table
 
+    from ditmos.atomic import write_json
     from ditmos.datasets import load
-    from ditmos.jsonfile import write_json
 
     summary = summarize(load(file))
     console = Console()

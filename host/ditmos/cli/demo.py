@@ -26,10 +26,10 @@ def demo(
     from rich.console import Console
     from rich.table import Table
 
+    from ditmos.atomic import write_json
     from ditmos.demo import demo as run_demo
     from ditmos.demo import rows
     from ditmos.errors import DitmosError
-    from ditmos.jsonfile import write_json
     from ditmos.progress import Stages
 
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ditmos.deploy import Place
+from ditmos.link.deploy import Place
 
 
 def add(app: typer.Typer) -> None:
@@ -30,8 +30,8 @@ def deploy(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from ditmos.board import Board
-    from ditmos.deploy import deploy as deploy_model
+    from ditmos.link.board import Board
+    from ditmos.link.deploy import deploy as deploy_model
 
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     console = Console(stderr=True)

@@ -22,8 +22,8 @@ def add(app: typer.Typer) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        from ditmos.estimate import estimate as run
-        from ditmos.jsonfile import write_json
+        from ditmos.atomic import write_json
+        from ditmos.bench.estimate import estimate as run
         from ditmos.progress import Stages
 
         with Stages(transient=True) as stages:

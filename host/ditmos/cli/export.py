@@ -34,9 +34,9 @@ def export(
     import torch
     from rich.console import Console
 
+    from ditmos.atomic import write_json
     from ditmos.errors import DitmosError
-    from ditmos.jsonfile import write_json
-    from ditmos.modelfile import write_model
+    from ditmos.model.writer import write_model
     from ditmos.planner import balanced, choose, front
     from ditmos.progress import Stages
     from ditmos.quantize.export import export_run

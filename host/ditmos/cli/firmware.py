@@ -11,7 +11,7 @@ import typer
 from ditmos.errors import DitmosError
 
 if TYPE_CHECKING:
-    from ditmos.nucleo import Image
+    from ditmos.firmware.nucleo import Image
 
 
 def add(app: typer.Typer) -> None:
@@ -29,8 +29,8 @@ def add(app: typer.Typer) -> None:
         jobs: Annotated[int | None, typer.Option(help="parallel compilations [default: one per core]")] = None,
     ) -> None:
         """Build one firmware, or bring it up to date."""
-        from ditmos import nucleo
-        from ditmos.firmware import build as build_firmware
+        from ditmos.firmware import nucleo
+        from ditmos.firmware.build import build as build_firmware
         from ditmos.progress import Stages
 
         with Stages(transient=True) as stages:
@@ -50,7 +50,7 @@ def add(app: typer.Typer) -> None:
         yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
     ) -> None:
         """Flash what `firmware build nucleo` made, after showing how."""
-        from ditmos import flashing, nucleo
+        from ditmos.firmware import flashing, nucleo
 
         if target != "nucleo":
             raise DitmosError(f"target {target!r} cannot be flashed, expected nucleo")

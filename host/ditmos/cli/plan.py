@@ -34,9 +34,10 @@ def plan(
 
     from rich.console import Console
 
+    from ditmos.atomic import write_json
     from ditmos.errors import DitmosError
-    from ditmos.jsonfile import write_json
-    from ditmos.modelfile import read_model, write_model
+    from ditmos.model.reader import read_model
+    from ditmos.model.writer import write_model
     from ditmos.planner import candidate, choose, front, stream_plan
     from ditmos.planner.cost import layer_costs
     from ditmos.planner.describe import describe, summary, unsliced

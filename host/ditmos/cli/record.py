@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ditmos.record import Sensor
+    from ditmos.link.record import Sensor
 
 
 def add(app: typer.Typer) -> None:
@@ -42,12 +42,12 @@ def record(
     from rich.console import Console
     from rich.progress import Progress
 
-    from ditmos.board import Board
     from ditmos.cli import terminate_as_interrupt
     from ditmos.datasets import load, save
     from ditmos.datasets.dataset import SPLIT_NAMES
     from ditmos.datasets.splits import split
-    from ditmos.record import Sensor, Take, join, to_dataset
+    from ditmos.link.board import Board
+    from ditmos.link.record import Sensor, Take, join, to_dataset
 
     names = [name.strip() for name in labels.split(",") if name.strip()]
     if len(names) < 2 or len(set(names)) != len(names):

@@ -17,11 +17,11 @@ def add(app: typer.Typer) -> None:
         jobs: Annotated[int | None, typer.Option(help="parallel compilations [default: one per core]")] = None,
     ) -> None:
         """Build the NUCLEO firmware and pack it with the device files, checksums and licences."""
-        from ditmos import micropython as sources
-        from ditmos import nucleo
-        from ditmos.firmware import NUCLEO
+        from ditmos.firmware import micropython as sources
+        from ditmos.firmware import nucleo
+        from ditmos.firmware.build import NUCLEO
+        from ditmos.firmware.release import release as pack
         from ditmos.progress import Stages
-        from ditmos.release import release as pack
 
         with Stages(transient=True) as stages:
             tree = sources.source(micropython, NUCLEO.submodules)

@@ -21,7 +21,7 @@ def report(
 ) -> None:
     """One self-contained HTML page: tables, Pareto fronts, routing, confusion, learning curves."""
     from ditmos import atomic
-    from ditmos.jsonfile import write_json
+    from ditmos.atomic import write_json
     from ditmos.study import page
     from ditmos.study.summary import summarise
     from ditmos.study.tables import markdown as tables

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ditmos.route import Report
+    from ditmos.bench.route import Report
 
 
 def add(app: typer.Typer) -> None:
@@ -33,12 +33,12 @@ def route(
     from rich.console import Console
     from rich.progress import track
 
+    from ditmos.atomic import write_json
+    from ditmos.bench.route import Costs, decide, part_of, quantized_windows, report
     from ditmos.datasets import load
-    from ditmos.jsonfile import write_json
-    from ditmos.modelfile import read_model
-    from ditmos.policy import parse_policy
-    from ditmos.reference import Model
-    from ditmos.route import Costs, decide, part_of, quantized_windows, report
+    from ditmos.model.policy import parse_policy
+    from ditmos.model.reader import read_model
+    from ditmos.model.reference import Model
 
     parsed = [parse_policy(text) for text in policies]
     dataset = load(data)

@@ -33,7 +33,7 @@ def add(app: typer.Typer) -> None:
         if board != "sim":
             raise DitmosError(f"board {board!r}, expected sim or nucleo")
         from ditmos.cli import terminate_as_interrupt
-        from ditmos.simulator import Simulator
+        from ditmos.simulated.qemu import Simulator
 
         terminate_as_interrupt()
         serial = "socket" if socket else "pty"
@@ -48,8 +48,8 @@ def add(app: typer.Typer) -> None:
 
 def _nucleo(firmware: Path | None, flash: Path | None, romfs: Path | None) -> None:
     from ditmos.emulator.__main__ import run
-    from ditmos.nucleo import artefact
-    from ditmos.simulator import romfs_image
+    from ditmos.firmware.nucleo import artefact
+    from ditmos.simulated.qemu import romfs_image
 
     def ready(port: str) -> None:
         print(port, flush=True)

@@ -13,9 +13,9 @@ import typer
 from ditmos.errors import DitmosError
 
 if TYPE_CHECKING:
-    from ditmos.stream import Result, Stream
-    from ditmos.tape import Tape
-    from ditmos.view import View
+    from ditmos.link.stream import Result, Stream
+    from ditmos.link.tape import Tape
+    from ditmos.link.view import View
 
 
 def add(app: typer.Typer) -> None:
@@ -44,18 +44,18 @@ def stream(
     json_file: Annotated[Path | None, typer.Option("--json", help="also write a summary to this file")] = None,
 ) -> None:
     """Stream samples to a board and print its results; Ctrl-C ends it and leaves the board at its REPL."""
-    from ditmos.tape import Tape
+    from ditmos.link.tape import Tape
 
     if (source is None) == (replay is None):
         raise DitmosError("expected either --source or --replay")
     if replay:
         _show(Tape.load(replay), view)
         return
-    from ditmos.board import Board
+    from ditmos.atomic import write_json
     from ditmos.cli import terminate_as_interrupt
-    from ditmos.jsonfile import write_json
-    from ditmos.sources import open_source
-    from ditmos.stream import Stream
+    from ditmos.link.board import Board
+    from ditmos.link.sources import open_source
+    from ditmos.link.stream import Stream
 
     terminate_as_interrupt()
     opened = open_source(str(source), count)
@@ -130,7 +130,7 @@ def _watched(running: Stream, blocks: Iterable, dtype: object, tape: Tape, view:
 
 
 def _view(tape: Tape, title: str) -> View:
-    from ditmos.view import View
+    from ditmos.link.view import View
 
     return View([], 0, title)
 

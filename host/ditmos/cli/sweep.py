@@ -33,11 +33,11 @@ def sweep(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ditmos.cli import terminate_as_interrupt
-    from ditmos.study import plan
+    from ditmos.study import sweepfile
     from ditmos.study.sweep import pending, result_file, run
 
     terminate_as_interrupt()
-    content = plan.read(file)
+    content = sweepfile.read(file)
     content = replace(content, jobs=tuple(job for job in content.jobs if re.search(only, content.key(job))))
     console = Console(stderr=True)
     waiting = len(pending(content, out))
@@ -53,7 +53,7 @@ def sweep(
 
         failed = run(
             content,
-            plan.data_folder(data_folder),
+            sweepfile.data_folder(data_folder),
             out.resolve(),
             processes=processes,
             ray=ray,
@@ -82,18 +82,18 @@ def search(
     from rich.console import Console
     from rich.table import Table
 
+    from ditmos.atomic import write_json
     from ditmos.errors import DitmosError
-    from ditmos.jsonfile import write_json
-    from ditmos.study import plan
-    from ditmos.study.search import Trial
+    from ditmos.study import sweepfile
     from ditmos.study.shared import ensure_search
-    from ditmos.study.space import known_family
+    from ditmos.training.search import Trial
+    from ditmos.training.space import known_family
 
-    content = plan.read(file)
+    content = sweepfile.read(file)
     if data not in content.data:
         raise DitmosError(f"{file}: no data {data!r}, expected one of {', '.join(content.data)}")
     torch.set_num_threads(1)
-    folder = plan.data_folder(data_folder)
+    folder = sweepfile.data_folder(data_folder)
     console, trials, table = Console(), [], Table("method", "value", "MACs", "union", "shape", box=None)
 
     def report(trial: Trial) -> None:
@@ -101,7 +101,7 @@ def search(
 
     for name in method or ["wide", "ensemble", "exit", "routed", "routed-exit"]:
         known_family(name)
-        job = plan.Job(
+        job = sweepfile.Job(
             data, name, max_macs, family=name, count=count, ram=max_ram or 0, flash=max_flash or 0,
             fit={"epochs": epochs} if epochs else {},
         )  # fmt: skip
@@ -126,11 +126,11 @@ def tree(
 
     from rich.console import Console
 
-    from ditmos.study import plan
+    from ditmos.study import sweepfile
     from ditmos.study.tree import run
 
-    content = plan.read(file)
+    content = sweepfile.read(file)
     content = replace(content, jobs=tuple(job for job in content.jobs if only in content.key(job)))
     console = Console(stderr=True)
-    count = run(content, plan.data_folder(data_folder), out, lambda key: console.print(key, highlight=False))
+    count = run(content, sweepfile.data_folder(data_folder), out, lambda key: console.print(key, highlight=False))
     console.print(f"{count} trees; policies: {out}/models/*-tree.py")

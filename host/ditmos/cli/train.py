@@ -35,10 +35,11 @@ def train(
 
     from rich.console import Console
 
-    from ditmos import config as configuration
-    from ditmos.jsonfile import write_json
+    from ditmos.atomic import write_json
+    from ditmos.paper.run import train_run
     from ditmos.progress import Stages
-    from ditmos.training import load_data, train_run
+    from ditmos.training import config as configuration
+    from ditmos.training.data import load_data
     from ditmos.training.run import with_file
 
     overrides = reduce(configuration.merge, map(configuration.setting, change or []), {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ditmos.verify import Report
+    from ditmos.link.verify import Report
 
 
 def add(app: typer.Typer) -> None:
@@ -30,14 +30,14 @@ def verify(
     from rich.console import Console
     from rich.progress import Progress
 
-    from ditmos.board import Board
+    from ditmos.atomic import write_json
+    from ditmos.bench.golden import random_windows
+    from ditmos.bench.route import part_of, quantized_windows
     from ditmos.datasets import load
-    from ditmos.golden import random_windows
-    from ditmos.jsonfile import write_json
-    from ditmos.modelfile import read_model
-    from ditmos.reference import Model
-    from ditmos.route import part_of, quantized_windows
-    from ditmos.verify import verify as compare
+    from ditmos.link.board import Board
+    from ditmos.link.verify import verify as compare
+    from ditmos.model.reader import read_model
+    from ditmos.model.reference import Model
 
     reference = Model(read_model(model)[0])
     if data:

@@ -9,8 +9,8 @@ and power flags, RTC, RNG, GPIO. Not modelled: caches, wait states, pipelines (o
 DMA, timers, Ethernet.
 """
 
-from ditmos.emulator.board import Board
-from ditmos.emulator.image import Segment, read_image
 from ditmos.emulator.launcher import EmulatedBoard
+from ditmos.emulator.machine import Board
+from ditmos.firmware.image import Segment, read_image
 
 __all__ = ["Board", "EmulatedBoard", "Segment", "read_image"]

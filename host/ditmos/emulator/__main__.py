@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ditmos.emulator.board import Board
-from ditmos.emulator.image import Segment, read_image
-from ditmos.emulator.memorymap import ROMFS
+from ditmos.emulator.machine import Board
 from ditmos.emulator.server import Server, held
 from ditmos.errors import DitmosError
+from ditmos.firmware.image import Segment, read_image
+from ditmos.firmware.memorymap import ROMFS
 
 
 def run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ditmos.emulator.memorymap import place
+from ditmos.firmware.memorymap import place
 
 
 class Peripheral:

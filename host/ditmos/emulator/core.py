@@ -35,11 +35,11 @@ from unicorn.arm_const import (
 
 from ditmos.emulator.bus import Bus
 from ditmos.emulator.clock import Clock
-from ditmos.emulator.memorymap import DTCM, FLASH, ITCM, REGISTERS, SRAM, SYSTEM, place
 from ditmos.emulator.nvic import HARD_FAULT, PRIORITY_MASK, Nvic
 from ditmos.emulator.registers import Registers
 from ditmos.emulator.scb import Scb
 from ditmos.errors import DitmosError
+from ditmos.firmware.memorymap import DTCM, FLASH, ITCM, REGISTERS, SRAM, SYSTEM, place
 
 # What exception entry puts on the stack, without the status register; then what else it needs.
 _FRAME = (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ditmos.emulator.bus import Peripheral
 from ditmos.emulator.clock import CORE_HZ, Clock
-from ditmos.emulator.image import Segment
-from ditmos.emulator.memorymap import FLASH, SECTORS, sector_start
 from ditmos.errors import DitmosError
+from ditmos.firmware.image import Segment
+from ditmos.firmware.memorymap import FLASH, SECTORS, sector_start
 
 ACR, KEYR, OPTKEYR, SR, CR, OPTCR, OPTCR1 = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x18
 _KEYS = (0x4567_0123, 0xCDEF_89AB)

@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ditmos.boardprocess import STOP_TIMEOUT, BoardProcess
 from ditmos.errors import DitmosError
+from ditmos.simulated.process import STOP_TIMEOUT, BoardProcess
 
 START_TIMEOUT = 30.0  # seconds until the prompt, on a busy machine
 SILENCE = 1.0  # seconds

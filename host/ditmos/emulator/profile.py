@@ -10,7 +10,7 @@ from unicorn.arm_const import UC_ARM_REG_XPSR
 
 from ditmos.emulator.clock import Clock
 from ditmos.emulator.core import Core
-from ditmos.emulator.memorymap import MEMORIES
+from ditmos.firmware.memorymap import MEMORIES
 
 _IT_BITS = 0x0600_FC00  # of the program status register
 # Words that software writes to ITM stimulus port 0.

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ditmos.emulator.board import Board
 from ditmos.emulator.clock import CORE_HZ
+from ditmos.emulator.machine import Board
 from ditmos.errors import DitmosError
 
 _SLICE = CORE_HZ // 1000  # cycles between two looks at the pty

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ditmos.lanes import lane_channels
-from ditmos.quantized import QuantizedModel
-from ditmos.spec import LayerShape, NetworkSpec
+from ditmos.model.lanes import lane_channels
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.spec import LayerShape, NetworkSpec
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ditmos import packings
-from ditmos.plan import NONE, BufferKind, Plan, layer_table
+from ditmos.model import packings
+from ditmos.model.dryrun import features_last, simulate
+from ditmos.model.plan import NONE, BufferKind, Plan, layer_table
+from ditmos.model.spec import NetworkSpec
 from ditmos.planner.cost import LayerCost, instructions
-from ditmos.planner.estimate import plan_events
+from ditmos.planner.events import plan_events
+from ditmos.planner.front import Candidate, candidate
 from ditmos.planner.schedule import lives
-from ditmos.planner.search import Candidate, candidate
-from ditmos.planner.simulate import features_last, simulate
 from ditmos.planner.whole import whole_plan
-from ditmos.spec import NetworkSpec
 
 
 def buffer_names(spec: NetworkSpec, plan: Plan) -> list[str]:

@@ -7,12 +7,12 @@ from itertools import accumulate
 from pathlib import Path
 
 from ditmos.errors import DitmosError
-from ditmos.plan import BufferKind, Plan
+from ditmos.model.dryrun import features_last
+from ditmos.model.plan import BufferKind, Plan
+from ditmos.model.spec import NetworkSpec
 from ditmos.planner.cost import LayerCost
 from ditmos.planner.describe import buffer_names, slice_costs
 from ditmos.planner.schedule import lives
-from ditmos.planner.simulate import features_last
-from ditmos.spec import NetworkSpec
 
 _COLOURS = {
     "window": "#9aa5b1",

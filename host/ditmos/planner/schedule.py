@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Literal
 
-from ditmos.plan import NONE, Buffer, BufferKind, Plan, Slice, Stage, layer_table, slice_name
+from ditmos.model.plan import NONE, Buffer, BufferKind, Plan, Slice, Stage, layer_table, slice_name
+from ditmos.model.spec import LayerShape, NetworkSpec
 from ditmos.planner.layout import ALIGNMENT, Block, Part, layout
-from ditmos.spec import LayerShape, NetworkSpec
 
 
 @dataclass

@@ -14,12 +14,12 @@ from functools import cached_property
 from itertools import product
 from math import prod
 
-from ditmos.plan import NONE, Stage
+from ditmos.model.dryrun import rows_needed
+from ditmos.model.plan import NONE, Stage
 from ditmos.planner.cost import LayerCost, call_events, instructions, move_events, packed_size
 from ditmos.planner.nests import Host, Nest, Step, nests
 from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
-from ditmos.planner.simulate import rows_needed
 from ditmos.planner.ways import Overlay, StageOption, StageWay, Way, thin
 
 _MOST_SCRATCH = 8  # sizes

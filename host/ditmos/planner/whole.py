@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ditmos.packings import best
-from ditmos.plan import NONE, Plan, Stage, layer_table
+from ditmos.model.packings import best
+from ditmos.model.plan import NONE, Plan, Stage, layer_table
+from ditmos.model.spec import MapRef, NetworkSpec
 from ditmos.planner.cost import layer_costs, packed_size
 from ditmos.planner.schedule import Schedule
-from ditmos.spec import MapRef, NetworkSpec
 
 _SLID_ROWS = 16  # of a convolution, before pooling, that have room in scratch: those of 16 new samples
 

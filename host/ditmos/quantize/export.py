@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from ditmos.errors import DitmosError
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.reference import Model, quantize_input
 from ditmos.quantize.quantize import quantize
-from ditmos.quantized import QuantizedModel
-from ditmos.reference import Model, quantize_input
-from ditmos.training import load_data, load_run, prepare
-from ditmos.training.data import Windows
+from ditmos.training.data import Windows, load_data, prepare
 from ditmos.training.evaluation import Evaluation, balanced, choice, evaluate, evaluation
+from ditmos.training.run import load_run
 
 
 def export_run(

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ditmos.networks import RoutedNetwork, convolve
+from ditmos.model.quantized import QuantizedLayer
+from ditmos.model.spec import LayerShape
 from ditmos.quantize.ranges import input_scales, logit_range, relu_scale, stored
-from ditmos.quantized import QuantizedLayer
-from ditmos.spec import LayerShape
+from ditmos.training.networks import RoutedNetwork, convolve
 
 LANE_BOUND = 1 << 20  # docs/format.md, WGHT: channels below it run on the three-lane kernels
 LANE_STRETCH = 2.0  # at most this much coarser weights to get there

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ditmos.networks import RoutedNetwork
+from ditmos.model.quantized import QuantizedModel, check
 from ditmos.quantize.fake import FakeQuantNetwork, divergence
-from ditmos.quantized import QuantizedModel, check
 from ditmos.training.data import Windows
 from ditmos.training.evaluation import choice
+from ditmos.training.networks import RoutedNetwork
 
 CALIBRATION = 1024  # training windows that scales are chosen on
 _BATCH = 128

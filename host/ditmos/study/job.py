@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ditmos.atomic import read_json
 from ditmos.datasets import Dataset
-from ditmos.jsonfile import read_json
-from ditmos.modelfile import write_model
-from ditmos.networks import RoutedNetwork
+from ditmos.model.spec import NetworkSpec
+from ditmos.model.writer import write_model
 from ditmos.planner import choose, front
 from ditmos.quantize import quantize
-from ditmos.spec import NetworkSpec
-from ditmos.study import handmade, recipes, routing
-from ditmos.study.fit import fit
-from ditmos.study.plan import Job, SweepFile
-from ditmos.study.score import Score, answer_float, answer_integer, pick_margins, score, value, worst_macs
-from ditmos.study.shapes import describe
+from ditmos.study import recipes, rivals, routed
 from ditmos.study.shared import ensure_pool, ensure_search, load_parts, load_pool
+from ditmos.study.sweepfile import Job, SweepFile
 from ditmos.training import checkpoint, evaluation
 from ditmos.training.data import Parts, Windows
+from ditmos.training.fit import fit
+from ditmos.training.networks import RoutedNetwork
+from ditmos.training.score import Score, answer_float, answer_integer, pick_margins, score, value, worst_macs
+from ditmos.training.shapes import describe
 
 
 def run_job(
@@ -36,7 +36,7 @@ def run_job(
 
     The trained network stays in ``out``/networks: a job whose row was deleted is quantised and scored anew, no more.
     The margins of its policy are chosen on the validation windows, in integers; test windows give figures only.
-    ``routing``: `ditmos.study.routing.figures`, float. ``plans``: arena bytes and estimated instructions of the
+    ``routing``: `ditmos.study.routed.figures`, float. ``plans``: arena bytes and estimated instructions of the
     planner's front, of which the model file has the fastest, or the fastest within the job's ``ram``.
     """
     torch.set_num_threads(1)
@@ -45,7 +45,7 @@ def run_job(
     dataset, parts = load_parts(source, folder)
     balanced = source.metric == "balanced"
     if job.classifier in ("forest", "mlp"):
-        found = handmade.learn(job.classifier, parts.train, parts.test, job.seed, balanced=balanced)
+        found = rivals.learn(job.classifier, parts.train, parts.test, job.seed, balanced=balanced)
         return _common(sweep, job, dataset) | _handmade_row(found, parts.test, balanced, dataset.classes, started)
     network, how = _trained(sweep, job, folder, out, dataset, parts, progress)
     spec = network.spec
@@ -73,7 +73,7 @@ def run_job(
             "union": real.union,
             "usage": integer.usage,
             "classifier": real.classifier,
-            "routing": routing.figures(answers),
+            "routing": routed.figures(answers),
             "windows": len(windows),
         }, integer
 
@@ -146,7 +146,7 @@ def _common(sweep: SweepFile, job: Job, dataset: Dataset) -> dict[str, Any]:
 
 
 def _handmade_row(
-    found: handmade.Handmade, test: Windows, balanced: bool, classes: int, started: float
+    found: rivals.Handmade, test: Windows, balanced: bool, classes: int, started: float
 ) -> dict[str, Any]:
     """``board``: instructions of the model alone on the simulated board, or why there are none."""
     y = test.y.numpy()

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ditmos.atomic import read_json, write_json
 from ditmos.bench import baremetal
 from ditmos.bench.kernels import run_plans
 from ditmos.errors import DitmosError
-from ditmos.jsonfile import read_json, write_json
-from ditmos.modelfile import read_model
+from ditmos.model.reader import read_model
 from ditmos.study.sweep import results
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from ditmos.atomic import read_json
 from ditmos.errors import DitmosError
-from ditmos.jsonfile import read_json
 from ditmos.study import figures
 from ditmos.study.onboard import merged
 from ditmos.study.summary import OURS, integers, ours, summarise

@@ -1,7 +1,8 @@
 """Jobs of a sweep that the training package trains: METHOD's recipe, its baseline, and ablations of both.
 
-They share data, split, quantisation and scoring with the students of `ditmos.study.fit`; there is no pool, and no
-teacher but the strong network of the recipe itself. ``config`` of the job overrides any key of `ditmos.config.Config`.
+They share data, split, quantisation and scoring with the students of `ditmos.training.fit`; there is no pool, and no
+teacher but the strong network of the recipe itself. ``config`` of the job overrides any key of
+`ditmos.training.config.Config`.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ditmos import config as configuration
-from ditmos.config import Config
 from ditmos.datasets import Dataset
 from ditmos.errors import DitmosError
-from ditmos.networks import RoutedNetwork
-from ditmos.study.shapes import parse
+from ditmos.paper.recipe import stages, train
+from ditmos.paper.session import Session
+from ditmos.training import config as configuration
+from ditmos.training.config import Config
 from ditmos.training.data import Parts
-from ditmos.training.recipe import stages, train
-from ditmos.training.session import Session
+from ditmos.training.networks import RoutedNetwork
+from ditmos.training.shapes import parse
 
 if TYPE_CHECKING:
-    from ditmos.study.plan import Job, Source
+    from ditmos.study.sweepfile import Job, Source
 
 # METHOD's shapes: both branches of the routed network, and the single network of the same cost. Log-mel windows are
 # short: METHOD's trials on them have smaller kernels.

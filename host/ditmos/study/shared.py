@@ -12,17 +12,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ditmos.atomic import read_json, write_json
 from ditmos.datasets import TRAIN, Dataset
 from ditmos.datasets.splits import folds
-from ditmos.jsonfile import read_json, write_json
-from ditmos.study.plan import Job, Source, SweepFile
-from ditmos.study.pool import Pool, PoolConfig, build, load, pool_key, save
-from ditmos.study.presets import preset
-from ditmos.study.score import value
-from ditmos.study.search import Fold, Trial, search
-from ditmos.study.space import Budget
-from ditmos.study.teachers import Teachers
+from ditmos.study.sweepfile import Job, Source, SweepFile
 from ditmos.training.data import Parts, Windows, prepare
+from ditmos.training.pool import Pool, PoolConfig, build, load, pool_key, save
+from ditmos.training.presets import preset
+from ditmos.training.score import value
+from ditmos.training.search import Fold, Trial, search
+from ditmos.training.space import Budget
+from ditmos.training.teachers import Teachers
 
 
 @contextmanager

@@ -15,14 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.config import Config, NetworkConfig
-from ditmos.networks import RoutedNetwork
-from ditmos.spec import NetworkSpec
-from ditmos.study.fit import FitConfig
-from ditmos.study.student import StudentNetwork
-from ditmos.training import steps
+from ditmos.model.spec import NetworkSpec
+from ditmos.paper import steps
+from ditmos.paper.session import Session, Stepper
+from ditmos.training.config import Config, NetworkConfig
 from ditmos.training.data import Parts, Windows
-from ditmos.training.session import Session, Stepper
+from ditmos.training.fit import FitConfig
+from ditmos.training.networks import RoutedNetwork
+from ditmos.training.student import StudentNetwork
 
 AUTHORS_BATCH = 8
 
@@ -91,7 +91,7 @@ def _student(spec: NetworkSpec, x: Tensor, y: Tensor, capacity: float | None) ->
 
 
 def _compiled(spec: NetworkSpec, x: Tensor, y: Tensor) -> Callable[[], None] | None:
-    """Batches of the authors' size through `ditmos.training.steps`, an epoch of ``x`` in a call; None without a C
+    """Batches of the authors' size through `ditmos.paper.steps`, an epoch of ``x`` in a call; None without a C
     compiler."""
     network = NetworkConfig(spec.classifier, spec.selector, spec.classifiers, spec.start, spec.aggregate)
     windows = Windows(x, y)

@@ -32,7 +32,7 @@ def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """One entry per data, budget, method, shape and metric; what docs/results/summary.json holds.
 
     Metrics: int8 and float (accuracy, or mean recall where the data ask for it); for routed networks, float and
-    without early exits: union, routed, and the fractions of `ditmos.study.routing.figures`. sd is that of the sample, 0
+    without early exits: union, routed, and the fractions of `ditmos.study.routed.figures`. sd is that of the sample, 0
     for a single seed. macs, instructions: mean over test windows and seeds. feature_macs: of them, for features made by
     hand, which instructions leave out.
     """

@@ -14,9 +14,9 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
+from ditmos.atomic import read_json, write_json
 from ditmos.errors import DitmosError
-from ditmos.jsonfile import read_json, write_json
-from ditmos.study.plan import Job, SweepFile
+from ditmos.study.sweepfile import Job, SweepFile
 
 Report = Callable[[str, bool], None]  # key of a job, and whether it went well
 

@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
 from ditmos import atomic
-from ditmos.bench.handmade import answers, load_emlearn
+from ditmos.atomic import read_json, write_json
+from ditmos.bench.emlearn_models import answers, load_emlearn
 from ditmos.errors import DitmosError
-from ditmos.jsonfile import read_json, write_json
-from ditmos.modelfile import read_model
-from ditmos.quantized import QuantizedModel
-from ditmos.reference import quantize_input
-from ditmos.spec import NetworkSpec
-from ditmos.study.handmade import on_board, whole_thresholds
-from ditmos.study.plan import SweepFile
-from ditmos.study.score import Answers, Margins, answer_integer, score, value, worst_macs
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.reader import read_model
+from ditmos.model.reference import quantize_input
+from ditmos.model.spec import NetworkSpec
+from ditmos.study.rivals import on_board, whole_thresholds
 from ditmos.study.shared import load_parts
 from ditmos.study.summary import base_of
 from ditmos.study.sweep import result_file
+from ditmos.study.sweepfile import SweepFile
 from ditmos.training.data import Windows
+from ditmos.training.score import Answers, Margins, answer_integer, score, value, worst_macs
 
 METHOD = "tree router"
 LEAVES = (2, 4, 8, 16, 32, 64)

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ditmos.bands import to_log_bands
-from ditmos.config import AugmentConfig, DataConfig
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset, load
 from ditmos.datasets.splits import split
-from ditmos.datasets.standardise import standardise_subjects
 from ditmos.errors import DitmosError
-from ditmos.features import to_log_mel
+from ditmos.frontends.by_subject import standardise_subjects
+from ditmos.frontends.log_bands import to_log_bands
+from ditmos.frontends.log_mel import to_log_mel
+from ditmos.training.config import AugmentConfig, DataConfig
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ditmos.networks import RoutedNetwork
 from ditmos.training.data import Windows
+from ditmos.training.networks import RoutedNetwork
 
 BATCH = 1024
 

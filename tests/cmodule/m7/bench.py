@@ -12,10 +12,10 @@ from pathlib import Path
 from struct import pack
 
 import numpy as np
-from ditmos import packings
 from ditmos.bench import baremetal
-from ditmos.quantized import QuantizedLayer
-from ditmos.spec import LayerShape, MapRef
+from ditmos.model import packings
+from ditmos.model.quantized import QuantizedLayer
+from ditmos.model.spec import LayerShape, MapRef
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent

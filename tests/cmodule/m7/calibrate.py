@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from ditmos import golden, packings
-from ditmos.bench import baremetal
-from ditmos.modelfile import encode
-from ditmos.plan import Plan, layer_table
+from ditmos.bench import baremetal, golden
+from ditmos.model import packings
+from ditmos.model.dryrun import simulate
+from ditmos.model.plan import Plan, layer_table
+from ditmos.model.plan_tables import PlanError
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.writer import encode
 from ditmos.planner import cost
-from ditmos.planner.estimate import plan_events
-from ditmos.planner.simulate import simulate
-from ditmos.planner.tables import PlanError
-from ditmos.quantized import QuantizedModel
+from ditmos.planner.events import plan_events
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from random_plans import random_plan

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from bench import Case, conv_shape, fc_shape
-from ditmos import packings
-from ditmos.quantized import QuantizedLayer
-from ditmos.spec import LayerShape
+from ditmos.model import packings
+from ditmos.model.quantized import QuantizedLayer
+from ditmos.model.spec import LayerShape
 
 
 def layer_at_bound(rng: np.random.Generator, shape: LayerShape) -> QuantizedLayer:

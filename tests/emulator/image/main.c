@@ -170,7 +170,7 @@ static void *allocate(size_t size) {
     return used <= sizeof(tables) / sizeof(tables[0]) ? p : NULL;
 }
 
-// ROMFS holds: size and bytes of a model file, then windows with the logits that are expected (ditmos.golden.vectors).
+// ROMFS holds: size and bytes of a model file, then windows with the logits that are expected (ditmos.bench.golden.vectors).
 static void show_model(char *line) {
     static ditmos_model_t model;
     static ditmos_engine_t engine;

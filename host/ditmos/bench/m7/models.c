@@ -1,5 +1,5 @@
 // Runs the models that the host put into PSRAM, without MicroPython: every window and classifier of their golden vectors
-// (ditmos.golden). Prints a line per model, "differing arena load slice0 slice1 ...": differing bytes, arena bytes, and
+// (ditmos.bench.golden). Prints a line per model, "differing arena load slice0 slice1 ...": differing bytes, arena bytes, and
 // instructions of the first window's load and of each slice; or "refused FIELD OFFSET PROBLEM".
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,0 +1,227 @@
+"""Random networks, models and windows for tests: one generator for the host, the C module and the board.
+
+Everything follows from a seed. Models are not trained: weights, multipliers and windows are drawn so that outputs cover
+the int8 range, or sit at the limits that the arithmetic allows (`Style`).
+
+``python -m ditmos.bench.golden DIR --count 20`` writes a model file and golden vectors for each seed (`vectors`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from struct import pack
+
+import numpy as np
+from numpy.random import Generator
+
+from ditmos.errors import DitmosError
+from ditmos.model.quantized import QuantizedLayer, QuantizedModel
+from ditmos.model.reference import Int8, Model, accumulate
+from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
+from ditmos.model.writer import write_model
+from ditmos.planner import whole_plan
+
+LANE_BOUND = 1 << 20  # of the three-lane kernels: sum|w| * 128 + |bias| must stay below
+
+
+class Style(StrEnum):
+    """What the weights are like."""
+
+    TRAINED = "trained"  # heavy-tailed like trained ones, one channel of each layer reaches 127
+    UNIFORM = "uniform"  # every value equally likely: long kernels break the lane bound
+    EXTREME = "extreme"  # only -127 and 127
+    BOUND = "bound"  # accumulators reach LANE_BOUND - 1, LANE_BOUND or a little more
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model and windows int8 (N, time, channels) to run through it; the last two are extreme (-128, 127 only)."""
+
+    seed: int
+    model: QuantizedModel
+    windows: Int8
+
+
+def random_spec(rng: Generator, *, max_rows: int = 160, max_classifiers: int = 16) -> NetworkSpec:
+    """A network that satisfies every rule of `NetworkSpec`: any of the variants that the format can hold."""
+    while True:
+        try:
+            return _try_spec(rng, max_rows, max_classifiers)
+        except DitmosError:  # too short a window, or rows of an aggregated level differ
+            continue
+
+
+def _try_spec(rng: Generator, max_rows: int, max_classifiers: int) -> NetworkSpec:
+    def width(most: int) -> int:
+        return int(rng.integers(1, most + 1)) if rng.random() < 0.8 else 1
+
+    def conv(geometry: tuple[int, int, int]) -> ConvSpec:
+        return ConvSpec(width(17), *geometry)
+
+    def branch(geometries: list[tuple[int, int, int]]) -> BranchSpec:
+        hidden = (width(40),) if rng.random() < 0.6 else ()
+        return BranchSpec(tuple(conv(g) for g in geometries), hidden)
+
+    depth = int(rng.choice([1, 2, 3, 3, 4, 5, 6]))
+    largest = int(rng.choice([3, 9, 15, 31]))
+    geometries = [
+        (
+            int(rng.integers(1, largest + 1)),
+            int(rng.choice([1, 1, 1, 2])),
+            int(rng.choice([1, 2, 2])),
+        )
+        for _ in range(depth)
+    ]
+    # Short enough for the board, long enough for the geometry, odd or even.
+    needed = 1
+    for kernel, stride, pool in reversed(geometries):
+        needed = (needed * pool - 1) * stride + kernel
+    if needed > max_rows:
+        raise DitmosError("too long a window")
+    window = int(rng.integers(needed, min(max_rows, 2 * needed + 3) + 1))
+    common = {
+        "window": window,
+        "channels": int(rng.choice([1, 1, 2, 3, 3, 4, 6, 9])),
+        "classes": width(20),
+        "classifiers": int(rng.integers(1, max_classifiers + 1)),
+    }
+    if rng.random() < 0.15:
+        return NetworkSpec(**common, classifier=branch(geometries))
+    start = int(rng.integers(0, depth + 1)) if rng.random() < 0.5 else 0
+    own = geometries[start : start + int(rng.integers(0, depth - start + 1))] if start else list(geometries)
+    if start == 0 and rng.random() < 0.3:  # other kernels, where the rows may still agree
+        own = [(max(1, k + int(rng.integers(-2, 3))), s, p) for k, s, p in own]
+    levels = range(start + 1, start + len(own) + 1)
+    aggregate = tuple(level for level in levels if rng.random() < 0.6)
+    return NetworkSpec(
+        **common,
+        selector=branch(geometries),
+        classifier=branch(own),
+        start=start,
+        aggregate=aggregate,
+        selector_outputs=-1 if rng.random() < 0.8 else width(20),
+    )
+
+
+def random_model(rng: Generator, spec: NetworkSpec, style: Style | None = None) -> QuantizedModel:
+    """A model of this shape; with no style given, every layer has one of its own."""
+    zero_points = {"selector": int(rng.integers(-128, 128)), "classifier": int(rng.integers(-128, 128))}
+
+    def layers(shapes: tuple[LayerShape, ...]) -> tuple[QuantizedLayer, ...]:
+        return tuple(
+            random_layer(
+                rng, shape, style or rng.choice(list(Style)), -128 if shape.relu else zero_points[shape.branch]
+            )
+            for shape in shapes
+        )
+
+    def scale() -> float:
+        return float(np.float32(np.exp(rng.uniform(-8, 2))))
+
+    return QuantizedModel(
+        spec=spec,
+        selector=layers(spec.selector_layers()),
+        classifiers=tuple(layers(spec.classifier_layers()) for _ in range(spec.classifiers)),
+        input_scale=scale(),
+        input_zero_point=int(rng.integers(-128, 128)),
+        sample_scale=scale(),
+        selector_scale=scale(),
+        selector_zero_point=zero_points["selector"],
+        logit_scale=scale(),
+        logit_zero_point=zero_points["classifier"],
+        class_names=tuple(f"class {i}" for i in range(spec.classes)),
+    )
+
+
+def random_layer(rng: Generator, shape: LayerShape, style: Style, zero_point: int) -> QuantizedLayer:
+    """Weights in a style; bias and multiplier such that random inputs make outputs over the whole int8 range."""
+    out, fan_in = shape.channels_out, shape.weights // shape.channels_out
+    size = (out, fan_in)
+    if style == Style.EXTREME:
+        weight = rng.choice(np.array([-127, 127]), size)
+    elif style == Style.UNIFORM:
+        weight = rng.integers(-127, 128, size)
+    else:
+        weight = rng.laplace(0, 1, size)
+        weight = np.rint(weight * (127 / np.abs(weight).max(1, keepdims=True)))
+    weight = weight.astype(np.int64)
+    if style == Style.BOUND:  # as long as one tap can carry it
+        limit = (LANE_BOUND - 1) // 128
+        for row in weight:
+            while np.abs(row).sum() > limit:
+                row[np.flatnonzero(row)] -= np.sign(row[np.flatnonzero(row)])
+    mean = rng.integers(-128, 128)
+    bias = np.rint(-mean * weight.sum(1) + rng.normal(0, 40 * np.sqrt(np.square(weight).sum(1) + 1)))
+    if style == Style.BOUND:
+        room = LANE_BOUND - 128 * np.abs(weight).sum(1)
+        bias = np.where(rng.random(out) < 0.5, 1, -1) * (room - 1 + rng.integers(0, 3, out) * rng.integers(0, 2, out))
+    weight = weight.astype(np.int8).reshape(shape.weight_shape)
+    layer = QuantizedLayer(weight, bias.astype(np.int32), np.ones(out, np.int32), zero_point)
+    rows = (shape.pool - 1) * shape.stride + shape.kernel
+    x = rng.integers(-128, 128, (16, shape.channels_in, rows) if shape.kind == "conv" else (16, fan_in)).astype(np.int8)
+    spread = np.abs(accumulate(shape, layer, x).swapaxes(0, 1).reshape(out, -1)).max(1) + 1
+    wanted = np.exp(rng.uniform(np.log(40), np.log(400), out))  # int8 steps; more than 255 saturates
+    multiplier = np.clip(np.rint(wanted / spread * 2.0**32), 1, 2**31 - 1)
+    if rng.random() < 0.1:
+        multiplier[rng.integers(out)] = rng.choice([1, 2**31 - 1])
+    return QuantizedLayer(weight, layer.bias, multiplier.astype(np.int32), zero_point)
+
+
+def random_windows(rng: Generator, spec: NetworkSpec, count: int) -> Int8:
+    """Windows (N, time, channels): uniform, smooth, all -128 or 127 at random, and constant -128."""
+    shape = (count, spec.window, spec.channels)
+    windows = rng.integers(-128, 128, shape)
+    smooth = np.cumsum(rng.normal(0, 12, shape), axis=1) + rng.normal(0, 40, (count, 1, spec.channels))
+    windows[::2] = np.clip(np.rint(smooth[::2]), -128, 127)
+    if count >= 2:
+        windows[-2] = rng.choice(np.array([-128, 127]), shape[1:])
+        windows[-1] = rng.choice(np.array([-128, 127]))
+    return windows.astype(np.int8)
+
+
+def case(seed: int, *, windows: int = 4, max_rows: int = 160, max_classifiers: int = 16) -> Case:
+    """The network of one seed. One in four has all its layers in one style, the others mix them."""
+    rng = np.random.default_rng(seed)
+    spec = random_spec(rng, max_rows=max_rows, max_classifiers=max_classifiers)
+    style = rng.choice(list(Style)) if rng.random() < 0.25 else None
+    return Case(seed, random_model(rng, spec, style), random_windows(rng, spec, windows))
+
+
+def cases(count: int, first: int = 0, **limits: int) -> Iterator[Case]:
+    """`count` cases of consecutive seeds."""
+    for seed in range(first, first + count):
+        yield case(seed, **limits)
+
+
+def vectors(case: Case) -> bytes:
+    """Golden vectors: u32 number of windows, then for each the window (time, channels), the selector's logits, and the
+    class logits of classifier 0, 1, ... K - 1; all int8. Sizes follow from the model."""
+    model = Model(case.model)
+    selector = model.select_batch(case.windows)
+    logits = model.classify_batch(case.windows)
+    data = pack("<I", len(case.windows))
+    for window, select, classify in zip(case.windows, selector, logits, strict=True):
+        data += window.tobytes() + select.tobytes() + classify.tobytes()
+    return data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m ditmos.bench.golden", description="write random models, golden vectors"
+    )
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--windows", type=int, default=4)
+    arguments = parser.parse_args()
+    for item in cases(arguments.count, arguments.first, windows=arguments.windows):
+        write_model(arguments.directory / f"{item.seed}.dtm", item.model, whole_plan(item.model.spec))
+        (arguments.directory / f"{item.seed}.vec").write_bytes(vectors(item))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""The policy lab: routing policies over a whole set on the host, with the decisions that the board would take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ditmos.atomic import read_json
+from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
+from ditmos.errors import DitmosError
+from ditmos.model.policy import Policy
+from ditmos.model.reference import Model
+from ditmos.routing import Counter
+
+
+def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
+    """Indices of ``train``, ``validation``, ``test``, or ``all``. Raises DitmosError for another word."""
+    parts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+    if part == "all":
+        return np.arange(len(dataset))
+    if part not in parts:
+        raise DitmosError(f"part is {part}, expected {', '.join(parts)} or all")
+    return dataset.part(parts[part])
+
+
+def quantized_windows(model: Model, dataset: Dataset, index: ArrayLike) -> NDArray[np.int8]:
+    """Windows of a dataset as the model takes them, int8 (n, time, channels).
+
+    Raises:
+        DitmosError: shape or sample scale of the data are not the model's.
+    """
+    expected, found = (model.window, model.channels), dataset.x.shape[1:]
+    if found != expected:
+        raise DitmosError(f"{dataset.name}: windows of {found[0]} x {found[1]}, the model takes {expected}")
+    x = dataset.x[index]
+    if x.dtype == np.int16 and not np.isclose(dataset.scale, model.sample_scale, rtol=1e-5):
+        raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for {model.sample_scale}")
+    q = model.quantize(x if x.dtype == np.int16 else x * np.float32(dataset.scale))
+    return np.ascontiguousarray(q)  # data may be stored channel by channel
+
+
+class Replay:
+    """`reference.Model` for one window after the other, all logits computed beforehand.
+
+    Logits are memoryviews of int8 that the next call of the same kind overwrites, as on the board: a policy that
+    breaks there breaks here. ``select`` takes the window that the policy was handed, no other.
+    """
+
+    def __init__(self, model: Model, windows: NDArray[np.int8]) -> None:
+        self.selector_scale = model.selector_scale
+        self.logit_scale = model.logit_scale
+        self.classes = model.classes
+        self.classifiers = model.classifiers
+        self._select = model.select_batch(windows)
+        self._classify = model.classify_batch(windows)
+        self._windows = windows
+        self._selector_logits = np.zeros(self._select.shape[1], np.int8)
+        self._logits = np.zeros(model.classes, np.int8)
+        self._at = -1
+        self._selected = False
+
+    def next(self) -> memoryview:
+        """The next window, flat int8 as the board has it."""
+        self._at += 1
+        self._selected = False
+        return memoryview(self._windows[self._at].reshape(-1))
+
+    def select(self, window: memoryview) -> memoryview:
+        if window.obj is None or not np.shares_memory(np.asarray(window), self._windows[self._at]):
+            raise ValueError("select: a policy on the lab bench selects with the window that it was handed")
+        self._selector_logits[:] = self._select[self._at]
+        self._selected = True
+        return memoryview(self._selector_logits)
+
+    def classify(self, k: int) -> memoryview:
+        if not self._selected:
+            raise RuntimeError("classify before select")
+        if not 0 <= k < self.classifiers:
+            raise ValueError(f"classifier is {k}, expected 0 to {self.classifiers - 1}")
+        self._logits[:] = self._classify[self._at, k]
+        return memoryview(self._logits)
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a policy did, window by window: label and classifier (-1: abstained), classifier runs."""
+
+    label: NDArray[np.int64]
+    classifier: NDArray[np.int64]
+    runs: NDArray[np.int64]
+
+
+def decide(policy: Policy, model: Model, windows: NDArray[np.int8]) -> Decisions:
+    """Run a policy, from its initial state, over int8 windows (N, time, channels) in their order."""
+    function = policy.load()
+    replay = Replay(model, windows)
+    counted = Counter(replay)
+    rows = []
+    for _ in range(len(windows)):
+        counted.runs = 0
+        label, k = function(counted, replay.next())
+        rows.append((-1 if label is None else label, -1 if k is None else k, counted.runs))
+    table = np.array(rows, np.int64).reshape(-1, 3)
+    return Decisions(*table.T)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Cost of the select slices, and of the classify slices once, in ``unit``."""
+
+    select: int
+    classify: int
+    unit: str
+
+    @classmethod
+    def of_macs(cls, model: Model) -> Costs:
+        spec = model.spec
+        select = sum(layer.macs for layer in spec.selector_layers())
+        return cls(select, sum(layer.macs for layer in spec.classifier_layers()), "MACs")
+
+    @classmethod
+    def measured(cls, path: Path) -> Costs:
+        """From what `ditmos verify --json` wrote. Raises DitmosError where that holds no times."""
+        measured = read_json(path)
+        try:
+            sums = {"select": 0, "classify": 0}
+            for row in measured["slices"]:
+                sums[row["phase"]] += int(row["ticks"])
+            return cls(sums["select"], sums["classify"], str(measured["unit"]))
+        except (KeyError, TypeError) as error:
+            raise DitmosError(f"{path}: {error} missing, expected a file from ditmos verify --json") from None
+
+    def mean(self, decisions: Decisions) -> float:
+        return self.select + self.classify * float(decisions.runs.mean())
+
+
+@dataclass(frozen=True)
+class Report:
+    """One row of the table.
+
+    accuracy: right answers of all windows, abstentions counted as wrong. extra_runs: classifier runs per window beyond
+    the first. confusion: windows by (policy right, top1 right): [[neither, only top1], [only policy, both]].
+    costs: per inference, by unit.
+    """
+
+    policy: str
+    windows: int
+    accuracy: float
+    abstained: int
+    extra_runs: float
+    confusion: list[list[int]]
+    costs: dict[str, float]
+
+
+def report(
+    policy: str, decisions: Decisions, top1: Decisions, y: NDArray[np.int64], costs: tuple[Costs, ...]
+) -> Report:
+    """Figures of one policy against the true labels and against top1."""
+    right, before = decisions.label == y, top1.label == y
+    confusion = [[int(((right == a) & (before == b)).sum()) for b in (False, True)] for a in (False, True)]
+    return Report(
+        policy=policy,
+        windows=len(y),
+        accuracy=float(right.mean()),
+        abstained=int((decisions.label < 0).sum()),
+        extra_runs=float(np.maximum(decisions.runs - 1, 0).mean()),
+        confusion=confusion,
+        costs={cost.unit: cost.mean(decisions) for cost in costs},
+    )

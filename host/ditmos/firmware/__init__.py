@@ -1,0 +1,1 @@
+"""Firmware for every board: sources, builds, images, flashing, releases."""

@@ -1,0 +1,1 @@
+"""The host's end of a board: its REPL, streams, recording, deployment, verification."""

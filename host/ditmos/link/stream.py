@@ -1,0 +1,336 @@
+"""Stream samples to a board and take its results: the host's end of docs/protocol.md."""
+
+from __future__ import annotations
+
+import queue
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.errors import DitmosError
+from ditmos.framing import PAYLOAD, RESULT, SAMPLES
+from ditmos.link.conversation import SILENCE, Conversation, Counts
+from ditmos.model.policy import Policy, parse_policy
+
+if TYPE_CHECKING:
+    from ditmos.link.board import Board
+
+TYPECODES = {np.dtype(np.int8): "b", np.dtype(np.int16): "h", np.dtype(np.float32): "f"}
+RESTARTS = 5  # in a row, without a result in between
+_NO_LABEL = 0xFFFF
+_NONE = 0xFF
+
+
+@dataclass(frozen=True)
+class Result:
+    """Answer to window ``number``, counted from 0 in the order of the stream.
+
+    label, classifier: None where the policy abstained. runs: of classifiers. microseconds: on the device, from samples
+    to label. latency: seconds from handing the window's last sample to the line to the arrival of the answer. logits:
+    int8 (classes,) of the classifier that ran last, if asked for; ``confidence`` is then its softmax of the label.
+    """
+
+    number: int
+    label: int | None
+    name: str | None
+    classifier: int | None
+    runs: int
+    microseconds: int
+    latency: float
+    logits: NDArray[np.int8] | None = None
+    confidence: float | None = None
+
+
+class Feed:
+    """Blocks of samples (rows, channels) as one row of bytes, read ahead of the line by a thread of its own.
+
+    ``data`` starts at byte ``base`` of the stream; what is no longer needed is dropped with `forget`.
+    """
+
+    AHEAD = 1 << 16  # bytes
+
+    def __init__(self, blocks: Iterable[NDArray], dtype: np.dtype, channels: int) -> None:
+        self.data = bytearray()
+        self.base = 0
+        self.complete = False
+        self._blocks = iter(blocks)
+        self._dtype = dtype
+        self._channels = channels
+        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(4)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    @property
+    def end(self) -> int:
+        """Bytes of the stream known so far."""
+        return self.base + len(self.data)
+
+    def _put(self, item: bytes | BaseException | None) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                pass
+        return False
+
+    def _read(self) -> None:
+        try:
+            for block in self._blocks:
+                array = np.asarray(block)
+                if array.ndim != 2 or array.shape[1] != self._channels or array.dtype != self._dtype:
+                    raise DitmosError(
+                        f"samples are {array.dtype} {array.shape}, expected {self._dtype} (rows, {self._channels})"
+                    )
+                if not self._put(np.ascontiguousarray(array).astype(self._dtype.newbyteorder("<")).tobytes()):
+                    return
+            self._put(None)
+        except BaseException as error:  # the reader of the samples raised: so does the stream
+            self._put(error)
+
+    def fill(self) -> None:
+        """Take over what the thread has read. Raises what the source of the samples raised."""
+        while not self.complete and len(self.data) < self.AHEAD:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                self.complete = True
+            else:
+                self.data += item
+
+    def take(self, start: int, stop: int) -> bytes:
+        return bytes(self.data[start - self.base : stop - self.base])
+
+    def forget(self, before: int) -> None:
+        if before > self.base:
+            del self.data[: before - self.base]
+            self.base = before
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class Stream:
+    """Samples to results, on a board that has the model.
+
+    Args:
+        model: path of the model file on the board; None: the board's own search (model.dtm).
+        policy: as `ditmos.model.policy.parse_policy` reads it; its source is sent to the board.
+        hop: rows from one window to the next; None: whole windows.
+        rate: rows per second to send; None: as fast as the line takes them.
+        logits: have the class logits sent back.
+
+    After iterating, ``counts`` has what happened on the line.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        *,
+        model: str | None = None,
+        policy: str | Policy = "top1",
+        hop: int | None = None,
+        rate: float | None = None,
+        logits: bool = False,
+    ) -> None:
+        if hop is not None and hop < 1:
+            raise DitmosError(f"hop is {hop}, expected 1 row or more")
+        if rate is not None and not rate > 0:
+            raise DitmosError(f"rate is {rate}, expected rows per second")
+        self.board = board
+        self.model = model
+        self.policy = parse_policy(policy) if isinstance(policy, str) else policy
+        self.rate = rate
+        self.logits = logits
+        self._hop = hop
+        self._talk = Conversation(board, self._deliver)
+        self._results: deque[Result] = deque()
+        self._handed: deque[tuple[int, float]] = deque()  # (byte of the stream, time it went to the line)
+        self._next = 0
+        self._sent = 0  # bytes of the stream handed to the line
+        self._row = 0  # bytes
+        self.hop = self.window = 0
+
+    @property
+    def counts(self) -> Counts:
+        return self._talk.counts
+
+    def disturb(self, wrap: Callable[[Any], Any]) -> None:
+        """Put something around the port whenever the stream starts, for tests: ``wrap(port)`` has write, read and
+        in_waiting."""
+        self._talk.wrap = wrap
+
+    def prepare(self) -> None:
+        """Load model and policy on the board, where they stay: the next stream of the same model starts at once.
+
+        Raises:
+            DitmosError: no model, a damaged one, a policy that does not run.
+        """
+        load_model(self.board, self.model)
+        self.policy.send(self.board, "_policy", SILENCE)
+        window, channels = self.board.eval("(_model.window, _model.channels)")
+        self.hop = window if self._hop is None else self._hop
+        if not 1 <= self.hop <= window:
+            raise DitmosError(f"hop is {self.hop}, expected 1 to {window}, the model's window")
+        self.window, self.channels = window, channels
+
+    def run(self, blocks: Iterable[NDArray], dtype: np.dtype | type) -> Iterator[Result]:
+        """Results for blocks of samples (rows, channels) of any number of rows: int8, raw int16, or float32 real units.
+
+        Raises:
+            DitmosError: samples of another type or shape, the policy raised, the board has fallen silent.
+        """
+        dtype = np.dtype(dtype)
+        if dtype not in TYPECODES:
+            raise DitmosError(f"samples are {dtype}, expected int8, int16 or float32")
+        if not self.window:
+            self.prepare()
+        self._row = self.channels * dtype.itemsize
+        self._next = 0
+        feed = Feed(blocks, dtype, self.channels)
+        try:
+            yield from self._serve(feed, TYPECODES[dtype])
+        finally:
+            feed.close()
+            self._talk.stop()
+
+    def _serve(self, feed: Feed, typecode: str) -> Iterator[Result]:
+        talk = self._talk
+        self._begin(typecode)
+        started = time.monotonic()
+        tries = 0
+        while not (feed.complete and self._next >= self._expected(feed.end)):
+            feed.fill()
+            self._send(feed, None if self.rate is None else int((time.monotonic() - started) * self.rate))
+            talk.pump()
+            talk.check()
+            while self._results:
+                tries = 0
+                yield self._results.popleft()
+            feed.forget(min(self._next * self.hop * self._row, self._sent))
+            if talk.ended or talk.silent:
+                tries += 1
+                if tries > RESTARTS:
+                    raise DitmosError(f"{self.board.port}: the stream ended {tries} times in a row without a result")
+                talk.stop()
+                talk.counts.restarts += 1
+                self._begin(typecode)
+        talk.finish()
+
+    def _begin(self, typecode: str) -> None:
+        """Start the board's end at window ``_next``."""
+        self._sent = self._next * self.hop * self._row
+        self._handed.clear()
+        try:
+            self._talk.start(self._code(typecode))
+        except DitmosError:
+            # Reset meanwhile: it has neither model nor policy.
+            if "_model" in self.board.exec("print([n for n in ('_model', '_policy') if n in globals()])"):
+                raise
+            self.prepare()
+            self._talk.start(self._code(typecode))
+
+    def _code(self, typecode: str) -> str:
+        return (
+            "from ditmos.serve import serve\n"
+            f"serve(_model, _policy, {self.hop}, {typecode!r}, {self.logits}, {self._next})\n"
+        )
+
+    def _expected(self, end: int) -> int:
+        """Number of windows in ``end`` bytes."""
+        rows = end // self._row
+        return 0 if rows < self.window else (rows - self.window) // self.hop + 1
+
+    def _send(self, feed: Feed, due: int | None) -> None:
+        """Hand samples to the line, up to row ``due``, as long as it takes them."""
+        link = self._talk.link
+        end = feed.end if due is None else min(feed.end, due * self._row)
+        while self._sent < end and link.queued() < 6:
+            stop = min(self._sent + PAYLOAD, end)
+            if stop - self._sent < PAYLOAD and link.queued() and not feed.complete and due is None:
+                break  # more is coming
+            link.send(SAMPLES, feed.take(self._sent, stop))
+            self._sent = stop
+            self._handed.append((stop, time.monotonic()))
+
+    def _deliver(self, kind: int, payload: memoryview) -> bool:
+        if kind == RESULT:
+            number, label, classifier, runs, microseconds = struct.unpack_from("<IHBBI", payload)
+            if number == self._next:
+                self._next += 1
+                self._results.append(self._result(number, label, classifier, runs, microseconds, bytes(payload[12:])))
+        return True
+
+    def _result(self, number: int, label: int, classifier: int, runs: int, microseconds: int, logits: bytes) -> Result:
+        end = (self.window + number * self.hop) * self._row
+        while len(self._handed) > 1 and self._handed[0][0] < end:
+            self._handed.popleft()
+        hello = self._talk.hello
+        values = np.frombuffer(logits, np.int8) if logits else None
+        confidence = None
+        if values is not None and label != _NO_LABEL:
+            real = (values.astype(np.float64) - hello["logit_zero_point"]) * hello["logit_scale"]
+            odds = np.exp(real - real.max())
+            confidence = float(odds[label] / odds.sum())
+        return Result(
+            number=number,
+            label=None if label == _NO_LABEL else label,
+            name=None if label == _NO_LABEL else hello["class_names"][label],
+            classifier=None if classifier == _NONE else classifier,
+            runs=runs,
+            microseconds=microseconds,
+            latency=time.monotonic() - self._handed[0][1],
+            logits=values,
+            confidence=confidence,
+        )
+
+
+def load_model(board: Board, path: str | None) -> None:
+    """Leave the model at ``path`` on the board in ``_model``, loading it unless it is there.
+
+    Raises:
+        DitmosError: no `_ditmos` module, no such file, not a model, no room.
+    """
+    board.require_module()
+    board.exec(
+        "try:\n ok = _model_path == " + repr(path) + "\nexcept NameError:\n ok = False\n"
+        "if not ok:\n"
+        " import ditmos, gc\n"
+        " _model = None\n"
+        " gc.collect()\n"
+        f" _model = ditmos.load_model({path!r})\n"
+        f" _model_path = {path!r}\n",
+    )
+
+
+def classify(board: Board, windows: NDArray, **options: Any) -> Iterator[Result]:
+    """Results for whole windows (n, time, channels), int8, raw int16 or float32 real units; options as of `Stream`."""
+    windows = np.asarray(windows)
+    if windows.ndim != 3:
+        raise DitmosError(f"windows have shape {windows.shape}, expected (n, time, channels)")
+    stream = Stream(board, **options)
+    stream.prepare()
+    if windows.shape[1:] != (stream.window, stream.channels):
+        raise DitmosError(
+            f"windows are {windows.shape[1]} x {windows.shape[2]}, the model takes {stream.window} x {stream.channels}"
+        )
+    return stream.run(windows, windows.dtype)
+
+
+def samples(board: Board, blocks: Iterable[NDArray] | NDArray, dtype: Any = None, **options: Any) -> Iterator[Result]:
+    """Results every ``hop`` rows of a stream: an array (rows, channels), or blocks of one type, int16 unless given."""
+    if isinstance(blocks, np.ndarray):
+        blocks, dtype = [blocks], blocks.dtype
+    return Stream(board, **options).run(blocks, np.int16 if dtype is None else dtype)

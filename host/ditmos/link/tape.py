@@ -1,0 +1,121 @@
+"""A stream as it was: its samples, its results with their times, and what happened on the line."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos import atomic
+from ditmos.errors import DitmosError
+from ditmos.link.stream import Counts, Result
+
+_FIELDS = ("number", "label", "classifier", "runs", "microseconds", "latency", "confidence")
+
+
+class Tape:
+    """What a stream consisted of. ``hop`` and ``window`` in rows; ``times``: seconds from the start, one per result."""
+
+    def __init__(self, window: int, hop: int, class_names: tuple[str, ...], rate: float | None = None) -> None:
+        self.window = window
+        self.hop = hop
+        self.class_names = class_names
+        self.rate = rate
+        self.results: list[Result] = []
+        self.times: list[float] = []
+        self.counts = Counts()
+        self._blocks: list[NDArray] = []
+
+    def pass_on(self, blocks: Iterable[NDArray]) -> Iterator[NDArray]:
+        """The blocks, kept as they go by."""
+        for block in blocks:
+            self._blocks.append(np.array(block))
+            yield block
+
+    def add(self, result: Result, time: float) -> None:
+        self.results.append(result)
+        self.times.append(time)
+
+    @property
+    def samples(self) -> NDArray:
+        """All samples (rows, channels) so far."""
+        if len(self._blocks) > 1:
+            self._blocks = [np.concatenate(self._blocks)]
+        return self._blocks[0] if self._blocks else np.empty((0, 0), np.int16)
+
+    def window_of(self, number: int) -> NDArray:
+        """The window that a result is about (window, channels)."""
+        return self.samples[number * self.hop : number * self.hop + self.window]
+
+    def save(self, path: Path) -> None:
+        """Raises DitmosError when it cannot be written; the old file stays until the new one is complete."""
+        columns = {
+            name: np.array([np.nan if (v := getattr(r, name)) is None else v for r in self.results], np.float64)
+            for name in _FIELDS
+        }
+        logits = [r.logits for r in self.results]
+        if logits and all(row is not None for row in logits):
+            columns["logits"] = np.stack(logits)
+        about = {
+            "window": self.window,
+            "hop": self.hop,
+            "class_names": self.class_names,
+            "rate": self.rate,
+            "counts": asdict(self.counts),
+        }
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer, tape=np.str_(json.dumps(about)), samples=self.samples, times=np.array(self.times), **columns
+        )
+        atomic.write(path, buffer.getvalue())
+
+    @staticmethod
+    def is_tape(path: Path) -> bool:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return "tape.npy" in archive.namelist()
+        except (OSError, zipfile.BadZipFile):
+            return False
+
+    @classmethod
+    def load(cls, path: Path) -> Tape:
+        """Raises DitmosError for a file that `save` did not write."""
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                about = json.loads(str(archive["tape"]))
+                tape = cls(about["window"], about["hop"], tuple(about["class_names"]), about["rate"])
+                tape.counts = Counts(**about["counts"])
+                tape._blocks = [archive["samples"]]
+                tape.times = archive["times"].tolist()
+                columns = {name: archive[name] for name in _FIELDS}
+                logits = archive["logits"] if "logits" in archive.files else None
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise DitmosError(f"{path}: not a recorded stream ({error})") from None
+
+        def value(name: str, i: int) -> int | None:
+            number = columns[name][i]
+            return None if np.isnan(number) else int(number)
+
+        for i in range(len(tape.times)):
+            label = value("label", i)
+            confidence = columns["confidence"][i]
+            tape.results.append(
+                Result(
+                    number=int(columns["number"][i]),
+                    label=label,
+                    name=None if label is None else tape.class_names[label],
+                    classifier=value("classifier", i),
+                    runs=int(columns["runs"][i]),
+                    microseconds=int(columns["microseconds"][i]),
+                    latency=float(columns["latency"][i]),
+                    logits=None if logits is None else logits[i],
+                    confidence=None if np.isnan(confidence) else float(confidence),
+                )
+            )
+        return tape

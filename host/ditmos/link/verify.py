@@ -1,0 +1,221 @@
+"""A board against the reference: every slice's maps in the arena, then labels and logits end to end. No tolerance."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.errors import DitmosError
+from ditmos.link.board import Board
+from ditmos.link.deploy import Place, check_firmware, deploy, installed
+from ditmos.link.stream import classify
+from ditmos.model.plan import Buffer, Plan, Slice, layer_table
+from ditmos.model.reader import decode
+from ditmos.model.reference import Model
+from ditmos.model.spec import LayerShape
+from ditmos.routing import top1
+
+Progress = Callable[[str, int, int], None]
+
+# On the board: a model in an arena that can be read, its slices one by one.
+_PROBE = """
+import time
+from binascii import hexlify
+def _probe_open(path, size):
+    global _probe, _probe_arena
+    import _ditmos, gc
+    _probe_arena = bytearray(size)
+    if path is None:
+        data = _file
+    else:
+        with open(path, 'rb') as file:
+            try:
+                data = memoryview(file)
+            except TypeError:
+                data = file.read()
+    _probe = _ditmos.Model(data, _probe_arena)
+def _probe_step(i, k, *places):
+    start = time.ticks_cpu()
+    _probe.step(i, k)
+    spent = time.ticks_diff(time.ticks_cpu(), start)
+    print(spent)
+    for offset, size in places:
+        print(hexlify(memoryview(_probe_arena)[offset:offset + size]).decode())
+"""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first wrong byte: fully connected layers have time 0."""
+
+    window: int
+    slice: str
+    layer: str
+    channel: int
+    time: int
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        return (
+            f"window {self.window}, slice {self.slice}, {self.layer}: channel {self.channel}, time {self.time} is "
+            f"{self.found}, expected {self.expected}"
+        )
+
+
+@dataclass
+class SliceReport:
+    """``ticks``: of time.ticks_cpu(), the fewest of all windows: cycles, or instructions where the simulated board
+    counts them. ``bytes``: compared in all windows."""
+
+    name: str
+    phase: str
+    bytes: int = 0
+    differences: int = 0
+    ticks: int = 0
+
+
+@dataclass
+class Report:
+    """What was compared, and what differed."""
+
+    model: str
+    where: str
+    slices: list[SliceReport]
+    windows: int = 0
+    wrong_labels: int = 0
+    wrong_logits: int = 0
+    first: Difference | None = None
+    unit: str = "ticks"
+    counts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def equal(self) -> bool:
+        return not (self.wrong_labels or self.wrong_logits or any(s.differences for s in self.slices))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"equal": self.equal}
+
+
+def verify(
+    board: Board,
+    model: Path,
+    windows: NDArray[np.int8],
+    *,
+    stepped: int = 3,
+    progress: Progress = lambda what, done, total: None,
+) -> Report:
+    """Compare a board with `reference.Model` on int8 windows (n, time, channels).
+
+    The board's own copy is used where it has this very file, else the file is sent to its RAM. The first ``stepped``
+    windows are run slice by slice, each with its own classifier and the first one with all K; all windows end to end.
+
+    Raises:
+        DitmosError: another firmware, no room for the model, no window.
+    """
+    if not len(windows):
+        raise DitmosError("no window to verify with")
+    data = model.read_bytes() if model.is_file() else b""
+    quantized, plan = decode(data)
+    reference = Model(quantized)
+    check_firmware(board)
+    found = installed(board)
+    path = found[0] if found and found[1] == zlib.crc32(data) else None
+    if path is None:
+        deploy(board, model, Place.ram)
+    report = Report(str(model), path or "RAM", [SliceReport(s.name, s.phase) for s in plan.slices])
+    _step_through(board, path, plan, reference, windows[:stepped], report, progress)
+    _end_to_end(board, path, reference, windows, report, progress)
+    return report
+
+
+def _step_through(
+    board: Board,
+    path: str | None,
+    plan: Plan,
+    reference: Model,
+    windows: NDArray[np.int8],
+    report: Report,
+    progress: Progress,
+) -> None:
+    board.exec(_PROBE)
+    board.exec(f"_probe_open({path!r}, {plan.arena_size})")
+    layers = layer_table(reference.spec)
+    for w, window in enumerate(windows):
+        chosen = int(np.argmax(reference.select(window))) if reference.spec.selector else 0
+        others = [k for k in range(reference.classifiers) if k != chosen] if w == 0 else []
+        for k in (chosen, *others):
+            progress("slice by slice", w, len(windows))
+            board.exec(f"_probe.load({window.tobytes()!r})")
+            expected = reference.layer_outputs(window[None], k)
+            for i, piece in enumerate(plan.slices):
+                outputs = _outputs(plan, piece, layers)
+                places = ", ".join(f"({b.offset}, {b.stride * b.channels})" for _, b in outputs)
+                ticks, *dumps = board.exec(f"_probe_step({i}, {k}, {places})").split()
+                row = report.slices[i]
+                row.ticks = min(row.ticks or int(ticks), int(ticks))
+                for (layer, buffer), dump in zip(outputs, dumps, strict=True):
+                    value = np.frombuffer(bytes.fromhex(dump), np.int8).reshape(buffer.channels, buffer.stride)
+                    value = value[:, : buffer.rows]
+                    right = expected[layer.name][0].reshape(buffer.channels, buffer.rows)
+                    row.bytes += right.size
+                    wrong = np.argwhere(value != right)
+                    row.differences += len(wrong)
+                    if len(wrong) and report.first is None:
+                        c, t = map(int, wrong[0])
+                        report.first = Difference(w, piece.name, layer.name, c, t, int(right[c, t]), int(value[c, t]))
+    board.exec("_probe = _probe_arena = None")
+
+
+def _outputs(plan: Plan, piece: Slice, layers: Sequence[LayerShape]) -> list[tuple[LayerShape, Buffer]]:
+    """What of a slice's results is whole in the arena when the slice has run: its layers and their buffers.
+
+    Line buffers hold a few rows of a map only, and a buffer may lie where an earlier one of the slice was.
+    """
+    stages = plan.stages[piece.first : piece.first + piece.count]
+    written = [plan.buffers[s.out] for s in stages]
+    outputs = []
+    for i, (stage, buffer) in enumerate(zip(stages, written, strict=True)):
+        layer = layers[stage.layer]
+        rows = layer.rows_out if layer.kind == "conv" else 1
+        later = [*written[i + 1 :], *_helpers(plan, piece, i + 1)]
+        if buffer.rows == rows and not any(_overlap(buffer, other) for other in later):
+            outputs.append((layer, buffer))
+    return outputs
+
+
+def _helpers(plan: Plan, piece: Slice, first: int) -> list[Buffer]:
+    """Carry and scratch buffers of the stages from ``first`` on."""
+    stages = plan.stages[piece.first + first : piece.first + piece.count]
+    return [plan.buffers[b] for s in stages for b in (s.carry, s.scratch) if b < len(plan.buffers)]
+
+
+def _overlap(a: Buffer, b: Buffer) -> bool:
+    return a.offset < b.offset + b.size and b.offset < a.offset + a.size
+
+
+def _end_to_end(
+    board: Board,
+    path: str | None,
+    reference: Model,
+    windows: NDArray[np.int8],
+    report: Report,
+    progress: Progress,
+) -> None:
+    for n, result in enumerate(classify(board, windows, model=path, logits=True)):
+        label, k = top1(reference, windows[n])
+        logits = reference.classify(k)
+        report.windows += 1
+        report.wrong_labels += (result.label, result.classifier) != (label, k)
+        wrong = np.flatnonzero(result.logits != logits)
+        report.wrong_logits += len(wrong)
+        if len(wrong) and report.first is None:
+            c = int(wrong[0])
+            report.first = Difference(n, "end to end", "logits", c, 0, int(logits[c]), int(result.logits[c]))
+        progress("end to end", n + 1, len(windows))

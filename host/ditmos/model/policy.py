@@ -1,0 +1,105 @@
+"""A routing policy by name: loaded on the host, or sent as it is to a board (contract: docs/architecture.md)."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ditmos import routing
+from ditmos.errors import DitmosError
+
+if TYPE_CHECKING:
+    from ditmos.link.board import Board
+
+PolicyFunction = Callable[[Any, Any], tuple[int | None, int | None]]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """``expression`` is a name, or a call with literal arguments, in the namespace of ``source`` (None: routing.py)."""
+
+    text: str
+    expression: str
+    source: str | None
+    path: Path | None = None
+
+    def load(self) -> PolicyFunction:
+        """A fresh policy on the host, its state at the start of a stream.
+
+        Raises:
+            DitmosError: the file does not run, or has no such name.
+        """
+        if self.path is None:
+            namespace = vars(routing)
+        else:
+            spec = importlib.util.spec_from_file_location(self.path.stem, self.path)
+            assert spec and spec.loader  # the file ends in .py
+            module = importlib.util.module_from_spec(spec)
+            try:
+                spec.loader.exec_module(module)
+            except Exception as error:
+                raise DitmosError(f"{self.path}: {type(error).__name__}: {error}") from None
+            namespace = vars(module)
+        name, arguments, keywords = _parts(self.expression)
+        if not callable(made := namespace.get(name)):
+            known = sorted(key for key, value in namespace.items() if callable(value) and not key.startswith("_"))
+            raise DitmosError(f"policy {self.text}: no {name} there, but {', '.join(known) or 'nothing'}")
+        if "(" not in self.expression:
+            return made
+        try:
+            return made(*arguments, **keywords)
+        except TypeError as error:
+            raise DitmosError(f"policy {self.text}: {error}") from None
+
+    def send(self, board: Board, variable: str, timeout: float = 10) -> None:
+        """Run the source on the board and leave the policy in ``variable`` there.
+
+        Raises:
+            DitmosError: it does not run, or has no such name.
+        """
+        if self.source is None:
+            board.exec(f"from ditmos import routing\n{variable} = routing.{self.expression}\n", timeout=timeout)
+            return
+        # A name left there by an earlier file does not stand in for a missing one. On its own: line numbers stay.
+        board.exec(f"globals().pop({_parts(self.expression)[0]!r}, None)", timeout=timeout)
+        board.exec(f"{self.source}\n{variable} = {self.expression}\n", timeout=timeout)
+
+
+def parse_policy(text: str) -> Policy:
+    """``FILE.py``, ``FILE.py:name``, ``FILE.py:make(0.3)``, or the same of routing.py: ``top1``, ``fallback(0.5)``.
+
+    The name is ``policy`` where none is given. Raises DitmosError for anything else.
+    """
+    file, separator, expression = text.partition(".py:")
+    if separator or text.endswith(".py"):
+        path = Path(file + ".py" if separator else text)
+        if not path.is_file():
+            raise DitmosError(f"policy {text}: {path}: no such file")
+        expression = expression or "policy"
+        _parts(expression)
+        source = path.read_text()
+        try:
+            ast.parse(source)
+        except SyntaxError as error:
+            raise DitmosError(f"policy {text}: {path}, line {error.lineno}: {error.msg}") from None
+        return Policy(text, expression, source, path)
+    _parts(text)
+    return Policy(text, text, None)
+
+
+def _parts(expression: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name and literal arguments of ``name`` or ``name(...)``."""
+    try:
+        node = ast.parse(expression, mode="eval").body
+        if isinstance(node, ast.Name):
+            return node.id, [], {}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
+            return node.func.id, [ast.literal_eval(argument) for argument in node.args], keywords
+    except (SyntaxError, ValueError):
+        pass
+    raise DitmosError(f"policy {expression!r}: expected FILE.py, a name, or name(number, ...)")

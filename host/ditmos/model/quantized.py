@@ -1,0 +1,125 @@
+"""The integer model: int8 weights and their requantisation, run by `reference.py`, packed by `packings.py`.
+
+The arithmetic is written down in docs/arithmetic.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.errors import DitmosError
+from ditmos.model.spec import LayerShape, NetworkSpec
+
+INT32_MAX = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class QuantizedLayer:
+    """Weights of one layer of one branch.
+
+    weight: int8 in [-127, 127]; (out, in, kernel) for a convolution, (out, in) for a fully connected layer, ``in``
+        in the order of ``LayerShape.inputs``, each fully connected input flattened channel by channel.
+    bias: int32 (out,), with the input zero point folded in: ``round(b / s) - zero_point_in * sum(weight)``.
+    multiplier: int32 (out,) in [1, 2^31): the factor from accumulator to output, times 2^32.
+    zero_point: of the output; -128 behind a ReLU.
+    """
+
+    weight: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    multiplier: NDArray[np.int32]
+    zero_point: int = -128
+
+
+@dataclass(frozen=True)
+class QuantizedModel:
+    """A whole routed network in integers.
+
+    input_scale, input_zero_point: ``real = (q - input_zero_point) * input_scale``.
+    sample_scale: real value of one unit of a raw int16 sample (the data set's ``scale``).
+    selector_scale / selector_zero_point and logit_scale / logit_zero_point: of the selector's logits and of the class
+        logits; the latter are shared by all K classifiers, so that their logits can be compared and averaged.
+    """
+
+    spec: NetworkSpec
+    selector: tuple[QuantizedLayer, ...]
+    classifiers: tuple[tuple[QuantizedLayer, ...], ...]
+    input_scale: float
+    input_zero_point: int
+    sample_scale: float
+    selector_scale: float
+    selector_zero_point: int
+    logit_scale: float
+    logit_zero_point: int
+    class_names: tuple[str, ...]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def branches(self) -> Iterator[tuple[str, LayerShape, QuantizedLayer]]:
+        """Every layer of the selector, then of each classifier: its name in messages, shape and weights."""
+        for shape, layer in zip(self.spec.selector_layers(), self.selector, strict=True):
+            yield shape.name, shape, layer
+        for k, layers in enumerate(self.classifiers):
+            for shape, layer in zip(self.spec.classifier_layers(), layers, strict=True):
+                yield f"{shape.name} of classifier {k}", shape, layer
+
+
+def accumulator_bound(layer: QuantizedLayer) -> NDArray[np.int64]:
+    """(out,) largest magnitude that a partial sum can reach on any input, in any order of summation."""
+    weights = np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(1)
+    return np.abs(layer.bias.astype(np.int64)) + 128 * weights
+
+
+def check(model: QuantizedModel) -> None:
+    """Refuse a model that breaks a rule of docs/arithmetic.md.
+
+    Raises:
+        DitmosError: wrong number of layers, shapes, types, ranges, or an accumulator that could overflow.
+    """
+
+    def need(ok: bool, what: str) -> None:
+        if not ok:
+            raise DitmosError(f"model: {what}")
+
+    spec = model.spec
+    need(
+        len(model.classifiers) == spec.classifiers, f"{len(model.classifiers)} classifiers, expected {spec.classifiers}"
+    )
+    for name, layers, shapes in [
+        ("selector", model.selector, spec.selector_layers()),
+        *((f"classifier {k}", layers, spec.classifier_layers()) for k, layers in enumerate(model.classifiers)),
+    ]:
+        need(len(layers) == len(shapes), f"{name} has {len(layers)} layers, expected {len(shapes)}")
+    need(len(model.class_names) == spec.classes, f"{len(model.class_names)} class names, expected {spec.classes}")
+    need(all("\0" not in name for name in model.class_names), "a class name contains a zero byte")
+    for field_name in ("input_scale", "sample_scale", "selector_scale", "logit_scale"):
+        value = getattr(model, field_name)
+        need(value > 0 and isfinite(value), f"{field_name} is {value}, expected a positive number")
+        need(value == np.float32(value), f"{field_name} is {value}, expected a float32 number")
+    for field_name in ("input_zero_point", "selector_zero_point", "logit_zero_point"):
+        value = getattr(model, field_name)
+        need(-128 <= value <= 127, f"{field_name} is {value}, expected -128 to 127")
+
+    last = {"selector": model.selector_zero_point, "classifier": model.logit_zero_point}
+    for name, shape, layer in model.branches():
+        weight, out = layer.weight, (shape.channels_out,)
+        need(
+            weight.dtype == np.int8 and weight.shape == shape.weight_shape,
+            f"{name}: weights are {weight.dtype} {weight.shape}, expected int8 {shape.weight_shape}",
+        )
+        need(weight.min() >= -127, f"{name}: a weight is -128, expected -127 to 127")
+        for field_name in ("bias", "multiplier"):
+            value = getattr(layer, field_name)
+            need(
+                value.dtype == np.int32 and value.shape == out,
+                f"{name}: {field_name} is {value.dtype} {value.shape}, expected int32 {out}",
+            )
+        need(layer.multiplier.min() >= 1, f"{name}: multiplier is {layer.multiplier.min()}, expected 1 to 2^31 - 1")
+        expected = -128 if shape.relu else last[shape.branch]
+        need(layer.zero_point == expected, f"{name}: zero point is {layer.zero_point}, expected {expected}")
+        bound = accumulator_bound(layer).max()
+        need(bound <= INT32_MAX, f"{name}: the accumulator can reach {bound}, expected at most {INT32_MAX}")

@@ -1,0 +1,203 @@
+"""Integer interpreter of a `QuantizedModel`: the specification of what every kernel computes (docs/arithmetic.md).
+
+Batch-vectorised. Accumulators are computed as floating-point matrix products, which are exact here: `quantized.check`
+bounds every partial sum below 2^31, far from the 2^53 of float64; float32 serves where the bound is 2^24.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from ditmos.model.quantized import QuantizedLayer, QuantizedModel, accumulator_bound, check
+from ditmos.model.spec import LayerShape
+
+Int8 = NDArray[np.int8]
+
+_BLOCK = 1 << 22  # elements of an unfolded convolution input held at a time
+
+
+def requantize(acc: NDArray[np.int64], multiplier: NDArray[np.int32], zero_point: int) -> Int8:
+    """``clamp(zero_point + ((acc * multiplier + 2^31) >> 32), -128, 127)``; multiplier runs along axis 1 of acc."""
+    factor = multiplier.astype(np.int64).reshape(1, -1, *([1] * (acc.ndim - 2)))
+    y = zero_point + ((acc * factor + (1 << 31)) >> 32)
+    return np.clip(y, -128, 127).astype(np.int8)
+
+
+def accumulate(shape: LayerShape, layer: QuantizedLayer, x: Int8) -> NDArray[np.int64]:
+    """Accumulators of a batch before pooling.
+
+    x is (N, in, rows) for a convolution, (N, in) for a fully connected layer; the result is (N, out, positions) or
+    (N, out).
+    """
+    bias = layer.bias.astype(np.int64)
+    dtype = np.float32 if accumulator_bound(layer).max() < 1 << 24 else np.float64
+    weight = layer.weight.reshape(shape.channels_out, -1).astype(dtype)
+    if shape.kind == "fc":
+        return (x.astype(dtype) @ weight.T).astype(np.int64) + bias
+    windows = sliding_window_view(x, shape.kernel, axis=2)[:, :, :: shape.stride]  # (N, in, positions, kernel)
+    positions = windows.shape[2]
+    acc = np.empty((len(x), shape.channels_out, positions), np.int64)
+    block = max(1, _BLOCK // (positions * weight.shape[1]))
+    for i in range(0, len(x), block):
+        rows = windows[i : i + block].transpose(0, 2, 1, 3).astype(dtype)
+        product = rows.reshape(-1, weight.shape[1]) @ weight.T
+        acc[i : i + block] = product.reshape(-1, positions, shape.channels_out).transpose(0, 2, 1)
+    return acc + bias[:, None]
+
+
+def run_layer(shape: LayerShape, layer: QuantizedLayer, x: Int8) -> Int8:
+    """One layer on a batch: x (N, in, rows) -> (N, out, pooled rows); fully connected (N, in) -> (N, out)."""
+    acc = accumulate(shape, layer, x)
+    if shape.pool > 1:
+        acc = acc[:, :, : shape.rows_out * shape.pool].reshape(*acc.shape[:2], shape.rows_out, shape.pool).max(3)
+    return requantize(acc, layer.multiplier, layer.zero_point)
+
+
+def run_branch(
+    shapes: Sequence[LayerShape], layers: Sequence[QuantizedLayer], maps: dict[tuple[str, int], Int8]
+) -> list[Int8]:
+    """Run a branch on a batch -> every layer's output, logits (N, out) last.
+
+    Reads ``maps`` (N, channels, rows) by (branch, level) and adds its own to them.
+    """
+    outputs: list[Int8] = []
+    for shape, layer in zip(shapes, layers, strict=True):
+        if shape.inputs:
+            operands = [maps[ref.branch, ref.level] for ref in shape.inputs]
+            if shape.kind == "fc":
+                operands = [operand.reshape(len(operand), -1) for operand in operands]
+            x = operands[0] if len(operands) == 1 else np.concatenate(operands, axis=1)
+        else:
+            x = outputs[-1]
+        outputs.append(run_layer(shape, layer, x))
+        if shape.kind == "conv":
+            maps[shape.branch, shape.inputs[0].level + 1] = outputs[-1]
+    return outputs
+
+
+def quantize_input(values: NDArray, model: QuantizedModel) -> Int8:
+    """Real units (float) or raw samples (int16) of any shape -> int8, as docs/arithmetic.md, Input."""
+    scale = np.float32(model.input_scale)
+    if values.dtype == np.int16:
+        factor = np.float32(model.sample_scale) / scale
+    elif np.issubdtype(values.dtype, np.floating):
+        factor = np.float32(1) / scale
+    else:
+        raise ValueError(f"window has dtype {values.dtype}, expected float or int16")
+    zero_point = np.float32(model.input_zero_point)
+    with np.errstate(over="ignore", invalid="ignore"):
+        q = np.rint(values.astype(np.float32) * factor) + zero_point
+    return np.clip(np.where(np.isnan(q), zero_point, q), -128, 127).astype(np.int8)
+
+
+class Model:
+    """The interface of `_ditmos.Model` on the host, and the same over batches.
+
+    Raises ValueError for wrong shapes, types and ranges, RuntimeError for classify before select, as the device does;
+    DitmosError for a model that breaks the rules of `quantized.check`.
+    """
+
+    def __init__(self, model: QuantizedModel) -> None:
+        check(model)
+        self.model = model
+        self.spec = model.spec
+        self.window = model.spec.window
+        self.channels = model.spec.channels
+        self.classes = model.spec.classes
+        self.classifiers = model.spec.classifiers
+        self.input_scale = model.input_scale
+        self.input_zero_point = model.input_zero_point
+        self.sample_scale = model.sample_scale
+        self.selector_scale = model.selector_scale
+        self.selector_zero_point = model.selector_zero_point
+        self.logit_scale = model.logit_scale
+        self.logit_zero_point = model.logit_zero_point
+        self.class_names = model.class_names
+        self._selector_shapes = model.spec.selector_layers()
+        self._classifier_shapes = model.spec.classifier_layers()
+        self._maps: dict[tuple[str, int], Int8] | None = None
+
+    def quantize(self, src: ArrayLike, dst: Int8 | None = None) -> Int8:
+        """float real units or int16 raw samples -> int8 of the same shape, also written to ``dst`` if given."""
+        q = quantize_input(np.asarray(src), self.model)
+        if dst is not None:
+            np.asarray(dst)[...] = q.reshape(np.shape(dst))
+        return q
+
+    def select(self, window: ArrayLike) -> Int8:
+        """int8 window (time, channels), flattened or not -> selector logits (outputs,); empty without a selector."""
+        x = np.asarray(window)
+        if x.dtype != np.int8 or x.size != self.window * self.channels:
+            raise ValueError(
+                f"window has {x.size} values of {x.dtype}, expected {self.window} x {self.channels} = "
+                f"{self.window * self.channels} of int8"
+            )
+        maps = self._window_maps(x.reshape(1, self.window, self.channels))
+        logits = self._select(maps)
+        self._maps = maps
+        return logits[0]
+
+    def classify(self, k: int) -> Int8:
+        """Class logits (classes,) of classifier k on the window of the last `select`."""
+        if not 0 <= k < self.classifiers:
+            raise ValueError(f"classifier is {k}, expected 0 to {self.classifiers - 1}")
+        if self._maps is None:
+            raise RuntimeError("classify before select")
+        return run_branch(self._classifier_shapes, self.model.classifiers[k], dict(self._maps))[-1][0]
+
+    def features(self, level: int) -> Int8:
+        """Selector map ``level`` (channels, rows) of the last window; level 0 is the window."""
+        if self._maps is None:
+            raise RuntimeError("features before select")
+        try:
+            return self._maps["selector", level][0]
+        except KeyError:
+            raise ValueError(f"features: level is {level}, expected 0 to {len(self._maps) - 1}") from None
+
+    def select_batch(self, windows: Int8) -> Int8:
+        """int8 (N, time, channels) -> selector logits (N, outputs)."""
+        return self._select(self._window_maps(windows))
+
+    def classify_batch(self, windows: Int8, k: ArrayLike | None = None) -> Int8:
+        """int8 (N, time, channels) -> class logits (N, K, classes) of every classifier; with k (N,), those of
+        classifier k[n] on window n: (N, classes)."""
+        maps = self._window_maps(windows)
+        if self.spec.start or self.spec.aggregate:
+            self._select(maps)
+        if k is None:
+            logits = [run_branch(self._classifier_shapes, layers, dict(maps))[-1] for layers in self.model.classifiers]
+            return np.stack(logits, axis=1)
+        chosen = np.broadcast_to(np.asarray(k), len(windows))
+        if len(chosen) and not 0 <= chosen.min() <= chosen.max() < self.classifiers:
+            raise ValueError(f"classifiers {chosen.min()} to {chosen.max()}, expected 0 to {self.classifiers - 1}")
+        result = np.empty((len(windows), self.classes), np.int8)
+        for i in np.unique(chosen):
+            rows = np.flatnonzero(chosen == i)
+            subset = {key: value[rows] for key, value in maps.items()}
+            result[rows] = run_branch(self._classifier_shapes, self.model.classifiers[i], subset)[-1]
+        return result
+
+    def layer_outputs(self, windows: Int8, k: int) -> dict[str, Int8]:
+        """Every layer's output on a batch by layer name: (N, channels, rows), fully connected (N, out)."""
+        maps = self._window_maps(windows)
+        names = [shape.name for shape in self._selector_shapes + self._classifier_shapes]
+        outputs = run_branch(self._selector_shapes, self.model.selector, maps)
+        outputs += run_branch(self._classifier_shapes, self.model.classifiers[k], maps)
+        return dict(zip(names, outputs, strict=True))
+
+    def _window_maps(self, windows: Int8) -> dict[tuple[str, int], Int8]:
+        expected = (self.window, self.channels)
+        if windows.dtype != np.int8 or windows.ndim != 3 or windows.shape[1:] != expected:
+            raise ValueError(
+                f"windows are {windows.dtype} {windows.shape}, expected int8 (N, {expected[0]}, {expected[1]})"
+            )
+        return {("selector", 0): np.ascontiguousarray(windows.transpose(0, 2, 1))}
+
+    def _select(self, maps: dict[tuple[str, int], Int8]) -> Int8:
+        if not self._selector_shapes:
+            return np.empty((len(maps["selector", 0]), 0), np.int8)
+        return run_branch(self._selector_shapes, self.model.selector, maps)[-1]

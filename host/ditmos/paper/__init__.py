@@ -1,0 +1,1 @@
+"""The method as published and its baseline: stages, losses, recipes."""

@@ -1,0 +1,35 @@
+"""The baseline of the paper: one network that learns as long as a classifier of METHOD does, and by its schedules."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ditmos.errors import DitmosError
+from ditmos.paper.session import Session, Stepper
+from ditmos.paper.steps import Mode
+
+
+def train_plain(session: Session) -> None:
+    """A classifier's pre-training schedule on all windows, then that of its epochs in the adversarial rounds."""
+    config, network = session.config, session.network
+    if network.selector is not None or network.spec.classifiers > 1:
+        raise DitmosError(f"recipe {config.recipe} trains one network, expected no selector and classifiers = 1")
+    later = config.adversarial
+
+    for stage, schedule, epochs in (
+        ("plain", config.classifiers, config.classifiers.epochs),
+        ("plain-later", later.schedule, later.rounds * later.classifier_epochs),
+    ):
+        stepper = Stepper(network.parameters(), schedule, epochs)
+
+        def loss(rows: Tensor, smoothing: float = schedule.smoothing) -> Tensor:
+            x, y = session.batch(rows.flatten())
+            return F.cross_entropy(network(x)[1].squeeze(1), y, label_smoothing=smoothing)
+
+        def epoch(_: int, stepper: Stepper = stepper, loss=loss) -> dict[str, float]:
+            network.train().requires_grad_(True)
+            index = session.batches(stepper.schedule.batch)
+            return {"loss": session.run_epoch(stepper, index.unsqueeze(2), loss, Mode.OWN)}
+
+        session.fit(stage, epochs, [stepper], epoch, whole=True)

@@ -1,0 +1,225 @@
+"""Train one student network, routed or plain, on a `Pool`.
+
+The loss of a routed network is that of a mixture of experts at first, and becomes the *expected* loss of its choice:
+``sum_k g_k(x) * loss_k(x)``, with g the softmax of the selector's outputs. The mixture lets classifiers find their
+windows; the expected loss is what top-1 routing pays, so the selector learns who will be right, not who might have
+been. The start of the selector is METHOD's diverse split: clusters of what the teachers say, which fade out.
+
+A selector with K + classes outputs also answers by itself (an early exit); one with ``classes`` outputs and K = 1 is a
+plain early-exit network.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from ditmos.model.spec import NetworkSpec
+from ditmos.training.data import batches
+from ditmos.training.networks import RoutedNetwork
+from ditmos.training.pool import Pool
+from ditmos.training.student import StudentNetwork
+from ditmos.training.teachers import follow
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a student learns; the second half concerns routed networks only.
+
+    epochs: one is as many windows as the training part has, whichever views they are. distill: share of the teachers'
+    opinion in the target. decay: of the moving average of the weights, which is the result.
+
+    stem: share of the epochs that train one classifier, from which the K then grow; 0: K from the start. delta: size of
+    a classifier's own weights at the start, relative to the common ones. own_rate: their learning rate, relative to
+    ``lr``: they see few windows each, and Adam's steps do not shrink with the gradient. capacity: windows per step that
+    the classifiers take together, as a multiple of the batch; each takes those that the selector likes it best for.
+    noise: of that choice at the start (Gumbel, in logits; falls to 0). clusters: weight of the diverse split; gone
+    after half of the training. balance: weight of the penalty on uneven use. mixture: (from, to), fractions of the
+    training between which the mixture becomes the expected loss. exit: weight of the selector's own answer.
+    """
+
+    epochs: float = 40
+    batch: int = 512
+    lr: float = 1.2e-2
+    weight_decay: float = 0.03
+    dropout: float = 0.05
+    distill: float = 0.7
+    decay: float = 0.98
+    stem: float = 0.5
+    delta: float = 0.1
+    own_rate: float = 0.3
+    capacity: float = 2.0
+    noise: float = 1.0
+    clusters: float = 0.1
+    balance: float = 0.02
+    mixture: tuple[float, float] = (0.2, 0.6)
+    exit: float = 0.3
+
+
+@dataclass(frozen=True)
+class Batch:
+    """target (N, classes): what is learned; weight (N,): of each window; done: fraction of the training."""
+
+    target: Tensor
+    weight: Tensor
+    done: float
+
+
+def answers_itself(spec: NetworkSpec) -> bool:
+    """Whether the selector gives class logits, after its K routing outputs if K > 1."""
+    routes = spec.classifiers if spec.classifiers > 1 else 0
+    return spec.selector is not None and spec.selector_outputs == routes + spec.classes
+
+
+def plain_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Weighted cross-entropy of (..., N, classes), summed over leading axes."""
+    loss = -(batch.target * logits.log_softmax(-1)).sum(-1)
+    return (loss * batch.weight).mean(-1).sum()
+
+
+def routed_loss(gate: Tensor, logits: Tensor, rows: Tensor, batch: Batch, config: FitConfig) -> Tensor:
+    """gate (N, K) routing outputs; logits (K, capacity, classes) of the windows ``rows`` (K, capacity).
+
+    The gate is renormalised over the classifiers that saw a window, or it would learn to prefer those that did not.
+    """
+    count, classes = len(rows), logits.shape[2]
+    log_gate = gate.log_softmax(1).t()
+    chosen = log_gate.gather(1, rows).exp()
+    flat = rows.reshape(-1)
+    total = gate.new_zeros(len(gate)).index_add(0, flat, chosen.reshape(-1))
+    seen = total > 1e-9
+    share = chosen / total[rows].clamp(min=1e-9)
+    log = logits.log_softmax(2)
+    start, end = config.mixture
+    sharp = min(max((batch.done - start) / max(end - start, 1e-9), 0.0), 1.0)
+    each = -(batch.target[rows] * log).sum(2)
+    loss = sharp * (share * each * batch.weight[rows]).sum() / seen.sum()
+    if sharp < 1:
+        mixed = gate.new_zeros(len(gate), classes)
+        mixed = mixed.index_add(0, flat, (share[:, :, None] * log.exp()).reshape(-1, classes))
+        together = -(batch.target * (mixed + 1e-9).log()).sum(1) * batch.weight
+        loss = loss + (1 - sharp) * together[seen].mean()
+    mean = log_gate.exp().mean(1)
+    return loss + config.balance * (count * (mean * mean).sum() - 1)
+
+
+def clusters_of(pool: Pool, count: int, seed: int) -> Tensor:
+    """Cluster (views * N,) of every window: K-means on the square root of the teachers' opinion."""
+    points = pool.soft.float().sqrt().numpy()
+    means = KMeans(count, n_init=2, random_state=seed).fit(points[: pool.windows])
+    return torch.from_numpy(means.predict(points)).long()
+
+
+def fit(
+    spec: NetworkSpec, pool: Pool, config: FitConfig, seed: int = 0,
+    progress: Callable[[float], None] = lambda done: None, curve: list[tuple[float, float]] | None = None,
+) -> RoutedNetwork:  # fmt: skip
+    """Train, and return the moving average of the weights as a network for windows in real units.
+
+    K classifiers without a selector learn independently of each other (an ensemble). ``curve`` receives (epoch, mean
+    loss since the last entry), some 40 entries over the training.
+    """
+    routed = spec.selector is not None and spec.classifiers > 1
+    network = StudentNetwork(spec, delta=config.delta if routed else None, dropout=config.dropout, seed=seed)
+    curve = [] if curve is None else curve
+    if routed and config.stem:
+        stem = replace(spec, classifiers=1, selector_outputs=spec.classes)
+        start = StudentNetwork(stem, dropout=config.dropout, seed=seed)
+        first = replace(config, epochs=config.epochs * config.stem)
+        start = _train(start, pool, first, seed, lambda done: progress(done * config.stem), curve)
+        network = start.grow(spec, delta=config.delta, seed=seed)
+        rest = replace(config, epochs=config.epochs * (1 - config.stem))
+        later: list[tuple[float, float]] = []
+        done = _train(network, pool, rest, seed, lambda d: progress(config.stem + d * (1 - config.stem)), later)
+        curve += [(first.epochs + epoch, loss) for epoch, loss in later]
+    else:
+        done = _train(network, pool, config, seed, progress, curve)
+    return done.export(pool.mean.tolist(), pool.std.tolist())
+
+
+def _train(
+    network: StudentNetwork, pool: Pool, config: FitConfig, seed: int, progress: Callable[[float], None],
+    curve: list[tuple[float, float]],
+) -> StudentNetwork:  # fmt: skip
+    """One cycle of the learning rate; returns the moving average in evaluation mode."""
+    torch.manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
+    spec = network.spec
+    average = copy.deepcopy(network)
+    steps = max(int(config.epochs * pool.windows / config.batch), 1)
+    groups = _groups(network, config)
+    optimizer = torch.optim.AdamW(groups, fused=True)
+    rates = [group["lr"] for group in groups]
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, steps, pct_start=0.15)
+    routed = spec.selector is not None and spec.classifiers > 1
+    cluster = clusters_of(pool, spec.classifiers, seed) if routed and config.clusters else None
+    network.train()
+    order = iter(())
+    losses: list[float] = []
+    for step in range(steps):
+        rows = next(order, None)
+        if rows is None:
+            order = iter(batches(len(pool.y), config.batch, rng))
+            rows = next(order)
+        loss = _loss(network, pool, rows, cluster, step / steps, config, rng)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        follow(average, network, config.decay if step > 100 else 0.8)
+        progress((step + 1) / steps)
+        losses.append(loss.item())
+        if len(losses) >= max(steps // 40, 1):
+            curve.append(((step + 1) * config.batch / pool.windows, sum(losses) / len(losses)))
+            losses.clear()
+    return average.eval()
+
+
+def _groups(network: StudentNetwork, config: FitConfig) -> list[dict]:
+    """Parameters by weight decay and learning rate: common weights, classifiers' own, and normalisation and biases."""
+    own = [layer.weight for layer in network.classifiers if layer.base is not None]
+    ids = {id(p) for p in own}
+    common = [p for p in network.parameters() if p.ndim > 1 and p.shape[1] > 1 and id(p) not in ids]
+    ids |= {id(p) for p in common}
+    rest = [p for p in network.parameters() if id(p) not in ids]
+    groups = [
+        {"params": common, "lr": config.lr, "weight_decay": config.weight_decay},
+        {"params": own, "lr": config.lr * config.own_rate, "weight_decay": config.weight_decay},
+        {"params": rest, "lr": config.lr, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _loss(
+    network: StudentNetwork, pool: Pool, rows: Tensor, cluster: Tensor | None, done: float, config: FitConfig,
+    rng: torch.Generator,
+) -> Tensor:  # fmt: skip
+    spec, x, labels = network.spec, pool.x[rows].float(), pool.labels(rows)
+    target = config.distill * pool.soft[rows].float() + (1 - config.distill) * labels
+    batch = Batch(target, labels @ pool.weight, done)
+    k = spec.classifiers
+    if spec.selector is None or k == 1:
+        gate, logits = network(x)
+        loss = plain_loss(logits, batch)
+        return loss + config.exit * plain_loss(gate, batch) if gate is not None and answers_itself(spec) else loss
+    capacity = min(max(int(config.capacity * len(x) / k), 4), len(x))
+
+    def dispatch(outputs: Tensor) -> Tensor:
+        liking = outputs[:, :k].detach().log_softmax(1)
+        uniform = torch.rand(liking.shape, generator=rng).clamp(1e-6, 1 - 1e-6)
+        liking = liking - config.noise * (1 - done) * (-uniform.log()).log()
+        return liking.topk(capacity, dim=0).indices.t()
+
+    outputs, logits, seen = network.dispatched(x, dispatch)
+    loss = routed_loss(outputs[:, :k], logits, seen, batch, config)
+    if cluster is not None and done < 0.5:
+        loss = loss + config.clusters * (1 - 2 * done) * F.cross_entropy(outputs[:, :k], cluster[rows])
+    if answers_itself(spec):
+        loss = loss + config.exit * plain_loss(outputs[:, k:], batch)
+    return loss

@@ -1,0 +1,199 @@
+"""Torch modules of a routed network, built from a `NetworkSpec`.
+
+The K classifiers are one grouped network (`Branches`): grouped convolution, batch normalisation over all K * channels,
+batched matrix products. The selector is the same module with K = 1.
+
+A map is a tensor (N, channels, rows) where all branches share it, or (N, K, channels, rows) where each has its own. A
+layer takes both, side by side: the concatenation of METHOD.md is a sum of two convolutions, one per operand, so that a
+shared map is never copied K times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ditmos.errors import DitmosError
+from ditmos.model.spec import Branch, LayerShape, NetworkSpec
+
+Maps = tuple[Tensor, ...]
+
+
+def _uniform(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:
+    bound = fan_in**-0.5
+    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+
+
+def as_image(x: Tensor) -> Tensor:
+    """(N, channels, rows) as an image of height 1 with the channels innermost in memory.
+
+    On a CPU convolution, normalisation and pooling are about twice as fast in this form, grouped or not.
+    """
+    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+def convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Convolution of K branches without padding: x (N, in, T) or (N, K, in, T), weight (K, out, in, kernel).
+
+    Returns (N, K * out, T').
+    """
+    groups = weight.shape[0] if x.ndim == 4 else 1
+    x = x.flatten(1, 2) if x.ndim == 4 else x
+    return F.conv2d(as_image(x), weight.flatten(0, 1).unsqueeze(2), stride=(1, stride), groups=groups).squeeze(2)
+
+
+class ConvLayer(nn.Module):
+    """Convolution, batch normalisation, ReLU and max-pooling of K branches. ``weight``: (K, out, in, kernel)."""
+
+    def __init__(self, shape: LayerShape, branches: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.weight = _uniform((branches, *shape.weight_shape), shape.channels_in * shape.kernel)
+        self.norm = nn.BatchNorm2d(branches * shape.channels_out)
+
+    def forward(self, operands: Sequence[Tensor]) -> Tensor:
+        """Operands in the order of ``shape.inputs`` -> (N, K, out, rows)."""
+        weights = self.weight.split(self.shape.input_channels, dim=2)
+        x = sum(convolve(x, weight, self.shape.stride) for x, weight in zip(operands, weights, strict=True))
+        x = self.norm(as_image(x))
+        if self.shape.pool > 1:  # before the ReLU: the same values, half the work
+            x = F.max_pool2d(x, (1, self.shape.pool))
+        return F.relu(x, inplace=True).squeeze(2).unflatten(1, (self.weight.shape[0], -1))
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight (K, out, in, kernel) and bias (K, out) with the running batch normalisation absorbed."""
+        norm, branches = self.norm, self.weight.shape[0]
+        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        bias = norm.bias - norm.running_mean * factor
+        return self.weight * factor.view(branches, -1, 1, 1), bias.view(branches, -1)
+
+
+class DenseLayer(nn.Module):
+    """Fully connected layer of K branches. ``weight``: (K, out, in), ``bias``: (K, out)."""
+
+    def __init__(self, shape: LayerShape, branches: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.weight = _uniform((branches, *shape.weight_shape), shape.channels_in)
+        self.bias = _uniform((branches, shape.channels_out), shape.channels_in)
+
+    def forward(self, operands: Sequence[Tensor], dropout: float = 0.0) -> Tensor:
+        """Operands (N, in) or (N, K, in) -> (N, K, out). ``dropout`` is applied to the inputs."""
+        branches, total = self.weight.shape[0], self.bias
+        for x, weight in zip(operands, self.weight.split(self.shape.input_channels, dim=2), strict=True):
+            x = F.dropout(x, dropout, self.training)
+            if x.ndim == 2:
+                product = (x @ weight.flatten(0, 1).t()).unflatten(1, (branches, -1))
+            else:
+                product = torch.einsum("nki,koi->nko", x, weight)
+            total = total + product
+        return F.relu(total) if self.shape.relu else total
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        return self.weight, self.bias
+
+
+class Branches(nn.Module):
+    """``count`` branches of one shape as one network. ``layers`` runs parallel to the spec's list of layer shapes."""
+
+    def __init__(self, shapes: Sequence[LayerShape], count: int, dropout: float) -> None:
+        super().__init__()
+        self.count = count
+        self.dropout = dropout
+        self.layers = nn.ModuleList((ConvLayer if s.kind == "conv" else DenseLayer)(s, count) for s in shapes)
+
+    def forward(self, maps: Maps, branch: Branch) -> tuple[Tensor, Maps]:
+        """Run from shared ``maps`` (index: level; 0 is the window) -> logits (N, K, out), own maps by level.
+
+        The own maps start with the level that the branch starts from. With K = 1 they are (N, channels, rows).
+        """
+        start = self.layers[0].shape.inputs[0].level
+        own = [maps[start]]
+        logits: Tensor | None = None
+        for layer in self.layers:
+            if logits is not None:
+                logits = layer([logits], self.dropout)
+                continue
+            operands = [
+                own[ref.level - start] if ref.branch == branch or ref.level == start else maps[ref.level]
+                for ref in layer.shape.inputs
+            ]
+            if isinstance(layer, ConvLayer):
+                x = layer(operands)
+                own.append(x.squeeze(1) if self.count == 1 else x)
+            else:
+                logits = layer([x.flatten(-2) for x in operands], self.dropout)
+        assert logits is not None  # every branch ends in a fully connected layer
+        return logits, tuple(own)
+
+
+class RoutedNetwork(nn.Module):
+    """Selector (or none) and K classifiers; the input is in real units, (N, channels, time).
+
+    The window is standardised per channel with fixed numbers, ``mean`` and ``std`` of the training set. This stands for
+    the authors' batch normalisation of the input, whose affine part the first convolution absorbs anyway; `folded`
+    absorbs the standardisation too, so that quantised networks read real units.
+    """
+
+    def __init__(self, spec: NetworkSpec, mean: Sequence[float], std: Sequence[float], *, dropout: float = 0.2) -> None:
+        """Raises DitmosError where mean or std do not fit the channels of the network."""
+        super().__init__()
+        if len(mean) != spec.channels or len(std) != spec.channels:
+            raise DitmosError(f"network: {len(mean)} means and {len(std)} deviations, expected {spec.channels} of each")
+        if not all(value > 0 for value in std):
+            raise DitmosError(f"network: standard deviations are {list(std)}, expected all positive")
+        self.spec = spec
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+        self.selector = Branches(spec.selector_layers(), 1, dropout) if spec.selector else None
+        self.classifiers = Branches(spec.classifier_layers(), spec.classifiers, dropout)
+
+    def standardize(self, x: Tensor) -> Tensor:
+        return (x - self.mean[:, None]) / self.std[:, None]
+
+    def forward_selector(self, x: Tensor) -> tuple[Tensor | None, Maps]:
+        """x (N, channels, time) -> selector logits (N, selector_outputs), its maps by level (0: standardised window).
+
+        Without a selector the logits are None and the window is the only map.
+        """
+        window = self.standardize(x)
+        if self.selector is None:
+            return None, (window,)
+        logits, maps = self.selector((window,), "selector")
+        return logits.squeeze(1), maps
+
+    def forward_classifiers(self, maps: Maps) -> Tensor:
+        """The selector's maps (from `forward_selector`) -> class logits of all classifiers, (N, K, classes).
+
+        A map may also have K windows a sample, (N, K, channels, rows): then classifier k sees the k-th only, and its
+        batch statistics come from those (training each on a cluster of its own).
+        """
+        return self.classifiers(maps, "classifier")[0]
+
+    def forward_own(self, x: Tensor) -> Tensor:
+        """x (N, K, channels, time), one batch per classifier -> class logits (N, K, classes)."""
+        _, maps = self.forward_selector(x.flatten(0, 1))
+        return self.forward_classifiers(tuple(m.unflatten(0, x.shape[:2]) for m in maps))
+
+    def forward(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
+        """x (N, channels, time) -> selector logits or None, class logits (N, K, classes)."""
+        logits, maps = self.forward_selector(x)
+        return logits, self.forward_classifiers(maps)
+
+    def folded(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Layer name -> weight (K, out, in[, kernel]) and bias (K, out), batch norm and standardisation absorbed.
+
+        The selector's have K = 1. Differentiable: call under ``torch.no_grad()`` to export.
+        """
+        result: dict[str, tuple[Tensor, Tensor]] = {}
+        for branches in (self.selector, self.classifiers):
+            for layer in branches.layers if branches is not None else ():
+                weight, bias = layer.folded()
+                if layer.shape.inputs and layer.shape.inputs[0].level == 0:
+                    weight = weight / self.std.view(1, 1, -1, 1)
+                    bias = bias - (weight.sum(3) * self.mean).sum(2)
+                result[layer.shape.name] = weight, bias
+        return result
