@@ -6,13 +6,9 @@ The folder `device/ditmos` is part of this package's path, behind the host's own
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ditmos.link.board import Board
-    from ditmos.simulated.qemu import Simulator
-
-__all__ = ["Board", "Simulator"]
+__all__ = ["Board", "Simulator"]  # __init__.pyi says what they are
 __version__ = "0.1.0"
 
 # The package is used from its checkout (pip install -e .), as firmware is built from there.

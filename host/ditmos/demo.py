@@ -13,21 +13,31 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ditmos.atomic import write_json
-from ditmos.datasets import TEST, Dataset
+from ditmos.bench.route import quantized_windows
+from ditmos.datasets import TEST, Dataset, load, save
+from ditmos.datasets.splits import split
+from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
+from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.paths import BUILD, REPOSITORY
+from ditmos.progress import Report
 from ditmos.simulated.qemu import ROMFS_SIZE, Simulator
+from ditmos.training import config as configuration
+from ditmos.training.data import Windows, load_data
+from ditmos.training.evaluation import evaluate
+from ditmos.training.run import git_commit, load_run, with_file
 
 FOLDER = BUILD / "demo"
 BOARD = "SIM_F767"
@@ -36,8 +46,6 @@ MOST_WINDOWS = 3000
 ROOM = ROMFS_SIZE - (2 << 20)  # bytes of windows, beside the model
 SILENCE = 120.0  # seconds without a line from the board
 RAW_AUDIO = 4000  # Hz: data sampled faster than this are sound
-
-Report = Callable[[str, int, int], None]  # what, how many done, of how many
 
 
 @dataclass(frozen=True)
@@ -69,24 +77,17 @@ def find_data(named: Path | None) -> Path:
     for folder in folders:
         if folder and (file := Path(folder) / "sisfall.npz").is_file():
             return file
-    from ditmos.datasets import save
-    from ditmos.datasets.splits import split
-    from ditmos.datasets.synthetic import generate
-
     return save(split(generate(), "subject"), FOLDER / "synthetic.npz")
 
 
-def configuration(data: Path) -> str:
+def fitting_configuration(data: Path) -> str:
     """Name of the configuration for a kind of data: the first whose network can read its windows."""
-    from ditmos.datasets import load
-    from ditmos.training import config
-
     dataset = load(data)
     if dataset.fs >= RAW_AUDIO:
         return "keywords"
-    for name in config.names():
+    for name in configuration.names():
         try:
-            config.load(name, PROFILE).network.spec(dataset.window, len(dataset.channels), dataset.classes)
+            configuration.load(name, PROFILE).network.spec(dataset.window, len(dataset.channels), dataset.classes)
             return name
         except DitmosError:
             continue
@@ -113,10 +114,6 @@ def ditmos(*arguments: str | Path) -> None:
 
 def trained(run: Path, data: Path, config: str) -> bool:
     """Whether ``run`` is finished and of this data, configuration and commit."""
-    from ditmos.training import config as configuration
-    from ditmos.training.data import load_data
-    from ditmos.training.run import git_commit, load_run, with_file
-
     try:
         origin = load_run(run).metadata["origin"]
     except DitmosError:
@@ -226,14 +223,6 @@ def choices(selector: NDArray[np.int8], classifiers: int) -> NDArray[np.int64]:
 
 def figures(data: Path, run: Path, model: Path, dataset: Dataset, index: NDArray, device: Device) -> dict[str, Any]:
     """What goes to result.json; every accuracy is over the windows that the board ran."""
-    import torch
-
-    from ditmos.bench.route import quantized_windows
-    from ditmos.model.reader import read_model
-    from ditmos.training.data import Windows
-    from ditmos.training.evaluation import evaluate
-    from ditmos.training.run import load_run
-
     reference = Model(read_model(model)[0])
     x = quantized_windows(reference, dataset, index)
     selector, classes = reference.select_batch(x), reference.classify_batch(x)
@@ -271,18 +260,15 @@ def demo(named: Path | None, config: str | None = None, report: Report = lambda 
 
     Args:
         named: a dataset, see :func:`find_data`.
-        config: name of a configuration with a profile "quick", else see :func:`configuration`.
+        config: name of a configuration with a profile "quick", else see :func:`fitting_configuration`.
 
     Raises:
         DitmosError: a step failed.
     """
-    from ditmos.training import config as configurations
-    from ditmos.training.data import load_data
-
     began = time.monotonic()
     FOLDER.mkdir(parents=True, exist_ok=True)
     data = find_data(named).resolve()
-    name = config or configuration(data)
+    name = config or fitting_configuration(data)
     run = FOLDER / "run"
     model = FOLDER / "model.dtm"
     ditmos("firmware", "build", "sim")
@@ -292,7 +278,7 @@ def demo(named: Path | None, config: str | None = None, report: Report = lambda 
         ditmos("train", name, "--profile", PROFILE, "--data", data, "--out", run)
     if not model.is_file():
         ditmos("export", run, "--output", model)
-    dataset = load_data(configurations.load(name, PROFILE).data, data)
+    dataset = load_data(configuration.load(name, PROFILE).data, data)
     index = choose_windows(dataset)
     write_rom(FOLDER / "rom", model, dataset, index)
     print("$ mpremote run device/infer.py", flush=True)

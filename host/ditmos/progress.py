@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
+
+Report = Callable[[str, int, int], None]  # what is done, how many steps of it, of how many
 
 LOG_SECONDS = 30.0  # between two lines of one stage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ditmos.emulator import Board, read_image
+from ditmos.emulator import Machine, read_image
 from ditmos.emulator.clock import CORE_HZ
 
 
@@ -13,7 +13,7 @@ class Program:
 
     def __init__(self, binary: Path, extra: tuple = (), kept: Path | None = None) -> None:
         self.reports: list[str] = []
-        self.board = Board([*read_image(binary), *extra], kept, self.reports.append)
+        self.board = Machine([*read_image(binary), *extra], kept, self.reports.append)
         self.greeting = self.line()
 
     def line(self, seconds: float = 5.0) -> str:

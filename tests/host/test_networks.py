@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from ditmos.errors import DitmosError
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
-from ditmos.paper.networks import StrongNetwork
+from ditmos.paper.strong_network import StrongNetwork
 from ditmos.training.networks import Branches, ConvLayer, RoutedNetwork
 from torch import Tensor
 

@@ -12,7 +12,7 @@ import torch
 from ditmos.datasets import synthetic
 from ditmos.datasets.splits import split
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
-from ditmos.paper.run import train_run
+from ditmos.paper.train import train_run
 from ditmos.study import routed, speed, summary, tables
 from ditmos.training import config as configuration
 from ditmos.training import fit as fitting

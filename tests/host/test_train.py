@@ -24,13 +24,13 @@ from ditmos.model.spec import reference_spec
 from ditmos.paper.adversarial import classifier_epoch, train_adversarially
 from ditmos.paper.pretraining import own_batches, pretrain_classifiers, pretrain_selector, selector_epoch
 from ditmos.paper.recipe import train
-from ditmos.paper.run import train_run
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.sides import classifier_side, learn_only, parameters, selector_side
 from ditmos.paper.splitting import split_windows
 from ditmos.paper.strong import train_strong
+from ditmos.paper.train import train_run
+from ditmos.study.entries import DataEntry, Job
 from ditmos.study.recipes import settings
-from ditmos.study.sweepfile import Job, Source
 from ditmos.training import checkpoint
 from ditmos.training import config as configuration
 from ditmos.training.config import AugmentConfig, Config, from_dict, merge
@@ -121,8 +121,8 @@ def test_the_paper_s_recipe_is_method_s() -> None:
     assert paper.network.spec(151, 3, 17) == reference_spec() and paper.network.dropout == 0.2
     assert (paper.strong.widths, paper.strong.kernels) == ((64, 64, 32, 32, 32, 16), (15, 13, 9, 9, 5, 5))
     job = Job("d", "paper", 223_000, recipe="paper")
-    assert replace(settings(job, Source("d.npz")), task=paper.task, threads=paper.threads) == paper
-    baseline = settings(replace(job, recipe="plain"), Source("d.npz")).network.spec(151, 3, 17)
+    assert replace(settings(job, DataEntry("d.npz")), task=paper.task, threads=paper.threads) == paper
+    baseline = settings(replace(job, recipe="plain"), DataEntry("d.npz")).network.spec(151, 3, 17)
     assert baseline.macs == 261_264 and reference_spec().macs == 222_928
 
 

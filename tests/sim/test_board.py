@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.link.board import Board, BoardError, Probe
+from ditmos.link.board import Board
+from ditmos.link.repl import BoardError, Probe
 from ditmos.simulated.qemu import Simulator
 
 BYTES = bytes(range(256)) * 9 + b"end"

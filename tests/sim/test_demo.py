@@ -72,7 +72,7 @@ def test_synthetic_data_where_there_is_none(folder: Path) -> None:
     index = demo.choose_windows(dataset)
     assert len(index) >= 500
     assert (dataset.split[index] == TEST).all()
-    assert demo.configuration(folder / "demo" / "synthetic.npz") in names()
+    assert demo.fitting_configuration(folder / "demo" / "synthetic.npz") in names()
 
 
 def dataset(count: int, window: int, dtype: type) -> Dataset:

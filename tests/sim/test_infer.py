@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.link.board import Board, BoardError
+from ditmos.link.board import Board
+from ditmos.link.repl import BoardError
 from ditmos.paths import REPOSITORY
 from ditmos.simulated.qemu import Simulator
 from recording import Recording

@@ -7,7 +7,7 @@ simulated board. Every run is compared with the reference, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 
 from ditmos.bench import baremetal, cycles, golden
 from ditmos.bench.blocks import Blocks, profile
+from ditmos.bench.measured import Measured
+from ditmos.bench.python_cost import measure_python
 from ditmos.errors import DitmosError
 from ditmos.model import packings
 from ditmos.model.lanes import LANE_HALF
@@ -32,19 +34,7 @@ LANE_STRETCH = 2.0  # as in ditmos.quantize.fake: how much of its range a channe
 WINDOWS = 4  # checked on each plan, with every classifier
 BALANCED, SMALLEST, CONVENTIONAL = 1450, 820, 1549  # bytes of arena
 
-Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One model under one plan: bytes, instructions by slice, equal to the reference or not."""
-
-    plan: Plan
-    run: baremetal.ModelRun
-
-    @property
-    def instructions(self) -> int:
-        return self.run.instructions
+Say = Callable[[str], None]
 
 
 def reference_model() -> QuantizedModel:
@@ -134,7 +124,7 @@ def plain(plan: Plan) -> Plan:
     return replace(plan, packings=tuple(packings.PLAIN for _ in plan.packings))
 
 
-def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report: Report = lambda _: None) -> dict:
+def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report: Say = lambda _: None) -> dict:
     """All figures; ``rows`` are the bars of the README's table.
 
     Raises:
@@ -167,8 +157,6 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
     wide_plan = front(wide.spec, wide)[-1].plan
     wide_layer = slice_rows(run_plans(elf, wide, [wide_plan])[0], wide)[1]
     report("MicroPython on the simulated board")
-    from ditmos.bench.python_cost import measure_python
-
     python = measure_python(model, fastest, firmware)
     total = [row["cycles"] for row in slices]
     estimated = sum(total) if None not in total else None
@@ -214,7 +202,7 @@ def _row(name: str, value: float | None, bar: float) -> dict[str, Any]:
     return {"name": name, "value": value, "bar": bar}
 
 
-def _exported(path: Path, elf: Path, report: Report) -> dict[str, Any]:
+def _exported(path: Path, elf: Path, report: Say) -> dict[str, Any]:
     """A model file with the plan it carries."""
     report(str(path))
     model, plan = read_model(path)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,9 +26,8 @@ from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.model.writer import write_model
 from ditmos.planner import stream_plan
+from ditmos.progress import Report
 from ditmos.simulated.qemu import Simulator
-
-Report = Callable[[str, int, int], None]
 
 HOPS = (1, 2, 4, 8, 16, 32)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ditmos.bench.measured import Measured
+from ditmos.link.board import Board
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.writer import encode
-
-if TYPE_CHECKING:
-    from ditmos.bench.kernels import Measured
+from ditmos.simulated.qemu import Simulator
 
 REPEAT = 5
 
@@ -41,11 +42,6 @@ def measure_python(model: QuantizedModel, fastest: Measured, firmware: Path | No
     Raises:
         DitmosError: no firmware (`ditmos firmware build sim`), or the board does not start.
     """
-    import tempfile
-
-    from ditmos.link.board import Board
-    from ditmos.simulated.qemu import Simulator
-
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "model.dtm").write_bytes(encode(model, fastest.plan))
         with Simulator(firmware, icount=True, romfs=Path(folder)) as simulated, Board(simulated.port) as board:

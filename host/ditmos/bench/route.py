@@ -138,7 +138,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Report:
+class Figures:
     """One row of the table.
 
     accuracy: right answers of all windows, abstentions counted as wrong. extra_runs: classifier runs per window beyond
@@ -157,11 +157,11 @@ class Report:
 
 def report(
     policy: str, decisions: Decisions, top1: Decisions, y: NDArray[np.int64], costs: tuple[Costs, ...]
-) -> Report:
+) -> Figures:
     """Figures of one policy against the true labels and against top1."""
     right, before = decisions.label == y, top1.label == y
     confusion = [[int(((right == a) & (before == b)).sum()) for b in (False, True)] for a in (False, True)]
-    return Report(
+    return Figures(
         policy=policy,
         windows=len(y),
         accuracy=float(right.mean()),

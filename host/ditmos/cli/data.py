@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
 
 
-class Source(StrEnum):
+class PublicSet(StrEnum):
     unimib_shar = "unimib-shar"
     sisfall = "sisfall"
 
@@ -133,7 +133,7 @@ def synth(
 
 
 def import_(
-    source: Annotated[Source, typer.Argument(help="Which public set.")],
+    source: Annotated[PublicSet, typer.Argument(help="Which public set.")],
     folder: Annotated[Path, typer.Argument(help="The unpacked official archive.")],
     out: Annotated[Path, typer.Argument(help="File to write (.npz).")],
     split_kind: SplitOption = SplitName.subject,
@@ -141,7 +141,7 @@ def import_(
     """Convert the official files of a public set."""
     from rich.progress import Progress
 
-    if source is Source.unimib_shar:
+    if source is PublicSet.unimib_shar:
         from ditmos.datasets import unimib_shar
 
         dataset = unimib_shar.load(folder)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ditmos.bench.route import Report
+    from ditmos.bench.route import Figures
 
 
 def add(app: typer.Typer) -> None:
@@ -61,7 +61,7 @@ def route(
         )
 
 
-def _print(reports: list[Report], part: str, name: str) -> None:
+def _print(reports: list[Figures], part: str, name: str) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -85,6 +85,7 @@ def search(
     from ditmos.atomic import write_json
     from ditmos.errors import DitmosError
     from ditmos.study import sweepfile
+    from ditmos.study.entries import Job
     from ditmos.study.shared import ensure_search
     from ditmos.training.search import Trial
     from ditmos.training.space import known_family
@@ -101,7 +102,7 @@ def search(
 
     for name in method or ["wide", "ensemble", "exit", "routed", "routed-exit"]:
         known_family(name)
-        job = sweepfile.Job(
+        job = Job(
             data, name, max_macs, family=name, count=count, ram=max_ram or 0, flash=max_flash or 0,
             fit={"epochs": epochs} if epochs else {},
         )  # fmt: skip

@@ -36,7 +36,7 @@ def train(
     from rich.console import Console
 
     from ditmos.atomic import write_json
-    from ditmos.paper.run import train_run
+    from ditmos.paper.train import train_run
     from ditmos.progress import Stages
     from ditmos.training import config as configuration
     from ditmos.training.data import load_data

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ditmos.link.verify import Report
+    from ditmos.link.verify import Verification
 
 
 def add(app: typer.Typer) -> None:
@@ -64,7 +64,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _print(report: Report) -> None:
+def _print(report: Verification) -> None:
     from rich.console import Console
     from rich.table import Table
 

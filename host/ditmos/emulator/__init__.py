@@ -1,6 +1,6 @@
 """The NUCLEO-F767ZI without the board: the image that would be flashed runs on a CPU emulator.
 
-``Board`` wires a Cortex-M7 (``core.py``, on unicorn) to small models of the peripherals that MicroPython's stm32 port
+``Machine`` wires a Cortex-M7 (``core.py``, on unicorn) to small models of the peripherals that MicroPython's stm32 port
 uses, one file each. An access to anything that is not modelled is reported by name. ``server.py`` puts USART3, the
 ST-LINK's serial port, on a pty, where mpremote and all of ``ditmos`` take it for a board.
 
@@ -10,7 +10,7 @@ DMA, timers, Ethernet.
 """
 
 from ditmos.emulator.launcher import EmulatedBoard
-from ditmos.emulator.machine import Board
+from ditmos.emulator.machine import Machine
 from ditmos.firmware.image import Segment, read_image
 
-__all__ = ["Board", "EmulatedBoard", "Segment", "read_image"]
+__all__ = ["EmulatedBoard", "Machine", "Segment", "read_image"]

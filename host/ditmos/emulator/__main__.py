@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ditmos.emulator.machine import Board
+from ditmos.emulator.machine import Machine
 from ditmos.emulator.server import Server, held
 from ditmos.errors import DitmosError
 from ditmos.firmware.image import Segment, read_image
@@ -42,7 +42,7 @@ def run(
     if romfs:
         segments.append(Segment(ROMFS.start, romfs))
     with held(flash):
-        board = Board(segments, flash, report)
+        board = Machine(segments, flash, report)
         if profile:
             profile.write_text("")
             board.profile.on_result = lambda result: _append(profile, result)
@@ -56,7 +56,7 @@ def run(
             server.close()
 
 
-def _disturb(board: Board, lose: int) -> None:
+def _disturb(board: Machine, lose: int) -> None:
     dice = random.Random(lose)
 
     def lost() -> bool:

@@ -33,7 +33,7 @@ _USARTS = {
 }  # fmt: skip
 
 
-class Board:
+class Machine:
     """A board that ``run`` brings forward.
 
     ``incoming``: bytes for USART3, the ST-LINK's serial port, taken at its baud rate. ``outgoing``: what it sent.

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ditmos.emulator.clock import CORE_HZ
-from ditmos.emulator.machine import Board
+from ditmos.emulator.machine import Machine
 from ditmos.errors import DitmosError
 
 _SLICE = CORE_HZ // 1000  # cycles between two looks at the pty
@@ -29,7 +29,7 @@ class Server:
     as fast as this machine manages while the core is busy or bytes are on the line.
     """
 
-    def __init__(self, board: Board, flash: Path | None, report: Callable[[str], None]) -> None:
+    def __init__(self, board: Machine, flash: Path | None, report: Callable[[str], None]) -> None:
         self._board, self._flash, self._report = board, flash, report
         self._master, self._slave = pty.openpty()  # the slave stays open: no hang-up when a client leaves
         tty.setraw(self._slave)

@@ -6,15 +6,13 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import serial
 
 from ditmos.errors import DitmosError
 from ditmos.framing import CREDIT, END, HELLO, STATUS, Link
-
-if TYPE_CHECKING:
-    from ditmos.link.board import Board
+from ditmos.link.repl import Repl
 
 PROTOCOL = 1
 POLL = 0.004  # seconds to wait for a byte
@@ -48,7 +46,7 @@ class Conversation:
     `stop`, ready for `start`; one that does not even answer Ctrl-C is reported.
     """
 
-    def __init__(self, board: Board, deliver: Callable[[int, memoryview], Any]) -> None:
+    def __init__(self, board: Repl, deliver: Callable[[int, memoryview], Any]) -> None:
         self.board = board
         self.counts = Counts()
         self.hello: dict[str, Any] = {}

@@ -22,7 +22,7 @@ ROM = f"/rom/{NAME}"
 HEAP_MARGIN = 16 << 10  # bytes of heap left to programs beside the model
 CHUNK = 3072  # bytes sent at a time, in base64
 
-Progress = Callable[[int, int], None]
+BytesSent = Callable[[int, int], None]
 
 
 class Place(StrEnum):
@@ -49,7 +49,7 @@ def deploy(
     place: Place | None = None,
     *,
     replace: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: BytesSent = lambda done, total: None,
 ) -> Deployed:
     """Transfer a model file; afterwards `ditmos.load()` on the board finds it.
 
@@ -114,7 +114,7 @@ def _compare(found: int, expected: int, what: str) -> None:
         raise DitmosError(f"{what}: the board computed CRC {found:08x}, expected {expected:08x}; nothing was changed")
 
 
-def _send(board: Board, data: bytes, call: str, progress: Progress) -> None:
+def _send(board: Board, data: bytes, call: str, progress: BytesSent) -> None:
     """Run ``call`` on the board for each part of the data; {0} is its offset, {1} the part."""
     board.exec("from binascii import a2b_base64 as _part")
     for offset in range(0, len(data), CHUNK):
@@ -123,7 +123,7 @@ def _send(board: Board, data: bytes, call: str, progress: Progress) -> None:
         progress(min(offset + CHUNK, len(data)), len(data))
 
 
-def _to_flash(board: Board, data: bytes, crc: int, free: int, progress: Progress) -> None:
+def _to_flash(board: Board, data: bytes, crc: int, free: int, progress: BytesSent) -> None:
     if len(data) > free:
         raise DitmosError(f"/flash: {free} bytes free, the model has {len(data)}; --to rom has room for more")
     part = f"{FLASH}.part"
@@ -134,7 +134,7 @@ def _to_flash(board: Board, data: bytes, crc: int, free: int, progress: Progress
     board.exec(f"_install.swap({part!r}, {FLASH!r})")
 
 
-def _to_rom(board: Board, data: bytes, crc: int, size: int, replace: bool, progress: Progress) -> None:
+def _to_rom(board: Board, data: bytes, crc: int, size: int, replace: bool, progress: BytesSent) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / NAME).write_bytes(data)
         image = romfs_image(Path(folder))
@@ -172,7 +172,7 @@ def _keep_old(board: Board) -> None:
         ) from None
 
 
-def _to_ram(board: Board, data: bytes, crc: int, progress: Progress) -> None:
+def _to_ram(board: Board, data: bytes, crc: int, progress: BytesSent) -> None:
     # A bytes object, filled through a view of its memory: a model copies what can be written to.
     board.exec(
         "import uctypes\n_model = None\n"

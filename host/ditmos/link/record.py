@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ditmos.datasets import Dataset
 from ditmos.errors import DitmosError
 from ditmos.framing import SAMPLES
+from ditmos.link import policies
 from ditmos.link.board import Board
 from ditmos.link.conversation import Conversation
 from ditmos.model.policy import Policy, parse_policy
@@ -45,7 +46,7 @@ class Sensor:
         self.board = board
         parsed = parse_policy(driver if ".py" in driver else f"{SENSORS}:{driver}")
         expression = parsed.expression if "(" in parsed.expression else f"{parsed.expression}()"
-        Policy(driver, expression, parsed.source).send(board, "_sensor")
+        policies.send(board, Policy(driver, expression, parsed.source), "_sensor")
         self.signal = Signal(
             *board.eval("(tuple(_sensor.channels), _sensor.units, float(_sensor.scale), float(_sensor.rate))")
         )

@@ -9,18 +9,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
 from ditmos.framing import PAYLOAD, RESULT, SAMPLES
+from ditmos.link import policies
 from ditmos.link.conversation import SILENCE, Conversation, Counts
+from ditmos.link.repl import Repl
 from ditmos.model.policy import Policy, parse_policy
-
-if TYPE_CHECKING:
-    from ditmos.link.board import Board
 
 TYPECODES = {np.dtype(np.int8): "b", np.dtype(np.int16): "h", np.dtype(np.float32): "f"}
 RESTARTS = 5  # in a row, without a result in between
@@ -137,7 +136,7 @@ class Stream:
 
     def __init__(
         self,
-        board: Board,
+        board: Repl,
         *,
         model: str | None = None,
         policy: str | Policy = "top1",
@@ -179,7 +178,7 @@ class Stream:
             DitmosError: no model, a damaged one, a policy that does not run.
         """
         load_model(self.board, self.model)
-        self.policy.send(self.board, "_policy", SILENCE)
+        policies.send(self.board, self.policy, "_policy", SILENCE)
         window, channels = self.board.eval("(_model.window, _model.channels)")
         self.hop = window if self._hop is None else self._hop
         if not 1 <= self.hop <= window:
@@ -297,7 +296,7 @@ class Stream:
         )
 
 
-def load_model(board: Board, path: str | None) -> None:
+def load_model(board: Repl, path: str | None) -> None:
     """Leave the model at ``path`` on the board in ``_model``, loading it unless it is there.
 
     Raises:
@@ -315,7 +314,7 @@ def load_model(board: Board, path: str | None) -> None:
     )
 
 
-def classify(board: Board, windows: NDArray, **options: Any) -> Iterator[Result]:
+def classify(board: Repl, windows: NDArray, **options: Any) -> Iterator[Result]:
     """Results for whole windows (n, time, channels), int8, raw int16 or float32 real units; options as of `Stream`."""
     windows = np.asarray(windows)
     if windows.ndim != 3:
@@ -329,7 +328,7 @@ def classify(board: Board, windows: NDArray, **options: Any) -> Iterator[Result]
     return stream.run(windows, windows.dtype)
 
 
-def samples(board: Board, blocks: Iterable[NDArray] | NDArray, dtype: Any = None, **options: Any) -> Iterator[Result]:
+def samples(board: Repl, blocks: Iterable[NDArray] | NDArray, dtype: Any = None, **options: Any) -> Iterator[Result]:
     """Results every ``hop`` rows of a stream: an array (rows, channels), or blocks of one type, int16 unless given."""
     if isinstance(blocks, np.ndarray):
         blocks, dtype = [blocks], blocks.dtype

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from ditmos.model.plan import Buffer, Plan, Slice, layer_table
 from ditmos.model.reader import decode
 from ditmos.model.reference import Model
 from ditmos.model.spec import LayerShape
+from ditmos.progress import Report
 from ditmos.routing import top1
-
-Progress = Callable[[str, int, int], None]
 
 # On the board: a model in an arena that can be read, its slices one by one.
 _PROBE = """
@@ -82,7 +81,7 @@ class SliceReport:
 
 
 @dataclass
-class Report:
+class Verification:
     """What was compared, and what differed."""
 
     model: str
@@ -109,8 +108,8 @@ def verify(
     windows: NDArray[np.int8],
     *,
     stepped: int = 3,
-    progress: Progress = lambda what, done, total: None,
-) -> Report:
+    progress: Report = lambda what, done, total: None,
+) -> Verification:
     """Compare a board with `reference.Model` on int8 windows (n, time, channels).
 
     The board's own copy is used where it has this very file, else the file is sent to its RAM. The first ``stepped``
@@ -129,7 +128,7 @@ def verify(
     path = found[0] if found and found[1] == zlib.crc32(data) else None
     if path is None:
         deploy(board, model, Place.ram)
-    report = Report(str(model), path or "RAM", [SliceReport(s.name, s.phase) for s in plan.slices])
+    report = Verification(str(model), path or "RAM", [SliceReport(s.name, s.phase) for s in plan.slices])
     _step_through(board, path, plan, reference, windows[:stepped], report, progress)
     _end_to_end(board, path, reference, windows, report, progress)
     return report
@@ -141,8 +140,8 @@ def _step_through(
     plan: Plan,
     reference: Model,
     windows: NDArray[np.int8],
-    report: Report,
-    progress: Progress,
+    report: Verification,
+    progress: Report,
 ) -> None:
     board.exec(_PROBE)
     board.exec(f"_probe_open({path!r}, {plan.arena_size})")
@@ -205,8 +204,8 @@ def _end_to_end(
     path: str | None,
     reference: Model,
     windows: NDArray[np.int8],
-    report: Report,
-    progress: Progress,
+    report: Verification,
+    progress: Report,
 ) -> None:
     for n, result in enumerate(classify(board, windows, model=path, logits=True)):
         label, k = top1(reference, windows[n])

@@ -7,13 +7,10 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ditmos import routing
 from ditmos.errors import DitmosError
-
-if TYPE_CHECKING:
-    from ditmos.link.board import Board
 
 PolicyFunction = Callable[[Any, Any], tuple[int | None, int | None]]
 
@@ -26,6 +23,11 @@ class Policy:
     expression: str
     source: str | None
     path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the function that ``expression`` names or calls."""
+        return _parts(self.expression)[0]
 
     def load(self) -> PolicyFunction:
         """A fresh policy on the host, its state at the start of a stream.
@@ -54,19 +56,6 @@ class Policy:
             return made(*arguments, **keywords)
         except TypeError as error:
             raise DitmosError(f"policy {self.text}: {error}") from None
-
-    def send(self, board: Board, variable: str, timeout: float = 10) -> None:
-        """Run the source on the board and leave the policy in ``variable`` there.
-
-        Raises:
-            DitmosError: it does not run, or has no such name.
-        """
-        if self.source is None:
-            board.exec(f"from ditmos import routing\n{variable} = routing.{self.expression}\n", timeout=timeout)
-            return
-        # A name left there by an earlier file does not stand in for a missing one. On its own: line numbers stay.
-        board.exec(f"globals().pop({_parts(self.expression)[0]!r}, None)", timeout=timeout)
-        board.exec(f"{self.source}\n{variable} = {self.expression}\n", timeout=timeout)
 
 
 def parse_policy(text: str) -> Policy:

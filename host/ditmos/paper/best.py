@@ -10,16 +10,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ditmos.paper.session import Session
+from ditmos.training.fit import FitConfig, fit
+from ditmos.training.pool import PoolConfig, build
+from ditmos.training.teachers import TeacherConfig
+from ditmos.training.views import ViewConfig
 
 _STRETCH = 0.1  # speed differs from person to person, whatever the sensor
 
 
 def train_best(session: Session) -> None:
     """One epoch in the session's sense: a run that is stopped starts this stage anew."""
-    from ditmos.training.fit import FitConfig, fit
-    from ditmos.training.pool import PoolConfig, build
-    from ditmos.training.teachers import TeacherConfig
-    from ditmos.training.views import ViewConfig
 
     config, train = session.config, session.parts.train
     teacher = TeacherConfig(epochs=config.strong.schedule.epochs)

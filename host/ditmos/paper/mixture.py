@@ -11,6 +11,7 @@ from torch import Tensor
 from ditmos.paper.losses import mixture_loss
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.sides import learn_only
+from ditmos.paper.steps import run_epoch
 
 
 def train_mixture(session: Session) -> None:
@@ -28,6 +29,6 @@ def train_mixture(session: Session) -> None:
 
     def epoch(_: int) -> dict[str, float]:
         learn_only(network, [network])
-        return {"loss": session.run_epoch(stepper, session.batches(config.schedule.batch), loss)}
+        return {"loss": run_epoch(session, stepper, session.batches(config.schedule.batch), loss)}
 
     session.fit("mixture", config.schedule.epochs, [stepper], epoch, whole=True)

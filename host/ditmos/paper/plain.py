@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ditmos.errors import DitmosError
 from ditmos.paper.session import Session, Stepper
-from ditmos.paper.steps import Mode
+from ditmos.paper.steps import Mode, run_epoch
 
 
 def train_plain(session: Session) -> None:
@@ -30,6 +30,6 @@ def train_plain(session: Session) -> None:
         def epoch(_: int, stepper: Stepper = stepper, loss=loss) -> dict[str, float]:
             network.train().requires_grad_(True)
             index = session.batches(stepper.schedule.batch)
-            return {"loss": session.run_epoch(stepper, index.unsqueeze(2), loss, Mode.OWN)}
+            return {"loss": run_epoch(session, stepper, index.unsqueeze(2), loss, Mode.OWN)}
 
         session.fit(stage, epochs, [stepper], epoch, whole=True)

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from ditmos.errors import DitmosError
 from ditmos.model.spec import NetworkSpec
-from ditmos.paper import steps
-from ditmos.paper.networks import StrongNetwork
+from ditmos.paper.strong_network import StrongNetwork
 from ditmos.training import checkpoint
 from ditmos.training.config import Config, Schedule
 from ditmos.training.data import Augment, Parts, balanced_batches, batches
@@ -27,7 +26,7 @@ from ditmos.training.networks import RoutedNetwork
 
 CHECKPOINT_SECONDS = 5.0
 
-Report = Callable[[str, int, int, dict[str, float]], None]
+EpochReport = Callable[[str, int, int, dict[str, float]], None]
 
 
 def learning_rate(schedule: Schedule, done: float, epochs: int) -> float:
@@ -102,7 +101,7 @@ class Session:
         parts: Parts,
         *,
         checkpoint_file: Path | None = None,
-        report: Report = lambda *_: None,
+        report: EpochReport = lambda *_: None,
     ) -> None:
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
@@ -162,20 +161,6 @@ class Session:
         self.done.append(stage)
         self._running = None
         self.save()
-
-    def run_epoch(
-        self, stepper: Stepper, index: Tensor, loss: Callable[[Tensor], Tensor], mode: steps.Mode | None = None
-    ) -> float:
-        """One step for every row of ``index``, ``loss(row)`` being the loss of those windows; the mean loss.
-
-        mode: what that loss is to `steps.run`, which takes the steps where it can.
-        """
-        if mode is not None and steps.usable(self, stepper, index):
-            total = steps.run(self, stepper, index, mode)
-        else:
-            total = sum(stepper.step(loss(rows), i / len(index)) for i, rows in enumerate(index))
-        stepper.end_epoch()
-        return total / len(index)
 
     def batches(self, size: int) -> Tensor:
         """Indices of one epoch's batches, (steps, size); balanced where that is what the model is chosen by."""

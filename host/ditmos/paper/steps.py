@@ -13,22 +13,19 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditmos.model.spec import LayerShape
-from ditmos.paper.networks import StrongNetwork
+from ditmos.paper.session import Session, Stepper
+from ditmos.paper.strong_network import StrongNetwork
 from ditmos.training.networks import Branches
-
-if TYPE_CHECKING:
-    from ditmos.paper.session import Session, Stepper
 
 SOURCE = Path(__file__).with_name("steps.c")
 FLAGS = ("-std=gnu11", "-O3", "-march=native", "-funroll-loops", "-fno-math-errno", "-fno-trapping-math")
@@ -111,6 +108,21 @@ def usable(session: Session, stepper: Stepper, index: Tensor) -> bool:
         and session.network.spec.start == 0
         and _library(index.shape[1]) is not None
     )
+
+
+def run_epoch(
+    session: Session, stepper: Stepper, index: Tensor, loss: Callable[[Tensor], Tensor], mode: Mode | None = None
+) -> float:
+    """One step for every row of ``index``, ``loss(row)`` being the loss of those windows; the mean loss.
+
+    mode: what that loss is to `run`, which takes the steps where it can.
+    """
+    if mode is not None and usable(session, stepper, index):
+        total = run(session, stepper, index, mode)
+    else:
+        total = sum(stepper.step(loss(rows), i / len(index)) for i, rows in enumerate(index))
+    stepper.end_epoch()
+    return total / len(index)
 
 
 def run(session: Session, stepper: Stepper, index: Tensor, mode: Mode) -> float:

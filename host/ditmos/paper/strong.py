@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ditmos.paper.session import Session, Stepper
-from ditmos.paper.steps import Mode
+from ditmos.paper.steps import Mode, run_epoch
 from ditmos.training.evaluation import BATCH, accuracy
 
 
@@ -24,7 +24,7 @@ def train_strong(session: Session) -> None:
 
     def epoch(_: int) -> dict[str, float]:
         session.strong.train()
-        mean = session.run_epoch(stepper, session.batches(schedule.batch), loss, Mode.STRONG)
+        mean = run_epoch(session, stepper, session.batches(schedule.batch), loss, Mode.STRONG)
         return {"loss": mean, "accuracy": accuracy(session.strong, session.parts.validation)}
 
     session.fit("strong", schedule.epochs, [stepper], epoch)

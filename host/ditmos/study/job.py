@@ -19,8 +19,9 @@ from ditmos.model.writer import write_model
 from ditmos.planner import choose, front
 from ditmos.quantize import quantize
 from ditmos.study import recipes, rivals, routed
+from ditmos.study.entries import Job
 from ditmos.study.shared import ensure_pool, ensure_search, load_parts, load_pool
-from ditmos.study.sweepfile import Job, SweepFile
+from ditmos.study.sweepfile import SweepFile
 from ditmos.training import checkpoint, evaluation
 from ditmos.training.data import Parts, Windows
 from ditmos.training.fit import fit

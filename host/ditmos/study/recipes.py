@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ditmos.datasets import Dataset
 from ditmos.errors import DitmosError
 from ditmos.paper.recipe import stages, train
 from ditmos.paper.session import Session
+from ditmos.study.entries import DataEntry, Job
 from ditmos.training import config as configuration
 from ditmos.training.config import Config
 from ditmos.training.data import Parts
 from ditmos.training.networks import RoutedNetwork
 from ditmos.training.shapes import parse
-
-if TYPE_CHECKING:
-    from ditmos.study.sweepfile import Job, Source
 
 # METHOD's shapes: both branches of the routed network, and the single network of the same cost. Log-mel windows are
 # short: METHOD's trials on them have smaller kernels.
@@ -34,7 +32,7 @@ _K, _AGGREGATE = 6, (1, 2)
 _ELSE = ("strong", "selector")  # stages that train no classifier
 
 
-def settings(job: Job, source: Source, where: str = "sweep") -> Config:
+def settings(job: Job, source: DataEntry, where: str = "sweep") -> Config:
     """What the job trains with. Raises DitmosError for an unknown recipe or key."""
     stages(job.recipe)
     if job.exit or job.fit:

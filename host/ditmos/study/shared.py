@@ -15,7 +15,8 @@ from typing import Any
 from ditmos.atomic import read_json, write_json
 from ditmos.datasets import TRAIN, Dataset
 from ditmos.datasets.splits import folds
-from ditmos.study.sweepfile import Job, Source, SweepFile
+from ditmos.study.entries import DataEntry, Job
+from ditmos.study.sweepfile import SweepFile
 from ditmos.training.data import Parts, Windows, prepare
 from ditmos.training.pool import Pool, PoolConfig, build, load, pool_key, save
 from ditmos.training.presets import preset
@@ -34,7 +35,7 @@ def locked(file: Path) -> Iterator[None]:
         yield
 
 
-def pool_config(source: Source) -> PoolConfig:
+def pool_config(source: DataEntry) -> PoolConfig:
     found = preset(source.preset).pool
     teacher = replace(found.teacher, count=source.teachers, planar=source.planar_teachers, epochs=source.teacher_epochs)
     return replace(found, teacher=teacher, views=source.views, mixed=source.mixed, balanced=source.metric == "balanced")
@@ -53,11 +54,11 @@ def teacher_figures(teachers: Teachers, pool: Pool, judged: Mapping[str, Windows
 
 @lru_cache(maxsize=1)
 def _load_parts(name: str, folder: Path) -> tuple[Dataset, Parts]:
-    dataset = Source(**json.loads(name)).dataset(folder)
+    dataset = DataEntry(**json.loads(name)).dataset(folder)
     return dataset, prepare(dataset)
 
 
-def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
+def load_parts(source: DataEntry, folder: Path) -> tuple[Dataset, Parts]:
     """The data with its split and its three parts; the last one asked for stays in memory."""
     others = ("fit", "teachers", "planar_teachers", "teacher_epochs", "views", "mixed", "folds")
     keys = {key: value for key, value in asdict(source).items() if key not in others}
@@ -65,7 +66,7 @@ def load_parts(source: Source, folder: Path) -> tuple[Dataset, Parts]:
 
 
 def ensure_pool(
-    source: Source, folder: Path, cache: Path, progress: Callable[[float], None] = lambda done: None
+    source: DataEntry, folder: Path, cache: Path, progress: Callable[[float], None] = lambda done: None
 ) -> Path:
     """The file of the pool for this data, made if it is not there; the teachers' figures lie beside it."""
     dataset, parts = load_parts(source, folder)
@@ -73,7 +74,7 @@ def ensure_pool(
     return _ensure_pool(source, dataset, parts.train, judged, cache, progress)
 
 
-def ensure_folds(source: Source, folder: Path, cache: Path) -> list[Fold]:
+def ensure_folds(source: DataEntry, folder: Path, cache: Path) -> list[Fold]:
     """What a search learns from and is judged by: with ``source.folds``, parts of training and validation windows in
     turn, each with a pool of its own, whose teachers have not seen the held windows either."""
     dataset, parts = load_parts(source, folder)
@@ -87,7 +88,7 @@ def ensure_folds(source: Source, folder: Path, cache: Path) -> list[Fold]:
 
 
 def _ensure_pool(
-    source: Source, dataset: Dataset, train: Windows, judged: Mapping[str, Windows], cache: Path,
+    source: DataEntry, dataset: Dataset, train: Windows, judged: Mapping[str, Windows], cache: Path,
     progress: Callable[[float], None] = lambda done: None,
 ) -> Path:  # fmt: skip
     config = pool_config(source)

@@ -16,9 +16,11 @@ from typing import Any
 
 from ditmos.atomic import read_json, write_json
 from ditmos.errors import DitmosError
-from ditmos.study.sweepfile import Job, SweepFile
+from ditmos.study.entries import Job
+from ditmos.study.job import run_job
+from ditmos.study.sweepfile import SweepFile
 
-Report = Callable[[str, bool], None]  # key of a job, and whether it went well
+JobDone = Callable[[str, bool], None]  # key of a job, and whether it went well
 
 
 def result_file(out: Path, key: str) -> Path:
@@ -34,8 +36,6 @@ def _run(sweep: SweepFile, job: Job, folder: Path, out: Path, nice: int) -> tupl
     if result_file(out, key).exists():  # another sweep in the same folder was faster
         return key, True
     try:
-        from ditmos.study.job import run_job
-
         row = run_job(sweep, job, folder, out)
         write_json(result_file(out, key), row)
         error.unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def pending(sweep: SweepFile, out: Path) -> list[Job]:
 
 def run(
     sweep: SweepFile, folder: Path, out: Path, *, processes: int = 2, ray: str | None = None, nice: int = 0,
-    report: Report = lambda key, ok: None,
+    report: JobDone = lambda key, ok: None,
 ) -> int:  # fmt: skip
     """Run what is pending; returns the number of failed jobs.
 

@@ -40,109 +40,25 @@ import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ditmos.datasets import Dataset
-from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
-from ditmos.model.spec import NetworkSpec
 from ditmos.paths import REPOSITORY
 from ditmos.study import recipes
-from ditmos.training.config import DataConfig, Features, Standardise, convert
-from ditmos.training.data import load_data
+from ditmos.study.entries import DataEntry, Job
+from ditmos.training.config import convert
 from ditmos.training.fit import FitConfig
 from ditmos.training.presets import preset
-from ditmos.training.shapes import build
 from ditmos.training.space import known_family
-
-
-@dataclass(frozen=True)
-class Source:
-    """One data set with one split.
-
-    metric: accuracy, or balanced (mean recall; classes count alike in training). features, standardise: see
-    `ditmos.training.config.DataConfig`. views, mixed: see `ditmos.training.pool.PoolConfig`; planar_teachers: how many
-    of the ``teachers`` see the window as an image (`ditmos.training.teachers`). ``fit`` overrides keys of the sweep's.
-    folds: shapes are searched for by a cross-validation of so many folds over training and validation windows
-    (`ditmos.datasets.splits.folds`), for where few people validate; 0: on the validation part. The found network is
-    trained, and its margins are chosen, on the two parts as they are.
-    """
-
-    file: str
-    split: SplitKind = "file"
-    preset: str = "motion"
-    features: Features = "none"
-    standardise: Standardise = "none"
-    metric: Literal["accuracy", "balanced"] = "accuracy"
-    views: int = 24
-    mixed: float = 0.5
-    teachers: int = 2
-    planar_teachers: int = 0
-    teacher_epochs: int = 40
-    split_seed: int = 0
-    folds: int = 0
-    fit: Mapping[str, Any] = field(default_factory=dict)
-
-    def dataset(self, folder: Path) -> Dataset:
-        """Raises DitmosError for a file that is not there, or a split that cannot be made."""
-        return load_data(
-            DataConfig(
-                str(folder / self.file), self.split, split_seed=self.split_seed, features=self.features,
-                standardise=self.standardise,
-            )
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Job:
-    """One network, trained with one seed. See `ditmos.training.shapes.build` for the shape.
-
-    classifier: ``forest`` and ``mlp`` are those of emlearn on features made by hand (`ditmos.study.rivals`).
-    finetune: epochs of fine-tuning in integers. ``fit`` overrides keys of the sweep's and of the data's.
-    family: the shape is searched for (`ditmos.training.space.FAMILIES`) among ``count`` candidates instead, once for
-    all seeds and without the job's ``fit``; ``flash``: bytes of the model file that it may take, 0: any; ``keep`` and
-    ``rounds``: see `ditmos.training.search.search`; ``widths`` and ``fill``: see `ditmos.training.space.Budget`.
-    recipe, config: of the training package instead (`ditmos.study.recipes`). ram: bytes of arena that the plan may
-    take; 0: the fastest plan.
-    """
-
-    data: str
-    method: str
-    budget: int
-    classifier: str = ""
-    selector: str = ""
-    classifiers: int = 1
-    start: int = 0
-    aggregate: tuple[int, ...] = ()
-    exit: bool = False
-    finetune: int = 0
-    fit: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    recipe: str = ""
-    config: Mapping[str, Any] = field(default_factory=dict)
-    ram: int = 0
-    flash: int = 0
-    family: str = ""
-    count: int = 12
-    keep: int = 3
-    rounds: tuple[float, ...] = (0.15, 0.4)
-    widths: float = 1.0
-    fill: float = 1.0
-
-    def spec(self, geometry: tuple[int, int, int]) -> NetworkSpec:
-        return build(
-            geometry, self.classifier, selector=self.selector, classifiers=self.classifiers, start=self.start,
-            aggregate=self.aggregate, exit=self.exit,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SweepFile:
     """``jobs``: one per seed. ``fit``: what they share."""
 
-    data: Mapping[str, Source]
+    data: Mapping[str, DataEntry]
     jobs: tuple[Job, ...]
     fit: FitConfig
 
@@ -218,7 +134,7 @@ def _seeds(value: Any, where: str) -> list[int]:
     return value
 
 
-def _least(of: Source | Job | FitConfig, least: Mapping[str, int], at: str) -> None:
+def _least(of: DataEntry | Job | FitConfig, least: Mapping[str, int], at: str) -> None:
     """Raises DitmosError for a number below the least that it may be, or infinite."""
     for key, limit in least.items():
         if not limit <= getattr(of, key) < math.inf:
@@ -232,8 +148,8 @@ def _positive(of: Job | FitConfig, keys: Iterable[str], at: str) -> None:
             raise DitmosError(f"{at}: {key} is {getattr(of, key)}, expected a number above 0")
 
 
-def _source(table: Any, at: str) -> Source:
-    source = convert(table, Source, at)
+def _source(table: Any, at: str) -> DataEntry:
+    source = convert(table, DataEntry, at)
     preset(source.preset)
     _least(source, {"views": 1, "teachers": 1, "planar_teachers": 0, "teacher_epochs": 1, "split_seed": 0}, at)
     if source.planar_teachers > source.teachers:
@@ -245,7 +161,7 @@ def _source(table: Any, at: str) -> Source:
     return source
 
 
-def _check(job: Job, source: Source, at: str) -> None:
+def _check(job: Job, source: DataEntry, at: str) -> None:
     _least(job, {"budget": 1, "count": 1, "keep": 1, "fill": 0, "ram": 0, "flash": 0, "finetune": 0}, at)
     if "/" in job.data + job.method:
         raise DitmosError(f"{at}: {job.method} on {job.data}, expected names without /, for files")

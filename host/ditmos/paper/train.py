@@ -10,7 +10,7 @@ from ditmos import atomic
 from ditmos.datasets import Dataset
 from ditmos.errors import DitmosError
 from ditmos.paper.recipe import train
-from ditmos.paper.session import Report, Session
+from ditmos.paper.session import EpochReport, Session
 from ditmos.training.config import Config
 from ditmos.training.data import prepare
 from ditmos.training.evaluation import accuracy, evaluate
@@ -18,7 +18,7 @@ from ditmos.training.run import CHECKPOINT, CONFIG, HISTORY, METRICS, MODEL, Run
 
 
 def train_run(
-    config: Config, dataset: Dataset, out: Path, *, resume: bool = False, report: Report = lambda *_: None
+    config: Config, dataset: Dataset, out: Path, *, resume: bool = False, report: EpochReport = lambda *_: None
 ) -> Run:
     """Train, evaluate once on the test part, write the folder.
 

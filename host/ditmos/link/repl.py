@@ -1,0 +1,316 @@
+"""MicroPython's REPL on a board, real or simulated: run code, move files, speak raw bytes to a running program."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import os
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, Self
+
+import serial
+from mpremote.transport import TransportError, TransportExecError
+from mpremote.transport_serial import SerialTransport
+from serial.tools import list_ports
+
+from ditmos.errors import DitmosError
+
+ST_VENDOR = 0x0483  # the ST-LINK of a NUCLEO board
+ANSWER_TIMEOUT = 2.0  # seconds a board may take to leave its program and show the raw REPL
+READ_TIMEOUT = 1.5  # seconds one read on the line may block
+_PASTE_TIMEOUT = 5.0  # the same while a board takes in code: it may be erasing flash, or have a busy host
+_CHUNK = 3072  # bytes of a file that one command carries
+_RAW_REPL = b"raw REPL; CTRL-B to exit\r\n>"
+
+
+class BoardError(DitmosError):
+    """The program on the board raised. ``traceback`` is what the board printed, ``output`` what came before."""
+
+    def __init__(self, port: str, traceback: str, output: str = "") -> None:
+        self.reason = traceback.strip().splitlines()[-1]
+        super().__init__(f"{port}: the board raised {self.reason}")
+        self.traceback = traceback
+        self.output = output
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a board says of itself; ``module`` is False without `_ditmos`, ``ditmos`` "" without the frozen package."""
+
+    machine: str
+    micropython: str
+    module: bool
+    ditmos: str
+
+
+class Repl:
+    """A board at its MicroPython REPL, open inside a ``with`` block. Its program, if one runs, is interrupted.
+
+    Args:
+        port: a serial device, ``socket://HOST:PORT``, or None for the one NUCLEO board that is plugged in.
+        soft_reset: start from a fresh interpreter (what mpremote does first); False keeps its variables.
+
+    Attributes:
+        serial: the open pyserial port, for a binary protocol between :meth:`start` and :meth:`finish`.
+
+    Raises:
+        DitmosError: nothing at the port, the port in use, or no MicroPython answering within 3 seconds.
+    """
+
+    def __init__(self, port: str | None = None, *, soft_reset: bool = True) -> None:
+        self.port = port or find_port()
+        self._transport = _open(self.port)
+        try:
+            self._enter(soft_reset)
+        except BaseException:
+            self._close_line()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def serial(self) -> serial.SerialBase:
+        return self._transport.serial
+
+    def close(self) -> None:
+        """Leave the board at its friendly REPL and free the port; may be called twice."""
+        if self._transport.serial.is_open:
+            try:
+                if self._transport.in_raw_repl:
+                    self._transport.exit_raw_repl()
+            except (OSError, TransportError):
+                pass  # unplugged: there is nothing to leave
+            self._close_line()
+
+    def probe(self) -> Probe:
+        code = (
+            "import sys\n"
+            "try:\n import _ditmos\n m=True\nexcept ImportError:\n m=False\n"
+            "try:\n import ditmos\n v=getattr(ditmos,'__version__','')\nexcept ImportError:\n v=''\n"
+            "print(repr((sys.implementation._machine,'.'.join(str(i) for i in sys.implementation.version[:3]),m,v)))"
+        )
+        return Probe(*self._literal(self.exec(code)))
+
+    def require_module(self) -> Probe:
+        """The board's :meth:`probe`.
+
+        Raises:
+            DitmosError: its firmware has no `_ditmos` module.
+        """
+        found = self.probe()
+        if not found.module:
+            raise DitmosError(
+                f"{self.port}: {found.machine} runs MicroPython {found.micropython} without the _ditmos module; "
+                "build and flash this project's firmware (ditmos firmware build)"
+            )
+        return found
+
+    def exec(self, code: str, timeout: float | None = 10) -> str:
+        """Run ``code`` in the board's ``__main__`` and return what it printed.
+
+        ``timeout``: seconds without a byte from the board; None waits for ever.
+
+        Raises:
+            BoardError: it raised.
+            DitmosError: the board fell silent.
+        """
+        return self._finish(code, timeout, None)
+
+    def eval(self, expression: str) -> Any:
+        """The value of an expression, a literal such as a number, string, tuple or dict."""
+        return self._literal(self.exec(f"print(repr({expression}))"))
+
+    def run(
+        self,
+        script: Path,
+        arguments: Sequence[str] = (),
+        output: Callable[[bytes], None] | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """Run a script as ``mpremote run`` does, with ``sys.argv`` set; the text that it printed.
+
+        ``output`` is given each byte as it comes; the returned text is then empty. Raises as :meth:`exec`.
+        """
+        self.exec(f"import sys\nsys.argv[:]={[script.name, *arguments]!r}")
+        return self._finish(script.read_text(), timeout, output)
+
+    def start(self, code: str) -> None:
+        """Start ``code`` and return at once; talk to it through :attr:`serial`, then call :meth:`finish`."""
+        with self._line_errors(), self._patient():
+            self._transport.exec_raw_no_follow(code)
+
+    def finish(self, timeout: float | None = 10) -> str:
+        """Wait for the end of what :meth:`start` started; what it printed meanwhile. Raises as :meth:`exec`."""
+        with self._line_errors():
+            return self._followed(timeout, None)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: a program started with :meth:`start` gets KeyboardInterrupt."""
+        with self._line_errors():
+            self.serial.write(b"\x03")
+
+    def regain(self, timeout: float = ANSWER_TIMEOUT) -> None:
+        """Interrupt whatever runs and be at the raw REPL, with the interpreter's variables as they are.
+
+        Raises:
+            DitmosError: no raw REPL within ``timeout`` seconds.
+        """
+        self._enter(soft_reset=False, timeout=timeout)
+
+    def soft_reset(self) -> None:
+        """A fresh interpreter; boot.py runs, main.py does not."""
+        self._enter(soft_reset=True)
+
+    def put(self, data: bytes | Path, remote: str, progress: Callable[[int, int], None] | None = None) -> None:
+        """Write a file on the board: under a temporary name first, then renamed.
+
+        ``progress`` is called with (bytes written, bytes in all).
+
+        Raises:
+            DitmosError: no room, no such folder, a read-only filesystem.
+        """
+        content = data.read_bytes() if isinstance(data, Path) else bytes(data)
+        partial = f"{remote}.new"
+        try:
+            self.exec(f"import binascii, os\na=binascii.a2b_base64\nf=open({partial!r},'wb')")
+            for start in range(0, len(content), _CHUNK):
+                self.exec(f"f.write(a({base64.b64encode(content[start : start + _CHUNK])!r}))")
+                if progress:
+                    progress(min(start + _CHUNK, len(content)), len(content))
+            self.exec(f"f.close()\n{_remove(remote)}os.rename({partial!r},{remote!r})")
+        except BoardError as error:
+            # Closed first: what an open file holds would be lost to the filesystem.
+            self.exec(f"try:\n f.close()\nexcept Exception:\n pass\n{_remove(partial)}")
+            raise DitmosError(f"{self.port}: cannot write {remote} of {len(content)} bytes: {error.reason}") from None
+
+    def get(self, remote: str) -> bytes:
+        """A file's content. Raises DitmosError when there is no such file."""
+        try:
+            with self._line_errors(), self._patient():
+                return bytes(self._transport.fs_readfile(remote, _CHUNK))
+        except OSError as error:
+            raise DitmosError(f"{self.port}: cannot read {remote}: {os.strerror(error.errno)}") from None
+
+    def exists(self, remote: str) -> bool:
+        with self._line_errors(), self._patient():
+            return self._transport.fs_exists(remote)
+
+    def _enter(self, soft_reset: bool, timeout: float = ANSWER_TIMEOUT) -> None:
+        """Interrupt, and enter the raw REPL; mpremote's own way waits 10 s and prints what it got."""
+        line = self.serial
+        try:
+            line.write(b"\r\x03\x03")
+            time.sleep(0.05)
+            line.reset_input_buffer()
+            line.write(b"\r\x01")
+            line.timeout = 0.1  # on a pty each read blocks that long, whatever read_until is told
+            answer = self._transport.read_until(1, _RAW_REPL, timeout=timeout, timeout_overall=timeout)
+            line.timeout = READ_TIMEOUT
+        except (OSError, serial.SerialException) as error:
+            raise DitmosError(f"{self.port}: {error}") from None
+        if not answer.endswith(_RAW_REPL):
+            heard = f"only {answer[-40:]!r}" if answer else "nothing"
+            raise DitmosError(
+                f"{self.port}: no MicroPython answers ({heard} heard in {timeout} s). Is this the board's port, "
+                "is its firmware flashed, does a program hold the line? Press its reset button and try again"
+            )
+        with self._line_errors(), redirect_stdout(StringIO()):
+            self._transport.enter_raw_repl(soft_reset=soft_reset, timeout_overall=10)
+
+    def _finish(self, code: str, timeout: float | None, output: Callable[[bytes], None] | None) -> str:
+        with self._line_errors():
+            with self._patient():
+                self._transport.exec_raw_no_follow(code)
+            return self._followed(timeout, output)
+
+    @contextmanager
+    def _patient(self) -> Iterator[None]:
+        """Inside, one read may block for `_PASTE_TIMEOUT`."""
+        self.serial.timeout = _PASTE_TIMEOUT
+        try:
+            yield
+        finally:
+            self.serial.timeout = READ_TIMEOUT
+
+    def _followed(self, timeout: float | None, output: Callable[[bytes], None] | None) -> str:
+        text, error = (part.decode(errors="replace") for part in self._transport.follow(timeout, output))
+        if error:
+            raise BoardError(self.port, error, text)
+        return text
+
+    @contextmanager
+    def _line_errors(self) -> Iterator[None]:
+        """Give what goes wrong on the line a name."""
+        try:
+            yield
+        except TransportExecError as error:
+            raise BoardError(self.port, error.error_output) from None
+        except TransportError as error:
+            raise DitmosError(f"{self.port}: the board does not answer ({error})") from None
+        except (serial.SerialException, struct.error) as error:
+            raise DitmosError(f"{self.port}: the line broke ({error})") from None
+
+    def _literal(self, text: str) -> Any:
+        try:
+            return ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            raise DitmosError(f"{self.port}: expected a value from the board, got {text.strip()[:60]!r}") from None
+
+    def _close_line(self) -> None:
+        try:
+            self._transport.close()
+        except OSError:
+            self._transport.serial.close()
+
+
+def _remove(remote: str) -> str:
+    return f"import os\ntry:\n os.remove({remote!r})\nexcept Exception:\n pass\n"
+
+
+def find_port() -> str:
+    """The serial device of the one ST-LINK that is plugged in.
+
+    Raises:
+        DitmosError: there is none, or more than one.
+    """
+    found = [port.device for port in list_ports.comports() if port.vid == ST_VENDOR]
+    if len(found) != 1:
+        what = f"several boards ({', '.join(found)})" if found else "no NUCLEO board is plugged in"
+        raise DitmosError(f"{what}: name one with --port (ditmos sim starts a simulated one and prints its port)")
+    return found[0]
+
+
+def _open(port: str) -> SerialTransport:
+    try:
+        return SerialTransport(port, timeout=READ_TIMEOUT)
+    except (TransportError, ValueError):
+        raise DitmosError(_why_not(port)) from None
+
+
+def _why_not(port: str) -> str:
+    """mpremote's transport does not say why a port cannot be opened: look again."""
+    known = ", ".join(item.device for item in list_ports.comports()) or "none"
+    try:
+        serial.serial_for_url(port, timeout=READ_TIMEOUT, exclusive=True).close()
+    except ValueError as error:
+        return f"{port}: not a port ({error})"
+    except OSError as error:
+        text = str(error)
+        if "lock" in text or "busy" in text.lower():
+            return f"{port}: in use by another program (another mpremote, a terminal?); close it and try again"
+        if "denied" in text:
+            return f"{port}: permission denied; add yourself to the group dialout and log in again"
+        if port.startswith("socket:"):
+            return f"{port}: nothing listens there; `ditmos sim --socket` prints the port of the board that it starts"
+        return f"{port}: no board there (serial ports on this machine: {known})"
+    return f"{port}: could not be opened; try again"
