@@ -5,7 +5,6 @@ set(DITMOS_SOURCES
     module.c
     model_new.c
     model_object.c
-    overlay.c
     model.c
     plan.c
     engine.c
@@ -23,5 +22,4 @@ endif()
 list(TRANSFORM DITMOS_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 
 target_sources(usermod_ditmos INTERFACE ${DITMOS_SOURCES})
-target_compile_definitions(usermod_ditmos INTERFACE mp_builtin___import__=ditmos_import)
 target_link_libraries(usermod INTERFACE usermod_ditmos)

@@ -1,4 +1,4 @@
-// The `_ditmos` module. This file, model_new.c, model_object.c and overlay.c know MicroPython, no other does.
+// The `_ditmos` module. This file, model_new.c and model_object.c know MicroPython, no other does.
 #include "py/runtime.h"
 
 #include "model_object.h"

@@ -1,4 +1,6 @@
 // PLAN of a .dtm file (docs/format.md): its tables, what follows from them, and a dry run of the schedule.
+#include "plan.h"
+
 #include "model.h"
 #include "schedule.h"
 

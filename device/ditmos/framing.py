@@ -7,9 +7,14 @@ that reaches a board at its prompt does nothing. `Link` adds order and repetitio
 
 from binascii import crc32
 
+PROTOCOL = 1  # version of what is said over these frames
 ACK, NAK, HELLO, SAMPLES, RESULT, STATUS, END = range(7)
 MORE = 0x80  # flag of a kind: the message goes on in the next frame
 BOARD = 0x40  # flag of a kind: sent by the board
+
+RESULT_LAYOUT = "<IHBBI"  # number, label, who answered, classifier runs, microseconds; logits follow
+NO_LABEL = 0xFFFF  # label of a result when the policy abstains
+NOBODY = 0xFF  # who answered then
 
 PAYLOAD = 100  # bytes of payload in one frame, at most
 OVERHEAD = 12  # a frame on the line is at most this much longer: header 3, CRC 4, stuffing 3, delimiters 2

@@ -15,12 +15,22 @@ from array import array
 
 import uctypes
 
-from .framing import BOARD, CREDIT, END, HELLO, RESULT, SAMPLES, STATUS, Link
+from .framing import (
+    BOARD,
+    CREDIT,
+    END,
+    HELLO,
+    NO_LABEL,
+    NOBODY,
+    PROTOCOL,
+    RESULT,
+    RESULT_LAYOUT,
+    SAMPLES,
+    STATUS,
+    Link,
+)
 from .routing import Counter, top1
 
-PROTOCOL = 1
-NONE = 0xFF  # classifier of a result when the policy abstains
-NO_LABEL = 0xFFFF
 COLLECT = 10  # results between two garbage collections
 WARM = 100  # results after which the heap has to stay as it is
 WAITING = 12  # frames for the host beyond which no samples are taken
@@ -241,10 +251,10 @@ class Classifier(Server):
         label, k = self.policy(model, window)
         spent = time.ticks_diff(time.ticks_us(), start)
         result = struct.pack(
-            "<IHBBI",
+            RESULT_LAYOUT,
             self.number,
             NO_LABEL if label is None else label,
-            NONE if k is None else k,
+            NOBODY if k is None else k,
             model.runs,
             spent,
         )

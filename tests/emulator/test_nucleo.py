@@ -188,7 +188,7 @@ def test_stream_survives_lost_bytes(emulated: EmulatedBoard, board: Board, recor
 def test_one_file_stands_in_for_one_frozen_module(
     mpremote: Callable[..., str], board: Board, recording: Recording, tmp_path: Path
 ) -> None:
-    """On the board, and in a mounted folder that holds nothing else (cmodule/overlay.c)."""
+    """On the board, and in a mounted folder that holds nothing else (device/import_hook.c)."""
     board.close()
     edited = tmp_path / "ditmos" / "routing.py"
     edited.parent.mkdir()

@@ -56,7 +56,7 @@ def test_git_where_there_is_no_debian(outputs: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(micropython, "_from_debian", no_debian)
     monkeypatch.setattr(micropython, "_from_git", lambda cache, _: tree(cache / "git"))
-    assert micropython.source() == build / "micropython" / "git"
+    assert micropython.source() == outputs / "micropython" / "git"
 
 
 def test_no_source_names_every_reason(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def served(unpacked: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("source", ["folder", "server"])
 def test_install(mpremote: Callable[..., str], recording: Recording, unpacked: Path, served: str, source: str) -> None:
-    """The installed files run, before the frozen ones (cmodule/overlay.c)."""
+    """The installed files run, before the frozen ones (device/import_hook.c)."""
     assert "/flash" not in mpremote("exec", WHERE)
     try:
         mpremote("mip", "install", f"{unpacked if source == 'folder' else served}/device/package.json")

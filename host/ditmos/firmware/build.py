@@ -202,7 +202,7 @@ def _start_afresh_if_changed(target: Target, folder: Path, arguments: list[str])
     """Make does not follow changed flags, makefiles and linker scripts: empty the folder when one differs."""
     root = repository()
     makefiles = [
-        root / "cmodule" / "micropython.mk",
+        *(root / part / "micropython.mk" for part in ("cmodule", "device")),
         *sorted(path for path in (root / target.board).glob("*.*") if target.board and path.suffix in (".mk", ".ld")),
     ]
     texts = [path.read_text() for path in makefiles if path.is_file()]

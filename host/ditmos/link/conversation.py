@@ -11,10 +11,9 @@ from typing import Any
 import serial
 
 from ditmos.errors import DitmosError
-from ditmos.framing import CREDIT, END, HELLO, STATUS, Link
+from ditmos.framing import CREDIT, END, HELLO, PROTOCOL, STATUS, Link
 from ditmos.link.repl import Repl
 
-PROTOCOL = 1
 POLL = 0.004  # seconds to wait for a byte
 SILENCE = 1.8  # seconds without a good frame before the board is looked at
 START = 2.8  # seconds until a program that was just started says something

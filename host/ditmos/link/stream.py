@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
-from ditmos.framing import PAYLOAD, RESULT, SAMPLES
+from ditmos.framing import NO_LABEL, NOBODY, PAYLOAD, RESULT, RESULT_LAYOUT, SAMPLES
 from ditmos.link import policies
 from ditmos.link.conversation import SILENCE, Conversation, Counts
 from ditmos.link.repl import Repl
 from ditmos.model.policy import Policy, parse_policy
 
 TYPECODES = {np.dtype(np.int8): "b", np.dtype(np.int16): "h", np.dtype(np.float32): "f"}
+_LOGITS = struct.calcsize(RESULT_LAYOUT)  # where they begin in a result
 RESTARTS = 5  # in a row, without a result in between
-_NO_LABEL = 0xFFFF
-_NONE = 0xFF
 
 
 @dataclass(frozen=True)
@@ -266,10 +265,12 @@ class Stream:
 
     def _deliver(self, kind: int, payload: memoryview) -> bool:
         if kind == RESULT:
-            number, label, classifier, runs, microseconds = struct.unpack_from("<IHBBI", payload)
+            number, label, classifier, runs, microseconds = struct.unpack_from(RESULT_LAYOUT, payload)
             if number == self._next:
                 self._next += 1
-                self._results.append(self._result(number, label, classifier, runs, microseconds, bytes(payload[12:])))
+                self._results.append(
+                    self._result(number, label, classifier, runs, microseconds, bytes(payload[_LOGITS:]))
+                )
         return True
 
     def _result(self, number: int, label: int, classifier: int, runs: int, microseconds: int, logits: bytes) -> Result:
@@ -279,15 +280,15 @@ class Stream:
         hello = self._talk.hello
         values = np.frombuffer(logits, np.int8) if logits else None
         confidence = None
-        if values is not None and label != _NO_LABEL:
+        if values is not None and label != NO_LABEL:
             real = (values.astype(np.float64) - hello["logit_zero_point"]) * hello["logit_scale"]
             odds = np.exp(real - real.max())
             confidence = float(odds[label] / odds.sum())
         return Result(
             number=number,
-            label=None if label == _NO_LABEL else label,
-            name=None if label == _NO_LABEL else hello["class_names"][label],
-            classifier=None if classifier == _NONE else classifier,
+            label=None if label == NO_LABEL else label,
+            name=None if label == NO_LABEL else hello["class_names"][label],
+            classifier=None if classifier == NOBODY else classifier,
             runs=runs,
             microseconds=microseconds,
             latency=time.monotonic() - self._handed[0][1],

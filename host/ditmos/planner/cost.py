@@ -1,7 +1,7 @@
 """Instructions that a schedule takes on the Cortex-M7: events of the kernels and the engine, times measured prices.
 
 `call_events` follows the control flow of cmodule/kernels_m7.c and counts what each loop does; the prices were fitted to
-counted instructions by ``python tests/cmodule/m7_plans/calibrate.py``, which prints the table below and how well it
+counted instructions by ``python tests/cmodule/m7/calibrate.py``, which prints the table below and how well it
 predicts. A plan is chosen by these figures; what it really takes is measured by `ditmos bench`.
 """
 

@@ -1,4 +1,4 @@
-"""Modules of the frozen package give way to files of the same name, one by one (cmodule/overlay.c)."""
+"""Modules of the frozen package give way to files of the same name, one by one (device/import_hook.c)."""
 
 from __future__ import annotations
 
