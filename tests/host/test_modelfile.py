@@ -163,7 +163,7 @@ def test_what_does_not_fit_the_format_is_refused() -> None:
 
 
 def test_reference_network_size() -> None:
-    """METHOD.md's network with six classifiers: weights, biases and multipliers, nothing else of weight."""
+    """docs/method.md's network with six classifiers: weights, biases and multipliers, nothing else of weight."""
     spec = reference_spec()
     model = golden.random_model(np.random.default_rng(0), spec, golden.Style.TRAINED)
     parameters = sum(layer.weight.size + 8 * layer.bias.size for _, _, layer in model.branches())

@@ -287,6 +287,6 @@ class NetworkSpec:
 
 
 def reference_spec(classes: int = 17, classifiers: int = 6, window: int = 151, channels: int = 3) -> NetworkSpec:
-    """The authors' UniMiB-SHAR network: 91,752 MACs in the selector, 131,176 in a classifier (METHOD.md)."""
+    """The authors' UniMiB-SHAR network: 91,752 MACs in the selector, 131,176 in a classifier (docs/method.md)."""
     branch = BranchSpec((ConvSpec(8, 15), ConvSpec(8, 9), ConvSpec(4, 5)), (64,))
     return NetworkSpec(window, channels, classes, classifiers, branch, branch, aggregate=(1, 2))

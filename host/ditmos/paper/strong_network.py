@@ -14,7 +14,7 @@ class StrongNetwork(nn.Module):
     """The large network whose features split the training data: convolutions in pairs, a pool after each pair.
 
     Padding 1, batch normalisation and ReLU after every convolution, then dropout, fully connected, ReLU, dropout,
-    fully connected (METHOD.md, the authors' reference set-up). Kernels shrink to what the rows left can carry, so that
+    fully connected (METHOD, the authors' reference set-up). Kernels shrink to what the rows left can carry, so that
     short windows work too.
     """
 

@@ -4,7 +4,7 @@ The K classifiers are one grouped network (`Branches`): grouped convolution, bat
 batched matrix products. The selector is the same module with K = 1.
 
 A map is a tensor (N, channels, rows) where all branches share it, or (N, K, channels, rows) where each has its own. A
-layer takes both, side by side: the concatenation of METHOD.md is a sum of two convolutions, one per operand, so that a
+layer takes both, side by side: the concatenation of METHOD is a sum of two convolutions, one per operand, so that a
 shared map is never copied K times.
 """
 
