@@ -4,7 +4,7 @@ DITMOS = .venv/bin/ditmos
 TESTS ?= tests
 WORKERS ?= auto
 
-.PHONY: help setup demo test test-long hardware lint format sim firmware clean
+.PHONY: help setup demo test test-long hardware lint types format sim firmware clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,6 +27,9 @@ hardware: setup ## the tests that need a board: make hardware [PORT=/dev/ttyACM0
 lint: setup ## check style
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+types: setup ## check types
+	.venv/bin/mypy
 
 format: setup ## put Python files in order
 	.venv/bin/ruff check --fix .

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 Report = Callable[[str, int, int], None]  # what is done, how many steps of it, of how many
@@ -34,7 +34,7 @@ class Stages:
             transient=transient,
             disable=not self._console.is_terminal,
         )
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
         self._printed = 0.0
 
     def __enter__(self) -> Stages:

@@ -119,7 +119,7 @@ def run_models(elf: Path, models: Sequence[tuple[bytes, bytes]], timeout: float 
     Raises:
         DitmosError: a model is refused, or the program fails.
     """
-    runs = []
+    runs: list[ModelRun] = []
     for line in run(elf, models_input(models), timeout):
         if line.startswith("refused"):
             raise DitmosError(f"bench: model {len(runs)} is {line}")

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from ditmos.bench.baremetal import PSRAM, PSRAM_SIZE
 from ditmos.errors import DitmosError
@@ -31,7 +32,9 @@ def profile(elf: Path, data: bytes, mark: str = "m7_mark") -> list[Blocks]:
 
     with elf.open("rb") as file:
         image = ELFFile(file)
-        symbols = {symbol.name: symbol["st_value"] for symbol in image.get_section_by_name(".symtab").iter_symbols()}
+        table = image.get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)  # the linker was not told to strip it
+        symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
         segments = [(s["p_paddr"], s.data()) for s in image.iter_segments() if s["p_type"] == "PT_LOAD"]
     machine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
     machine.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M7)
@@ -45,7 +48,7 @@ def profile(elf: Path, data: bytes, mark: str = "m7_mark") -> list[Blocks]:
     marker = symbols[mark] & ~1
     failure: list[str] = []
 
-    def on_block(_machine, address: int, size: int, _data) -> None:
+    def on_block(_machine: unicorn.Uc, address: int, size: int, _data: object) -> None:
         if address == marker:
             if current:
                 parts.append(current.pop())
@@ -54,7 +57,7 @@ def profile(elf: Path, data: bytes, mark: str = "m7_mark") -> list[Blocks]:
         elif current:
             current[0][address, size] += 1
 
-    def on_interrupt(uc, _number: int, _data) -> None:
+    def on_interrupt(uc: unicorn.Uc, _number: int, _data: object) -> None:
         operation = uc.reg_read(arm.UC_ARM_REG_R0)
         pc = uc.reg_read(arm.UC_ARM_REG_PC)
         if bytes(uc.mem_read(pc, 2)) != b"\xab\xbe":

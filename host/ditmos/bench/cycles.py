@@ -78,7 +78,7 @@ def cycles(elf: Path, blocks: Blocks) -> int:
         DitmosError: llvm-mca is not installed, or does not understand the code.
     """
     code = disassemble(elf)
-    straight = Counter()
+    straight: Counter[tuple[int, ...]] = Counter()
     for (start, size), count in blocks.items():
         straight[tuple(a for a in range(start, start + size, 2) if a in code)] += count
     estimates = _estimate(tuple(tuple(code[a] for a in block) for block in straight))

@@ -86,7 +86,7 @@ def answers(save: Save, x: NDArray) -> NDArray[np.int32]:
 def _flags(x: NDArray, header: Path) -> list[str]:
     kind = {np.dtype(np.int16): "int16_t", np.dtype(np.float32): "float"}[x.dtype]
     names = [f"-DMODEL_TYPE={kind}", f'-DMODEL_HEADER="{header}"']
-    return [*_FLAGS, *names, "-isystem", str(Path(load_emlearn().__file__).parent)]
+    return [*_FLAGS, *names, "-isystem", str(Path(str(load_emlearn().__file__)).parent)]
 
 
 def run(save: Save, x: NDArray, expected: NDArray) -> OnBoard:

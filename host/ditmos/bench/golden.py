@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from struct import pack
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -83,7 +84,7 @@ def _try_spec(rng: Generator, max_rows: int, max_classifiers: int) -> NetworkSpe
     if needed > max_rows:
         raise DitmosError("too long a window")
     window = int(rng.integers(needed, min(max_rows, 2 * needed + 3) + 1))
-    common = {
+    common: dict[str, Any] = {
         "window": window,
         "channels": int(rng.choice([1, 1, 2, 3, 3, 4, 6, 9])),
         "classes": width(20),

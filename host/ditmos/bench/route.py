@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ditmos.atomic import read_json
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
@@ -26,7 +26,7 @@ def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
     return dataset.part(parts[part])
 
 
-def quantized_windows(model: Model, dataset: Dataset, index: ArrayLike) -> NDArray[np.int8]:
+def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
     """Windows of a dataset as the model takes them, int8 (n, time, channels).
 
     Raises:
@@ -73,7 +73,7 @@ class Replay:
             raise ValueError("select: a policy on the lab bench selects with the window that it was handed")
         self._selector_logits[:] = self._select[self._at]
         self._selected = True
-        return memoryview(self._selector_logits)
+        return self._selector_logits.data
 
     def classify(self, k: int) -> memoryview:
         if not self._selected:
@@ -81,7 +81,7 @@ class Replay:
         if not 0 <= k < self.classifiers:
             raise ValueError(f"classifier is {k}, expected 0 to {self.classifiers - 1}")
         self._logits[:] = self._classify[self._at, k]
-        return memoryview(self._logits)
+        return self._logits.data
 
 
 @dataclass(frozen=True)

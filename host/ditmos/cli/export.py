@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add(app: typer.Typer) -> None:
@@ -60,7 +63,7 @@ def export(
     _show(figures, Console())
 
 
-def _show(figures: dict, console) -> None:
+def _show(figures: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
     table = Table("", "float", "int8", box=None, title=figures["model"])

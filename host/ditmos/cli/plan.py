@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ditmos.model.spec import NetworkSpec
+    from ditmos.planner.front import Candidate
 
 
 def add(app: typer.Typer) -> None:
@@ -79,7 +84,9 @@ def plan(
         draw(plot, panels)
 
 
-def _show(spec, candidates, chosen, baselines) -> None:
+def _show(
+    spec: NetworkSpec, candidates: Sequence[Candidate], chosen: Candidate, baselines: Mapping[str, Candidate]
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -87,7 +94,7 @@ def _show(spec, candidates, chosen, baselines) -> None:
 
     table = Table("arena", "instructions", "MACs", "kept", "second classify", "slices", box=None)
 
-    def row(c, name: str = "") -> None:
+    def row(c: Candidate, name: str = "") -> None:
         slices = " ".join(part.name for part in c.plan.slices)
         here = c.arena == chosen.arena and c.instructions == chosen.instructions
         table.add_row(

@@ -36,9 +36,9 @@ def add(app: typer.Typer) -> None:
         from ditmos.simulated.qemu import Simulator
 
         terminate_as_interrupt()
-        serial = "socket" if socket else "pty"
+        simulator = Simulator(firmware, serial="socket" if socket else "pty", icount=icount, flash=flash, romfs=romfs)
         try:
-            with Simulator(firmware, serial=serial, icount=icount, flash=flash, romfs=romfs) as simulated:
+            with simulator as simulated:
                 print(simulated.port, flush=True)
                 typer.echo(f"SIM_F767 runs: mpremote connect {simulated.port}    Ctrl-C stops it", err=True)
                 simulated.wait()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add(app: typer.Typer) -> None:
@@ -42,7 +46,8 @@ def train(
     from ditmos.training.data import load_data
     from ditmos.training.run import with_file
 
-    overrides = reduce(configuration.merge, map(configuration.setting, change or []), {})
+    nothing: Mapping[str, Any] = {}
+    overrides = reduce(configuration.merge, map(configuration.setting, change or []), nothing)
     settings = configuration.load(config, profile, overrides)
     if data is not None:
         settings = with_file(settings, data)
@@ -72,7 +77,7 @@ def _figures(metrics: dict[str, float]) -> str:
     return "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
 
 
-def _show(metrics: dict, out: Path, console) -> None:
+def _show(metrics: dict[str, Any], out: Path, console: Console) -> None:
     from rich.table import Table
 
     table = Table("", "validation", "test", box=None, title=str(out))

@@ -7,12 +7,14 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ditmos import atomic
 from ditmos.errors import DitmosError
@@ -22,7 +24,7 @@ SPLIT_NAMES = ("train", "validation", "test")
 
 _REQUIRED = ("x", "scale", "units", "fs", "y", "subject", "group", "class_names", "channels")
 # What numpy and zipfile raise on damaged files.
-_UNREADABLE = (
+_UNREADABLE: tuple[type[Exception], ...] = (
     OSError,
     ValueError,
     EOFError,
@@ -30,8 +32,13 @@ _UNREADABLE = (
     RuntimeError,
     MemoryError,
     OverflowError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    AttributeError,
+    TypeError,
+    SyntaxError,
 )
-_UNREADABLE += (zipfile.BadZipFile, zlib.error, struct.error, AttributeError, TypeError, SyntaxError)
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class Dataset:
             raise DitmosError(f"{self.name}: it has no split, expected one (see ditmos.datasets.splits)")
         return np.flatnonzero(self.split == which)
 
-    def real(self, index: ArrayLike | slice = slice(None)) -> NDArray[np.float32]:
+    def real(self, index: NDArray[np.integer] | Sequence[int] | slice = slice(None)) -> NDArray[np.float32]:
         """Windows in ``units`` as the networks read them: float32 (n, channels, time)."""
         return np.ascontiguousarray(self.x[index].transpose(0, 2, 1).astype(np.float32) * np.float32(self.scale))
 
@@ -83,7 +90,7 @@ class Dataset:
         """Hash of windows, labels and scale: which data an artefact was made from."""
         digest = hashlib.sha256(repr((self.x.shape, str(self.x.dtype), self.scale, self.class_names)).encode())
         for array in (self.x, self.y, self.subject, self.group):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def check(self) -> Dataset:
@@ -193,7 +200,7 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     """Check and write an `.npz`; the old file stays until the new one is complete."""
     dataset.check()
     path = Path(path)
-    arrays = {
+    arrays: dict[str, Any] = {
         "x": dataset.x,
         "scale": np.float64(dataset.scale),
         "units": np.str_(dataset.units),

@@ -192,7 +192,8 @@ class Core:
         elif not exactly and self._count_hook is not None:
             self.uc.hook_del(self._count_hook)
             self._count_hook = None
-        self.uc.ctl_flush_tb()
+        flush: Callable[[], None] = getattr(self.uc, "ctl_flush_tb")  # noqa: B009 - unicorn's annotations lack it
+        flush()
 
     def _count_block(self, uc: Uc, address: int, size: int, data: object) -> None:
         if self._clock.now >= self._limit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 from unicorn import Uc, UcError
 
@@ -17,7 +18,9 @@ class Registers:
 
     def __init__(self, uc: Uc, registers: Sequence[int]) -> None:
         count = len(registers)
-        self._uc, self._count = uc, count
+        # The calls behind `reg_read_batch`; unicorn's annotations do not know them.
+        self._uc: Any = uc
+        self._count = count
         self._identifiers = (ctypes.c_int32 * count)(*registers)
         self._values = (ctypes.c_uint64 * count)()
         base = ctypes.addressof(self._values)
@@ -26,9 +29,9 @@ class Registers:
     def read(self) -> list[int]:
         if error := self._uc._do_reg_read_batch(self._identifiers, self._pointers, self._count):
             raise UcError(error)
-        return self._values[:]
+        return list(self._values)
 
     def write(self, values: Sequence[int]) -> None:
-        self._values[:] = values
+        self._values[:] = list(values)
         if error := self._uc._do_reg_write_batch(self._identifiers, self._pointers, self._count):
             raise UcError(error)

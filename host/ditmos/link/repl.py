@@ -79,7 +79,7 @@ class Repl:
         self.close()
 
     @property
-    def serial(self) -> serial.SerialBase:
+    def serial(self) -> serial.Serial:
         return self._transport.serial
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ class Repl:
             with self._line_errors(), self._patient():
                 return bytes(self._transport.fs_readfile(remote, _CHUNK))
         except OSError as error:
-            raise DitmosError(f"{self.port}: cannot read {remote}: {os.strerror(error.errno)}") from None
+            raise DitmosError(f"{self.port}: cannot read {remote}: {os.strerror(error.errno or 0)}") from None
 
     def exists(self, remote: str) -> bool:
         with self._line_errors(), self._patient():

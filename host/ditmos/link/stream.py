@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,7 +184,7 @@ class Stream:
             raise DitmosError(f"hop is {self.hop}, expected 1 to {window}, the model's window")
         self.window, self.channels = window, channels
 
-    def run(self, blocks: Iterable[NDArray], dtype: np.dtype | type) -> Iterator[Result]:
+    def run(self, blocks: Iterable[NDArray], dtype: np.dtype | type) -> Generator[Result]:
         """Results for blocks of samples (rows, channels) of any number of rows: int8, raw int16, or float32 real units.
 
         Raises:
@@ -332,5 +332,6 @@ def classify(board: Repl, windows: NDArray, **options: Any) -> Iterator[Result]:
 def samples(board: Repl, blocks: Iterable[NDArray] | NDArray, dtype: Any = None, **options: Any) -> Iterator[Result]:
     """Results every ``hop`` rows of a stream: an array (rows, channels), or blocks of one type, int16 unless given."""
     if isinstance(blocks, np.ndarray):
-        blocks, dtype = [blocks], blocks.dtype
+        dtype = blocks.dtype
+        blocks = [blocks]
     return Stream(board, **options).run(blocks, np.int16 if dtype is None else dtype)

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +56,12 @@ class Tape:
 
     def save(self, path: Path) -> None:
         """Raises DitmosError when it cannot be written; the old file stays until the new one is complete."""
-        columns = {
+        columns: dict[str, Any] = {
             name: np.array([np.nan if (v := getattr(r, name)) is None else v for r in self.results], np.float64)
             for name in _FIELDS
         }
-        logits = [r.logits for r in self.results]
-        if logits and all(row is not None for row in logits):
+        logits = [r.logits for r in self.results if r.logits is not None]
+        if logits and len(logits) == len(self.results):
             columns["logits"] = np.stack(logits)
         about = {
             "window": self.window,

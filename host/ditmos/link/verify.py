@@ -212,6 +212,7 @@ def _end_to_end(
         logits = reference.classify(k)
         report.windows += 1
         report.wrong_labels += (result.label, result.classifier) != (label, k)
+        assert result.logits is not None  # asked for
         wrong = np.flatnonzero(result.logits != logits)
         report.wrong_logits += len(wrong)
         if len(wrong) and report.first is None:

@@ -134,8 +134,8 @@ class _Run(Tables):
 
     def _share(self, a: int, b: int) -> bool:
         """Whether two buffers share bytes."""
-        a, b = self.plan.buffers[a], self.plan.buffers[b]
-        return a.offset < b.end and b.offset < a.end
+        one, other = self.plan.buffers[a], self.plan.buffers[b]
+        return one.offset < other.end and other.offset < one.end
 
     def _write(self, index: int, spared: Collection[int] = ()) -> None:
         """What lies in other buffers on the same bytes is lost, but for ``spared`` ones."""

@@ -5,6 +5,8 @@ Every packing is decoded back to plain int8 weights, so that any file can be rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,7 +58,7 @@ def unpack(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> Qua
     return QuantizedLayer(weight, bias, multiplier, zero_point)
 
 
-def _check_kind(packing: int, shape: LayerShape, error) -> None:
+def _check_kind(packing: int, shape: LayerShape, error: Callable[[str], Exception]) -> None:
     wanted = {PLAIN: ("conv", "fc"), LANES: ("conv",), DOT: ("fc",), WIDE: ("fc",)}
     if packing not in wanted:
         raise error(f"packing {packing} is not known")
@@ -110,6 +112,12 @@ def _pack_dot(packing: int, layer: QuantizedLayer) -> bytes:
     return records.tobytes()
 
 
+def _offset(record: np.dtype, field: str) -> int:
+    """Bytes before a field of a structured type."""
+    assert record.fields is not None
+    return record.fields[field][1]
+
+
 def _unpack_dot(
     packing: int, shape: LayerShape, data: bytes
 ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
@@ -120,7 +128,7 @@ def _unpack_dot(
     records = np.frombuffer(data, record, groups)
     if records["multiplier"].min() < 1:
         group, at = np.unravel_index(int(np.argmin(records["multiplier"])), (groups, 4))
-        offset = int(group) * record.itemsize + record.fields["multiplier"][1] + 4 * int(at)
+        offset = int(group) * record.itemsize + _offset(record, "multiplier") + 4 * int(at)
         raise PackingError(offset, f"multiplier is {records['multiplier'][group, at]}, expected 1 to 2^31 - 1")
     weight = records["weight"][..., _ORDER[packing]].transpose(0, 2, 1, 3).reshape(4 * groups, -1)
     if np.abs(weight.astype(int)).max() > 127:

@@ -16,6 +16,9 @@ MAX_BUFFERS = 64
 MAX_STAGES = 32
 MAX_SLICES = 32
 
+Phase = Literal["select", "classify"]
+PHASES: tuple[Phase, ...] = ("select", "classify")
+
 
 class BufferKind(IntEnum):
     MAP = 0  # int8 planes: channel c starts at offset + c * stride, one byte per row
@@ -74,7 +77,7 @@ class Slice:
     name: str
     first: int
     count: int
-    phase: Literal["select", "classify"]
+    phase: Phase
 
 
 @dataclass(frozen=True)

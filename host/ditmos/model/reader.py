@@ -13,7 +13,7 @@ from ditmos.errors import DitmosError
 from ditmos.model import records
 from ditmos.model.dryrun import simulate
 from ditmos.model.packings import PackingError, unpack
-from ditmos.model.plan import Buffer, BufferKind, Plan, Slice, Stage, layer_table, slice_name
+from ditmos.model.plan import PHASES, Buffer, BufferKind, Plan, Slice, Stage, layer_table, slice_name
 from ditmos.model.plan_tables import PlanError
 from ditmos.model.quantized import INT32_MAX, QuantizedLayer, QuantizedModel, accumulator_bound
 from ditmos.model.spec import MAX_CLASSIFIERS, BranchSpec, ConvSpec, LayerShape, NetworkSpec
@@ -269,7 +269,7 @@ def _plan(data: bytes, start: int, size: int, spec: NetworkSpec, packings: tuple
         need(phase <= 1, f"PLAN slice {i} phase", at("slice", i) + 2, f"is {phase}, expected 0 or 1")
         need(zero == 0, f"PLAN slice {i} reserved", at("slice", i) + 3, f"is {zero}, expected 0")
         members = [layers[s.layer] for s in stage_list[first : first + count] if s.layer < len(layers)]
-        slice_list.append(Slice(slice_name(members) if members else "", first, count, records.PHASES[phase]))
+        slice_list.append(Slice(slice_name(members) if members else "", first, count, PHASES[phase]))
     plan = Plan(
         name="file",
         arena_size=arena,

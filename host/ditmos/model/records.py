@@ -16,7 +16,6 @@ SLICE = Struct("<BBBB")  # first stage, stages, phase, reserved
 
 CRC_START = HEADER.size
 KINDS = ("conv", "fc")
-PHASES = ("select", "classify")
 KEPT = 1  # buffer flag
 ONCE = 1  # plan flag
 

@@ -7,6 +7,7 @@ bounds every partial sum below 2^31, far from the 2^53 of float64; float32 serve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -34,7 +35,7 @@ def accumulate(shape: LayerShape, layer: QuantizedLayer, x: Int8) -> NDArray[np.
     (N, out).
     """
     bias = layer.bias.astype(np.int64)
-    dtype = np.float32 if accumulator_bound(layer).max() < 1 << 24 else np.float64
+    dtype: np.dtype[Any] = np.dtype(np.float32 if accumulator_bound(layer).max() < 1 << 24 else np.float64)
     weight = layer.weight.reshape(shape.channels_out, -1).astype(dtype)
     if shape.kind == "fc":
         return (x.astype(dtype) @ weight.T).astype(np.int64) + bias

@@ -12,7 +12,7 @@ from ditmos.errors import DitmosError
 from ditmos.model import records
 from ditmos.model.dryrun import simulate
 from ditmos.model.packings import pack
-from ditmos.model.plan import BufferKind, Plan, layer_table
+from ditmos.model.plan import PHASES, BufferKind, Plan, layer_table
 from ditmos.model.quantized import QuantizedModel, check
 
 
@@ -144,5 +144,5 @@ def _plan(plan: Plan) -> bytes:
     for s in plan.stages:
         data += records.STAGE.pack(s.layer, s.in0, s.in1, s.out, s.carry, s.scratch, s.chunk)
     for part in plan.slices:
-        data += records.SLICE.pack(part.first, part.count, records.PHASES.index(part.phase), 0)
+        data += records.SLICE.pack(part.first, part.count, PHASES.index(part.phase), 0)
     return data

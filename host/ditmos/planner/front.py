@@ -18,7 +18,7 @@ from typing import Literal
 from ditmos.errors import DitmosError
 from ditmos.model import packings
 from ditmos.model.dryrun import simulate
-from ditmos.model.plan import Plan, layer_table
+from ditmos.model.plan import PHASES, Plan, layer_table
 from ditmos.model.plan_tables import WINDOW, PlanError, producers
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.spec import NetworkSpec
@@ -160,7 +160,8 @@ class Planner:
         for low, high in [*spans, (self.top, self.top + 1)] if self.spec.selector else ():
             live = sum(self.size(level - 1) for level in {v for v in kept if v <= low} | {low})
             if high > self.top:
-                layers = whole = tuple(range(self.top, self.first))
+                layers = tuple(range(self.top, self.first))
+                whole = list(layers)
             else:
                 layers = tuple(range(low, high))
                 whole = [level - 1 for level in range(low + 1, high + 1) if level in kept or level == high]
@@ -238,7 +239,7 @@ class Planner:
         schedule = Schedule(durable=use == "nothing", once=use == "window")
         schedule.window = schedule.map(self.spec.window, self.spec.channels, kept=0 in kept)
         maps = {WINDOW: schedule.window}
-        for phase, path in zip(("select", "classify"), phases, strict=True):
+        for phase, path in zip(PHASES, phases, strict=True):
             for shape, way in path:
                 selected = frozenset(level - 1 for level in kept) if phase == "select" else frozenset()
                 shape.add_to(schedule, phase, way, maps, selected)

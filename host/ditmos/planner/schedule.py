@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import Literal
 
-from ditmos.model.plan import NONE, Buffer, BufferKind, Plan, Slice, Stage, layer_table, slice_name
+from ditmos.model.plan import NONE, Buffer, BufferKind, Phase, Plan, Slice, Stage, layer_table, slice_name
 from ditmos.model.spec import LayerShape, NetworkSpec
 from ditmos.planner.layout import ALIGNMENT, Block, Part, layout
 
@@ -23,7 +22,7 @@ class Schedule:
     """
 
     buffers: list[Buffer] = field(default_factory=list)
-    slices: list[tuple[Literal["select", "classify"], list[Stage]]] = field(default_factory=list)
+    slices: list[tuple[Phase, list[Stage]]] = field(default_factory=list)
     window: int = NONE
     selector_logits: int = NONE
     logits: int = NONE

@@ -15,7 +15,7 @@ from itertools import product
 from math import prod
 
 from ditmos.model.dryrun import rows_needed
-from ditmos.model.plan import NONE, Stage
+from ditmos.model.plan import NONE, Phase, Stage
 from ditmos.planner.cost import LayerCost, call_events, instructions, move_events, packed_size
 from ditmos.planner.nests import Host, Nest, Step, nests
 from ditmos.planner.pareto import pareto
@@ -132,7 +132,7 @@ class SliceShape:
 
     def _ways(self, chunks: tuple[int, ...]) -> list[Way]:
         calls, rows = self.sequence(chunks)
-        counts = [Counter() for _ in self.layers]
+        counts: list[Counter[tuple[int, bool]]] = [Counter() for _ in self.layers]
         started = [False] * len(self.layers)
         for i, n in calls:
             counts[i][n, not started[i]] += 1
@@ -305,7 +305,7 @@ class SliceShape:
         """Of calls, once computed."""
         return {}
 
-    def add_to(self, schedule: Schedule, phase: str, way: Way, maps: dict[int, int], kept: frozenset[int]) -> None:
+    def add_to(self, schedule: Schedule, phase: Phase, way: Way, maps: dict[int, int], kept: frozenset[int]) -> None:
         """Append the slice to a schedule. ``maps``: buffer of each whole map, read and extended; WINDOW included."""
         scratch = schedule.scratch(way.scratch) if any(s.scratch for s in way.stages) else NONE
         stages = []
@@ -332,7 +332,7 @@ class SliceShape:
                 maps[layer] = out
         schedule.slices.append((phase, stages))
         if isinstance(way.overlay, Nest):
-            self._make_nest(schedule, way, stages, maps)
+            self._make_nest(schedule, way, way.overlay, stages, maps)
         for a, b in self._neighbours.values():
             one, other = stages[a].out, stages[b].out
             nested = one in schedule.attached or other in schedule.attached
@@ -340,8 +340,7 @@ class SliceShape:
                 schedule.attached[other] = one, schedule.buffers[one].size
 
     @staticmethod
-    def _make_nest(schedule: Schedule, way: Way, stages: Sequence[Stage], maps: dict[int, int]) -> None:
-        nest = way.overlay
+    def _make_nest(schedule: Schedule, way: Way, nest: Nest, stages: Sequence[Stage], maps: dict[int, int]) -> None:
         host = maps[nest.host]
         schedule.residues[host] = nest.residue
         for i, offset in nest.outs.items():

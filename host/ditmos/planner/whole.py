@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ditmos.model.packings import best
-from ditmos.model.plan import NONE, Plan, Stage, layer_table
-from ditmos.model.spec import MapRef, NetworkSpec
+from ditmos.model.plan import NONE, Phase, Plan, Stage, layer_table
+from ditmos.model.spec import LayerShape, MapRef, NetworkSpec
 from ditmos.planner.cost import layer_costs, packed_size
 from ditmos.planner.schedule import Schedule
 
@@ -33,7 +35,11 @@ def whole_plan(spec: NetworkSpec, name: str = "whole", *, streaming: bool = Fals
     schedule.window = maps[window]
     costs = layer_costs(spec)
     index = 0
-    for phase, layers in (("select", spec.selector_layers()), ("classify", spec.classifier_layers())):
+    parts: tuple[tuple[Phase, Sequence[LayerShape]], ...] = (
+        ("select", spec.selector_layers()),
+        ("classify", spec.classifier_layers()),
+    )
+    for phase, layers in parts:
         head: list[Stage] = []
         previous = NONE
         for layer in layers:
