@@ -18,11 +18,17 @@ def terminate_as_interrupt() -> None:
         signal.signal(name, signal.default_int_handler)
 
 
-def main() -> None:
-    """Entry point: user errors are one line and exit code 2."""
+def application() -> typer.Typer:
+    """All commands, as `main` runs them."""
     app = typer.Typer(name="ditmos", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}").add(app)
+    return app
+
+
+def main() -> None:
+    """Entry point: user errors are one line and exit code 2."""
+    app = application()
     try:
         app()
     except DitmosError as error:
