@@ -2,6 +2,7 @@
 #ifndef DITMOS_FILE_H
 #define DITMOS_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,5 +32,8 @@ static inline ditmos_status_t ditmos_ok(void) {
 static inline ditmos_status_t ditmos_bad(const char *field, uint32_t offset, const char *problem) {
     return (ditmos_status_t) { .field = field, .problem = problem, .offset = offset };
 }
+
+// Well-formed UTF-8: MicroPython would otherwise make strings that its own checks refuse later.
+bool ditmos_is_utf8(const uint8_t *p, const uint8_t *end);
 
 #endif // DITMOS_FILE_H

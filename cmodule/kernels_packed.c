@@ -20,7 +20,7 @@ static int32_t tap_low(int32_t word, bool lanes) {
 // A lane is a sum, low + high * 2^21; the two halves of a pair of int16 do not touch.
 static int32_t tap_high(int32_t word, bool lanes) {
     int64_t high = (int64_t)word - (lanes ? tap_low(word, lanes) : word & 0xffff);
-    return (int32_t)(high >> (lanes ? DITMOS_LANE_BITS : 16)); // nothing is lost: the bits below are zero
+    return (int32_t)(high / (lanes ? (int64_t)1 << DITMOS_LANE_BITS : 1 << 16));
 }
 
 // Lanes hold the first tap of a pair high, as the multiplication wants it, and pad an odd kernel in front; int16 pairs

@@ -5,10 +5,16 @@ set(DITMOS_SOURCES
     module.c
     model_new.c
     model_object.c
+    file.c
     model.c
     plan.c
     engine.c
     slide.c
+    frontend.c
+    frontend_parse.c
+    operations.c
+    spectrum.c
+    spectrum_tables.c
     quantize.c
     kernels.c
     kernels_m7.c
@@ -17,7 +23,7 @@ set(DITMOS_SOURCES
     kernels_smlad.c
 )
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "arm|cortex")
-    list(APPEND DITMOS_SOURCES kernels_m7_lanes.S kernels_m7_smlad.S) # empty but on cores with the DSP extension
+    list(APPEND DITMOS_SOURCES kernels_m7_lanes.S kernels_m7_smlad.S spectrum_m7.S) # empty but on cores with the DSP extension
 endif()
 list(TRANSFORM DITMOS_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 

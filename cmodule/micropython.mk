@@ -5,10 +5,16 @@ SRC_USERMOD_C += $(addprefix $(DITMOS_MOD_DIR)/, module.c model_new.c model_obje
 
 # These hold no qstrs.
 SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
+    file.c \
     model.c \
     plan.c \
     engine.c \
     slide.c \
+    frontend.c \
+    frontend_parse.c \
+    operations.c \
+    spectrum.c \
+    spectrum_tables.c \
     quantize.c \
     kernels.c \
     kernels_m7.c \
@@ -18,4 +24,4 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     )
 
 # Empty but on cores with the DSP extension.
-SRC_USERMOD_LIB_ASM += $(DITMOS_MOD_DIR)/kernels_m7_lanes.S $(DITMOS_MOD_DIR)/kernels_m7_smlad.S
+SRC_USERMOD_LIB_ASM += $(DITMOS_MOD_DIR)/kernels_m7_lanes.S $(DITMOS_MOD_DIR)/kernels_m7_smlad.S $(DITMOS_MOD_DIR)/spectrum_m7.S

@@ -53,31 +53,6 @@ static bool is_int8(int16_t x) {
     return -128 <= x && x <= 127;
 }
 
-// Well-formed UTF-8: MicroPython would otherwise make strings that its own checks refuse later.
-static bool is_utf8(const uint8_t *p, const uint8_t *end) {
-    while (p < end) {
-        uint8_t lead = *p++;
-        if (lead < 0x80) {
-            continue;
-        }
-        unsigned more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
-        if (lead < 0xc2 || lead > 0xf4 || end - p < (int)more) {
-            return false;
-        }
-        // The second byte also excludes overlong forms, surrogates and what is beyond U+10FFFF.
-        uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-        uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-        for (unsigned i = 0; i < more; i++, p++) {
-            if (*p < low || *p > high) {
-                return false;
-            }
-            low = 0x80;
-            high = 0xbf;
-        }
-    }
-    return true;
-}
-
 static ditmos_status_t parse_sections(const uint8_t *data, uint32_t size, section_t found[SECTION_COUNT]) {
     static const char tags[SECTION_COUNT][5] = { "NETW", "NAME", "LAYR", "PLAN", "WGHT" };
     NEED(size >= 4 && memcmp(data, "DTMS", 4) == 0, "magic", 0, "not a .dtm file");
@@ -175,7 +150,7 @@ static ditmos_status_t parse_names(ditmos_model_t *m, const uint8_t *data, secti
     }
     NEED(s.size > 0 && begin[s.size - 1] == 0, "NAME", s.begin, "last name has no end");
     NEED(ends == m->classes, "NAME", s.begin, "must have one name for each class");
-    NEED(is_utf8(begin, begin + s.size), "NAME", s.begin, "not UTF-8");
+    NEED(ditmos_is_utf8(begin, begin + s.size), "NAME", s.begin, "not UTF-8");
     m->names = (const char *)begin;
     return ditmos_ok();
 }

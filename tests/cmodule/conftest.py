@@ -43,6 +43,14 @@ class Driver:
         self.process.wait(10)
 
 
+def compile_driver(source: str, folder: Path) -> Path:
+    """A C file of this folder together with the module's parts."""
+    binary = folder / Path(source).stem
+    command = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", *SOURCES, Path(__file__).parent / source]
+    subprocess.run([*command, "-o", binary], check=True, timeout=120)
+    return binary
+
+
 @pytest.fixture(scope="session")
 def build_driver(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Compiles a C file of this folder together with the module's parts."""
@@ -50,10 +58,7 @@ def build_driver(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
     def build(source: str) -> Path:
         if shutil.which("gcc") is None:
             pytest.skip("gcc is not installed")
-        binary = tmp_path_factory.mktemp("cmodule") / Path(source).stem
-        command = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", *SOURCES, Path(__file__).parent / source]
-        subprocess.run([*command, "-o", binary], check=True, timeout=120)
-        return binary
+        return compile_driver(source, tmp_path_factory.mktemp("cmodule"))
 
     return build
 

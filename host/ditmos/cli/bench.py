@@ -14,6 +14,7 @@ def add(app: typer.Typer) -> None:
     bench.command()(training)
     bench.command()(kernels)
     bench.command()(models)
+    bench.command()(frontend)
     bench.command()(link)
 
 
@@ -132,4 +133,34 @@ def models(
         rows = onboard.merged(results, rows_of(results))
         write_json(json_file, {row["key"]: row["board"] for row in rows if "board" in row})
     if failed:
+        raise typer.Exit(1)
+
+
+def frontend(
+    count: Annotated[int, typer.Option(min=1, help="random front ends")] = 200,
+    json_file: Annotated[Path | None, typer.Option("--json")] = None,
+) -> None:
+    """Front ends on the simulated Cortex-M7: instructions, RAM, and values that differ from the specification."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ditmos.atomic import write_json
+    from ditmos.bench.frontends import measure
+
+    with Console(stderr=True).status("front ends"):
+        figures = measure(count)
+    table = Table("", "instructions", "in portable C", "kept", "work", "differing", "rms, nat", box=None)
+    for row in figures["rows"]:
+        numbers = (f"{row[name]:,}" for name in ("instructions", "portable", "kept", "work", "differing"))
+        table.add_row(row["name"], *numbers, f"{row['rms_nat']:.5f}")
+    console = Console()
+    console.print(table)
+    found = figures["random"]
+    console.print(f"random: {found['front_ends']} front ends, {found['values']:,} values, {found['differing']} differ")
+    for name, bar in figures["bars"].items():
+        holds = "[green]yes[/]" if bar["value"] <= bar["bar"] else "[bold red]NO [/]"
+        console.print(holds, f"{name}: {bar['value']:,.5g} of {bar['bar']:,}", highlight=False)
+    if json_file:
+        write_json(json_file, figures)
+    if not all(bar["value"] <= bar["bar"] for bar in figures["bars"].values()):
         raise typer.Exit(1)

@@ -1,0 +1,163 @@
+"""`ditmos bench frontend`: front ends on the simulated Cortex-M7. Values of rows that differ from the specification,
+instructions from one row to the next, bytes of RAM, and how far integers are from floats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from struct import pack
+from typing import Any
+
+import numpy as np
+
+from ditmos.bench import baremetal
+from ditmos.bench.golden_fronts import random_eeg, random_front, random_samples, random_sound
+from ditmos.errors import DitmosError
+from ditmos.frontends import log_bands, log_mel
+from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.integers import Int16
+from ditmos.frontends.log_power import ROW_SCALE
+from ditmos.frontends.memory import memory
+from ditmos.frontends.section import encode
+
+FULL = 2048  # steps of a sample at full scale
+EEG_SCALE = 0.2  # uV of a step
+
+# Bars: instructions from one row to the next, bytes beyond the model, nat.
+LOG_MEL_INSTRUCTIONS, EEG_INSTRUCTIONS = 32_000, 7_000
+LOG_MEL_BYTES = 3_100
+ERROR = 0.002
+
+PARTS = ("file.c", "frontend*.c", "operations.c", "spectrum*.[cS]")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A front end and a recording (time, channels); ``piece``: samples that it takes in at a time; ``window``: rows."""
+
+    front: FrontEnd
+    samples: Int16
+    piece: int
+    window: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """differing: values of rows, and writes beyond the memory. least, most: instructions from one row to the next.
+    kept, work: bytes of the arena, as C counts them."""
+
+    differing: int
+    least: int
+    most: int
+    kept: int
+    work: int
+
+
+def build(*, portable: bool = False, folder: Path | None = None) -> Path:
+    """The program that runs front ends; ``portable``: without the instructions of the M7."""
+    name, flags = ("frontends-portable", ["-DDITMOS_PORTABLE"]) if portable else ("frontends", [])
+    return baremetal.build(name, [baremetal.HERE / "frontends.c"], PARTS, folder=folder, flags=flags)
+
+
+def run(elf: Path, jobs: Sequence[Job], timeout: float = 300) -> list[Run]:
+    """Raises DitmosError: a front end is refused, or the program fails."""
+    runs: list[Run] = []
+    for line in baremetal.run(elf, b"".join(map(_input, jobs)) + bytes(24), timeout):
+        if line.startswith("refused"):
+            raise DitmosError(f"bench: front end {len(runs)} is {line}")
+        runs.append(Run(*map(int, line.split())))
+    if len(runs) != len(jobs):
+        raise DitmosError(f"bench: {len(runs)} answers to {len(jobs)} front ends")
+    return runs
+
+
+def _input(job: Job) -> bytes:
+    front = job.front
+    section = encode(front, 0, memory(front, job.window).kept)
+    rows = np.empty((0, front.channels_out), np.int16)
+    if front.rows(len(job.samples)):
+        rows = front.uncentred(job.samples)
+    head = pack(
+        "<6I", len(section), job.window, front.channels_out, len(job.samples), len(rows), job.piece
+    )  # fmt: skip
+    return head + b"".join(map(baremetal.padded, (section, job.samples.tobytes(), rows.tobytes())))
+
+
+def measure(count: int = 200, folder: Path | None = None) -> dict[str, Any]:
+    """Front ends of the project at several rates, and ``count`` random ones, also without the instructions of the M7.
+
+    Returns:
+        "rows", "random" (front ends, values, differing) and "bars" (what must hold: value, bar).
+
+    Raises:
+        DitmosError: no compiler or emulator, or a program fails.
+    """
+    programs = {"M7": build(folder=folder), "portable C": build(portable=True, folder=folder)}
+    rng = np.random.default_rng(7)
+    named = {f"log-mel, {fs / 1000:g} kHz": _log_mel_job(rng, fs) for fs in (16e3, 8e3, 22.05e3, 44.1e3, 48e3)}
+    for channels, fs in ((1, 128.0), (19, 128.0), (1, 500.0)):
+        named[f"band power, {channels} x {fs:g} Hz"] = _eeg_job(rng, fs, channels)
+    jobs = list(named.values())
+    runs = {name: run(elf, jobs) for name, elf in programs.items()}
+    rows: list[dict[str, Any]] = []
+    for i, (name, job) in enumerate(named.items()):
+        needed = memory(job.front, job.window)
+        m7 = runs["M7"][i]
+        rows.append(
+            {
+                "name": name,
+                "instructions": m7.most,
+                "portable": runs["portable C"][i].most,
+                "kept": m7.kept,
+                "work": m7.work,
+                "planned": needed.total,
+                "differing": m7.differing + runs["portable C"][i].differing,
+                "rms_nat": _error(job),
+            }
+        )
+    chosen = _random_jobs(count)
+    differing = sum(r.differing for elf in programs.values() for r in run(elf, chosen))
+    values = sum(job.front.rows(len(job.samples)) * job.front.channels_out for job in chosen)
+    mel, eeg = rows[0], rows[5]
+    bars = {
+        "values that differ": (sum(row["differing"] for row in rows) + differing, 0),
+        "log-mel, instructions a row": (mel["instructions"], LOG_MEL_INSTRUCTIONS),
+        "band power of a channel, instructions a row": (eeg["instructions"], EEG_INSTRUCTIONS),
+        "log-mel, bytes of RAM": (mel["kept"] + mel["work"], LOG_MEL_BYTES),
+        "bytes beyond the plan": (sum(abs(row["kept"] + row["work"] - row["planned"]) for row in rows), 0),
+        "integers against floats, rms, nat": (max(row["rms_nat"] for row in rows), ERROR),
+    }
+    return {
+        "rows": rows,
+        "random": {"front_ends": count, "values": values, "differing": differing},
+        "bars": {name: {"value": value, "bar": bar} for name, (value, bar) in bars.items()},
+    }
+
+
+def _log_mel_job(rng: np.random.Generator, fs: float) -> Job:
+    front = log_mel.front_end(fs, 1 / FULL, "", "sound")
+    return Job(front, random_sound(rng, fs, 3, FULL).reshape(-1, 1), front.hop, 49)
+
+
+def _eeg_job(rng: np.random.Generator, fs: float, channels: int) -> Job:
+    front = log_bands.front_end(fs, EEG_SCALE, "uV", [f"channel {i}" for i in range(channels)])
+    return Job(front, random_eeg(rng, fs, 2, channels).reshape(-1, channels), front.hop, 13)
+
+
+def _error(job: Job) -> float:
+    """Root mean square of integers less floats, nat."""
+    x, front = job.samples.astype(np.float64) * job.front.scale, job.front
+    sound = len(front.spectrum.starts) == log_mel.MELS if front.spectrum else False
+    floats = log_mel.log_mel(x.T, front.fs) if sound else log_bands.log_bands(x.T[None], front.fs)
+    return float(np.sqrt(np.square(front(job.samples) * ROW_SCALE - floats[0]).mean()))
+
+
+def _random_jobs(count: int) -> list[Job]:
+    jobs = []
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        front = random_front(rng, longest=2048 if seed % 8 == 0 else 256)
+        samples = random_samples(rng, int(rng.integers(1, 2 * front.samples(3))), front.channels)
+        jobs.append(Job(front, samples, int(rng.integers(1, 400)), int(rng.integers(1, 6))))
+    return jobs
