@@ -9,6 +9,6 @@ Models and windows are found in the current folder (under `mpremote mount`, the 
 
 from .engine import Engine, find, load, load_model
 from .npy import Windows, windows
+from .version import __version__
 
-__all__ = ("Engine", "Windows", "find", "load", "load_model", "windows")
-__version__ = "0.1.0"
+__all__ = ("Engine", "Windows", "__version__", "find", "load", "load_model", "windows")

@@ -1,18 +1,18 @@
 """DiTMoS on MicroPython: the host side.
 
-The folder `device/ditmos` is part of this package's path, behind the host's own modules: `ditmos.routing` and
-`ditmos.framing` are the very files that run on the board.
+The folder `device/ditmos` is part of this package's path, behind the host's own modules: `ditmos.routing`,
+`ditmos.framing` and `ditmos.version` are the very files that run on the board.
 """
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-__all__ = ["Board", "Simulator"]  # __init__.pyi says what they are
-__version__ = "0.1.0"
+from ditmos.paths import SOURCES
 
-# The package is used from its checkout (pip install -e .), as firmware is built from there.
-__path__.append(str(Path(__file__).parents[2] / "device" / "ditmos"))
+__path__.append(str(SOURCES / "device" / "ditmos"))
+
+__all__ = ["Board", "Simulator", "__version__"]  # __init__.pyi says what the first two are
+__version__: str = import_module("ditmos.version").__version__
 
 _WHERE = {"Board": "ditmos.link.board", "Simulator": "ditmos.simulated.qemu"}
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ditmos import __version__
 from ditmos.atomic import write_json
 from ditmos.bench.route import quantized_windows
 from ditmos.datasets import TEST, Dataset, load, save
@@ -31,13 +32,13 @@ from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
-from ditmos.paths import BUILD, REPOSITORY
+from ditmos.paths import BUILD, SOURCES, checkout, commit, data_folders
 from ditmos.progress import Report
 from ditmos.simulated.qemu import ROMFS_SIZE, Simulator
 from ditmos.training import config as configuration
 from ditmos.training.data import Windows, load_data
 from ditmos.training.evaluation import evaluate
-from ditmos.training.run import git_commit, load_run, with_file
+from ditmos.training.run import load_run, with_file
 
 FOLDER = BUILD / "demo"
 BOARD = "SIM_F767"
@@ -73,9 +74,8 @@ def find_data(named: Path | None) -> Path:
         if not named.is_file():
             raise DitmosError(f"{named}: no such file, expected a dataset (.npz)")
         return named
-    folders = [os.environ.get("DITMOS_DATA"), REPOSITORY.parent / "shared" / "data"]
-    for folder in folders:
-        if folder and (file := Path(folder) / "sisfall.npz").is_file():
+    for folder in data_folders():
+        if (file := folder / "sisfall.npz").is_file():
             return file
     return save(split(generate(), "subject"), FOLDER / "synthetic.npz")
 
@@ -113,17 +113,17 @@ def ditmos(*arguments: str | Path) -> None:
 
 
 def trained(run: Path, data: Path, config: str) -> bool:
-    """Whether ``run`` is finished and of this data, configuration and commit."""
+    """Whether ``run`` is finished and of this data, configuration, version and commit."""
     try:
         origin = load_run(run).metadata["origin"]
     except DitmosError:
         return False
     settings = with_file(configuration.load(config, PROFILE), data)
-    now = git_commit()
+    now = commit()
     return (
-        now != ""
+        (now != "" or checkout() is None)
         and not now.endswith("+")
-        and origin["git_commit"] == now
+        and (origin["git_commit"], origin["ditmos"]) == (now, __version__)
         and origin["config_sha256"] == settings.digest
         and origin["data_sha256"] == load_data(settings.data).sha256
     )
@@ -152,8 +152,8 @@ def run_board(rom: Path, report: Report = lambda *_: None) -> Device:
         DitmosError: the board reports an error, falls silent, or says less than it announced.
     """
     with Simulator(romfs=rom, icount=True) as board:
-        command = ("exec", "import sys; sys.argv[:] = ['infer.py', '--json']", "run", "device/infer.py")
-        lines = _mpremote(board.port, *command)
+        options = "import sys; sys.argv[:] = ['infer.py', '--json']"
+        lines = _mpremote(board.port, "exec", options, "run", str(SOURCES / "device" / "infer.py"))
         head = next(lines)
         rows = []
         for row in lines:
@@ -178,7 +178,7 @@ def run_board(rom: Path, report: Report = lambda *_: None) -> Device:
 def _mpremote(port: str, *arguments: str) -> Iterator[dict[str, Any]]:
     """JSON objects that a script on the board prints, one a line."""
     command = [sys.executable, "-m", "mpremote", "connect", port, *arguments]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout
         ready = selectors.DefaultSelector()
         ready.register(process.stdout, selectors.EVENT_READ)

@@ -1,33 +1,39 @@
-"""Where the repository is, where build outputs go, and who may write there at a time."""
+"""Where the board's sources are and where outputs go: in a checkout, and without one."""
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import subprocess
 from pathlib import Path
 
-from ditmos.errors import DitmosError
+from platformdirs import user_cache_path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-BUILD = REPOSITORY / "build"
-
-
-def repository() -> Path:
-    """The checkout with boards/, cmodule/ and device/.
-
-    Raises:
-        DitmosError: the package was installed without its checkout (``pip install -e .`` keeps it).
-    """
-    if not (REPOSITORY / "boards").is_dir():
-        raise DitmosError(f"{REPOSITORY}: no boards/ here; firmware is built from a checkout (pip install -e .)")
-    return REPOSITORY
+_HERE = Path(__file__).resolve().parent
+_PACKAGED = _HERE / "_sources"  # what the wheel carries of a checkout (pyproject.toml)
 
 
-@contextmanager
-def exclusive(name: str) -> Iterator[None]:
-    """Hold ``build/NAME.lock``: two processes that need the same output wait for each other."""
-    BUILD.mkdir(exist_ok=True)
-    with (BUILD / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def checkout() -> Path | None:
+    """The repository that this package runs from; None where it was installed from a wheel."""
+    return None if _PACKAGED.is_dir() else _HERE.parents[1]
+
+
+SOURCES = checkout() or _PACKAGED  # has boards/, cmodule/, device/ and LICENSE
+BUILD = SOURCES / "build" if checkout() else user_cache_path("ditmos", appauthor=False)  # outputs and caches
+
+
+def data_folders() -> list[Path]:
+    """Where data sets are looked for: DITMOS_DATA, then ../shared/data beside a checkout."""
+    named, here = os.environ.get("DITMOS_DATA"), checkout()
+    return [*([Path(named)] if named else []), *([here.parent / "shared" / "data"] if here else [])]
+
+
+def commit() -> str:
+    """Commit of the checkout, with ``+`` where it has changes; empty without a checkout, or without git."""
+    here = checkout()
+    if here is None:
+        return ""
+    try:
+        command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--match=", "--dirty=+"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

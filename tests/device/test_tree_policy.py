@@ -13,7 +13,7 @@ from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
 from ditmos.model.policy import parse_policy
 from ditmos.model.spec import reference_spec
-from ditmos.paths import repository
+from ditmos.paths import SOURCES
 from ditmos.study.tree import features, policy_source
 from sklearn.tree import DecisionTreeClassifier
 
@@ -64,7 +64,7 @@ def test_the_tree_chooses_alike(tmp_path: Path, margin: float | None, outputs: l
     values = {"windows": tmp_path / "windows", "count": COUNT, "size": ROWS * CHANNELS}
     script = f"import array\n{source}{STUB.format(outputs=outputs)}{RUN.format(**values)}"
     (tmp_path / "script.py").write_text(script)
-    path = {**os.environ, "MICROPYPATH": f"{repository() / 'device'}:.frozen"}
+    path = {**os.environ, "MICROPYPATH": f"{SOURCES / 'device'}:.frozen"}
     done = subprocess.run([interpreter, tmp_path / "script.py"], capture_output=True, text=True, timeout=60, env=path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[:-1] == [f"{label} {k}" for label, k in expected]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ditmos.bench.baremetal import FLAGS, MODEL_PARTS, WARNINGS
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 from program import Program
 
 HERE = Path(__file__).parent
@@ -20,7 +20,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("arm-none-eabi-gcc") is None:
         pytest.skip("arm-none-eabi-gcc is not installed")
     folder = tmp_path_factory.mktemp("image")
-    cmodule = REPOSITORY / "cmodule"
+    cmodule = SOURCES / "cmodule"
     sources = [*sorted((HERE / "image").glob("*.c"))]
     sources += sorted(path for part in MODEL_PARTS for path in cmodule.glob(part))
     elf = folder / "image.elf"

@@ -14,7 +14,7 @@ import pytest
 from ditmos.emulator import Segment, read_image
 from ditmos.emulator.core import count_instructions
 from ditmos.errors import DitmosError
-from ditmos.firmware import flashing, nucleo, release
+from ditmos.firmware import flashing, nucleo, release, targets
 from ditmos.firmware.memorymap import place
 
 
@@ -135,7 +135,7 @@ def test_flash_by_st_flash_writes_each_part(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_package_lists_what_is_there() -> None:
-    device = release.repository() / "device"
+    device = release.SOURCES / "device"
     urls = json.loads(release.package(device))["urls"]
     assert ["ditmos/engine.py", "ditmos/engine.py"] in urls
     assert all((device / source).is_file() for _, source in urls)
@@ -149,8 +149,8 @@ def test_release_is_repeatable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     output.mkdir()
     for name in release._IMAGES:
         (output / name).write_bytes(name.encode())
-    monkeypatch.setattr(release, "OUTPUT", output)
-    monkeypatch.setattr(nucleo, "OUTPUT", output)
+    monkeypatch.setattr(release, "NUCLEO_IMAGE", output)
+    monkeypatch.setattr(targets, "NUCLEO_IMAGE", output)
     archives = [release.release(source, tmp_path / out).read_bytes() for out in ("a", "b")]
     assert archives[0] == archives[1]
     with zipfile.ZipFile(next((tmp_path / "a").iterdir())) as archive:

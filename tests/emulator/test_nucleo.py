@@ -21,13 +21,13 @@ from ditmos.firmware import micropython, nucleo
 from ditmos.firmware.memorymap import ITCM, ROMFS
 from ditmos.firmware.nucleo import Image
 from ditmos.link.board import Board
+from ditmos.link.romfs import romfs_image
 from ditmos.link.stream import classify
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
-from ditmos.paths import BUILD, REPOSITORY
+from ditmos.paths import BUILD, SOURCES
 from ditmos.planner import whole_plan
-from ditmos.simulated.qemu import romfs_image
 from elftools.elf.elffile import ELFFile
 
 TIMEOUT = 120.0
@@ -85,7 +85,7 @@ def mpremote(emulated: EmulatedBoard) -> Callable[..., str]:
     def run(*arguments: str) -> str:
         command = [sys.executable, "-m", "mpremote", "connect", emulated.port, *arguments]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}  # mpremote's own output and the board's in order
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=REPOSITORY, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=SOURCES, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -192,7 +192,7 @@ def test_one_file_stands_in_for_one_frozen_module(
     board.close()
     edited = tmp_path / "ditmos" / "routing.py"
     edited.parent.mkdir()
-    text = (REPOSITORY / "device" / "ditmos" / "routing.py").read_text()
+    text = (SOURCES / "device" / "ditmos" / "routing.py").read_text()
     edited.write_text(text + "\n\ndef top1(model, window):\n    return 0, 5\n")
     code = "import ditmos; print(ditmos.load()(ditmos.windows()[3])[1])"
     assert mpremote("mount", str(tmp_path), "exec", code).splitlines()[-1] == "5"

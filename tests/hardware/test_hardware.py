@@ -14,7 +14,7 @@ from ditmos.link.board import Board
 from ditmos.link.deploy import Place, deploy
 from ditmos.link.stream import classify
 from ditmos.link.verify import verify
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 from hardware_model import HardwareModel
 
 pytestmark = pytest.mark.hardware
@@ -61,7 +61,7 @@ def test_verify(board: Board, loaded: HardwareModel, report: Report) -> None:
 
 def test_bench(board: Board, loaded: HardwareModel, report: Report) -> None:
     deploy(board, loaded.file, Place.flash, replace=True)
-    output = board.run(REPOSITORY / "device" / "bench.py", ["--json", "--repeat", str(REPEAT)], timeout=600)
+    output = board.run(SOURCES / "device" / "bench.py", ["--json", "--repeat", str(REPEAT)], timeout=600)
     report["bench"] = json.loads(output.splitlines()[-1])
     parts = report["bench"]["parts"]
     slices = sum(part["median"] for name, part in parts.items() if name.startswith("slice"))

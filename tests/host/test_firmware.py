@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.firmware import build, micropython
+from ditmos.firmware import build, micropython, targets, tools
 
 
 def tree(folder: Path, major: int = 1, minor: int = 25) -> Path:
@@ -20,7 +20,8 @@ def tree(folder: Path, major: int = 1, minor: int = 25) -> Path:
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DITMOS_MICROPYTHON", raising=False)
     monkeypatch.setattr(micropython, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(build, "BUILD", tmp_path / "build")
+    for module in (build, targets):
+        monkeypatch.setattr(module, "BUILD", tmp_path / "build")
     return tmp_path / "build"
 
 
@@ -80,10 +81,10 @@ def test_unknown_target_and_firmware_not_built(outputs: Path) -> None:
 
 
 def test_missing_tools_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build.shutil, "which", lambda tool: None if tool.startswith("arm") else f"/usr/bin/{tool}")
+    monkeypatch.setattr(tools.shutil, "which", lambda tool: None if tool.startswith("arm") else f"/usr/bin/{tool}")
     with pytest.raises(DitmosError, match=r"arm-none-eabi-gcc not found; .*libnewlib-arm-none-eabi"):
-        build.need("make", "arm-none-eabi-gcc")
-    build.need("make")
+        tools.need("make", "arm-none-eabi-gcc")
+    tools.need("make")
 
 
 def test_a_failed_build_says_why(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

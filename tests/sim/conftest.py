@@ -18,7 +18,7 @@ from ditmos.link.board import Board
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 from ditmos.planner import whole_plan
 from ditmos.simulated.qemu import Simulator
 from recording import Recording
@@ -77,7 +77,7 @@ def mpremote(simulated: Simulator) -> Callable[..., str]:
     def run(*arguments: str | Path) -> str:
         command = [sys.executable, "-m", "mpremote", "connect", simulated.port, *map(str, arguments)]
         done = subprocess.run(
-            command, cwd=REPOSITORY, env=os.environ | IN_ORDER, capture_output=True, text=True, timeout=TIMEOUT
+            command, cwd=SOURCES, env=os.environ | IN_ORDER, capture_output=True, text=True, timeout=TIMEOUT
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.replace("\r\n", "\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos import demo
+from ditmos import demo, paths
 from ditmos.datasets import TEST, Dataset, load
 from ditmos.errors import DitmosError
 from ditmos.training.config import names
@@ -18,7 +18,7 @@ from recording import Recording
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No data anywhere; outputs go to a folder of the test's own."""
     monkeypatch.setattr(demo, "FOLDER", tmp_path / "demo")
-    monkeypatch.setattr(demo, "REPOSITORY", tmp_path / "checkout")
+    monkeypatch.setattr(paths, "checkout", lambda: tmp_path / "checkout")
     monkeypatch.delenv("DITMOS_DATA", raising=False)
     return tmp_path
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ditmos.link.board import Board
 from ditmos.link.repl import BoardError
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 from ditmos.simulated.qemu import Simulator
 from recording import Recording
 
@@ -76,7 +76,7 @@ def test_files_of_a_mounted_folder(mpremote: Mpremote, recording: Recording) -> 
 
 
 def test_mounted_folder_wins(mpremote: Mpremote, recording: Recording, tmp_path: Path) -> None:
-    shutil.copytree(REPOSITORY / "device" / "ditmos", tmp_path / "ditmos")
+    shutil.copytree(SOURCES / "device" / "ditmos", tmp_path / "ditmos")
     routing = tmp_path / "ditmos" / "routing.py"
     routing.write_text(routing.read_text() + "\n\ndef top1(model, window):\n    return 0, 5\n")
     code = "import ditmos; print(ditmos.load()(ditmos.windows()[3]))"
@@ -84,9 +84,7 @@ def test_mounted_folder_wins(mpremote: Mpremote, recording: Recording, tmp_path:
     assert mpremote("exec", code).splitlines()[-1] != f"('{recording.model.class_names[0]}', 5)"
 
 
-EDITED = (
-    REPOSITORY / "device" / "ditmos" / "routing.py"
-).read_text() + "\n\ndef top1(model, window):\n    return 0, 5\n"
+EDITED = (SOURCES / "device" / "ditmos" / "routing.py").read_text() + "\n\ndef top1(model, window):\n    return 0, 5\n"
 CHOICE = "import ditmos; print(ditmos.load()(ditmos.windows()[3])[1])"
 
 

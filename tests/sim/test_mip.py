@@ -19,7 +19,7 @@ WHERE = "import ditmos; print(ditmos.__file__, ditmos.routing.__file__)"
 @pytest.fixture
 def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The release without its images."""
-    monkeypatch.setattr(release, "artefact", lambda kind: tmp_path)
+    monkeypatch.setattr(release, "nucleo_image", lambda kind: tmp_path)
     monkeypatch.setattr(release, "_IMAGES", ())
     monkeypatch.setattr(release, "_LICENCES", {})
     with zipfile.ZipFile(release.release(tmp_path, tmp_path)) as archive:

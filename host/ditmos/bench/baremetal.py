@@ -14,7 +14,7 @@ from pathlib import Path
 from struct import pack
 
 from ditmos.errors import DitmosError
-from ditmos.paths import BUILD, repository
+from ditmos.paths import BUILD, SOURCES
 
 HERE = Path(__file__).parent / "m7"
 PSRAM = 0x60000000
@@ -40,7 +40,7 @@ def build(
     """
     if missing := missing_tools():
         raise DitmosError(f"bench: not installed: {', '.join(missing)}")
-    cmodule = repository() / "cmodule"
+    cmodule = SOURCES / "cmodule"
     folder = folder or BUILD / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     elf = folder / f"{name}.elf"

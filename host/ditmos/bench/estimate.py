@@ -20,10 +20,10 @@ from typing import Any
 from ditmos.bench.cycles import cycles, find_mca
 from ditmos.emulator import EmulatedBoard
 from ditmos.emulator.clock import CORE_HZ
-from ditmos.firmware.nucleo import artefact
+from ditmos.firmware.targets import nucleo_image
 from ditmos.link.board import Board
-from ditmos.paths import repository
-from ditmos.simulated.qemu import romfs_image
+from ditmos.link.romfs import romfs_image
+from ditmos.paths import SOURCES
 
 VOLTS = 3.3
 # Run current where none is given: typical, 216 MHz, code and data in TCM, peripherals off, 25 C; STM32F722xx data sheet
@@ -76,7 +76,7 @@ def estimate(model: Path, milliamps: float | None = None, report: Callable[[str]
     Raises:
         DitmosError: no firmware has been built, or the model does not run.
     """
-    elf = artefact("elf")
+    elf = nucleo_image("elf")
     with tempfile.TemporaryDirectory() as folder:
         content = Path(folder) / "content"
         content.mkdir()
@@ -84,9 +84,9 @@ def estimate(model: Path, milliamps: float | None = None, report: Callable[[str]
         rom, profile = Path(folder) / "rom.img", Path(folder) / "profile.jsonl"
         rom.write_bytes(romfs_image(content))
         report("starting the emulated board")
-        with EmulatedBoard(artefact("dfu"), romfs=rom, profile=profile) as emulated, Board(emulated.port) as board:
+        with EmulatedBoard(nucleo_image("dfu"), romfs=rom, profile=profile) as emulated, Board(emulated.port) as board:
             report("counting every access")
-            printed = board.run(repository() / "device" / "bench.py", ["--profile"], timeout=TIMEOUT)
+            printed = board.run(SOURCES / "device" / "bench.py", ["--profile"], timeout=TIMEOUT)
         parts = [line.split()[1:] for line in printed.splitlines() if line.startswith("profiled ")]
         spans = [json.loads(line) for line in profile.read_text().splitlines()]
     report("estimating cycles")

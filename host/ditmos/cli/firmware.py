@@ -50,7 +50,8 @@ def add(app: typer.Typer) -> None:
         yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
     ) -> None:
         """Flash what `firmware build nucleo` made, after showing how."""
-        from ditmos.firmware import flashing, nucleo
+        from ditmos.firmware import flashing
+        from ditmos.firmware.targets import nucleo_image
 
         if target != "nucleo":
             raise DitmosError(f"target {target!r} cannot be flashed, expected nucleo")
@@ -61,7 +62,7 @@ def add(app: typer.Typer) -> None:
                 print("   ", shlex.join(command))
             return yes or typer.confirm("Go ahead?")
 
-        done = flashing.flash(nucleo.artefact("dfu").parent, method, confirm)
+        done = flashing.flash(nucleo_image("dfu").parent, method, confirm)
         print(f"flashed by {done.method}" if done else "nothing was done")
 
 

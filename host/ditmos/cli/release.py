@@ -19,8 +19,8 @@ def add(app: typer.Typer) -> None:
         """Build the NUCLEO firmware and pack it with the device files, checksums and licences."""
         from ditmos.firmware import micropython as sources
         from ditmos.firmware import nucleo
-        from ditmos.firmware.build import NUCLEO
         from ditmos.firmware.release import release as pack
+        from ditmos.firmware.targets import NUCLEO
         from ditmos.progress import Stages
 
         with Stages(transient=True) as stages:

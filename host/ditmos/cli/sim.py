@@ -48,15 +48,15 @@ def add(app: typer.Typer) -> None:
 
 def _nucleo(firmware: Path | None, flash: Path | None, romfs: Path | None) -> None:
     from ditmos.emulator.__main__ import run
-    from ditmos.firmware.nucleo import artefact
-    from ditmos.simulated.qemu import romfs_image
+    from ditmos.firmware.targets import nucleo_image
+    from ditmos.link.romfs import romfs_image
 
     def ready(port: str) -> None:
         print(port, flush=True)
         typer.echo(f"NUCLEO-F767ZI runs: mpremote connect {port}    Ctrl-C stops it", err=True)
 
     run(
-        firmware or artefact("dfu"),
+        firmware or nucleo_image("dfu"),
         flash,
         romfs_image(romfs) if romfs else None,
         None,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ditmos.errors import DitmosError
 from ditmos.simulated.process import STOP_TIMEOUT, BoardProcess
+from ditmos.simulated.terminals import hold_line
 
 START_TIMEOUT = 30.0  # seconds until the prompt, on a busy machine
 SILENCE = 1.0  # seconds
@@ -72,7 +73,7 @@ class EmulatedBoard(BoardProcess):
         if not self.port:
             self._process.wait(STOP_TIMEOUT)
             raise DitmosError(f"the board did not start: {self._last_words()}")
-        line = os.open(self.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        line = hold_line(self.port)
         try:
             self._await_prompt(line, START_TIMEOUT, SILENCE)
         finally:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import select
 import time
-import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +12,8 @@ from pathlib import Path
 from ditmos.emulator.clock import CORE_HZ
 from ditmos.emulator.machine import Machine
 from ditmos.errors import DitmosError
+from ditmos.locks import try_lock
+from ditmos.simulated.terminals import open_terminal
 
 _SLICE = CORE_HZ // 1000  # cycles between two looks at the pty
 _TAKE = 64  # bytes taken from the pty at a time: the rest waits there, as it would in the ST-LINK
@@ -31,10 +30,7 @@ class Server:
 
     def __init__(self, board: Machine, flash: Path | None, report: Callable[[str], None]) -> None:
         self._board, self._flash, self._report = board, flash, report
-        self._master, self._slave = pty.openpty()  # the slave stays open: no hang-up when a client leaves
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self.port = os.ttyname(self._slave)
+        self._master, self._slave, self.port = open_terminal()
         self._changed = 0.0
         self._lost = 0
 
@@ -100,9 +96,7 @@ def held(flash: Path | None) -> Iterator[None]:
         return
     lock = flash.with_name(flash.name + ".lock")
     with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DitmosError(f"{flash}: in use by another emulated board") from None
+        if not try_lock(file.fileno()):
+            raise DitmosError(f"{flash}: in use by another emulated board")
         yield
     lock.unlink(missing_ok=True)

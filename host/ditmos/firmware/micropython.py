@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ditmos.errors import DitmosError
-from ditmos.paths import BUILD, exclusive
+from ditmos.locks import locked
+from ditmos.paths import BUILD
 
 VERSION = "1.25.0"
 RELEASED = "1744675200"  # 2025-04-15: the build date in every image, so that equal sources give equal bytes
@@ -37,7 +38,7 @@ def source(micropython: Path | None = None, submodules: Sequence[str] = ()) -> P
     given = micropython or (Path(value) if (value := os.environ.get("DITMOS_MICROPYTHON")) else None)
     if given:
         return _checked(given.expanduser().resolve(), submodules)
-    with exclusive("micropython"):
+    with locked(BUILD / "micropython"):
         cache = BUILD / "micropython"
         for tree in (cache / "debian", cache / "git"):
             if tree.is_dir() and not _missing(tree, submodules):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +16,12 @@ from ditmos import __version__
 from ditmos.errors import DitmosError
 from ditmos.firmware import micropython
 from ditmos.firmware.build import build as build_target
-from ditmos.firmware.build import need
 from ditmos.firmware.image import read_image
 from ditmos.firmware.memorymap import DTCM, FLASH, ITCM, ROMFS, SECTORS, SRAM, sector_start
-from ditmos.paths import BUILD
+from ditmos.firmware.targets import NUCLEO_IMAGE as OUTPUT
+from ditmos.firmware.tools import gcc_version, need
+from ditmos.paths import commit
 
-OUTPUT = BUILD / "nucleo"
 OLDEST_COMPILER = 10  # major version of arm-none-eabi-gcc
 MAX_TEXT = 400 << 10
 MIN_HEAP = 330 << 10
@@ -77,18 +76,6 @@ class Image:
     sha256: dict[str, str]
 
 
-def artefact(kind: str) -> Path:
-    """``build/nucleo/firmware.KIND`` of the last build.
-
-    Raises:
-        DitmosError: nothing has been built.
-    """
-    path = OUTPUT / f"firmware.{kind}"
-    if not path.is_file():
-        raise DitmosError(f"{path}: not built yet; run: ditmos firmware build nucleo --micropython DIR")
-    return path
-
-
 def build(source: Path | None = None, jobs: int | None = None, report: Callable[[str], None] = lambda _: None) -> Image:
     """Build the firmware, check it and put it into ``build/nucleo``.
 
@@ -108,7 +95,8 @@ def build(source: Path | None = None, jobs: int | None = None, report: Callable[
         for suffix in ("elf", "bin", "hex", "dfu")
     }
     (OUTPUT / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sha256.items()))
-    versions = {"ditmos": __version__, "commit": _commit(), "micropython": micropython.VERSION, "compiler": compiler}
+    versions = {"ditmos": __version__, "commit": commit() or "unknown"}
+    versions |= {"micropython": micropython.VERSION, "compiler": compiler}
     (OUTPUT / "firmware.json").write_text(
         json.dumps({"board": "NUCLEO_F767ZI", **versions, "bytes": asdict(usage), "sha256": sha256}, indent=2) + "\n"
     )
@@ -122,7 +110,7 @@ def check_compiler() -> str:
         DitmosError: there is none, or it is too old.
     """
     need("arm-none-eabi-gcc")
-    version = subprocess.run(["arm-none-eabi-gcc", "-dumpfullversion"], capture_output=True, text=True).stdout.strip()
+    version = gcc_version("arm-none-eabi-gcc")
     if not version or int(version.split(".")[0]) < OLDEST_COMPILER:
         raise DitmosError(f"arm-none-eabi-gcc {version or '?'}, expected {OLDEST_COMPILER} or later")
     return version
@@ -182,8 +170,3 @@ def _symbols(elf: ELFFile) -> dict[str, int]:
         if isinstance(table, SymbolTableSection)
         for symbol in table.iter_symbols()
     }
-
-
-def _commit() -> str:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=BUILD.parent, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"

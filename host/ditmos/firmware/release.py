@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ditmos import __version__
 from ditmos.errors import DitmosError
-from ditmos.firmware.nucleo import OUTPUT, artefact
-from ditmos.paths import repository
+from ditmos.firmware.targets import NUCLEO_IMAGE, nucleo_image
+from ditmos.paths import SOURCES
 
 _IMAGES = ("firmware.bin", "firmware.dfu", "firmware.hex", "firmware.elf", "firmware.json")
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every file, so that equal contents give an equal archive
@@ -40,16 +40,15 @@ def release(source: Path, folder: Path) -> Path:
     Raises:
         DitmosError: no image has been built, or the tree has no licence texts.
     """
-    artefact("dfu")
-    root = repository()
+    nucleo_image("dfu")
     top = f"ditmos-{__version__}"
-    files: dict[str, bytes] = {f"firmware/NUCLEO_F767ZI/{name}": (OUTPUT / name).read_bytes() for name in _IMAGES}
-    device = root / "device"
+    files: dict[str, bytes] = {f"firmware/NUCLEO_F767ZI/{name}": (NUCLEO_IMAGE / name).read_bytes() for name in _IMAGES}
+    device = SOURCES / "device"
     for path in sorted(device.rglob("*.py")):
         if path.name != "manifest.py":
             files[f"device/{path.relative_to(device)}"] = path.read_bytes()
     files["device/package.json"] = package(device)
-    files |= _licences(root, source)
+    files |= _licences(source)
     files["SHA256SUMS"] = "".join(
         f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())
     ).encode()
@@ -73,8 +72,8 @@ def package(device: Path) -> bytes:
     return (json.dumps({"urls": urls, "version": __version__}, indent=2) + "\n").encode()
 
 
-def _licences(root: Path, source: Path) -> dict[str, bytes]:
-    files = {"licences/DiTMoS.txt": (root / "LICENSE").read_bytes(), "licences/NOTICE.txt": _NOTICE.encode()}
+def _licences(source: Path) -> dict[str, bytes]:
+    files = {"licences/DiTMoS.txt": (SOURCES / "LICENSE").read_bytes(), "licences/NOTICE.txt": _NOTICE.encode()}
     for name, where in _LICENCES.items():
         try:
             text = (source / where).read_text(errors="replace")

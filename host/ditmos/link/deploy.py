@@ -13,8 +13,8 @@ from pathlib import Path
 import ditmos
 from ditmos.errors import DitmosError
 from ditmos.link.board import Board
+from ditmos.link.romfs import romfs_image
 from ditmos.model.reader import decode
-from ditmos.simulated.qemu import romfs_image
 
 NAME = "model.dtm"
 FLASH = f"/flash/{NAME}"

@@ -18,9 +18,9 @@ from ditmos.link import policies
 from ditmos.link.board import Board
 from ditmos.link.conversation import Conversation
 from ditmos.model.policy import Policy, parse_policy
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 
-SENSORS = REPOSITORY / "device" / "sensors.py"
+SENSORS = SOURCES / "device" / "sensors.py"
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from typing import Self
 
 from ditmos.errors import DitmosError
+from ditmos.simulated.terminals import readable
 
 STOP_TIMEOUT = 5.0  # seconds from SIGTERM to SIGKILL
 
@@ -85,7 +85,7 @@ class BoardProcess(ABC):
         output = b""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            ready = select.select([line], [], [], silence)[0]
+            ready = readable(line, silence)
             if ready:
                 output += os.read(line, 4096)
             if output.endswith(b">>> ") or (output and not ready):

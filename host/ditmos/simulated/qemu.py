@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import select
 import socket
 import subprocess
+import sys
 import time
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 from typing import Literal
 
 from ditmos.errors import DitmosError
-from ditmos.firmware.build import firmware as built_firmware
-from ditmos.firmware.build import need
+from ditmos.firmware.targets import SIM
+from ditmos.firmware.tools import need
+from ditmos.link.romfs import romfs_image
+from ditmos.locks import try_lock
 from ditmos.simulated.process import BoardProcess
+from ditmos.simulated.terminals import hold_line, readable
 
 MACHINE = "mps2-an500"
 EXTERNAL_MEMORY = 16 << 20  # bytes behind 0x60000000: the ROMFS segment, then the filesystem (board.h, _boot.py)
@@ -70,13 +70,15 @@ class Simulator(BoardProcess):
             self._memory = None
 
     def _start(self) -> None:
+        if sys.platform != "linux":
+            raise DitmosError(f"the simulated board runs on Linux only, this is {sys.platform}; on Windows use WSL")
         need("qemu-system-arm")
-        elf = self.firmware or built_firmware("sim").path
+        elf = self.firmware or SIM.built()
         if not elf.is_file():
             raise DitmosError(f"{elf}: no such firmware")
         self._memory = _open_memory(self.flash)
         if self.romfs:
-            os.pwrite(self._memory, romfs_image(self.romfs), 0)
+            os.pwrite(self._memory, romfs_image(self.romfs, ROMFS_SIZE), 0)
         memory = (
             f"memory-backend-file,id=external,size={EXTERNAL_MEMORY},mem-path=/proc/self/fd/{self._memory},share=on"
         )
@@ -100,7 +102,7 @@ class Simulator(BoardProcess):
         else:
             self._spawn([*command, "-chardev", "pty,id=console"])
             self.port = self._pty_name()
-            self._line = os.open(self.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            self._line = hold_line(self.port)
             self._await_prompt(self._line, START_TIMEOUT, SILENCE)
 
     def _spawn(self, command: list[str], *descriptors: int) -> None:
@@ -118,7 +120,7 @@ class Simulator(BoardProcess):
         output = b""
         end = time.monotonic() + START_TIMEOUT
         while time.monotonic() < end:
-            if select.select([self._process.stdout], [], [], 0.1)[0]:
+            if readable(self._process.stdout.fileno(), 0.1):
                 data = os.read(self._process.stdout.fileno(), 4096)
                 output += data
                 if found := re.search(rb"redirected to (\S+)", output):
@@ -138,37 +140,15 @@ def _open_memory(flash: Path | None) -> int:
         memory = os.memfd_create("ditmos-sim")
     else:
         memory = os.open(flash, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(memory):
             os.close(memory)
-            raise DitmosError(f"{flash}: in use by another simulated board") from None
+            raise DitmosError(f"{flash}: in use by another simulated board")
     size = os.fstat(memory).st_size
     if size not in (0, EXTERNAL_MEMORY):
         os.close(memory)
         raise DitmosError(f"{flash}: {size} bytes, expected the {EXTERNAL_MEMORY} of a simulated board's memory")
     os.ftruncate(memory, EXTERNAL_MEMORY)
     return memory
-
-
-def romfs_image(source: Path) -> bytes:
-    """The ROMFS made of a folder, or the image itself.
-
-    Raises:
-        DitmosError: neither, or too large.
-    """
-    if source.is_dir():
-        from mpremote.romfs import make_romfs
-
-        with redirect_stdout(StringIO()):  # it prints a tree
-            image = bytes(make_romfs(f"{source}/", mpy_cross=None))
-    elif source.is_file():
-        image = source.read_bytes()
-    else:
-        raise DitmosError(f"{source}: no such folder or ROMFS image")
-    if len(image) > ROMFS_SIZE:
-        raise DitmosError(f"{source}: a ROMFS of {len(image)} bytes, expected at most {ROMFS_SIZE}")
-    return image
 
 
 def _last_line(output: bytes) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 from ditmos.atomic import read_json, write_json
 from ditmos.datasets import TRAIN, Dataset
 from ditmos.datasets.splits import folds
+from ditmos.locks import locked
 from ditmos.study.entries import DataEntry, Job
 from ditmos.study.sweepfile import SweepFile
 from ditmos.training.data import Parts, Windows, prepare
@@ -24,15 +23,6 @@ from ditmos.training.score import value
 from ditmos.training.search import Fold, Trial, search
 from ditmos.training.space import Budget
 from ditmos.training.teachers import Teachers
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Hold ``file``.lock: two processes that need the same file wait for each other."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(file.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def pool_config(source: DataEntry) -> PoolConfig:

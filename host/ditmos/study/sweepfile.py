@@ -37,7 +37,6 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -45,7 +44,7 @@ from pathlib import Path
 from typing import Any
 
 from ditmos.errors import DitmosError
-from ditmos.paths import REPOSITORY
+from ditmos.paths import data_folders
 from ditmos.study import recipes
 from ditmos.study.entries import DataEntry, Job
 from ditmos.training.config import convert
@@ -78,11 +77,12 @@ class SweepFile:
 
 
 def data_folder(name: Path | None = None) -> Path:
-    """``name``, else DITMOS_DATA, else ../shared/data beside the checkout."""
-    folder = name or Path(os.environ.get("DITMOS_DATA") or REPOSITORY / "../shared/data")
-    if not folder.is_dir():
-        raise DitmosError(f"{folder}: no such folder of data sets; name one with --data-folder or DITMOS_DATA")
-    return folder.resolve()
+    """``name``, else the first of :func:`ditmos.paths.data_folders`."""
+    folders = [name] if name else data_folders()
+    if not folders or not folders[0].is_dir():
+        where = f"{folders[0]}: no such folder" if folders else "no folder"
+        raise DitmosError(f"{where} of data sets; name one with --data-folder or DITMOS_DATA")
+    return folders[0].resolve()
 
 
 def read(file: Path) -> SweepFile:

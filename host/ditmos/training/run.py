@@ -6,7 +6,6 @@ While it trains the folder holds ``checkpoint.pt`` instead of the model; every f
 from __future__ import annotations
 
 import platform
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ import ditmos
 from ditmos.datasets import Dataset
 from ditmos.errors import DitmosError
 from ditmos.model.spec import NetworkSpec
+from ditmos.paths import commit
 from ditmos.training import checkpoint
 from ditmos.training import config as configuration
 from ditmos.training.config import Config
@@ -55,7 +55,7 @@ def origin(config: Config, dataset: Dataset) -> dict[str, Any]:
         "numpy": np.__version__,
         "scikit-learn": sklearn.__version__,
         "python": platform.python_version(),
-        "git_commit": git_commit(),
+        "git_commit": commit(),
         "config_sha256": config.digest,
         "task": config.task,
         "recipe": config.recipe,
@@ -68,16 +68,6 @@ def origin(config: Config, dataset: Dataset) -> dict[str, Any]:
         "data_sha256": dataset.sha256,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-def git_commit() -> str:
-    """Commit of the checkout that this package runs from, with ``+`` where it has changes; empty outside of one."""
-    here = Path(__file__).parent
-    try:
-        command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--match=", "--dirty=+"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
 
 
 def save_model(path: Path, network: RoutedNetwork, config: Config, metadata: dict[str, Any]) -> None:

@@ -1,0 +1,29 @@
+"""ROMFS images: what a board mounts at /rom."""
+
+from __future__ import annotations
+
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+from mpremote.romfs import make_romfs
+
+from ditmos.errors import DitmosError
+
+
+def romfs_image(source: Path, room: int | None = None) -> bytes:
+    """The ROMFS made of a folder, or the image itself.
+
+    Raises:
+        DitmosError: neither, or more than ``room`` bytes.
+    """
+    if source.is_dir():
+        with redirect_stdout(StringIO()):  # it prints a tree
+            image = bytes(make_romfs(f"{source}/", mpy_cross=None))
+    elif source.is_file():
+        image = source.read_bytes()
+    else:
+        raise DitmosError(f"{source}: no such folder or ROMFS image")
+    if room is not None and len(image) > room:
+        raise DitmosError(f"{source}: a ROMFS of {len(image)} bytes, expected at most {room}")
+    return image
