@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what is missing on Debian or Ubuntu: compilers and qemu with apt (as root or with sudo), then the Python
-# environment .venv. Where nothing is missing it does nothing, in a fraction of a second.
+# environment .venv with the versions of constraints.txt. Where nothing is missing it does nothing, in a fraction of a
+# second. On macOS it makes .venv and says what is not to be had there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,23 +17,31 @@ want() { # want PACKAGES COMMAND...: packages unless the command succeeds
 compiles() { # compiles COMPILER: it finds its C library's headers
     echo '#include <stdlib.h>' | "$1" -E -x c - -o /dev/null
 }
-want git command -v git
-want make command -v make
-want "gcc libc6-dev" compiles gcc
-want "gcc-arm-none-eabi libnewlib-arm-none-eabi" compiles arm-none-eabi-gcc
-want qemu-system-arm command -v qemu-system-arm
+system=$(uname -s)
+if [ "$system" != Darwin ]; then
+    want git command -v git
+    want make command -v make
+    want "gcc libc6-dev" compiles gcc
+    want "gcc-arm-none-eabi libnewlib-arm-none-eabi" compiles arm-none-eabi-gcc
+    want qemu-system-arm command -v qemu-system-arm
+fi
 python=""
-for candidate in python3 python3.13 python3.12 python3.11; do
+for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         python=$candidate
         break
     fi
 done
 if [ -z "$python" ]; then
-    say "no Python 3.11 or later found; install one and run this again"
+    say "no Python 3.11 or later found; install one and run this again (on macOS: brew install python)"
     exit 1
 fi
-want "$(basename "$python")-venv" "$python" -c 'import venv, ensurepip'
+if [ "$system" = Darwin ]; then
+    say "macOS (untried): training and a board on a serial port work; the simulated board needs Linux"
+    compiles arm-none-eabi-gcc || say "to build firmware for the board: brew install --cask gcc-arm-embedded"
+else
+    want "$(basename "$python")-venv" "$python" -c 'import venv, ensurepip'
+fi
 
 if [ -n "$packages" ]; then
     if ! command -v apt-get >/dev/null; then
@@ -52,11 +61,11 @@ if [ -n "$packages" ]; then
     $root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends ca-certificates $packages
 fi
 
-# Python environment: renewed when pyproject.toml changes.
+# Python environment: renewed when pyproject.toml or constraints.txt changes.
 stamp=.venv/ditmos-setup
-if ! cmp -s pyproject.toml "$stamp"; then
+if ! cat pyproject.toml constraints.txt | cmp -s - "$stamp"; then
     say "Python environment .venv (PyTorch is large: this takes some minutes)"
     [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-    cp pyproject.toml "$stamp"
+    .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+    cat pyproject.toml constraints.txt >"$stamp"
 fi
