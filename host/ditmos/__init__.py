@@ -1,7 +1,7 @@
 """DiTMoS on MicroPython: the host side.
 
 The folder `device/ditmos` is part of this package's path, behind the host's own modules: `ditmos.routing`,
-`ditmos.framing` and `ditmos.version` are the very files that run on the board.
+`ditmos.events`, `ditmos.framing` and `ditmos.version` are the very files that run on the board.
 """
 
 from importlib import import_module

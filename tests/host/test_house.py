@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "host" / "ditmos"
 LOOSE = 12  # modules beside the packages, at most
 # Device files that the host runs as they are (host/ditmos/__init__.py).
-SHARED = {"ditmos.framing", "ditmos.routing", "ditmos.version"}
+SHARED = {"ditmos.events", "ditmos.framing", "ditmos.routing", "ditmos.version"}
 
 Graph = Mapping[str, set[str]]
 

@@ -1,0 +1,68 @@
+"""device/ditmos/events.py on the host: cases worked by hand. That a board says the same: tests/device."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ditmos.events import decay, events, known, lead, majority, margin_for, soft, steady
+
+SILENCE, A, B = (0, 0, 255), (255, 0, 0), (0, 255, 0)
+
+
+def heard(hear, windows) -> list[tuple[int, int]]:
+    """(window, class) of every event."""
+    said = ((i, hear(scores)) for i, scores in enumerate(windows))
+    return [(i, label) for i, label in said if label is not None]
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.02, 0.125, 0.7, 3.0, 40.0])
+def test_scores_are_probabilities(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    scores = soft(scale)
+    for _ in range(50):
+        logits = rng.integers(-128, 128, 11)
+        p = np.exp((logits - logits.max()) * scale)
+        assert np.abs(np.array(scores([int(v) for v in logits])) - 255 * p / p.sum()).max() < 0.52
+    np.testing.assert_allclose(decay(scale), 65535 * np.exp(-scale * np.arange(256)), atol=1.5)
+
+
+def test_an_event_needs_its_windows_and_comes_once() -> None:
+    hear = events(on=0.9, off=0.5, windows=3, quiet=4, silent=(2,))
+    assert heard(hear, [SILENCE] * 5 + [A] * 9 + [SILENCE] * 5) == [(7, 0)]
+
+
+def test_a_word_is_said_again_after_it_has_ended() -> None:
+    hear = events(on=0.9, off=0.5, windows=2, quiet=0, silent=(2,))
+    assert heard(hear, [A, A, A, SILENCE, SILENCE, A, A]) == [(1, 0), (6, 0)]
+    hear = events(on=0.9, off=0.5, windows=2, quiet=0, silent=(2,))
+    assert heard(hear, [A, A, A, SILENCE, A, A]) == [(1, 0)]  # its mean was 0.5, not below
+
+
+def test_nothing_is_said_in_the_quiet_after_an_event() -> None:
+    windows = [A, A, SILENCE, B, B, B, B, B]
+    assert heard(events(on=0.9, windows=2, quiet=0, silent=(2,)), windows) == [(1, 0), (4, 1)]
+    assert heard(events(on=0.9, windows=2, quiet=4, silent=(2,)), windows) == [(1, 0), (6, 1)]
+
+
+def test_an_activity_is_said_when_it_takes_over() -> None:
+    hear = steady(on=0.6, off=0.4, windows=5)
+    assert heard(hear, [A] * 4 + [B] + [A] * 3 + [B] * 6 + [A]) == [(2, 0), (11, 1)]
+
+
+def test_majority() -> None:
+    assert heard(majority(windows=5, least=3), [A, B, A, A, A, B, B, B, A]) == [(3, 0), (7, 1)]
+    assert heard(majority(windows=3, least=2, silent=(2,)), [SILENCE] * 4 + [A, A]) == [(5, 0)]
+
+
+def test_what_was_never_seen_is_no_event() -> None:
+    unsure, sure = (130, 120, 5), (200, 50, 5)
+    assert lead(unsure) == 10 and lead((7,)) == 7
+    assert heard(events(on=0.5, windows=2, quiet=0), [unsure] * 4) == [(1, 0)]
+    assert heard(known(events(on=0.5, windows=2, quiet=0), 20), [unsure] * 4 + [sure] * 2) == [(5, 0)]
+
+
+def test_the_margin_is_what_validation_leaves() -> None:
+    windows = [(100 + i, 100, 0) for i in range(100)]
+    assert margin_for(windows, kept=0.95) == 5
+    assert sum(lead(w) >= 5 for w in windows) == 95
+    assert margin_for(windows, kept=1.0) == 0 and margin_for([]) == 0
