@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 
 RUN = """
 import sys
@@ -45,7 +45,7 @@ def test_host_and_board_agree(micropython: Path, tmp_path: Path) -> None:
         lines.append(" ".join(map(str, [*settings, *walk])))
     (tmp_path / "cases").write_text("\n".join(lines) + "\n")
     (tmp_path / "run.py").write_text(RUN)
-    arguments = [tmp_path / "run.py", REPOSITORY / "device" / "ditmos", tmp_path / "cases"]
+    arguments = [tmp_path / "run.py", SOURCES / "device" / "ditmos", tmp_path / "cases"]
     answers = [
         subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=True).stdout
         for command in ([micropython, "-X", "heapsize=4m"], ["python3"])
