@@ -26,11 +26,11 @@ from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 from ditmos.planner import whole_plan
 from ditmos.simulated.qemu import Simulator
 
-EXAMPLES = REPOSITORY / "examples"
+EXAMPLES = SOURCES / "examples"
 SCALE = 1 / 4096
 TIMEOUT = 60.0
 
@@ -76,7 +76,7 @@ def ran(*arguments: str | Path) -> str:
     """What a command prints; the test fails where it fails."""
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
-        cwd=REPOSITORY,
+        cwd=SOURCES,
         env=os.environ,
         capture_output=True,
         text=True,
@@ -149,7 +149,7 @@ def test_sensor(port: str, tmp_path: Path) -> None:
 
 def test_main_runs_alone(port: str, model: Model) -> None:
     """At boot, from /flash: the labels that the reference gives on the same samples, and Ctrl-C ends it."""
-    sensor, row, rows = imported(REPOSITORY / "device" / "sensors.py").Simulated(), array("h", [0, 0, 0]), []
+    sensor, row, rows = imported(SOURCES / "device" / "sensors.py").Simulated(), array("h", [0, 0, 0]), []
     for _ in range(400):
         sensor.read(row)
         rows.append(list(row))
@@ -158,7 +158,7 @@ def test_main_runs_alone(port: str, model: Model) -> None:
     expected = answers(model, np.array([samples[end - 151 : end] for end in ends]))
     changes = [a for a, b in zip(expected, [(None, None), *expected], strict=False) if a[0] != b[0]]
     with Board(port) as board:
-        board.put(REPOSITORY / "device" / "sensors.py", "/flash/sensors.py")
+        board.put(SOURCES / "device" / "sensors.py", "/flash/sensors.py")
         board.put(EXAMPLES / "main.py", "/flash/main.py")
     try:
         with serial.Serial(port, timeout=20) as line:
