@@ -88,7 +88,7 @@ def test_missing_key_is_named(tmp_path: Path, key: str) -> None:
     "changes, message",
     [
         ({"x": np.zeros((6, 8), np.int16)}, r"x has shape \(6, 8\), expected \(windows, time, channels\)"),
-        ({"x": np.zeros((6, 4, 2), np.int32)}, "x has type int32, expected int16 or float32"),
+        ({"x": np.zeros((6, 4, 2), np.complex64)}, "x has type complex64, expected int16 or float32"),
         ({"x": np.zeros((0, 4, 2), np.int16)}, "no empty axis"),
         ({"y": np.array([0, 1, 2, 0, 1, 3])}, r"y\[5\] is 3, expected 0 to 2"),
         ({"y": np.array([-1, 1, 2, 0, 1, 2])}, r"y\[0\] is -1"),
@@ -132,11 +132,50 @@ def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(DitmosError, match=r"not a readable \.npz"):
         load(tmp_path / "array.npy")
     np.savez(tmp_path / "object.npz", **(arrays(small()) | {"y": np.array([{}] * 6, dtype=object)}))
-    with pytest.raises(DitmosError, match=r"not a readable \.npz"):
+    with pytest.raises(DitmosError, match=r"y is an array of Python objects, save it as np\.array\(y, dtype=str\)"):
         load(tmp_path / "object.npz")
-    np.savez(tmp_path / "floats.npz", **(arrays(small()) | {"y": np.zeros(6)}))
-    with pytest.raises(DitmosError, match="y has type float64, expected integers"):
+    np.savez(tmp_path / "floats.npz", **(arrays(small()) | {"y": np.full(6, 0.5)}))
+    with pytest.raises(DitmosError, match="y has type float64, expected whole numbers"):
         load(tmp_path / "floats.npz")
+    for key in ("units", "class_names"):
+        np.savez(tmp_path / "empty.npz", **(arrays(small()) | {key: np.array([], str)}))
+        with pytest.raises(DitmosError, match=f"{key} is empty"):
+            load(tmp_path / "empty.npz")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32, np.int64, np.uint8, np.float16])
+def test_windows_of_other_types_are_converted(tmp_path: Path, dtype: type) -> None:
+    x = np.arange(6 * 4 * 2).reshape(6, 4, 2)
+    np.savez(tmp_path / "d.npz", **(arrays(small()) | {"x": x.astype(dtype)}))
+    dataset = load(tmp_path / "d.npz")
+    assert dataset.x.dtype == (np.float32 if np.dtype(dtype).kind == "f" else np.int16)
+    np.testing.assert_array_equal(dataset.x, x)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.full((6, 4, 2), 2**24 + 1), "whole numbers beyond 24 bits"),
+        (np.full((6, 4, 2), -(2**40)), "whole numbers beyond 24 bits"),
+        (np.full((6, 4, 2), 1e200), "numbers beyond float32"),
+    ],
+)
+def test_a_conversion_that_would_change_a_value_is_refused(tmp_path: Path, x: np.ndarray, message: str) -> None:
+    np.savez(tmp_path / "d.npz", **(arrays(small()) | {"x": x}))
+    with pytest.raises(DitmosError, match=message):
+        load(tmp_path / "d.npz")
+
+
+def test_labels_and_people_may_be_names(tmp_path: Path) -> None:
+    names = {"y": np.array(["b", "c", "a", "b", "c", "a"]), "subject": np.array([b"ann", b"bob"] * 3)}
+    np.savez(tmp_path / "d.npz", **(arrays(small()) | names | {"group": np.arange(6.0)}))
+    dataset = load(tmp_path / "d.npz")
+    np.testing.assert_array_equal(dataset.y, [1, 2, 0, 1, 2, 0])
+    np.testing.assert_array_equal(dataset.subject, [0, 1] * 3)
+    np.testing.assert_array_equal(dataset.group, np.arange(6))
+    np.savez(tmp_path / "d.npz", **(arrays(small()) | {"y": np.array(["a", "z"] * 3)}))
+    with pytest.raises(DitmosError, match="y has 'z', expected one of class_names: a, b, c"):
+        load(tmp_path / "d.npz")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

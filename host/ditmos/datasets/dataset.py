@@ -23,8 +23,8 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLIT_NAMES = ("train", "validation", "test")
 
 _REQUIRED = ("x", "scale", "units", "fs", "y", "subject", "group", "class_names", "channels")
-# What numpy and zipfile raise on damaged files.
-_UNREADABLE: tuple[type[Exception], ...] = (
+# What numpy, scipy and zipfile raise on damaged files.
+UNREADABLE: tuple[type[Exception], ...] = (
     OSError,
     ValueError,
     EOFError,
@@ -146,7 +146,7 @@ def straddling(group: NDArray, split: NDArray) -> int | None:
 
 
 def load(path: str | Path) -> Dataset:
-    """Read and check an `.npz`.
+    """Read and check an `.npz`; what other programs write otherwise (float64, labels and people as text) is converted.
 
     Raises:
         DitmosError: no such file, not an npz, a key is missing, or `Dataset.check` finds something.
@@ -159,41 +159,95 @@ def load(path: str | Path) -> Dataset:
             missing = [key for key in _REQUIRED if key not in archive.files]
             if missing:
                 raise DitmosError(f"{path}: {', '.join(missing)} missing, expected the keys {', '.join(_REQUIRED)}")
-            arrays = {key: archive[key] for key in (*_REQUIRED, "split") if key in archive.files}
-    except _UNREADABLE as error:
+            arrays = {key: _array(archive, key, path) for key in (*_REQUIRED, "split") if key in archive.files}
+    except UNREADABLE as error:
         raise DitmosError(f"{path}: not a readable .npz ({error})") from None
-
-    def integers(key: str) -> NDArray[np.int64]:
-        value = arrays[key]
-        if value.dtype.kind not in "iu":
-            raise DitmosError(f"{path}: {key} has type {value.dtype}, expected integers")
-        return value.astype(np.int64)
-
-    def number(key: str) -> float:
-        value = arrays[key]
-        if value.size != 1 or value.dtype.kind not in "iuf":
-            raise DitmosError(f"{path}: {key} has shape {value.shape} and type {value.dtype}, expected one number")
-        return float(value.reshape(())[()])
-
-    def strings(key: str) -> tuple[str, ...]:
-        value = arrays[key]
-        if value.dtype.kind != "U":
-            raise DitmosError(f"{path}: {key} has type {value.dtype}, expected strings")
-        return tuple(str(item) for item in np.atleast_1d(value))
-
+    names = _strings(arrays, "class_names", path)
     return Dataset(
-        x=arrays["x"],
-        y=integers("y"),
-        subject=integers("subject"),
-        group=integers("group"),
-        class_names=strings("class_names"),
-        channels=strings("channels"),
-        scale=number("scale"),
-        units=strings("units")[0],
-        fs=number("fs"),
-        split=integers("split").clip(-1, 3).astype(np.int8) if "split" in arrays else None,
+        x=_samples(arrays["x"], path),
+        y=_classes(arrays["y"], names, path),
+        subject=_numbered(arrays, "subject", path),
+        group=_numbered(arrays, "group", path),
+        class_names=names,
+        channels=_strings(arrays, "channels", path),
+        scale=_number(arrays, "scale", path),
+        units=_strings(arrays, "units", path)[0],
+        fs=_number(arrays, "fs", path),
+        split=_integers(arrays["split"], "split", path).clip(-1, 3).astype(np.int8) if "split" in arrays else None,
         name=path.stem,
     ).check()
+
+
+def _array(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> NDArray:
+    try:
+        return archive[key]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise DitmosError(
+            f"{path}: {key} is an array of Python objects, save it as np.array({key}, dtype=str)"
+        ) from None
+
+
+def _samples(x: NDArray, path: Path) -> NDArray:
+    """int16 where whole numbers fit, else float32 where that changes nothing but the last digits."""
+    if x.dtype in (np.int16, np.float32) or x.dtype.kind not in "iuf" or not x.size:
+        return x
+    if x.dtype.kind in "iu":
+        if x.min() >= -32768 and x.max() <= 32767:
+            return x.astype(np.int16)
+        if max(abs(int(x.min())), abs(int(x.max()))) > 2**24:
+            raise DitmosError(f"{path}: x has whole numbers beyond 24 bits, which float32 would round; scale them")
+    with np.errstate(over="ignore"):
+        small = x.astype(np.float32)
+    if np.isfinite(x).all() and not np.isfinite(small).all():
+        raise DitmosError(f"{path}: x has numbers beyond float32")
+    return small
+
+
+def _integers(value: NDArray, key: str, path: Path) -> NDArray[np.int64]:
+    if value.dtype.kind == "f" and np.isfinite(value).all() and (value == np.rint(value)).all():
+        return value.astype(np.int64)
+    if value.dtype.kind not in "iub":
+        raise DitmosError(f"{path}: {key} has type {value.dtype}, expected whole numbers")
+    return value.astype(np.int64)
+
+
+def _classes(y: NDArray, names: tuple[str, ...], path: Path) -> NDArray[np.int64]:
+    """Indices, from indices or from names."""
+    if y.dtype.kind not in "US":
+        return _integers(y, "y", path)
+    text = [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in y.reshape(-1)]
+    unknown = sorted({*text} - {*names})
+    if unknown:
+        raise DitmosError(f"{path}: y has {unknown[0]!r}, expected one of class_names: {', '.join(names)}")
+    return np.array([names.index(item) for item in text], np.int64).reshape(y.shape)
+
+
+def _numbered(arrays: dict[str, NDArray], key: str, path: Path) -> NDArray[np.int64]:
+    """Whole numbers; names are numbered in the order of the alphabet."""
+    value = arrays[key]
+    if value.dtype.kind in "US":
+        return np.unique(value, return_inverse=True)[1].reshape(value.shape).astype(np.int64)
+    return _integers(value, key, path)
+
+
+def _number(arrays: dict[str, NDArray], key: str, path: Path) -> float:
+    value = arrays[key]
+    if value.size != 1 or value.dtype.kind not in "iuf":
+        raise DitmosError(f"{path}: {key} has shape {value.shape} and type {value.dtype}, expected one number")
+    return float(value.reshape(())[()])
+
+
+def _strings(arrays: dict[str, NDArray], key: str, path: Path) -> tuple[str, ...]:
+    value = np.atleast_1d(arrays[key])
+    if value.dtype.kind == "S":
+        return tuple(item.decode("utf-8", "replace") for item in value.reshape(-1))
+    if value.dtype.kind != "U":
+        raise DitmosError(f"{path}: {key} has type {value.dtype}, expected strings")
+    if not value.size:
+        raise DitmosError(f"{path}: {key} is empty, expected {'a string' if key == 'units' else 'names'}")
+    return tuple(str(item) for item in value.reshape(-1))
 
 
 def save(dataset: Dataset, path: str | Path) -> Path:

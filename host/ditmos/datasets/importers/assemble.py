@@ -1,0 +1,317 @@
+"""Recordings to a dataset: what every file has in common, one clock, windows, and a report of it all."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.datasets.dataset import SPLIT_NAMES, Dataset
+from ditmos.datasets.importers.labels import row_labels
+from ditmos.datasets.importers.options import Options
+from ditmos.datasets.importers.recording import Recording, Signal
+from ditmos.datasets.importers.report import Progress, Report
+from ditmos.datasets.importers.timebase import Grid, join, nominal, rate_of, same_rate
+from ditmos.datasets.importers.windows import Cut, cut, guess_window, parse_length
+from ditmos.errors import DitmosError
+
+_FIRST_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What all recordings get: rows per second, channels, rows of a window and from one to the next."""
+
+    rate: float
+    channels: tuple[str, ...]
+    window: int = 0
+    hop: int = 0
+
+
+def assemble(
+    recordings: Sequence[Recording], options: Options, report: Report, progress: Progress, name: str
+) -> Dataset:
+    """The dataset of the recordings; ``report`` learns what was guessed and left out.
+
+    Raises:
+        DitmosError: nothing is left, or no label is known.
+    """
+    recordings = _one_layout([_select(r, options) for r in _by_sensor(recordings)], report)
+    shape = Shape(_rate(recordings, options, report), _channels(recordings[0]))
+    grids, kept = [], []
+    for number, recording in enumerate(recordings):
+        try:
+            grids.append(join(recording, shape.rate, options.rate, options.fill))
+            kept.append(recording)
+        except DitmosError as error:
+            report.drop(str(error).removeprefix(f"{recording.path}: "), recording.path)
+        progress("on one clock", number + 1, len(recordings))
+    if not grids:
+        raise DitmosError(_nothing(report))
+    shape = _window(grids, shape, options, report)
+    cuts = _cut_all(kept, grids, shape, options, report)
+    report.first_rows = grids[0].samples[:_FIRST_ROWS].tolist()
+    return _dataset(kept, grids, cuts, shape, options, report, name)
+
+
+def _nothing(report: Report) -> str:
+    reasons = "; ".join(f"{where[0]}: {reason}" for reason, where in report.dropped.items())
+    return f"nothing is left: {reasons}" if reasons else "nothing to read"
+
+
+def _by_sensor(recordings: Sequence[Recording]) -> list[Recording]:
+    """Files of one take by several sensors become one recording."""
+    groups: dict[tuple, list[Recording]] = {}
+    for i, recording in enumerate(recordings):
+        key = (recording.label, recording.subject, recording.take) if recording.sensor else (i,)
+        groups.setdefault(key, []).append(recording)
+    result = []
+    for group in groups.values():
+        first = group[0]
+        if first.sensor:
+            signals = tuple(
+                replace(s, channels=tuple(f"{r.sensor}.{c}" for c in s.channels))
+                for r in sorted(group, key=lambda r: r.sensor or "")
+                for s in r.signals
+            )
+            notes = tuple(dict.fromkeys(note for r in group for note in r.notes))
+            first = replace(first, signals=signals, notes=notes, sensor=None)
+        result.append(first)
+    return result
+
+
+def _select(recording: Recording, options: Options) -> Recording:
+    """The channels that ``options.columns`` names, where the reader did not look at it; ACC takes ACC_X and ACC_Y."""
+    signals = recording.signals
+    if options.columns and recording.source != "text":
+        picked = []
+        for signal in signals:
+            index = [i for i, c in enumerate(signal.channels) if _named(c, i, options.columns)]
+            if index:
+                picked.append(
+                    replace(
+                        signal,
+                        samples=signal.samples[:, index],
+                        channels=tuple(signal.channels[i] for i in index),
+                        units=tuple(signal.units[i] for i in index),
+                    )
+                )
+        if not picked:
+            raise DitmosError(
+                f"{recording.path}: no channel {', '.join(options.columns)}, it has {', '.join(_channels(recording))}"
+            )
+        signals = tuple(picked)
+    if options.scale is not None:
+        signals = tuple(_scaled(signal, options.scale) for signal in signals)
+    if options.names:
+        signals = _renamed(signals, options.names, recording.path)
+    return replace(recording, signals=signals)
+
+
+def _renamed(signals: tuple[Signal, ...], names: tuple[str, ...], path: str) -> tuple[Signal, ...]:
+    width = sum(len(signal.channels) for signal in signals)
+    if len(names) != width:
+        raise DitmosError(f"{path}: {len(names)} names are given, expected {width}, one a channel")
+    rest = iter(names)
+    return tuple(replace(signal, channels=tuple(next(rest) for _ in signal.channels)) for signal in signals)
+
+
+def _named(channel: str, index: int, names: Sequence[str]) -> bool:
+    lower = channel.lower()
+    return any(lower == n.lower() or lower.startswith(f"{n.lower()}_") or n == str(index + 1) for n in names)
+
+
+def _scaled(signal: Signal, scale: float) -> Signal:
+    if signal.samples.dtype == np.int16:
+        return replace(signal, scale=scale)
+    return replace(signal, samples=signal.samples * scale)
+
+
+def _channels(recording: Recording) -> tuple[str, ...]:
+    return tuple(name for signal in recording.signals for name in signal.channels)
+
+
+def _one_layout(recordings: list[Recording], report: Report) -> list[Recording]:
+    """Recordings with the channels that most have; the same in another order are put in order."""
+    layouts = Counter(_channels(r) for r in recordings)
+    if not layouts:
+        raise DitmosError(_nothing(report))
+    common = layouts.most_common(1)[0][0]
+    result = []
+    for recording in recordings:
+        own = _channels(recording)
+        if own == common:
+            result.append(recording)
+        elif len(recording.signals) == 1 and sorted(own) == sorted(common):
+            signal = recording.signals[0]
+            order = [own.index(name) for name in common]
+            units = tuple(signal.units[i] for i in order)
+            signal = replace(signal, samples=signal.samples[:, order], channels=common, units=units)
+            result.append(replace(recording, signals=(signal,)))
+            report.note("channels stand in another order, and were put in this one", recording.path)
+        else:
+            report.drop(f"channels are {', '.join(own)}, expected {', '.join(common)} as in most", recording.path)
+    return result
+
+
+def _rate(recordings: Sequence[Recording], options: Options, report: Report) -> float:
+    """Rows per second of the set: as asked for, else the highest of a recording's signals, which most have."""
+    rates = [[rate_of(signal) or options.rate for signal in recording.signals] for recording in recordings]
+    highest = [max(r for r in own if r) for own in rates if any(own)]
+    if not highest:
+        raise DitmosError(f"{recordings[0].path}: no file says its rate; give --rate (rows per second)")
+    stated = [
+        r
+        for own, rec in zip(rates, recordings, strict=True)
+        for r, s in zip(own, rec.signals, strict=True)
+        if r and s.times is not None
+    ]
+    if options.rate and stated and not same_rate(float(np.median(stated)), options.rate):
+        raise DitmosError(
+            f"rate is {options.rate:g}, but the time stamps say {np.median(stated):.5g}; leave out --rate, "
+            "or the stamps: --time-column none"
+        )
+    common = nominal(float(np.median(highest)))
+    target = options.resample or common
+    low, high = min(highest), max(highest)
+    if low == high:
+        report.guesses.append(f"rate {low:.6g} Hz")
+    else:
+        report.guesses.append(f"rates from {low:.5g} to {high:.5g} Hz, taken as {common:g}")
+    everything = {nominal(r) for own in rates for r in own if r}
+    if any(not same_rate(r, target) for r in everything):
+        report.guesses.append(f"resampled to {target:g} Hz: {', '.join(f'{r:g}' for r in sorted(everything))} Hz")
+    return target
+
+
+def _window(grids: Sequence[Grid], shape: Shape, options: Options, report: Report) -> Shape:
+    if options.window is None:
+        window = guess_window([len(grid) for grid in grids], shape.rate)
+        report.guesses.append(f"window {window} rows ({window / shape.rate:.4g} s), a guess: --window")
+    else:
+        window = parse_length(options.window, shape.rate, "window")
+    if options.hop is None:
+        hop = max(1, window // 2)
+        if any(len(grid) >= window + hop for grid in grids):
+            report.guesses.append(f"hop {hop} rows, a guess: --hop")
+    else:
+        hop = parse_length(options.hop, shape.rate, "hop")
+    return replace(shape, window=window, hop=hop)
+
+
+def _cut_all(
+    recordings: Sequence[Recording], grids: Sequence[Grid], shape: Shape, options: Options, report: Report
+) -> list[Cut]:
+    cuts = []
+    for recording, grid in zip(recordings, grids, strict=True):
+        labels = row_labels(recording, len(grid), grid.start, shape.rate, grid.labels, options.unlabelled)
+        written = labels.copy()
+        for old, new in options.rename.items():
+            labels[written == old] = new
+        peak = recording.peak or (bool(options.peak) and bool(set(labels.tolist()) & {*options.peak}))
+        made = cut(grid.samples, labels, shape.window, shape.hop, options.pad, peak)
+        cuts.append(made)
+        for reason, lost in made.lost.items():
+            report.lost[reason] += lost / shape.rate
+        report.padded += made.padded
+        if not len(made.windows):
+            reason = max(made.lost, key=made.lost.__getitem__)
+            report.drop(f"no window: {made.lost[reason]} rows {reason}", recording.path)
+        if grid.uneven:
+            report.note("time stamps are uneven: rows were interpolated", recording.path)
+        if grid.clipped:
+            report.note("resampling goes beyond 16 bits: values were clipped", recording.path)
+    if not any(len(made.windows) for made in cuts):
+        if all(made.lost["without a label"] and not made.labels for made in cuts):
+            raise DitmosError("no label is known: give --pattern, --label-column, --labels FILE.csv or --label NAME")
+        raise DitmosError(_nothing(report))
+    return cuts
+
+
+def _dataset(
+    recordings: Sequence[Recording],
+    grids: Sequence[Grid],
+    cuts: Sequence[Cut],
+    shape: Shape,
+    options: Options,
+    report: Report,
+    name: str,
+) -> Dataset:
+    labels = [label for made in cuts for label in made.labels]
+    names = tuple(sorted(set(labels), key=_natural))
+    counts = [len(made.windows) for made in cuts]
+    keys = [
+        (r.subject, r.take or r.path, label, stretch if len(set(made.labels)) > 1 else 0)
+        for r, made in zip(recordings, cuts, strict=True)
+        for label, stretch in zip(made.labels, made.stretch, strict=True)
+    ]
+    found: dict[tuple[str | None, str, str, int], int] = {}
+    group = np.array([found.setdefault(key, len(found)) for key in keys], np.int64)
+    report.takes = len(found)
+    x, scale = _store(grids, cuts, report)
+    return Dataset(
+        x=x,
+        y=np.array([names.index(label) for label in labels], np.int64),
+        subject=np.repeat(_subjects([r.subject for r in recordings], report), counts),
+        group=group,
+        class_names=names,
+        channels=shape.channels,
+        scale=scale,
+        units=_units(grids[0], options),
+        fs=shape.rate,
+        split=_split(recordings, counts),
+        name=name,
+    ).check()
+
+
+def _store(grids: Sequence[Grid], cuts: Sequence[Cut], report: Report) -> tuple[NDArray, float]:
+    """All windows, and real units per number: counts of one scale stay int16, everything else is float32."""
+    scales = {grid.scale for grid in grids}
+    if len(scales) == 1 and all(grid.samples.dtype == np.int16 for grid in grids):
+        return np.concatenate([made.windows for made in cuts]), next(iter(scales)) or 1.0
+    x = np.concatenate(
+        [(made.windows * (grid.scale or 1.0)).astype(np.float32) for made, grid in zip(cuts, grids, strict=True)]
+    )
+    if np.abs(x).max(initial=0) > 2**24:
+        report.note("numbers beyond 2^24 are rounded to the 24 bits of float32", "the set")
+    return x, 1.0
+
+
+def _units(grid: Grid, options: Options) -> str:
+    units = options.units or grid.units
+    if len(units) not in (1, len(grid.channels)):
+        raise DitmosError(f"{len(units)} units are given, expected 1 or {len(grid.channels)}, one a channel")
+    return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+
+def _subjects(names: Sequence[str | None], report: Report) -> NDArray[np.int64]:
+    """Numbers of the people: those in their names where that tells them apart, else from 0."""
+    known = sorted({name for name in names if name is not None}, key=_natural)
+    if not known:
+        report.guesses.append("no subject is known: all windows count as one person's")
+        return np.zeros(len(names), np.int64)
+    digits = [re.findall(r"\d+", name) for name in known]
+    numbers = [int(d[0]) for d in digits if len(d) == 1]
+    if len(set(numbers)) != len(known):
+        numbers = list(range(len(known)))
+    report.subjects = dict(zip(numbers, known, strict=True))
+    unknown = max(numbers) + 1
+    if None in names:
+        report.guesses.append(f"recordings without a subject count as person {unknown}")
+    number = dict(zip(known, numbers, strict=True))
+    return np.array([unknown if name is None else number[name] for name in names], np.int64)
+
+
+def _split(recordings: Sequence[Recording], counts: Sequence[int]) -> NDArray[np.int8] | None:
+    if any(r.split is None for r in recordings):
+        return None
+    return np.repeat(np.array([SPLIT_NAMES.index(r.split or "") for r in recordings], np.int8), counts)
+
+
+def _natural(text: str) -> tuple:
+    """Numbers in a name by their size."""
+    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p.lower()) for p in re.split(r"(\d+)", text) if p), text

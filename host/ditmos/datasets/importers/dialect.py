@@ -1,0 +1,217 @@
+"""How a text of numbers is written: its separator, decimal mark, header lines and names, guessed from the lines."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from ditmos.errors import DitmosError
+
+COMMENT = ("#", "%", "//")
+_SAMPLE = 100  # lines that are looked at
+_HEAD = 400  # lines in which the first row must lie
+_TIME = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?)?[T ]?(\d\d?:\d\d(:\d\d)?([.,]\d+)?)?\s?(Z|[+-]\d\d:?\d\d)?")
+_MISSING = {"", "nan", "na", "n/a", "null", "inf", "-inf", "+inf", "infinity", "-infinity", "-nan"}
+_UNITS = re.compile(r"^(?P<name>.*?)\s*(?:\[(?P<square>[^\]]*)\]|\((?P<round>[^)]*)\))\s*$")
+_RATE = re.compile(
+    r"(?:\bsampl\w*[\s_-]*(?:rate|freq\w*)|\bfrequency|\bfreq|\bfs|^\W*rate)\b[^\d\n]{0,20}?(\d+(?:[.,]\d+)?)\s*(k?hz)?",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """separator: " " stands for blanks of any number. first: index of the first row of values among the lines.
+    names: one a column, the column's number where the file has none. units: one a column, "" where unknown.
+    row_end: a semicolon ends each row. rate: rows per second, where a header line says so."""
+
+    separator: str
+    decimal: str
+    thousands: str | None
+    first: int
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    named: bool
+    row_end: bool = False
+    rate: float | None = None
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+    def describe(self) -> str:
+        blank = {"\t": "tabs", " ": "blanks"}.get(self.separator, f"'{self.separator}'")
+        mark = "decimal comma" if self.decimal == "," else "decimal point"
+        lines = f", {self.first} header line{'s' * (self.first != 1)}" if self.first else ""
+        return f"{self.width} columns apart by {blank}, {mark}{lines}"
+
+
+def split_line(line: str, separator: str) -> list[str]:
+    """Values of a line, without blanks and quotes around them."""
+    if separator == " ":
+        return [field.strip('"') for field in line.split()]
+    if '"' not in line:
+        return [field.strip() for field in line.split(separator)]
+    return [field.strip() for field in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])]
+
+
+@cache
+def _number(decimal: str, thousands: str | None) -> re.Pattern[str]:
+    d = re.escape(decimal)
+    whole = r"\d+" if thousands is None else rf"(?:\d+|[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+)"
+    return re.compile(rf"[+-]?(?:{whole}(?:{d}\d*)?|{d}\d+)(?:[eE][+-]?\d+)?")
+
+
+def is_value(field: str, decimal: str = ".", thousands: str | None = None) -> bool:
+    """A number, a time or nothing."""
+    return bool(
+        field.lower() in _MISSING or _number(decimal, thousands).fullmatch(field) or (_TIME.fullmatch(field) and field)
+    )
+
+
+def is_comment(line: str) -> bool:
+    return line.lstrip().lstrip('"').startswith(COMMENT)
+
+
+def sniff(lines: Sequence[str], name: str, separator: str | None = None, decimal: str | None = None) -> Dialect:
+    """The dialect of a text, from its first lines.
+
+    separator, decimal: not guessed where given.
+
+    Raises:
+        DitmosError: no row of numbers in them.
+    """
+    head = lines[:_HEAD]
+    filled = [line for line in head if line.strip() and not is_comment(line)]
+    if not filled:
+        raise DitmosError(f"{name}: no row of numbers")
+    tail = filled[-min(_SAMPLE, max(5, len(filled) // 2)) :]
+    row_end = sum(line.rstrip().endswith(";") for line in tail) > len(tail) / 2
+    plain = [line.rstrip().rstrip(";") for line in tail] if row_end else tail
+    best: tuple[float, int] = (0.0, 0)
+    chosen: tuple[str, str, str | None] | None = None
+    for mark, point, group in _candidates(separator, decimal):
+        rows = [split_line(line, mark) for line in (plain if mark != ";" else tail)]
+        count, lots = Counter(map(len, rows)).most_common(1)[0]
+        values = [sum(is_value(f, point, group) and f != "" for f in row) for row in rows if len(row) == count]
+        # Empty fields say nothing for a separator: three blanks are no four columns.
+        score = lots / len(rows) * sum(values) / (lots * count)
+        if (round(score, 3), count) > best:
+            best, chosen = (round(score, 3), count), (mark, point, group)
+    if chosen is None:
+        raise DitmosError(f"{name}: {filled[-1].strip()[:40]!r} is no row of numbers")
+    mark, point, group = chosen
+    if mark == ";":
+        row_end = False
+    return _header(head, name, mark, point, group, row_end)
+
+
+def _candidates(separator: str | None, decimal: str | None) -> list[tuple[str, str, str | None]]:
+    """(separator, decimal mark, thousands mark), the likelier first: equal scores keep the first.
+
+    A comma between commas is a decimal comma only in quotes.
+    """
+    marks = (separator,) if separator else (";", "\t", "|", ",", " ")
+    points = (decimal,) if decimal else (".", ",")
+    plain = [(mark, point, None) for mark in marks for point in points if mark != point]
+    grouped = [(mark, point, "," if point == "." else ".") for mark, point, _ in plain]
+    quoted = [(mark, point, None) for mark in marks for point in points if mark == point]
+    return [*plain, *quoted, *((m, p, g) for m, p, g in grouped if m != g)]
+
+
+def _header(head: Sequence[str], name: str, mark: str, point: str, group: str | None, row_end: bool) -> Dialect:
+    """Where the rows begin, and what the lines before say."""
+
+    def fields(line: str) -> list[str]:
+        return split_line(line.rstrip().rstrip(";") if row_end else line, mark)
+
+    rows = [(i, fields(line)) for i, line in enumerate(head) if line.strip() and not is_comment(line)]
+    width = Counter(len(row) for _, row in rows[-_SAMPLE:]).most_common(1)[0][0]
+    sample = [row for _, row in rows[-_SAMPLE:] if len(row) == width]
+    numeric = [
+        j for j in range(width) if sum(is_value(row[j], point, group) for row in sample) >= len(sample) / 2
+    ]  # columns of numbers
+
+    def is_row(row: list[str]) -> bool:
+        return (
+            len(row) == width and all(is_value(row[j], point, group) for j in numeric) and any(row[j] for j in numeric)
+        )
+
+    begins = next(
+        (n for n, (_, row) in enumerate(rows) if is_row(row) and all(is_row(r) for _, r in rows[n + 1 : n + 3])),
+        next((n for n, (_, row) in enumerate(rows) if is_row(row)), None),
+    )
+    if begins is None or not numeric:
+        raise DitmosError(f"{name}: no row of numbers")
+    first = rows[begins][0]
+    while width > 1 and all(row[width - 1] == "" for row in sample):  # each row ends in a separator
+        width -= 1
+    names, units = _names([line for line in head[:first] if line.strip()], fields, width, point)
+    rates = [m for line in head[:first] if (m := _RATE.search(line)) and fields(line) != list(names or ())]
+    rate = None
+    if rates:
+        rate = float(rates[-1][1].replace(",", ".")) * (1000 if (rates[-1][2] or "").lower() == "khz" else 1)
+    return Dialect(
+        separator=mark,
+        decimal=point,
+        thousands=group,
+        first=first,
+        names=names or tuple(str(i + 1) for i in range(width)),
+        units=units,
+        named=names is not None,
+        row_end=row_end,
+        rate=rate if rate and rate > 0 else None,
+    )
+
+
+def _names(
+    before: list[str], fields: Callable[[str], list[str]], width: int, point: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Names and units of the columns: the last line of words before the rows, one more where units stand below."""
+    found = []
+    for line in reversed(before[-3:]):
+        row = fields(line.strip().lstrip("#%/ \t"))
+        while len(row) > width and row[-1] == "":
+            row.pop()
+        words = sum(bool(f) and not is_value(f, point) for f in row)
+        if len(row) != width or words < max(1, width / 2):
+            break
+        found.append([f.strip() for f in row])
+    if not found:
+        return None, ("",) * width
+    names = found[-1] if len(found) > 1 and _are_units(found[0]) else found[0]
+    below = found[0] if names is not found[0] else None
+    split = [_UNITS.match(text) for text in names]
+    plain = [m["name"] if m and m["name"] else text for m, text in zip(split, names, strict=True)]
+    units = [(m["square"] or m["round"] or "").strip() if m and m["name"] else "" for m in split]
+    if below:
+        units = [text.strip("[]() ") for text in below]
+    if len(set(plain)) < width:  # two columns of one name: the names as they are, numbered where that is not enough
+        plain = [f"{text}.{i + 1}" if plain.count(text) > 1 or not text else text for i, text in enumerate(plain)]
+    return tuple(text or str(i + 1) for i, text in enumerate(plain)), tuple(plain_units(u) for u in units)
+
+
+def _are_units(row: list[str]) -> bool:
+    known = {"s", "ms", "us", "ns", "g", "mg", "m/s2", "m/s^2", "m/s²", "deg/s", "dps", "rad/s", "ut", "v", "mv", "uv"}
+    known |= {"c", "degc", "°c", "hz", "pa", "hpa", "%", "bpm", "us", "µs", "a.u.", "counts", "lsb", "mm", "cm", "m"}
+    words = [f.strip("[]() ").lower() for f in row if f]
+    return (
+        bool(words) and sum(w in known or f != f.strip("[]") for w, f in zip(words, row, strict=False)) > len(words) / 2
+    )
+
+
+def plain_units(text: str) -> str:
+    """A unit as this project writes it: m/s^2, deg/s, uT."""
+    text = (
+        text.strip()
+        .replace("²", "^2")
+        .replace("µ", "u")
+        .replace("μ", "u")
+        .replace("°C", "degC")
+        .replace("°/s", "deg/s")
+    )
+    return {"m/s2": "m/s^2", "m/s/s": "m/s^2", "ms^-2": "m/s^2", "dps": "deg/s", "G": "g"}.get(text, text)

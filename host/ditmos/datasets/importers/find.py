@@ -1,0 +1,68 @@
+"""Which files there are, and which reader takes each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ditmos.datasets.importers import arrays, delimited, e4, edf, edge_impulse, sound
+from ditmos.datasets.importers.options import Options
+from ditmos.datasets.importers.recording import Recording
+from ditmos.errors import DitmosError
+
+Reader = Callable[[Path, Options], list[Recording]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file, or a folder that is one recording. named: the user wrote its name, so it must be readable."""
+
+    path: Path
+    reader: Reader
+    named: bool
+
+
+def readers() -> dict[str, Reader]:
+    """Readers by suffix, in lower case."""
+    formats = (delimited, sound, arrays, edf, edge_impulse)
+    return {suffix: module.read for module in formats for suffix in module.SUFFIXES}
+
+
+def find(paths: Sequence[Path]) -> tuple[list[Found], list[Path]]:
+    """Everything that can be read below ``paths``, in order, and the files that no reader takes.
+
+    Raises:
+        DitmosError: no such file, or a file of an unknown kind that was named.
+    """
+    known = readers()
+    found: list[Found] = []
+    unknown: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise DitmosError(f"{path}: no such file or folder")
+        if path.is_file():
+            reader = known.get(path.suffix.lower())
+            if reader is None:
+                raise DitmosError(f"{path}: unknown kind of file, expected one of {', '.join(sorted(known))}")
+            found.append(Found(path, reader, True))
+            continue
+        if e4.is_recording(path):
+            found.append(Found(path, e4.read, True))
+            continue
+        _walk(path, known, found, unknown)
+    return found, unknown
+
+
+def _walk(folder: Path, known: dict[str, Reader], found: list[Found], unknown: list[Path]) -> None:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith((".", "_MACOSX", "__MACOSX")):
+            continue
+        if path.is_dir() and e4.is_recording(path):
+            found.append(Found(path, e4.read, False))
+        elif path.is_dir():
+            _walk(path, known, found, unknown)
+        elif reader := known.get(path.suffix.lower()):
+            found.append(Found(path, reader, False))
+        else:
+            unknown.append(path)

@@ -1,0 +1,137 @@
+"""Labels by time from a CSV file, and classes under other names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.datasets.importers.recording import Recording, Span
+from ditmos.datasets.importers.stamps import to_seconds
+from ditmos.datasets.importers.table import Table, read_table
+from ditmos.errors import DitmosError
+
+_START, _STOP = ("start", "begin", "from", "onset", "time"), ("stop", "end", "to", "until", "offset")
+_LABEL, _SUBJECT = ("label", "class", "activity", "event"), ("subject", "user", "participant", "person")
+_FILE = ("file", "recording", "path", "name")
+_UNIX = 1e8  # seconds: later than this is unix time, earlier is since the start of the recording
+
+
+@dataclass(frozen=True)
+class TimedLabels:
+    """Rows of a file with the columns start, stop and label, and subject or file where it has them."""
+
+    spans: tuple[Span, ...]
+    subjects: tuple[str, ...] | None
+    files: tuple[str, ...] | None
+    path: str
+
+    def give(self, recording: Recording) -> Recording:
+        """The recording with the spans that are meant for it; times since its start become times on its clock."""
+        chosen = [span for i, span in enumerate(self.spans) if self._is_for(i, recording)]
+        if not chosen:
+            return recording
+        starts = [s.start if s.times is None or not len(s.times) else float(s.times[0]) for s in recording.signals]
+        begin = max(starts, default=0.0)
+        if max(span.start for span in chosen) < _UNIX < begin:
+            chosen = [Span(span.start + begin, span.stop + begin, span.label) for span in chosen]
+        return replace(recording, spans=(*recording.spans, *chosen))
+
+    def _is_for(self, row: int, recording: Recording) -> bool:
+        path = PurePath(recording.path)
+        if self.files is not None and self.files[row]:
+            name = PurePath(self.files[row]).as_posix()
+            return path.stem == name or path.name == name or path.as_posix().endswith(f"/{name}")
+        if self.subjects is not None and self.subjects[row]:
+            return self.subjects[row] in (recording.subject, path.name, path.stem)
+        return True
+
+
+def read_labels(path: Path) -> TimedLabels:
+    """Read a CSV with the columns start, stop and label; subject or file say which recording a row is for.
+
+    Times are unix seconds (or ms), dates, or seconds since the start of the recording. Without a column stop, a label
+    lasts until the next one.
+
+    Raises:
+        DitmosError: no such file, or no such columns.
+    """
+    table = read_table(path)
+    start, label = _find(table, _START), _find(table, _LABEL)
+    if start is None or label is None:
+        raise DitmosError(
+            f"{path}: columns are {', '.join(table.columns)}, expected start, stop, label [, subject or file]"
+        )
+    stop, subject, file = _find(table, _STOP), _find(table, _SUBJECT), _find(table, _FILE)
+    begins = _times(table, start)
+    owners = [
+        (_text(table, subject)[i] if subject else "", _text(table, file)[i] if file else "") for i in range(len(table))
+    ]
+    ends = _times(table, stop) if stop else _until_next(begins, owners)
+    wrong = np.flatnonzero(~(ends > begins))
+    if wrong.size:
+        raise DitmosError(f"{path}: line {table.lines[wrong[0]]}: a label ends before it begins")
+    names = _text(table, label)
+    return TimedLabels(
+        tuple(Span(float(a), float(b), n) for a, b, n in zip(begins, ends, names, strict=True)),
+        tuple(_text(table, subject)) if subject else None,
+        tuple(_text(table, file)) if file else None,
+        str(path),
+    )
+
+
+def _find(table: Table, names: tuple[str, ...]) -> str | None:
+    lower = {name.lower().split("_")[0].split(" ")[0]: name for name in reversed(table.columns)}
+    return next((lower[name] for name in names if name in lower), None)
+
+
+def _times(table: Table, name: str) -> NDArray[np.float64]:
+    column = table.columns[name]
+    unit = table.dialect.units[table.dialect.names.index(name)]
+    if column.dtype == object:
+        return to_seconds(column, name)[0]
+    large = np.nanmax(np.abs(column.astype(np.float64)), initial=0) > 1e11
+    return to_seconds(column, name, unit, None if large or unit else "s")[0]
+
+
+def _text(table: Table, name: str) -> list[str]:
+    column = table.columns[name]
+    return [str(v) if column.dtype != np.float64 else f"{v:g}" for v in column]
+
+
+def _until_next(begins: NDArray[np.float64], owners: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    ends = np.full(len(begins), np.inf)
+    for i, owner in enumerate(owners):
+        later = [begins[j] for j in range(len(begins)) if owners[j] == owner and begins[j] > begins[i]]
+        ends[i] = min(later, default=np.inf)
+    return ends
+
+
+def row_labels(
+    recording: Recording, rows: int, start: float, rate: float, own: NDArray | None, unlabelled: str | None
+) -> NDArray:
+    """(rows,) names, "" for none: of spans first, then of each row in the file, then of the whole recording."""
+    labels = np.full(rows, recording.label or "", object)
+    if own is not None:
+        labels = np.where(own == "", labels, own)
+    if recording.spans:
+        times = start + np.arange(rows) / rate
+        for span in recording.spans:
+            labels[(times >= span.start) & (times < span.stop)] = span.label
+    if unlabelled:
+        labels[labels == ""] = unlabelled
+    return labels
+
+
+def parse_rename(items: Sequence[str]) -> Mapping[str, str]:
+    """``jog=run`` and the like, several apart by commas; ``jog=`` leaves the class out. Raises DitmosError."""
+    result = {}
+    for item in (part for text in items for part in text.split(",") if part.strip()):
+        old, equals, new = item.partition("=")
+        if not equals or not old.strip():
+            raise DitmosError(f"rename is {item!r}, expected OLD=NEW, or OLD= to leave the class out")
+        result[old.strip()] = new.strip()
+    return result

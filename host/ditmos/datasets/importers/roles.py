@@ -1,0 +1,191 @@
+"""What the columns of a table are: time, label, person, take, sensor, and the channels."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.datasets.importers.options import Options
+from ditmos.datasets.importers.table import Table
+from ditmos.errors import DitmosError
+
+_TIME = re.compile(
+    r"t|ts|(.*[\s_])?(time|timestamp|time[\s_]?stamp|date[\s_]?time|epoch|millis|micros|zeit|datetime|seconds)([\s_(\[].*)?",
+    re.I,
+)
+_DATE = re.compile(r"date|datum|day", re.I)
+_COUNTER = re.compile(
+    r"(sample|row|line|seq\w*|packet)?[\s_]*(no|nr|number|index|counter|count|id|#)?\.?|unnamed.*|id", re.I
+)
+_ROLES = {
+    "label": re.compile(
+        r"labels?|activit(y|ies)([\s_]?(id|name|label|code))?|class([\s_]?(name|id|label))?|target|gesture|annotation",
+        re.I,
+    ),
+    "subject": re.compile(r"(subject|user|participant|person|volunteer)([\s_]?(id|no|nr|name))?", re.I),
+    "take": re.compile(r"(take|trial|repetition|session|recording)([\s_]?(id|no|nr))?", re.I),
+    "sensor": re.compile(r"sensor([\s_]?(type|id|name))?", re.I),
+}
+_FEW = 100  # names of classes in one file
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Names of columns; None or empty where there is none. left_out: column to why."""
+
+    channels: tuple[str, ...]
+    time: str | None = None
+    date: str | None = None
+    label: str | None = None
+    subject: str | None = None
+    take: str | None = None
+    sensor: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        said = {"time": self.time, "label": self.label, "subject": self.subject, "take": self.take}
+        text = ", ".join(f"{role} '{name}'" for role, name in said.items() if name)
+        if self.sensor:
+            text += f", sensor '{', '.join(self.sensor)}'"
+        text = f"channels {', '.join(self.channels)}" + (f"; {text.lstrip(', ')}" if text else "")
+        return text + (f"; left out: {', '.join(self.left_out)}" if self.left_out else "")
+
+
+def find_column(table: Table, name: str, path: str) -> str:
+    """The column of that name, in any case, or of that number, from 1. Raises DitmosError for none."""
+    names = list(table.columns)
+    for match in (lambda n: n == name, lambda n: n.lower() == name.lower()):
+        found = [n for n in names if match(n)]
+        if found:
+            return found[0]
+    if name.isdigit() and 1 <= int(name) <= len(names):
+        return names[int(name) - 1]
+    raise DitmosError(f"{path}: no column '{name}', expected one of {', '.join(names)}")
+
+
+def assign(table: Table, options: Options, path: str) -> Roles:
+    """Roles of the table's columns: as the options say, else by their names and what is in them.
+
+    Raises:
+        DitmosError: a column that the options name is not there, or none is left for the channels.
+    """
+    said = {
+        role: find_column(table, name, path)
+        for role, name in (
+            ("time", options.time_column if options.time_column != "none" else None),
+            ("label", options.label_column),
+            ("subject", options.subject_column),
+            ("take", options.take_column),
+        )
+        if name is not None
+    }
+    sensor = tuple(find_column(table, name.strip(), path) for name in (options.sensor_column or "").split(",") if name)
+    channels = tuple(find_column(table, name, path) for name in options.columns)
+    free = [n for n in table.columns if n not in said.values() and n not in sensor and n not in channels]
+    roles = _by_name(table, free, said, sensor)
+    taken = {v for v in roles.values() if isinstance(v, str)} | set(roles["sensor"])
+    if "time" not in said and options.time_column != "none":
+        roles |= _time(table, [n for n in free if n not in taken])
+    taken |= {v for v in (roles.get("time"), roles.get("date")) if v}
+    left_out = []
+    if not channels:
+        rest = [n for n in free if n not in taken]
+        for name in rest:
+            why = _no_channel(table, name, alone=len(rest) == 1)
+            if why:
+                left_out.append(f"'{name}' ({why})")
+            else:
+                channels += (name,)
+    for name in channels:
+        if table.columns[name].dtype == object:
+            raise DitmosError(f"{path}: column '{name}' is text, expected numbers")
+    if not channels:
+        raise DitmosError(f"{path}: no column of numbers is left for the channels; name them with --columns")
+    return Roles(channels, left_out=tuple(left_out), **roles)
+
+
+def _by_name(table: Table, free: list[str], said: dict[str, str], sensor: tuple[str, ...]) -> dict:
+    roles: dict = dict(said)
+    for role in ("label", "subject", "take"):
+        if role not in roles:
+            named = [n for n in free if _ROLES[role].fullmatch(n)]
+            roles |= {role: named[0]} if named else {}
+    if "label" not in roles:
+        texts = [n for n in free if _is_text(table.columns[n]) and n not in roles.values() and not _DATE.fullmatch(n)]
+        texts = [n for n in texts if not _ROLES["sensor"].fullmatch(n) and len(set(table.columns[n])) <= _FEW]
+        texts = [n for n in texts if not _looks_like_time(table.columns[n])]
+        if len(texts) == 1:
+            roles["label"] = texts[0]
+    if not sensor:
+        sensor = tuple(n for n in free if _ROLES["sensor"].fullmatch(n) and len(set(table.columns[n].tolist())) > 1)
+    return roles | {"sensor": sensor}
+
+
+def _is_text(column: NDArray) -> bool:
+    return column.dtype == object
+
+
+def _looks_like_time(column: NDArray) -> bool:
+    first = next((text for text in column if text), "")
+    return bool(re.match(r"\d{1,4}[-/.:]\d\d?([-/.:]\d|$)", first))
+
+
+def _time(table: Table, free: list[str]) -> dict[str, str]:
+    """The column of time stamps, and that of dates beside it."""
+    named = [n for n in free if _TIME.fullmatch(n)]
+    found = [n for n in named if _is_text(table.columns[n]) and _looks_like_time(table.columns[n])]
+    found += [n for n in named if not _is_text(table.columns[n]) and _rises(table.columns[n], 0.8)]
+    if not found:
+        found = [n for n in free if _is_text(table.columns[n]) and _looks_like_time(table.columns[n])]
+    if not found and not table.dialect.named and len(free) > 1:
+        first = free[0]
+        if _rises(table.columns[first], 1.0) and _even(table.columns[first]):
+            found = [first]
+    if not found:
+        return {}
+    of_day = _is_text(table.columns[found[0]]) and re.match(r"\d\d?:", str(table.columns[found[0]][0]))
+    dates = [n for n in free if n != found[0] and _is_text(table.columns[n]) and _looks_like_time(table.columns[n])]
+    if of_day and dates:
+        return {"time": found[0], "date": dates[0]}
+    return {"time": found[0]}
+
+
+def _rises(column: NDArray, share: float) -> bool:
+    """That share of the steps is not backward, and some go forward."""
+    steps = np.diff(column.astype(np.float64))
+    return bool(steps.size and np.mean(steps >= 0) >= share and (steps > 0).any())
+
+
+def _even(column: NDArray) -> bool:
+    """Steps of nearly one length, as time has them; whole steps of one are a counter."""
+    steps = np.diff(column.astype(np.float64))
+    middle = np.median(steps)
+    return bool(middle > 0 and np.mean(np.abs(steps - middle) <= 0.5 * middle) > 0.9 and not _counts(column))
+
+
+def _counts(column: NDArray) -> bool:
+    return column.dtype.kind == "i" and len(column) >= 10 and bool((np.diff(column) == 1).all())
+
+
+def _differs(column: NDArray) -> bool:
+    """Whole numbers, none of them twice."""
+    return column.dtype.kind == "i" and len(np.unique(column)) == len(column)
+
+
+def _no_channel(table: Table, name: str, alone: bool) -> str | None:
+    """Why a column is no channel."""
+    column = table.columns[name]
+    if _is_text(column):
+        return "text"
+    if not alone and (_counts(column) if not table.dialect.named else _COUNTER.fullmatch(name) and _differs(column)):
+        return "counts the rows"
+    if _TIME.fullmatch(name) and _rises(column, 0.8) and not alone:
+        return "another time"
+    if _ROLES["sensor"].fullmatch(name):
+        return "names the sensor"
+    if column.dtype.kind == "f" and np.isnan(column).all():
+        return "empty"
+    return None

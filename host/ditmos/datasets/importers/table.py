@@ -1,0 +1,151 @@
+"""Delimited text as a table: every value as it is written, or missing and counted."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.datasets.importers.dialect import Dialect, is_comment, sniff, split_line
+from ditmos.datasets.importers.needs import need
+from ditmos.datasets.importers.text import read_text
+from ditmos.errors import DitmosError
+
+if TYPE_CHECKING:
+    import pandas
+
+_MISSING = ["", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "Null", "-", "--"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """columns: name to (rows,) numbers (int64 or float64, NaN for missing) or text (object). lines: (rows,) where each
+    row stands in the file, from 1. notes: what is not as it should be."""
+
+    columns: dict[str, NDArray]
+    dialect: Dialect
+    encoding: str
+    lines: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+def read_table(
+    path: Path, *, encoding: str | None = None, separator: str | None = None, decimal: str | None = None
+) -> Table:
+    """Read the file; what is not given is guessed.
+
+    Raises:
+        DitmosError: no such file, not text, no row of numbers.
+    """
+    text, name = read_text(path, encoding)
+    return parse_table(text, str(path), name, separator, decimal)
+
+
+def parse_table(
+    text: str, path: str, encoding: str = "utf-8", separator: str | None = None, decimal: str | None = None
+) -> Table:
+    """As `read_table`, of text that is at hand."""
+    lines = text.split("\n")
+    dialect = sniff(lines, path, separator, decimal)
+    rows, numbers, notes = _rows(lines, dialect)
+    frame = _parse(rows, dialect, path)
+    columns = {}
+    for name, column in zip(dialect.names, frame, strict=True):
+        columns[name], note = _column(frame[column], name, numbers)
+        notes += note
+    return Table(columns, dialect, encoding, numbers, tuple(notes))
+
+
+def _rows(lines: Sequence[str], dialect: Dialect) -> tuple[list[str], NDArray[np.int64], list[str]]:
+    """Lines with one row each, the numbers of these lines, and what was wrong with them.
+
+    A row that has too few or too many values becomes a row of missing values, so that the next ones keep their place.
+    """
+    body = [
+        (number, line)
+        for number, line in enumerate(lines[dialect.first :], dialect.first + 1)
+        if line.strip() and not is_comment(line)
+    ]
+    if dialect.row_end:
+        body = [(number, row) for number, line in body for row in line.split(";") if row.strip()]
+    mark = dialect.separator
+    # names stand where a logger began anew; a single row is no reason to look for them
+    head = [name.lower() for name in dialect.names] if dialect.named else None
+    kept, numbers, wrong = [], [], []
+    again = 0
+    for number, line in body:
+        quick = mark != " " and '"' not in line
+        width = line.count(mark) + 1 if quick else len(split_line(line, mark))
+        if head and not line.lstrip(' "')[:1].isdigit() and [f.lower() for f in split_line(line, mark)] == head:
+            again += 1
+            continue
+        if width > dialect.width and all(not f for f in split_line(line, mark)[dialect.width :]):
+            line = mark.join(split_line(line, mark)[: dialect.width])
+        elif width != dialect.width:
+            wrong.append(number)
+            line = (mark * (dialect.width - 1)) if mark != " " else " ".join(["nan"] * dialect.width)
+        kept.append(line)
+        numbers.append(number)
+    notes = []
+    if again:
+        notes.append(f"the line of names stands {again} more times between the rows")
+    if wrong and wrong[-1] == numbers[-1]:  # cut off at the end
+        wrong.pop()
+        kept.pop()
+        numbers.pop()
+        notes.append("the last row is cut off, and left out")
+    if wrong:
+        notes.append(f"{len(wrong)} rows have not {dialect.width} values, the first is line {wrong[0]}")
+    return kept, np.array(numbers, np.int64), notes
+
+
+def _parse(rows: list[str], dialect: Dialect, path: str) -> pandas.DataFrame:
+    pandas = need("pandas", "files of text")
+    options: dict[str, Any] = {
+        "sep": r"\s+" if dialect.separator == " " else dialect.separator,
+        "decimal": dialect.decimal,
+        "thousands": dialect.thousands,
+    }
+    try:
+        return pandas.read_csv(
+            io.StringIO("\n".join(rows) + "\n"),
+            header=None,
+            names=range(dialect.width),
+            usecols=range(dialect.width),
+            index_col=False,
+            skipinitialspace=True,
+            skip_blank_lines=False,
+            keep_default_na=False,
+            na_values=_MISSING,
+            low_memory=False,
+            **options,
+        )
+    except (ValueError, pandas.errors.ParserError) as error:
+        raise DitmosError(f"{path}: {str(error).strip().splitlines()[-1]}") from None
+
+
+def _column(series: pandas.Series, name: str, lines: NDArray[np.int64]) -> tuple[NDArray, list[str]]:
+    """Numbers where most of the values are, else text."""
+    pandas = need("pandas", "files of text")
+    if series.dtype.kind in "if":
+        return series.to_numpy(), []
+    if series.dtype.kind == "u":
+        return series.to_numpy().astype(np.float64), []
+    text = series.astype(object)
+    numbers = pandas.to_numeric(text.astype(str).str.strip(), errors="coerce")
+    bad = numbers.isna() & ~text.isna()
+    if bad.sum() >= max(1, text.notna().sum() / 2):
+        return text.where(text.notna(), "").astype(str).str.strip().to_numpy(object), []
+    first = int(np.flatnonzero(bad)[0]) if bad.any() else 0
+    note = (
+        f"column '{name}': {bad.sum()} values are no numbers, the first is {text.iloc[first]!r} in line {lines[first]}"
+    )
+    return numbers.to_numpy(np.float64), [note] if bad.any() else []

@@ -1,0 +1,59 @@
+"""Bytes to text, whatever wrote them: UTF-8 and UTF-16 with and without a mark, Windows and Latin-1."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from ditmos.errors import DitmosError
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def guess_encoding(raw: bytes) -> str:
+    """The encoding of ``raw``: its byte order mark, else zeros at every other byte, else what decodes."""
+    for mark, name in _MARKS:
+        if raw.startswith(mark):
+            return name
+    head = raw[:4096]
+    if b"\0" in head:
+        half = len(head) // 2
+        for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+            if head[first::2].count(0) > 0.7 * half and head[1 - first :: 2].count(0) == 0:
+                return name
+        return "binary"
+    for name in ("utf-8", "cp1252"):
+        try:
+            raw.decode(name)
+            return name
+        except UnicodeDecodeError:
+            continue
+    return "latin-1"
+
+
+def read_text(path: Path, encoding: str | None = None) -> tuple[str, str]:
+    """The file's text and its encoding, guessed unless given. Lines end in ``\\n``.
+
+    Raises:
+        DitmosError: it cannot be read, or is no text in that encoding.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DitmosError(f"{path}: cannot be read ({error.strerror or error})") from None
+    name = encoding or guess_encoding(raw)
+    try:
+        text = raw.decode(name)
+    except LookupError:
+        if encoding is None:
+            raise DitmosError(f"{path}: not text (zero bytes)") from None
+        raise DitmosError(f"encoding is {encoding!r}, expected one like utf-8, utf-16 or latin-1") from None
+    except UnicodeDecodeError as error:
+        raise DitmosError(f"{path}: not {name} at byte {error.start}; try another --encoding") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n"), name

@@ -1,0 +1,158 @@
+"""Time stamps, gaps, resampling, signals of unlike rates on one clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ditmos.datasets.importers.recording import Recording, Signal
+from ditmos.datasets.importers.stamps import in_order, to_seconds
+from ditmos.datasets.importers.timebase import bridge, join, nominal, pace, resample, spread_stamps
+from ditmos.errors import DitmosError
+
+
+@pytest.mark.parametrize(
+    ("column", "name", "unit", "form"),
+    [
+        (np.arange(100) * 20, "time", "", "ms"),
+        (np.arange(100) * 20000, "time", "", "us"),
+        (np.arange(100) * 20_000_000, "time", "", "ns"),
+        (np.arange(100) / 50, "time", "", "s"),
+        (np.arange(100) * 20.0, "t", "ms", "ms"),
+        (np.arange(100) * 0.02, "time (s)", "", "s"),
+        (1_700_000_000_000 + np.arange(100) * 20, "timestamp", "", "ms"),
+        (1_700_000_000_000_000_000 + np.arange(100) * 20_000_000, "timestamp", "", "ns"),
+        (1_700_000_000 + np.arange(100) / 50, "timestamp", "", "s"),
+        (np.array([f"2024-05-01T12:00:{i / 50:09.6f}Z" for i in range(100)], object), "t", "", "ISO 8601"),
+        (np.array([f"2024-05-01 12:00:{i / 50:06.3f}" for i in range(100)], object), "t", "", "ISO 8601"),
+        (np.array([f"23:59:{59 + i / 50:06.3f}" for i in range(50)], object), "t", "", "time of day"),
+        (np.array([f"31.12.2023 12:00:{i / 50:06.3f}" for i in range(100)], object), "t", "", "dates, day first"),
+        (np.array([f"12/31/2023 12:00:{i / 50:06.3f}" for i in range(100)], object), "t", "", "dates, month first"),
+        (np.array([f"12:00:{i / 50:06.3f}".replace(".", ",") for i in range(100)], object), "t", "", "time of day"),
+    ],
+)
+def test_stamps_of_all_kinds(column: np.ndarray, name: str, unit: str, form: str) -> None:
+    seconds, said = to_seconds(column, name, unit)
+    assert said == form
+    np.testing.assert_allclose(np.diff(seconds), 0.02, atol=2e-6)
+
+
+def test_midnight_and_unit_of_the_user() -> None:
+    seconds, _ = to_seconds(np.array(["23:59:59.5", "23:59:59.9", "00:00:00.3"], object), "t")
+    np.testing.assert_allclose(np.diff(seconds), 0.4, atol=1e-9)
+    seconds, _ = to_seconds(np.array([0, 20, 40]), "time_ms", given="us")
+    np.testing.assert_allclose(seconds, [0, 20e-6, 40e-6])
+    with pytest.raises(DitmosError, match="time unit is 'h', expected one of s, ms, us, ns"):
+        to_seconds(np.array([0, 1]), "t", given="h")
+    with pytest.raises(DitmosError, match="'noon' is no time"):
+        to_seconds(np.array(["noon", "midnight"], object), "t")
+
+
+def test_rows_out_of_order_are_sorted_and_said() -> None:
+    times = np.arange(100) / 50
+    shuffled = times.copy()
+    shuffled[[10, 11, 40, 41]] = shuffled[[11, 10, 41, 40]]
+    index, sorted_times, note = in_order(shuffled)
+    np.testing.assert_array_equal(sorted_times, times)
+    np.testing.assert_array_equal(index[[10, 11]], [11, 10])
+    assert note == "2 rows are out of order in time, and were sorted"
+
+
+def test_time_that_begins_anew_is_not_mixed() -> None:
+    times = np.concatenate([np.arange(100), np.arange(80)]) / 50
+    index, shifted, note = in_order(times)
+    np.testing.assert_array_equal(index, np.arange(180))
+    assert (np.diff(shifted) > 0).all() and note and "begins anew 1 times" in note
+
+
+def test_rate_from_stamps_with_gaps_jitter_and_coarse_clocks() -> None:
+    rng = np.random.default_rng(0)
+    even = np.arange(1000) / 64
+    for times in (even, np.round(even, 3), np.delete(even, [100, 500, 501, 502]), even + rng.uniform(0, 0.006, 1000)):
+        measured = pace(times)
+        assert measured and measured.rate == pytest.approx(64, rel=0.005)
+    coarse = spread_stamps(np.floor(0.3 + np.arange(1000) / 50))
+    measured = pace(coarse)
+    assert measured and measured.rate == pytest.approx(50, rel=1e-3)
+    assert np.diff(coarse).max() < measured.gap and (np.diff(coarse) > 0).all()
+    assert nominal(49.93) == 50 and nominal(63.98) == 64 and nominal(20.3) == 20.3
+
+
+def one(samples: np.ndarray, **changes: object) -> Recording:
+    columns = samples.shape[1]
+    signal = Signal(samples, tuple("abc"[:columns]), ("",) * columns, **changes)
+    return Recording("r", "test", (signal,))
+
+
+def test_regular_rows_stay_as_they_are() -> None:
+    values = np.random.default_rng(0).normal(size=(500, 3))
+    jitter = np.round(np.arange(500) / 50 + np.random.default_rng(1).uniform(-0.004, 0.004, 500), 3)
+    for recording in (one(values, rate=50.0), one(values, times=jitter), one(values, rate=49.6)):
+        np.testing.assert_array_equal(join(recording, 50.0).samples, values)
+
+
+def test_gaps_are_missing_values_unless_bridged() -> None:
+    values, times = np.arange(100.0)[:, None], np.arange(100) / 50
+    keep = np.r_[0:40, 45:100]
+    grid = join(one(values[keep], times=times[keep]), 50.0)
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(grid.samples[:, 0])), np.arange(40, 45))
+    np.testing.assert_array_equal(grid.samples[45:, 0], values[45:, 0])
+    grid = join(one(values[keep], times=times[keep]), 50.0, fill=0.2)
+    np.testing.assert_allclose(grid.samples[:, 0], np.arange(100.0), atol=1e-9)
+    assert grid.uneven == 95
+
+
+def test_uneven_stamps_are_interpolated_and_counted() -> None:
+    times = np.sort(np.random.default_rng(0).uniform(0, 20, 1000))
+    grid = join(one(np.sin(times)[:, None], times=times), 50.0)
+    assert grid.uneven == 1000
+    at = grid.start + np.arange(len(grid)) / 50
+    good = np.isfinite(grid.samples[:, 0])
+    assert good.mean() > 0.9
+    np.testing.assert_allclose(grid.samples[good, 0], np.sin(at[good]), atol=0.02)
+
+
+def test_resampling_keeps_levels_and_lets_nothing_alias() -> None:
+    time = np.arange(2000) / 200
+    slow, fast = np.sin(2 * np.pi * 2 * time), np.sin(2 * np.pi * 60 * time)  # 60 Hz would come out as 10 Hz
+    out = resample(np.column_stack([slow + 9.81, fast, np.full(2000, 1013.25)]), 200, 50)
+    at = np.arange(500) / 50
+    np.testing.assert_allclose(out[10:-10, 0], np.sin(2 * np.pi * 2 * at[10:-10]) + 9.81, atol=2e-3)
+    assert np.abs(out[20:-20, 1]).max() < 0.01
+    np.testing.assert_allclose(out[:, 2], 1013.25, rtol=1e-9)  # also at the ends
+    up = resample(slow[:, None], 200, 333)
+    np.testing.assert_allclose(up[50:-50, 0], np.sin(2 * np.pi * 2 * np.arange(len(up)) / 333)[50:-50], atol=3e-3)
+
+
+def test_two_rates_on_one_clock() -> None:
+    """An event at unix time 1000.0 s is in the same row of both signals, whatever their rates and starts."""
+    fast_time, slow_time = 997 + np.arange(640) / 64, 995.5 + np.arange(60) / 4
+    fast = Signal((fast_time >= 1000.0).astype(float)[:, None], ("fast",), ("g",), rate=64.0, start=997.0)
+    slow = Signal((slow_time >= 1000.0).astype(float)[:, None], ("slow",), ("uS",), rate=4.0, start=995.5)
+    grid = join(Recording("r", "test", (fast, slow)), 16.0)
+    assert grid.channels == ("fast", "slow") and grid.units == ("g", "uS") and grid.start == 997.0
+    assert len(grid) == 160  # until the fast one ends
+    half = [int(np.argmax(column > 0.5)) for column in grid.samples.T]
+    # 4 Hz knows the event to a quarter of a second: its step rises between two samples
+    assert half[0] == 48 and 48 - 3 <= half[1] <= 48
+    with pytest.raises(DitmosError, match="no time in common"):
+        join(Recording("r", "test", (fast, Signal(np.ones((4, 1)), ("x",), ("",), rate=4.0, start=10.0))), 16.0)
+    with pytest.raises(DitmosError, match="does not say its rate; give --rate"):
+        join(one(np.ones((9, 1))), 16.0)
+
+
+def test_counts_stay_counts() -> None:
+    counts = np.random.default_rng(0).integers(-30000, 30000, (800, 1)).astype(np.int16)
+    recording = one(counts, rate=200.0, scale=0.5)
+    grid = join(recording, 200.0)
+    assert grid.samples.dtype == np.int16 and grid.scale == 0.5
+    np.testing.assert_array_equal(grid.samples, counts)
+    assert join(recording, 50.0).samples.dtype == np.int16
+    assert join(one(counts, rate=200.0), 50.0).samples.dtype == np.float64  # a scale nobody gave: nothing is rounded
+    loud = np.where(np.arange(800) // 8 % 2, 32767, -32768).astype(np.int16)[:, None]
+    assert join(one(loud, rate=200.0, scale=1.0), 100.0).clipped > 0
+
+
+def test_short_holes_are_bridged() -> None:
+    values = np.array([0, np.nan, 2, np.nan, np.nan, np.nan, 6, np.nan])[:, None]
+    np.testing.assert_array_equal(bridge(values, 1)[:, 0], [0, 1, 2, np.nan, np.nan, np.nan, 6, np.nan])
+    np.testing.assert_array_equal(bridge(values, 3)[:, 0], [0, 1, 2, 3, 4, 5, 6, np.nan])
