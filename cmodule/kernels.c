@@ -14,6 +14,7 @@ bool ditmos_weights_valid(const ditmos_layer_t *layer, const void *weights, uint
         case DITMOS_PACKING_PLAIN:
             return ditmos_weights_valid_ref(layer, weights, offset);
         case DITMOS_PACKING_LANES:
+        case DITMOS_PACKING_QUADS:
             return ditmos_weights_valid_lanes(layer, weights, offset);
         case DITMOS_PACKING_DOT:
         case DITMOS_PACKING_WIDE:
@@ -26,6 +27,7 @@ bool ditmos_weights_valid(const ditmos_layer_t *layer, const void *weights, uint
 void ditmos_conv(const ditmos_layer_t *layer, const ditmos_call_t *call) {
     switch (layer->packing) {
         case DITMOS_PACKING_LANES:
+        case DITMOS_PACKING_QUADS:
             #if DITMOS_KERNELS_M7
             ditmos_conv_lanes_m7(layer, call);
             #else

@@ -20,9 +20,10 @@
 // Packing of a layer's weights: docs/format.md, WGHT.
 enum {
     DITMOS_PACKING_PLAIN = 0,
-    DITMOS_PACKING_LANES = 1, // convolutions
     DITMOS_PACKING_DOT = 2, // fully connected layers
     DITMOS_PACKING_WIDE = 3, // the same with int16 weights: twice the bytes, two thirds of the instructions
+    DITMOS_PACKING_LANES = 4, // convolutions: three lanes where they hold the sums, else as the next one
+    DITMOS_PACKING_QUADS = 5, // convolutions: four channels at a time with SMLAD, no bound on the sums
 };
 
 // What does not change from chunk to chunk or from classifier to classifier.

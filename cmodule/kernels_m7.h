@@ -35,6 +35,7 @@
 #define PAIR_START (44)
 #define PAIR_WORDS (76)
 #define QUAD_BIAS (8)
+#define QUAD_MULTIPLIER (24)
 #define QUAD_WORDS (40)
 
 // ditmos_m7_lanes
@@ -69,12 +70,15 @@
 #define LANES_WORDS (188) // carry of a call that keeps none
 #define LANES_FRAME (204)
 
-// ditmos_m7_dot
-#define DOT_PAIRS (4)
-#define DOT_BIAS_ROWS (8)
-#define DOT_FRAME (48)
-#define DOT_QUAD (48)
-#define DOT_SUM (52)
+// ditmos_m7_quads: the frame is what is handed over
+#define QUADS_X (0)
+#define QUADS_X_END (4)
+#define QUADS_TAPS (8)
+#define QUADS_STORE (12)
+#define QUADS_QUAD (16) // and the zero point
+#define QUADS_OUT (24) // and its stride
+#define QUADS_LEFT (32)
+#define QUADS_FRAME (36)
 
 // Taps are walked in pairs; a kernel of 31 has 16 of them.
 #define M7_TAP_PAIRS (16)
@@ -82,11 +86,15 @@
 #define M7_TURN (4)
 #define M7_TURN4_TAPS (5)
 #define M7_TURN2_TAPS (8)
-// Bytes of code of one pair of taps in the loops that are entered in the middle.
+// Words of a quad in one turn of its loop.
+#define M7_QUAD_TURN (8)
+// Bytes of code of one word of a quad, and of one pair of taps in the loops that are entered in the middle.
 #define M7_HALF_TAP (28)
 #define M7_WINDOW_TAP (36)
-#define M7_DOT1_TAP (36)
-#define M7_DOT2_TAP (56)
+#define M7_QUAD_WORD (44)
+#define M7_SINGLE_WORD (24)
+// What an early window has to save for two pairs of output channels, in instructions (kernels_m7_lanes.c).
+#define M7_EARLY_PAYS (80)
 #define FC_WORD (80)
 #define FC_WIDE_WORD (52)
 
@@ -148,12 +156,27 @@ typedef struct {
     } window;
 } m7_lanes_t;
 
-// Four output channels, one window or two that are two rows apart: sums, to be pooled and requantised in C.
+// Pairs of planes: the first one, bytes from one pair to the next, and how many.
 typedef struct {
-    m7_walk_t walk; // args: code of the pairs of taps, rows from `x` to the first tap
-    const ditmos_quad_t *quad;
-    int32_t sum[8];
-} m7_dot_t;
+    const int8_t *a;
+    const int8_t *b;
+    uint32_t step;
+    uint32_t pairs;
+} m7_run_t;
+
+// Quads of output channels over the packed input of two windows: words of both, side by side. The frame of the assembly
+// is a copy.
+typedef struct {
+    const int32_t *x;
+    const int32_t *x_end;
+    const char *taps; // code: so far behind the start of the loop that a whole number of turns is left
+    const char *store; // code: what becomes of the sums of a quad
+    const ditmos_quad_t *quad; // the first one
+    int32_t zero_point;
+    int8_t *out; // row of the first window, of channel 0; the second one's is the next
+    uint32_t out_stride;
+    uint32_t quads;
+} m7_quads_t;
 
 _Static_assert(offsetof(ditmos_pair_t, scale) == PAIR_SCALE && offsetof(ditmos_pair_t, start) == PAIR_START, "pair");
 _Static_assert(offsetof(ditmos_pair_t, words) == PAIR_WORDS, "pair");
@@ -172,7 +195,10 @@ _Static_assert(offsetof(ditmos_call_t, weights) == CALL_WEIGHTS && offsetof(ditm
 _Static_assert(offsetof(ditmos_operand_t, stride) == 4 && offsetof(ditmos_call_t, out) == CALL_OUT, "conv");
 _Static_assert(offsetof(ditmos_call_t, out_stride) == CALL_OUT + 4 && offsetof(ditmos_call_t, rows) == CALL_ROWS, "conv");
 _Static_assert(offsetof(ditmos_call_t, carry) == CALL_CARRY, "conv");
-_Static_assert(offsetof(m7_dot_t, quad) == DOT_QUAD && offsetof(m7_dot_t, sum) == DOT_SUM, "dot");
+_Static_assert(offsetof(ditmos_quad_t, multiplier) == QUAD_MULTIPLIER, "quad");
+_Static_assert(offsetof(m7_quads_t, store) == QUADS_STORE && offsetof(m7_quads_t, quad) == QUADS_QUAD, "quads");
+_Static_assert(offsetof(m7_quads_t, out) == QUADS_OUT && sizeof(m7_quads_t) == QUADS_FRAME, "quads");
+_Static_assert(offsetof(m7_quads_t, quads) == QUADS_LEFT, "quads");
 
 // Code addresses, Thumb bit set.
 typedef struct {
@@ -181,23 +207,38 @@ typedef struct {
     const char *done; // and without
 } m7_code_t;
 
-extern const m7_code_t ditmos_m7_planes_code, ditmos_m7_packed_code; // these have no taps_end, but one entry per size:
+extern const m7_code_t ditmos_m7_planes_code; // has no taps_end, but one entry per size:
 extern const char *const ditmos_m7_planes_taps[M7_TURN][M7_TAP_PAIRS]; // int8 planes, by their number
 extern const char *const ditmos_m7_packed_taps[2][M7_TAP_PAIRS]; // pairs of packed planes; after a first single one
-extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code, ditmos_m7_dot1_code, ditmos_m7_dot2_code;
-// `taps` of ditmos_m7_dot, which go on at args[0]: one window of an odd kernel, two of an even one, two of an odd one.
-extern const char *const ditmos_m7_dot_starts[3];
+extern const char *const ditmos_m7_packed_next[2]; // of packed planes, by pool - 1
+extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code;
+
+typedef struct {
+    const char *taps; // the loop over words
+    const char *store_both; // values of `store`: rows of both windows, or the larger of both
+    const char *store_pooled;
+} m7_quads_code_t;
+
+extern const m7_quads_code_t ditmos_m7_quads_code;
+extern const m7_quads_code_t ditmos_m7_single_code; // of the first window alone, with input packed for two
 
 void ditmos_m7_lanes(const m7_lanes_t *call);
 // The usual call without a structure in between: pairs only, in all output channels; one run of int8 planes; an even
 // number of rows. `fresh`: the carry is not there; channels are a multiple of 4 then, else of 2.
 void ditmos_m7_conv(const ditmos_layer_t *layer, const ditmos_call_t *call, uint32_t fresh);
-void ditmos_m7_dot(m7_dot_t *call);
+void ditmos_m7_quads(const m7_quads_t *call);
+// Adds to the sums of one quad, of the first window and of the second, what `words` words of packed input give; `taps` as
+// in m7_quads_t.
+void ditmos_m7_quad_sums(int32_t sum[8], const int32_t *x, const int32_t *weights, uint32_t words, const char *taps);
+// Packs the input of two windows, at rows `row` and `row + distance` of a run of pairs of planes: of each pair and tap
+// the words of both windows. `taps` is the kernel, with distance * 65536. Returns where the words end.
+int32_t *ditmos_m7_pack_windows(int32_t *to, const m7_run_t *run, uint32_t row, uint32_t taps);
 
 // Packs `words` words of each of two planes: row pairs (0, 1), (2, 3), ... as low + high * 2^21, in blocks of two words
-// of plane `a`, two words of plane `b`. Of an odd number the last
-// block has one word of each.
+// of plane `a`, two words of plane `b`. Of an odd number the last block has one word of each. The other one takes every
+// second row: (0, 2), (4, 6), ...
 void ditmos_m7_pack(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words);
+void ditmos_m7_pack_even(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words);
 
 // Fully connected: groups of four outputs, `words` times four inputs; x aligned to 4 bytes.
 typedef void m7_fc_t(const int32_t *weights, const int8_t *x, uint32_t words, int8_t *out, uint32_t outputs,

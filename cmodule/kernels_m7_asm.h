@@ -15,12 +15,20 @@
 \name:
 .endm
 
-// Code addresses with the Thumb bit, as m7_code_t.
-.macro code name, taps_end, second, done
+// a = max(a, b)
+.macro maximum a, b
+    cmp \a, \b
+    it lt
+    movlt \a, \b
+.endm
+
+// Code addresses with the Thumb bit, as m7_code_t and m7_quads_code_t.
+.macro code name, first, second, third
     .global \name
+    .p2align 2
     .type \name, %object
 \name:
-    .word \taps_end + 1, \second + 1, \done + 1
+    .word \first + 1, \second + 1, \third + 1
     .size \name, . - \name
 .endm
 

@@ -24,13 +24,6 @@
     bfi \low, \high, #11, #10
 .endm
 
-// a = max(a, b)
-.macro maximum a, b
-    cmp \a, \b
-    it lt
-    movlt \a, \b
-.endm
-
 // ----- blocks of two channels and two windows ----------------------------------------------------------------------
 
 // Pools, requantises and stores what a block has summed, then starts the next one. lr walks the constants. Channel 0
@@ -77,6 +70,50 @@
     cmp r0, r9
     asr r3, r11, #10
     beq.w lanes_finish
+    ldmia.w lr, {r4-r11}
+    add r4, r2
+    add r8, r3
+    ldr.w pc, [sp, #WALK_TAPS]
+.endm
+
+// Four rows of a channel, whose sums are \a and \b. r12 is the zero point, lr walks the constants.
+.macro rows_channel a, a_high, b, b_high, multiplier, outputs
+    ubfx r0, \a, #0, #21
+    ubfx r1, \b, #0, #21
+    lane1 \a, \a_high
+    lane1 \b, \b_high
+    ldr r2, [lr, #\multiplier]
+    add.w r1, r1, \a_high, asr #10 // lane 2 of window A, lane 0 of window B
+    ldr r3, [sp, #\outputs]
+    .irp row, r0, \a, r1, \b
+    sub.w \row, \row, #0x100000
+    smmlar \row, \row, r2, r12
+    ssat \row, #8, \row
+    .endr
+    strb r0, [r3]
+    strb \a, [r3, #1]
+    strb r1, [r3, #2]
+    strb \b, [r3, #3]
+    adds r3, #4
+    str r3, [sp, #\outputs]
+.endm
+
+// The same for a layer that does not pool, from packed planes.
+.macro rows_epilogue name
+\name:
+    ldr lr, [sp, #LANES_CONSTANTS]
+    ldr r12, [sp, #LANES_ZERO_POINT]
+    rows_channel r4, r5, r6, r7, 16, WALK_OUTPUTS
+    rows_channel r8, r9, r10, r11, 36, WALK_OUTPUTS + 4
+    ldrd r0, r1, [sp, #WALK_X] // and the weights
+    ldr r3, [sp, #WALK_X_END]
+    adds r0, #16
+    str r0, [sp, #WALK_X]
+    cmp r0, r3
+    asr r2, r7, #10 // lane 2 of window B: the carry
+    asr r3, r11, #10
+    beq.w lanes_finish
+    add lr, #(PAIR_START - PAIR_SCALE)
     ldmia.w lr, {r4-r11}
     add r4, r2
     add r8, r3
@@ -381,6 +418,7 @@ planes_again:
     strd r2, r3, [sp, #WALK_STRIDE]
     lanes_epilogue planes_epilogue, 4
     lanes_epilogue packed_epilogue, 16
+    rows_epilogue packed_rows_epilogue
     .size ditmos_m7_lanes, . - ditmos_m7_lanes
 
 // After the taps of one plane: the next plane, or on to `next`.
@@ -526,48 +564,57 @@ packed_taps_1_\n:
     table ditmos_m7_planes_taps, planes_taps_0_, planes_taps_1_, planes_taps_2_, planes_taps_3_
     table ditmos_m7_packed_taps, packed_taps_0_, packed_taps_1_
     code ditmos_m7_planes_code, planes_epilogue, planes_second, planes_epilogue
-    code ditmos_m7_packed_code, packed_epilogue, packed_epilogue, packed_epilogue
+    .global ditmos_m7_packed_next
+    .type ditmos_m7_packed_next, %object
+ditmos_m7_packed_next:
+    .word packed_rows_epilogue + 1, packed_epilogue + 1
+    .size ditmos_m7_packed_next, . - ditmos_m7_packed_next
     code ditmos_m7_half_code, half_taps_end, half_second, half_done
     code ditmos_m7_window_code, window_taps_end, window_second, window_done
 
 // ----- packing ------------------------------------------------------------------------------------------------------
 
-// void ditmos_m7_pack(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words)
-.macro pack_two_words x
-    ldrsb r4, [\x], #4
-    ldrsb r5, [\x, #-3]
-    ldrsb r6, [\x, #-2]
-    ldrsb r7, [\x, #-1]
+.macro pack_two_words x, step
+    ldrsb r4, [\x], #(4 * \step)
+    ldrsb r5, [\x, #(-3 * \step)]
+    ldrsb r6, [\x, #(-2 * \step)]
+    ldrsb r7, [\x, #-\step]
     add.w r4, r4, r5, lsl #21
     add.w r6, r6, r7, lsl #21
     strd r4, r6, [r0], #8
 .endm
 
-.macro pack_one_word x, at
+.macro pack_one_word x, at, step
     ldrsb r4, [\x]
-    ldrsb r5, [\x, #1]
+    ldrsb r5, [\x, #\step]
     add.w r4, r4, r5, lsl #21
     str r4, [r0, #\at]
 .endm
 
-    .section .itcm.ditmos, "ax", %progbits
-    function ditmos_m7_pack
+// void NAME(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words), rows `step` bytes apart
+.macro pack_function name, step
+    function \name
     push {r4-r7, lr}
     lsrs r12, r3, #1
-    beq 2f
-1:
-    pack_two_words r1
-    pack_two_words r2
+    beq 12f
+11:
+    pack_two_words r1, \step
+    pack_two_words r2, \step
     subs r12, #1
-    bne 1b
-2:
+    bne 11b
+12:
     lsls r3, r3, #31
-    beq 3f
-    pack_one_word r1, 0
-    pack_one_word r2, 8
-3:
+    beq 13f
+    pack_one_word r1, 0, \step
+    pack_one_word r2, 8, \step
+13:
     pop {r4-r7, pc}
-    .size ditmos_m7_pack, . - ditmos_m7_pack
+    .size \name, . - \name
+.endm
+
+    .section .itcm.ditmos, "ax", %progbits
+    pack_function ditmos_m7_pack, 1
+    pack_function ditmos_m7_pack_even, 2
 
 #endif // __ARM_FEATURE_DSP
 

@@ -1,118 +1,189 @@
-// Convolutions with SMLAD, which need no bound on the sums and take any stride, and fully connected layers, for
-// Armv7E-M with the DSP extension. Registers and frame of the convolutions as in kernels_m7_lanes.S.
+// Convolutions with SMLAD, which need no bound on the sums and take any kernel and stride, and fully connected layers,
+// for Armv7E-M with the DSP extension.
 
 #if defined(__ARM_FEATURE_DSP) && !defined(DITMOS_PORTABLE)
 #include "kernels_m7_asm.h"
 
     .section .itcm.ditmos, "ax", %progbits
 
-.macro dot_weights a, b, x
-    ldrd r12, lr, [r1], #8
-    smlad \a, \x, r12, \a
-    smlad \b, \x, lr, \b
+// ----- quads of output channels -------------------------------------------------------------------------------------
+
+// A word of two windows for four channels: 16 multiply-accumulates.
+.macro quads_word
+    ldrd r2, r3, [r1], #8
+    ldrd r12, lr, [r0], #8
+    smlad r4, r2, r12, r4
+    smlad r8, r3, r12, r8
+    smlad r5, r2, lr, r5
+    smlad r9, r3, lr, r9
+    ldrd r12, lr, [r0], #8
+    smlad r6, r2, r12, r6
+    smlad r10, r3, r12, r10
+    smlad r7, r2, lr, r7
+    smlad r11, r3, lr, r11
 .endm
 
-.macro halves rd, row
-    ldrsb.w \rd, [r0, #(\row)]
-    ldrsb.w r12, [r0, #(\row) + 1]
-    pkhbt \rd, \rd, r12, lsl #16
+// A word of one window for four channels, input packed for two. r8-r11 are weights.
+.macro quads_single_word
+    ldr r2, [r1], #8
+    ldmia.w r0!, {r8-r11}
+    smlad r4, r2, r8, r4
+    smlad r5, r2, r9, r5
+    smlad r6, r2, r10, r6
+    smlad r7, r2, r11, r7
 .endm
 
-// Sums of four channels: r4-r7 for one window; r8-r11 for a second one, two rows later, if the taps are those of dot2.
-    function ditmos_m7_dot
-    push {r0, r4-r11, lr}
-    sub sp, #DOT_FRAME
-    mov r12, sp
-    ldmia r0!, {r1-r6}
-    stmia r12!, {r1-r6}
-    ldmia r0!, {r1-r6}
-    stmia r12!, {r1-r6}
-    ldr r0, [r0, #(DOT_QUAD - WALK_SIZE)]
-    add r1, r0, #QUAD_WORDS
-    ldr r5, [sp, #WALK_WEIGHTS_END] // bytes of weights, so far
-    ldr r6, [sp, #WALK_WEIGHTS_END2]
-    add r5, r1
-    add r6, r5
-    str r5, [sp, #WALK_WEIGHTS_END]
-    str r6, [sp, #WALK_WEIGHTS_END2]
-    add r12, r0, #QUAD_BIAS
-    ldr r0, [sp, #WALK_X]
-    ldmia.w r12, {r4-r7}
-    ldmia.w r12, {r8-r11}
-    ldr.w pc, [sp, #WALK_TAPS]
-
-    // The first tap of an odd kernel stands alone: its partner's weight is 0. r0 is biased for the taps that follow.
-dot1_odd:
-    ldr r2, [sp, #DOT_BIAS_ROWS]
-    ldrsb r2, [r0, r2]
-    dot_weights r4, r5, r2
-    dot_weights r6, r7, r2
-    ldr.w pc, [sp, #DOT_PAIRS]
-    .set pair, 0
-    .rept M7_TAP_PAIRS
-    halves r2, 2 * pair
-    dot_weights r4, r5, r2
-    dot_weights r6, r7, r2
-    .set pair, pair + 1
+.macro quads_loop name, word
+    .p2align 2
+\name:
+    .rept M7_QUAD_TURN
+    \word
     .endr
-dot1_taps_end:
-    next_entered dot1_second, dot_done
+    ldr r2, [sp, #QUADS_X_END]
+    cmp r1, r2
+    bne.w \name
+    ldr.w pc, [sp, #QUADS_STORE]
+.endm
 
-dot_done:
-    ldr r0, [sp, #DOT_FRAME]
-    add.w r0, r0, #DOT_SUM
-    stmia.w r0, {r4-r11}
-    add sp, #(DOT_FRAME + 4)
+// Ends a quad: r0 is the next one, r1 the list of this one's channels, r2 the output and r3 its stride. With r4-r7, the
+// first window, come `sums`, requantised by the quad's multipliers.
+.macro quads_requantize sums:vararg
+    ldrd r1, r2, [sp, #QUADS_QUAD] // and the zero point
+    str r0, [sp, #QUADS_QUAD]
+    add r3, r1, #QUAD_MULTIPLIER
+    ldmia.w r3, {r0, r3, r12, lr}
+    smmlar r4, r4, r0, r2
+    smmlar r5, r5, r3, r2
+    smmlar r6, r6, r12, r2
+    smmlar r7, r7, lr, r2
+    .ifnb \sums
+    smmlar r8, r8, r0, r2
+    smmlar r9, r9, r3, r2
+    smmlar r10, r10, r12, r2
+    smmlar r11, r11, lr, r2
+    .endif
+    .irp sum, r4, r5, r6, r7, \sums
+    ssat \sum, #8, \sum
+    .endr
+    ldrd r2, r3, [sp, #QUADS_OUT]
+.endm
+
+.macro quads_store first, second
+    ldrh r0, [r1], #2
+    mla r0, r0, r3, r2
+    strb \first, [r0]
+    .ifnb \second
+    strb \second, [r0, #1]
+    .endif
+.endm
+
+.macro quads_next
+    ldr r1, [sp, #QUADS_LEFT]
+    ldr r0, [sp, #QUADS_QUAD]
+    subs r1, #1
+    str r1, [sp, #QUADS_LEFT]
+    bne.w quads_quad
+    add sp, #QUADS_FRAME
     pop {r4-r11, pc}
-
-.macro dot2_weights x, y
-    ldrd r12, lr, [r1], #8
-    smlad r4, \x, r12, r4
-    smlad r5, \x, lr, r5
-    smlad r8, \y, r12, r8
-    smlad r9, \y, lr, r9
-    ldrd r12, lr, [r1], #8
-    smlad r6, \x, r12, r6
-    smlad r7, \x, lr, r7
-    smlad r10, \y, r12, r10
-    smlad r11, \y, lr, r11
 .endm
 
-dot2_odd:
-    ldr r12, [sp, #DOT_BIAS_ROWS]
-    add r12, r0
-    ldrsb r2, [r12]
-    ldrsb r3, [r12, #2]
-    dot2_weights r2, r3
-    ldr r12, [sp, #DOT_BIAS_ROWS]
-    add r12, #1
-    b.n dot2_first
-dot2_even:
-    ldr r12, [sp, #DOT_BIAS_ROWS]
-dot2_first:
-    add r12, r0
-    ldrsb r2, [r12]
-    ldrsb r12, [r12, #1]
-    pkhbt r2, r2, r12, lsl #16
-    ldr.w pc, [sp, #DOT_PAIRS]
-    .set pair, 0
-    .rept M7_TAP_PAIRS
-    halves r3, 2 * pair + 2
-    dot2_weights r2, r3
-    mov.w r2, r3
-    .set pair, pair + 1
-    .endr
-dot2_taps_end:
-    next_entered dot2_second, dot_done
-    .size ditmos_m7_dot, . - ditmos_m7_dot
+// void ditmos_m7_quads(const m7_quads_t *call): all quads over the packed input of two windows. The frame is a copy of
+// the call. r4-r7 are the sums of the first window, r8-r11 those of the second, r0 walks the weights, r1 the input.
+    function ditmos_m7_quads
+    push {r4-r11, lr}
+    sub sp, #QUADS_FRAME
+    ldmia.w r0, {r2-r10}
+    stmia.w sp, {r2-r10}
+    ldr r0, [sp, #QUADS_QUAD]
+quads_quad:
+    adds r0, #QUAD_BIAS
+    ldmia.w r0, {r4-r7}
+    adds r0, #(QUAD_WORDS - QUAD_BIAS)
+    mov r8, r4
+    mov r9, r5
+    mov r10, r6
+    mov r11, r7
+    ldr r1, [sp, #QUADS_X]
+    ldr.w pc, [sp, #QUADS_TAPS]
+    quads_loop quads_taps, quads_word
+    quads_loop quads_single_taps, quads_single_word
+
+    .p2align 2
+quads_both: // rows of two windows
+    quads_requantize r8, r9, r10, r11
+    quads_store r4, r8
+    quads_store r5, r9
+    quads_store r6, r10
+    quads_store r7, r11
+    quads_next
+
+    .p2align 2
+quads_pooled: // the larger of both
+    maximum r4, r8
+    maximum r5, r9
+    maximum r6, r10
+    maximum r7, r11
+quads_single: // one window
+    quads_requantize
+    quads_store r4
+    quads_store r5
+    quads_store r6
+    quads_store r7
+    quads_next
+    .size ditmos_m7_quads, . - ditmos_m7_quads
+
+// void ditmos_m7_quad_sums(int32_t sum[8], const int32_t *x, const int32_t *weights, uint32_t words, const char *taps)
+    function ditmos_m7_quad_sums
+    push {r4-r11, lr}
+    ldr r12, [sp, #36] // taps
+    sub sp, #QUADS_FRAME
+    add r3, r1, r3, lsl #3
+    adr.w lr, quads_sums + 1
+    str r0, [sp, #QUADS_OUT]
+    strd r1, r3, [sp, #QUADS_X]
+    strd r12, lr, [sp, #QUADS_TAPS]
+    ldmia.w r0, {r4-r11}
+    mov r0, r2
+    bx r12
+    .p2align 2
+quads_sums:
+    ldr r0, [sp, #QUADS_OUT]
+    stmia.w r0, {r4-r11}
+    add sp, #QUADS_FRAME
+    pop {r4-r11, pc}
+    .size ditmos_m7_quad_sums, . - ditmos_m7_quad_sums
+
+// int32_t *ditmos_m7_pack_windows(int32_t *to, const m7_run_t *run, uint32_t row, uint32_t taps)
+    function ditmos_m7_pack_windows
+    push {r4-r9, lr}
+    ldmia r1, {r4-r7} // the planes, bytes to the next ones, pairs of planes
+    add r1, r4, r2
+    add r2, r5
+    lsr r12, r3, #16 // rows from the first window to the second
+    uxtb r3, r3
+    sub r6, r3
+1:
+    mov lr, r3
+2:
+    ldrsb r4, [r1, r12]
+    ldrsb r5, [r2, r12]
+    ldrsb r8, [r1], #1
+    ldrsb r9, [r2], #1
+    pkhbt r5, r4, r5, lsl #16
+    pkhbt r4, r8, r9, lsl #16
+    subs lr, #1
+    strd r4, r5, [r0], #8
+    bne 2b
+    add r1, r6
+    add r2, r6
+    subs r7, #1
+    bne 1b
+    pop {r4-r9, pc}
+    .size ditmos_m7_pack_windows, . - ditmos_m7_pack_windows
 
     .section .rodata.ditmos_m7_smlad, "a", %progbits
-    .p2align 2
-    code ditmos_m7_dot1_code, dot1_taps_end, dot1_second, dot_done
-    code ditmos_m7_dot2_code, dot2_taps_end, dot2_second, dot_done
-    .global ditmos_m7_dot_starts
-ditmos_m7_dot_starts:
-    .word dot1_odd + 1, dot2_even + 1, dot2_odd + 1
+    code ditmos_m7_quads_code, quads_taps, quads_both, quads_pooled
+    code ditmos_m7_single_code, quads_single_taps, quads_single, quads_single
 
     .section .itcm.ditmos, "ax", %progbits
 

@@ -17,7 +17,10 @@ set(DITMOS_SOURCES
     spectrum_tables.c
     quantize.c
     kernels.c
+    kernels_dot.c
     kernels_m7.c
+    kernels_m7_lanes.c
+    kernels_m7_quads.c
     kernels_packed.c
     kernels_ref.c
     kernels_smlad.c

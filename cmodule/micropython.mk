@@ -17,7 +17,10 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     spectrum_tables.c \
     quantize.c \
     kernels.c \
+    kernels_dot.c \
     kernels_m7.c \
+    kernels_m7_lanes.c \
+    kernels_m7_quads.c \
     kernels_packed.c \
     kernels_ref.c \
     kernels_smlad.c \

@@ -223,6 +223,8 @@ static ditmos_status_t parse_layer(ditmos_model_t *m, const uint8_t *data, uint3
     NEED(rows_in >= layer->kernel, "LAYR.kernel", at + 2, "longer than the input");
     NEED(rows_out >= 1 && rows_out == ((rows_in - layer->kernel) / layer->stride + 1) / layer->pool, "LAYR.rows_out",
         at + 14, "does not follow from rows_in, kernel, stride and pool");
+    NEED(layer->packing <= DITMOS_PACKING_QUADS && layer->packing != 1, "LAYR.packing", at + 5,
+        "must be 0 or 2 to 5; 1 is of an older file: export again");
     NEED(layer->weights_size % 4 == 0, "LAYR.weights_size", at + 24, "must be a multiple of 4");
     m->maps[1 + number] = (ditmos_map_t) { layer->channels_out, rows_out };
     return ditmos_ok();

@@ -33,8 +33,14 @@ def random_plan(rng: Generator, spec: NetworkSpec) -> Plan:
         if phase == "select" and selector:
             schedule.selector_logits = held[selector - 1]
     schedule.logits = held[len(layers) - 1]
-    chosen = [packings.best(layer) if rng.random() < 0.7 else packings.PLAIN for layer in layers]
-    return schedule.plan("random", spec, chosen)
+    return schedule.plan("random", spec, [random_packing(rng, layer) for layer in layers])
+
+
+def random_packing(rng: Generator, layer: LayerShape) -> int:
+    """Any that the kind of layer can have."""
+    if layer.kind == "fc":
+        return int(rng.choice([packings.PLAIN, packings.DOT, packings.WIDE], p=[0.3, 0.2, 0.5]))
+    return int(rng.choice([packings.PLAIN, packings.LANES, packings.QUADS], p=[0.3, 0.4, 0.3]))
 
 
 def _computed_again(rng: Generator, sources: list[tuple[int, ...]], selector: int) -> list[int]:

@@ -72,4 +72,4 @@ def test_reference_network_runs_in_lanes() -> None:
     """The bars are about three-lane kernels: every channel of the bench's networks fits, as after an export."""
     for model in (kernels.reference_model(), kernels.wide_layer_model()):
         for shape, layer in zip(model.spec.classifier_layers(), model.classifiers[0], strict=True):
-            assert shape.kind == "fc" or lane_channels(shape, layer).all()
+            assert shape.kind == "fc" or lane_channels(layer).all()

@@ -1,6 +1,7 @@
-"""Packing 1: convolution weights for the three-lane kernels of the Cortex-M7 (docs/kernels.md, docs/format.md).
+"""Packings 4 and 5: convolution weights for the kernels of the Cortex-M7 (docs/kernels.md, docs/format.md).
 
-Output channels whose sums fit into a lane of 21 bits come in pairs, the others in quads of int16 pairs for SMLAD.
+In packing 4 output channels whose sums fit into a lane of 21 bits come in pairs, for three lanes; the others, and all
+of packing 5, in quads of int16 pairs, for SMLAD.
 """
 
 from __future__ import annotations
@@ -23,43 +24,49 @@ class PackingError(ValueError):
         self.offset = offset
 
 
-def lane_channels(shape: LayerShape, layer: QuantizedLayer) -> NDArray[np.bool_]:
-    """Output channels (out,) for which no input can leave a lane: ``sum |w| * 128 + |bias| < 2^20``.
-
-    Only layers that pool two neighbouring rows have three-lane kernels.
-    """
-    if (shape.stride, shape.pool) != (1, 2):
-        return np.zeros(shape.channels_out, bool)
+def lane_channels(layer: QuantizedLayer) -> NDArray[np.bool_]:
+    """Output channels (out,) for which no input can leave a lane: ``sum |w| * 128 + |bias| < 2^20``."""
     sums = np.abs(layer.weight.astype(np.int64)).sum(axis=(1, 2)) * 128 + np.abs(layer.bias.astype(np.int64))
     return sums < LANE_HALF
 
 
+def lane_shape(shape: LayerShape) -> tuple[int, int]:
+    """Planes and taps of each as lanes see them, which know stride 1 only: with stride 2 the even rows of a channel
+    with the even taps, then the odd rows with the odd taps."""
+    return shape.channels_in * shape.stride, -(-shape.kernel // shape.stride)
+
+
+def quad_words(shape: LayerShape) -> int:
+    """Words of a quad for each channel: a tap of two input channels each, of the last of an odd number two taps."""
+    return shape.channels_in // 2 * shape.kernel + shape.channels_in % 2 * ((shape.kernel + 1) // 2)
+
+
 def _record(shape: LayerShape, width: int) -> np.dtype:
     """One group of channels; ``zero`` and ``start`` are there twice (cmodule/kernels_packed.h)."""
-    words = ("words", "<i4", (shape.channels_in, (shape.kernel + 1) // 2, width))
     if width == 4:
+        words = ("words", "<i2", (quad_words(shape), 4, 2))
         return np.dtype([("channel", "<u2", 4), ("bias", "<i4", 4), ("multiplier", "<i4", 4), words])
+    planes, kernel = lane_shape(shape)
+    words = ("words", "<i4", (planes, (kernel + 1) // 2, 2))
     scale = np.dtype([("zero", "<i8", 2), ("multiplier", "<i4")])
     return np.dtype([("channel", "<u2", 2), ("scale", scale, 2), ("start", "<i8", (2, 2)), words])
 
 
-def _positions(shape: LayerShape, width: int) -> NDArray[np.intp]:
-    """Where each tap lies among the halves of the words: lanes pad an odd kernel in front, quads behind tap 0."""
-    taps = np.arange(shape.kernel)
-    if shape.kernel % 2 == 0:
-        return taps
-    return taps + 1 if width == 2 else np.where(taps == 0, 0, taps + 1)
+def _lane_words(shape: LayerShape, weight: NDArray[np.int8]) -> NDArray[np.int64]:
+    """(out, planes, pairs of taps) words: the first tap high; an odd number of taps is padded in front."""
+    planes, kernel = lane_shape(shape)
+    taps = np.pad(weight.astype(np.int64), ((0, 0), (0, 0), (0, shape.kernel % shape.stride)))
+    taps = taps.reshape(*taps.shape[:2], kernel, shape.stride).swapaxes(2, 3).reshape(len(taps), planes, kernel)
+    taps = np.pad(taps, ((0, 0), (0, 0), (kernel % 2, 0)))
+    return (taps[..., 0::2] << LANE_BITS) + taps[..., 1::2]
 
 
-def _words(shape: LayerShape, weight: NDArray[np.int8], width: int) -> NDArray[np.int64]:
-    """(out, in, pairs of taps) words: first tap high for lanes, low for int16 pairs."""
-    pairs = (shape.kernel + 1) // 2
-    taps = np.zeros((*weight.shape[:2], 2 * pairs), np.int64)
-    taps[..., _positions(shape, width)] = weight
-    first, second = taps[..., 0::2], taps[..., 1::2]
-    if width == 2:
-        return (first << LANE_BITS) + second
-    return (((second & 0xFFFF) << 16 | (first & 0xFFFF)) ^ 0x80000000) - 0x80000000
+def _quad_words(shape: LayerShape, weight: NDArray[np.int8]) -> NDArray[np.int16]:
+    """(out, words, 2): taps of two input channels; then the last of an odd number, two taps a word, padded behind."""
+    out, paired = len(weight), shape.channels_in // 2 * 2
+    words = weight[:, :paired].reshape(out, -1, 2, shape.kernel).swapaxes(2, 3).reshape(out, -1, 2)
+    last = np.pad(weight[:, paired:], ((0, 0), (0, 0), (0, shape.kernel % 2))).reshape(out, -1, 2)
+    return np.concatenate([words, last], axis=1).astype(np.int16)
 
 
 def _groups(shape: LayerShape, layer: QuantizedLayer, channels: NDArray[np.intp], width: int) -> bytes:
@@ -77,19 +84,23 @@ def _groups(shape: LayerShape, layer: QuantizedLayer, channels: NDArray[np.intp]
         records["scale"]["multiplier"] = multiplier
         records["scale"]["zero"] = ((layer.zero_point << 32) + (1 << 31) - multiplier * LANE_HALF)[..., None]
         records["start"] = (lane + (lane << LANE_BITS))[..., None]
-    records["words"] = _words(shape, layer.weight, width)[filled].transpose(0, 2, 3, 1)
+    if width == 4:
+        records["words"] = _quad_words(shape, layer.weight)[filled].swapaxes(1, 2)
+    else:
+        records["words"] = _lane_words(shape, layer.weight)[filled].transpose(0, 2, 3, 1)
     return records.tobytes()
 
 
-def pack(shape: LayerShape, layer: QuantizedLayer) -> bytes:
-    fits = lane_channels(shape, layer)
+def pack(shape: LayerShape, layer: QuantizedLayer, *, lanes: bool) -> bytes:
+    """The weights of one layer. lanes: in pairs where `lane_channels` says so."""
+    fits = lane_channels(layer) if lanes else np.zeros(shape.channels_out, bool)
     pairs, quads = np.flatnonzero(fits), np.flatnonzero(~fits)
     header = np.array([-(-len(pairs) // 2), -(-len(quads) // 4)], "<u2").tobytes()
     return header + _groups(shape, layer, pairs, 2) + _groups(shape, layer, quads, 4)
 
 
 def unpack(
-    shape: LayerShape, zero_point: int, data: bytes
+    shape: LayerShape, zero_point: int, data: bytes, *, lanes: bool
 ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
     """Weight, bias and multiplier.
 
@@ -111,7 +122,7 @@ def unpack(
             channels = group["channel"].astype(np.intp)
             if channels.max() >= shape.channels_out:
                 raise PackingError(at, f"channel {channels.max()}, expected less than {shape.channels_out}")
-            weight[channels] = _taps(shape, group["words"], width, at)
+            weight[channels] = (_quad_taps if width == 4 else _lane_taps)(shape, group["words"], at)
             if width == 4:
                 bias[channels] = group["bias"]
                 multiplier[channels] = group["multiplier"]
@@ -125,19 +136,32 @@ def unpack(
         channel = int(np.argmin(multiplier))
         raise PackingError(0, f"multiplier of channel {channel} is {multiplier[channel]}, expected 1 to 2^31 - 1")
     layer = QuantizedLayer(weight, bias, multiplier, zero_point)
-    if pack(shape, layer) != data[:at]:
+    if pack(shape, layer, lanes=lanes) != data[:at]:
         raise PackingError(0, "the groups of channels are not those of these weights")
     return weight, bias, multiplier
 
 
-def _taps(shape: LayerShape, words: NDArray[np.int32], width: int, at: int) -> NDArray[np.int8]:
-    """Inverse of `_words` for one group: (width, in, kernel)."""
-    bits = LANE_BITS if width == 2 else 16
+def _lane_taps(shape: LayerShape, words: NDArray[np.int32], at: int) -> NDArray[np.int8]:
+    """Inverse of `_lane_words` for one group: (2, in, kernel)."""
     word = words.astype(np.int64).transpose(2, 0, 1)
-    low = ((word + (1 << (bits - 1))) & ((1 << bits) - 1)) - (1 << (bits - 1))
-    high = (word - low if width == 2 else word) >> bits  # a lane is a sum; two int16 do not touch
-    taps = np.empty((*word.shape[:2], 2 * word.shape[2]), np.int64)
-    taps[..., 0::2], taps[..., 1::2] = (high, low) if width == 2 else (low, high)
-    if np.abs(taps).max() > 127:
+    low = ((word + LANE_HALF) & (2 * LANE_HALF - 1)) - LANE_HALF
+    taps = _checked(np.stack([(word - low) >> LANE_BITS, low], axis=-1), at).reshape(*word.shape[:2], -1)
+    _, kernel = lane_shape(shape)
+    taps = taps[..., kernel % 2 :].reshape(2, shape.channels_in, shape.stride, kernel)
+    return taps.swapaxes(2, 3).reshape(2, shape.channels_in, -1)[..., : shape.kernel]
+
+
+def _quad_taps(shape: LayerShape, words: NDArray[np.int16], at: int) -> NDArray[np.int8]:
+    """Inverse of `_quad_words` for one group: (4, in, kernel)."""
+    halves = _checked(words, at).swapaxes(0, 1)
+    paired = shape.channels_in // 2
+    count = paired * shape.kernel
+    taps = halves[:, :count].reshape(4, paired, shape.kernel, 2).swapaxes(2, 3).reshape(4, 2 * paired, shape.kernel)
+    last = halves[:, count:].reshape(4, shape.channels_in % 2, (shape.kernel + 1) // 2 * 2)[..., : shape.kernel]
+    return np.concatenate([taps, last], axis=1)
+
+
+def _checked(taps: NDArray[np.integer], at: int) -> NDArray[np.int8]:
+    if np.abs(taps.astype(np.int64)).max() > 127:
         raise PackingError(at, "a weight is out of range, expected -127 to 127")
-    return taps[..., _positions(shape, width)].astype(np.int8)
+    return taps.astype(np.int8)

@@ -17,16 +17,12 @@ from ditmos.model.quantized import QuantizedLayer
 from ditmos.model.spec import LayerShape
 
 PLAIN = 0
-LANES = 1
 DOT = 2
 WIDE = 3
+LANES = 4
+QUADS = 5
 
-__all__ = ["DOT", "LANES", "PLAIN", "WIDE", "PackingError", "best", "pack", "unpack"]
-
-
-def best(shape: LayerShape) -> int:
-    """The packing that the Cortex-M7 kernels run a layer fastest with."""
-    return LANES if shape.kind == "conv" else WIDE
+__all__ = ["DOT", "LANES", "PLAIN", "QUADS", "WIDE", "PackingError", "pack", "unpack"]
 
 
 def pack(packing: int, shape: LayerShape, layer: QuantizedLayer) -> bytes:
@@ -39,8 +35,8 @@ def pack(packing: int, shape: LayerShape, layer: QuantizedLayer) -> bytes:
         data = layer.bias.astype("<i4").tobytes() + layer.multiplier.astype("<i4").tobytes() + layer.weight.tobytes()
         return data + bytes(-len(data) % 4)
     _check_kind(packing, shape, DitmosError)
-    if packing == LANES:
-        return lanes.pack(shape, layer)
+    if packing in (LANES, QUADS):
+        return lanes.pack(shape, layer, lanes=packing == LANES)
     return _pack_dot(packing, layer)
 
 
@@ -51,17 +47,18 @@ def unpack(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> Qua
         PackingError: unknown packing, wrong size, or a value out of range.
     """
     _check_kind(packing, shape, lambda message: PackingError(0, message))
-    if packing == LANES:
-        weight, bias, multiplier = lanes.unpack(shape, zero_point, data)
+    if packing in (LANES, QUADS):
+        weight, bias, multiplier = lanes.unpack(shape, zero_point, data, lanes=packing == LANES)
     else:
         weight, bias, multiplier = _unpack_plain(shape, data) if packing == PLAIN else _unpack_dot(packing, shape, data)
     return QuantizedLayer(weight, bias, multiplier, zero_point)
 
 
 def _check_kind(packing: int, shape: LayerShape, error: Callable[[str], Exception]) -> None:
-    wanted = {PLAIN: ("conv", "fc"), LANES: ("conv",), DOT: ("fc",), WIDE: ("fc",)}
+    wanted = {PLAIN: ("conv", "fc"), DOT: ("fc",), WIDE: ("fc",), LANES: ("conv",), QUADS: ("conv",)}
     if packing not in wanted:
-        raise error(f"packing {packing} is not known")
+        older = ", it is of an older version: export the model again" if packing == 1 else ""
+        raise error(f"packing {packing} is not known{older}")
     if shape.kind not in wanted[packing]:
         raise error(f"packing {packing} is not for a {shape.kind} layer")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from ditmos.model import packings
 from ditmos.model.dryrun import features_last, simulate
 from ditmos.model.plan import NONE, BufferKind, Plan, layer_table
 from ditmos.model.spec import NetworkSpec
-from ditmos.planner.cost import LayerCost, instructions
+from ditmos.planner.calls import LayerCost
+from ditmos.planner.cost import instructions
 from ditmos.planner.events import plan_events
 from ditmos.planner.front import Candidate, candidate
 from ditmos.planner.schedule import lives
@@ -106,5 +105,4 @@ def summary(spec: NetworkSpec, c: Candidate) -> dict[str, Any]:
 
 def unsliced(spec: NetworkSpec, costs: Sequence[LayerCost], name: str = "unsliced") -> Candidate:
     """Whole maps, layer by layer, with the same kernels."""
-    plan = replace(whole_plan(spec, name), packings=tuple(map(packings.best, layer_table(spec))))
-    return candidate(spec, plan, costs)
+    return candidate(spec, whole_plan(spec, name, costs), costs)

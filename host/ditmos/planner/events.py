@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from ditmos.model.dryrun import Call
 from ditmos.model.plan import NONE, Buffer, Plan
-from ditmos.planner.cost import Events, LayerCost, call_events, move_events
+from ditmos.planner.calls import Events, LayerCost, call_events, move_events
+from ditmos.planner.cost import instructions
 
 
 def plan_events(plan: Plan, costs: Sequence[LayerCost], calls: Sequence[Call]) -> list[Events]:
@@ -15,21 +16,36 @@ def plan_events(plan: Plan, costs: Sequence[LayerCost], calls: Sequence[Call]) -
     result = [Counter({"slice": 1, "stage": part.count}) for part in plan.slices]
     for call in calls:
         stage, events = plan.stages[call.stage], result[call.slice]
-        cost = costs[stage.layer]
-        operands = [plan.buffers[b] for b in (stage.in0, stage.in1) if b != NONE]
-        events += call_events(
-            cost,
-            call.rows,
-            first=not call.carries,
-            carry=stage.carry != NONE,
-            scratch=plan.buffers[stage.scratch].size if stage.scratch != NONE else 0,
-            joined=_joined(operands),
-            runs=_runs(operands) if cost.shape.kind == "fc" else 0,
-        )
+        events += _events(plan, costs[stage.layer], call)
         if call.moved:
             events += move_events(plan.buffers[stage.out].size)
         result[call.slice] = events
     return result
+
+
+def cheapest(plan: Plan, options: Sequence[Sequence[LayerCost]], calls: Sequence[Call]) -> list[LayerCost]:
+    """Of each layer's options the one that takes fewest instructions in the plan's buffers."""
+    totals = [[0.0] * len(choice) for choice in options]
+    for call in calls:
+        layer = plan.stages[call.stage].layer
+        for i, cost in enumerate(options[layer]):
+            totals[layer][i] += instructions(_events(plan, cost, call))
+    return [choice[total.index(min(total))] for choice, total in zip(options, totals, strict=True)]
+
+
+def _events(plan: Plan, cost: LayerCost, call: Call) -> Events:
+    """Of one call, without moves."""
+    stage = plan.stages[call.stage]
+    operands = [plan.buffers[b] for b in (stage.in0, stage.in1) if b != NONE]
+    return call_events(
+        cost,
+        call.rows,
+        first=not call.carries,
+        carry=stage.carry != NONE,
+        scratch=plan.buffers[stage.scratch].size if stage.scratch != NONE else 0,
+        joined=_joined(operands),
+        runs=_runs(operands) if cost.shape.kind == "fc" else 0,
+    )
 
 
 def _joined(operands: Sequence[Buffer]) -> bool:

@@ -16,14 +16,14 @@ from itertools import chain, combinations
 from typing import Literal
 
 from ditmos.errors import DitmosError
-from ditmos.model import packings
 from ditmos.model.dryrun import simulate
 from ditmos.model.plan import PHASES, Plan, layer_table
 from ditmos.model.plan_tables import WINDOW, PlanError, producers
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.spec import NetworkSpec
-from ditmos.planner.cost import LayerCost, instructions, layer_costs
-from ditmos.planner.events import plan_events
+from ditmos.planner.calls import LayerCost
+from ditmos.planner.cost import instructions, layer_options
+from ditmos.planner.events import cheapest, plan_events
 from ditmos.planner.nests import Host
 from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
@@ -85,9 +85,8 @@ class Planner:
     def __init__(self, spec: NetworkSpec, model: QuantizedModel | None = None) -> None:
         self.spec = spec
         self.layers = layer_table(spec)
-        self.costs: list[LayerCost] = layer_costs(spec, model)
+        self.options = layer_options(spec, model)
         self.sources = producers(spec)
-        self.packings = tuple(packings.best(layer) for layer in self.layers)
         self.top = len(spec.selector.convs) if spec.selector else 0
         self.last = spec.start + len(spec.classifier.convs)
         self.first = len(spec.selector_layers())  # of the classifier's layers
@@ -132,7 +131,7 @@ class Planner:
         shape = SliceShape(
             layers,
             whole,
-            tuple(self.costs[i] for i in layers),
+            tuple(self.options[i] for i in layers),
             tuple(self.sources[i] for i in layers),
             tuple(map(self._host, sorted(hosts))),
             EFFORT.get(max(self.top, self.last), min(EFFORT.values())),
@@ -246,11 +245,16 @@ class Planner:
             if phase == "select" and path:
                 schedule.selector_logits = maps[self.first - 1]
         schedule.logits = maps[len(self.layers) - 1]
-        plan = schedule.plan("sliced", self.spec, self.packings)
+        plan = schedule.plan("sliced", self.spec)
         if plan.once:
             with suppress(PlanError):  # it may leave the window as it is
-                return candidate(self.spec, replace(plan, once=False), self.costs)
-        return candidate(self.spec, plan, self.costs)
+                return self._packed(replace(plan, once=False))
+        return self._packed(plan)
+
+    def _packed(self, plan: Plan) -> Candidate:
+        """With the packings that take fewest instructions in the plan's buffers."""
+        costs = cheapest(plan, self.options, simulate(self.spec, plan))
+        return candidate(self.spec, replace(plan, packings=tuple(cost.packing for cost in costs)), costs)
 
 
 def candidate(spec: NetworkSpec, plan: Plan, costs: Sequence[LayerCost]) -> Candidate:

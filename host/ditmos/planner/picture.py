@@ -10,7 +10,7 @@ from ditmos.errors import DitmosError
 from ditmos.model.dryrun import features_last
 from ditmos.model.plan import BufferKind, Plan
 from ditmos.model.spec import NetworkSpec
-from ditmos.planner.cost import LayerCost
+from ditmos.planner.calls import LayerCost
 from ditmos.planner.describe import buffer_names, slice_costs
 from ditmos.planner.schedule import lives
 

@@ -8,7 +8,7 @@ of line buffers follow from the chunks; carries, lengths and scratch then add up
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -16,7 +16,9 @@ from math import prod
 
 from ditmos.model.dryrun import rows_needed
 from ditmos.model.plan import NONE, Phase, Stage
-from ditmos.planner.cost import LayerCost, call_events, instructions, move_events, packed_size
+from ditmos.model.spec import LayerShape
+from ditmos.planner.calls import LayerCost, call_events, move_events, packed_size, pair_scratch
+from ditmos.planner.cost import instructions
 from ditmos.planner.nests import Host, Nest, Step, nests
 from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
@@ -29,16 +31,20 @@ _MOST_SCRATCH = 8  # sizes
 class SliceShape:
     """Layers that run together (indices, producers first), what each reads, and which outputs must be whole maps.
 
-    sources: for each layer the layers that it reads (`tables.producers`). hosts: maps from before the slice that
-    nobody reads after it. combinations: of chunks that are tried, at most.
+    options: of each layer, in its packings. sources: for each layer the layers that it reads (`plan_tables.producers`).
+    hosts: maps from before the slice that nobody reads after it. combinations: of chunks that are tried, at most.
     """
 
     layers: tuple[int, ...]
     whole: frozenset[int]
-    costs: tuple[LayerCost, ...]
+    options: tuple[tuple[LayerCost, ...], ...]
     sources: tuple[tuple[int, ...], ...]
     hosts: tuple[Host, ...] = ()
     combinations: int = 280
+
+    @cached_property
+    def shapes(self) -> tuple[LayerShape, ...]:
+        return tuple(options[0].shape for options in self.options)
 
     @cached_property
     def readers(self) -> dict[int, list[int]]:
@@ -50,7 +56,7 @@ class SliceShape:
 
     def sequence(self, chunks: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
         """The calls of the pull schedule as (position, rows), and the rows that each output must hold at once."""
-        shapes = [cost.shape for cost in self.costs]
+        shapes = self.shapes
         position = {layer: i for i, layer in enumerate(self.layers)}
         inner = [[position[s] for s in source if s in position] for source in self.sources]
         done = [0] * len(shapes)
@@ -84,7 +90,7 @@ class SliceShape:
 
     def moves(self, calls: Sequence[tuple[int, int]], i: int, rows: int) -> int:
         """How often a line buffer of ``rows`` rows at position i has to move its rows."""
-        readers = [(j, self.costs[j].shape) for j in self.readers[self.layers[i]]]
+        readers = [(j, self.shapes[j]) for j in self.readers[self.layers[i]]]
         done = dict.fromkeys([i, *(j for j, _ in readers)], 0)
         base = moved = 0
         for position, count in calls:
@@ -98,7 +104,7 @@ class SliceShape:
 
     def chunk_choices(self) -> Iterator[tuple[int, ...]]:
         """Chunks to try, one for each stage. Stages of one level have the same: they feed the same reader."""
-        shapes = [cost.shape for cost in self.costs]
+        shapes = self.shapes
         levels = [s.inputs[0].level if s.kind == "conv" else -1 for s in shapes]
         order = sorted({level for level in levels if level >= 0})
         if len(self.layers) == 1 or not order:
@@ -137,16 +143,16 @@ class SliceShape:
         for i, n in calls:
             counts[i][n, not started[i]] += 1
             started[i] = True
-        fixed = sum(cost.shape.channels_out * r for cost, r in zip(self.costs, rows, strict=True))
+        fixed = sum(shape.channels_out * r for shape, r in zip(self.shapes, rows, strict=True))
         lines = [self._lines(i, rows[i], calls) for i in range(len(self.layers))]
         plain = [self._stage_options(i, chunks[i], counts[i], lines[i], 0) for i in range(len(self.layers))]
         overlays = [(None, 0), *self._overlays(calls)]
         result: list[Way] = []
         for scratch in self._scratch_sizes(counts):
             partial: list[tuple[int, float, tuple[StageWay, ...]]] = [(fixed + scratch, 0.0, ())]
-            for i, cost in enumerate(self.costs):
+            for i, shape in enumerate(self.shapes):
                 options = plain[i]
-                if scratch and (cost.pairs or self._runs(i)):
+                if scratch and (shape.kind == "conv" or self._runs(i)):
                     options = [*options, *self._stage_options(i, chunks[i], counts[i], lines[i], scratch)]
                 merged = [
                     (size + more, total + price, (*stages, way))
@@ -160,21 +166,30 @@ class SliceShape:
                 for overlay, saved in overlays
             ]
         for nest in self._nests(calls, rows) if len(calls) > len(self.layers) else ():
-            result += self._nested_ways(nest, calls, plain, fixed)
+            bare = {
+                i: self._options_of(cost, i, chunks[i], counts[i], lines[i], 0, carry=False)
+                for i in nest.carries
+                if (cost := self._carrying(i))
+            }
+            result += self._nested_ways(nest, calls, plain, bare, fixed)
         return result
+
+    def _carrying(self, i: int) -> LayerCost | None:
+        """The packing of a layer by which it has a carry."""
+        return next((cost for cost in self.options[i] if cost.has_carry), None)
 
     def _nests(self, calls: Sequence[tuple[int, int]], rows: Sequence[int]) -> Iterator[Nest]:
         """Places over the maps that this slice reads for the last time."""
-        shapes = [cost.shape for cost in self.costs]
+        shapes = self.shapes
         last = len(shapes) - 1
         sizes = [n * shape.channels_out for n, shape in zip(rows, shapes, strict=True)]
         lines = [i for i, n in enumerate(rows) if n < shapes[i].rows_out]
         pairs = [g for g in self._neighbours.values() if set(g) <= set(lines) and sizes[g[0]] == sizes[g[1]]]
         groups = [(g, sizes[g[0]]) for g in [*((i,) for i in lines if not any(i in g for g in pairs)), *pairs]]
         carries = [
-            (i, 4 * shapes[i].channels_out, self._price(i, 2, True, False) - self._price(i, 2, False, True))
-            for i, cost in enumerate(self.costs)
-            if cost.pairs
+            (i, 4 * shapes[i].channels_out, self._price(cost, i, 2, True, False) - self._price(cost, i, 2, False, True))
+            for i in range(len(shapes))
+            if (cost := self._carrying(i))
         ]
         made = (last, shapes[last].rows_out, shapes[last].channels_out) if shapes[last].kind == "conv" else None
         for host in self.hosts:
@@ -200,17 +215,21 @@ class SliceShape:
         return found
 
     def _nested_ways(
-        self, nest: Nest, calls: Sequence[tuple[int, int]], plain: Sequence[list[StageOption]], fixed: int
+        self,
+        nest: Nest,
+        calls: Sequence[tuple[int, int]],
+        plain: Sequence[list[StageOption]],
+        bare: Mapping[int, list[StageOption]],
+        fixed: int,
     ) -> Iterator[Way]:
-        """Ways with what a nest has room for; line buffers in it are as short as can be."""
+        """Ways with what a nest has room for; line buffers in it are as short as can be. plain, bare: ways of a stage
+        with no scratch, those of the packing that has a carry without it."""
         partial: list[tuple[int, float, tuple[StageWay, ...]]] = [(fixed - nest.saved, 0.0, ())]
         for i in range(len(self.layers)):
             options = plain[i]
             if i in nest.carries:
-                own = enumerate(n for j, n in calls if j == i)
-                less = sum(self._price(i, n, k <= nest.alive[i], True) - self._price(i, n, True, False) for k, n in own)
-                without = [option for option in options if not option[2].carry]
-                nested = [(more, cost + less, replace(way, carry=True, nested=True)) for more, cost, way in without]
+                less = self._carry_saves(nest, i, [n for j, n in calls if j == i])
+                nested = [(more, price + less, replace(way, carry=True, nested=True)) for more, price, way in bare[i]]
                 options = pareto([*options, *nested])
             if i in nest.outs:
                 options = [option for option in options if option[2].rows == min(o[2].rows for o in options)]
@@ -224,12 +243,20 @@ class SliceShape:
         for size, total, stages in partial:
             yield Way(size, total, stages, 0, nest)
 
+    def _carry_saves(self, nest: Nest, i: int, calls: Sequence[int]) -> float:
+        """Instructions that a carry in a nest changes, over calls with so many rows."""
+        cost = self._carrying(i)
+        if cost is None:
+            return 0.0
+        with_carry = sum(self._price(cost, i, n, k <= nest.alive[i], True) for k, n in enumerate(calls))
+        return with_carry - sum(self._price(cost, i, n, True, False) for n in calls)
+
     def _overlays(self, calls: Sequence[tuple[int, int]]) -> Iterator[tuple[Overlay, int]]:
         """Maps that the last one can grow over with these calls, and the bytes that each saves."""
         last = len(self.layers) - 1
-        shape = self.costs[last].shape
+        shape = self.shapes[last]
         for host in self.hosts if shape.kind == "conv" else ():
-            readers = [(i, self.costs[i].shape) for i in self.readers.get(host.layer, ())]
+            readers = [(i, self.shapes[i]) for i in self.readers.get(host.layer, ())]
             if not readers or host.channels < shape.channels_out or any(s.kind == "fc" for _, s in readers):
                 continue
             done = dict.fromkeys(range(len(self.layers)), 0)
@@ -245,63 +272,75 @@ class SliceShape:
 
     def _runs(self, i: int) -> int:
         """Pieces that a fully connected layer gathers its inputs from."""
-        return len(self.sources[i]) if self.costs[i].shape.kind == "fc" and len(self.sources[i]) > 1 else 0
+        return len(self.sources[i]) if self.shapes[i].kind == "fc" and len(self.sources[i]) > 1 else 0
 
     def _scratch_sizes(self, counts: Sequence[Counter]) -> list[int]:
-        sizes = {0}
-        for i, (cost, count) in enumerate(zip(self.costs, counts, strict=True)):
+        sizes, quads = {0}, set()
+        for i, (options, count) in enumerate(zip(self.options, counts, strict=True)):
+            largest = max(n for n, _ in count)
             if self._runs(i):
-                sizes.add(-(-cost.shape.channels_in // 4) * 4)
-            if cost.pairs:
-                largest = max(n for n, _ in count) & ~1
-                sizes |= {packed_size(cost, w) for w in (largest, 4, 8, 16) if 2 <= w <= largest}
-                if largest > 4:  # several tiles, with their carry
-                    carry = 4 * cost.shape.channels_out
-                    sizes |= {packed_size(cost, w) + carry for w in (4, 8, 16, 32) if w < largest}
+                sizes.add(-(-self.shapes[i].channels_in // 4) * 4)
+            for cost in options:
+                quads.add(cost.quad_scratch)
+                if cost.pairs:
+                    sizes |= {pair_scratch(cost, largest, windows) for windows in (4, 8, 16, 32, largest + 2)}
+                if cost.has_carry:
+                    sizes |= {packed_size(cost, windows) for windows in (4, 8, 16) if windows <= largest}
         ordered = sorted(sizes)
-        return ordered[:: -(-len(ordered) // _MOST_SCRATCH)]
+        return sorted({*ordered[:: -(-len(ordered) // _MOST_SCRATCH)], *quads})
 
     def _lines(self, i: int, rows: int, calls: Sequence[tuple[int, int]]) -> list[tuple[int, int, float]]:
         """(bytes more, rows, instructions of moving) of the output of a stage that needs ``rows`` rows of it."""
-        cost = self.costs[i]
-        if rows == cost.shape.rows_out:
+        shape = self.shapes[i]
+        if rows == shape.rows_out:
             return [(0, rows, 0.0)]
         lines = []
         for length in (rows, rows + 2, rows + 4, rows + 8, 2 * rows):
-            if length < cost.shape.rows_out:
-                size = length * cost.shape.channels_out
+            if length < shape.rows_out:
+                size = length * shape.channels_out
                 price = self.moves(calls, i, length) * instructions(move_events(size))
-                lines.append((size - rows * cost.shape.channels_out, length, price))
+                lines.append((size - rows * shape.channels_out, length, price))
         return lines
 
     def _stage_options(
         self, i: int, chunk: int, count: Counter, lines: list[tuple[int, int, float]], scratch: int
     ) -> list[StageOption]:
         """Of one stage, whatever the others do."""
-        cost = self.costs[i]
-        options = []
-        for carry in (False, True) if cost.pairs and sum(count.values()) > 1 else (False,):
-            price = sum(times * self._price(i, n, first, carry, scratch) for (n, first), times in count.items())
-            more = 4 * cost.shape.channels_out if carry else 0
-            options += [
-                (more + longer, price + move, StageWay(chunk, length, carry, scratch > 0))
-                for longer, length, move in lines
-            ]
-        return pareto(options)
+        found = []
+        for cost in self.options[i]:
+            for carry in (False, True) if cost.has_carry and sum(count.values()) > 1 else (False,):
+                found += self._options_of(cost, i, chunk, count, lines, scratch, carry=carry)
+        return pareto(found)
 
-    def _price(self, i: int, rows: int, first: bool, carry: bool, scratch: int = 0) -> float:
-        key = i, rows, first, carry, scratch
+    def _options_of(
+        self,
+        cost: LayerCost,
+        i: int,
+        chunk: int,
+        count: Counter,
+        lines: list[tuple[int, int, float]],
+        scratch: int,
+        *,
+        carry: bool,
+    ) -> list[StageOption]:
+        """Of one stage in one packing."""
+        price = sum(times * self._price(cost, i, n, first, carry, scratch) for (n, first), times in count.items())
+        more = 4 * cost.shape.channels_out if carry else 0
+        return [
+            (more + longer, price + move, StageWay(chunk, length, carry, scratch > 0)) for longer, length, move in lines
+        ]
+
+    def _price(self, cost: LayerCost, i: int, rows: int, first: bool, carry: bool, scratch: int = 0) -> float:
+        key = i, cost.packing, rows, first, carry, scratch
         price = self._prices.get(key)
         if price is None:
             joined, runs = i in self._neighbours, self._runs(i)
-            events = call_events(
-                self.costs[i], rows, first=first, carry=carry, scratch=scratch, joined=joined, runs=runs
-            )
+            events = call_events(cost, rows, first=first, carry=carry, scratch=scratch, joined=joined, runs=runs)
             price = self._prices[key] = instructions(events)
         return price
 
     @cached_property
-    def _prices(self) -> dict[tuple[int, int, bool, bool, int], float]:
+    def _prices(self) -> dict[tuple[int, int, int, bool, bool, int], float]:
         """Of calls, once computed."""
         return {}
 
@@ -310,8 +349,7 @@ class SliceShape:
         scratch = schedule.scratch(way.scratch) if any(s.scratch for s in way.stages) else NONE
         stages = []
         local = dict(maps)
-        for layer, source, cost, stage in zip(self.layers, self.sources, self.costs, way.stages, strict=True):
-            shape = cost.shape
+        for layer, source, shape, stage in zip(self.layers, self.sources, self.shapes, way.stages, strict=True):
             stride = 1 if shape.kind == "fc" else stage.rows
             if isinstance(way.overlay, Overlay) and layer == self.layers[-1]:
                 stride = self._make_overlay(schedule, len(schedule.buffers), way.overlay, maps)

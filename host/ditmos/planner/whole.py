@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ditmos.model.packings import best
-from ditmos.model.plan import NONE, Phase, Plan, Stage, layer_table
+from ditmos.model.plan import NONE, Phase, Plan, Stage
 from ditmos.model.spec import LayerShape, MapRef, NetworkSpec
-from ditmos.planner.cost import layer_costs, packed_size
+from ditmos.planner.calls import LayerCost, least_scratch, pair_scratch
+from ditmos.planner.cost import layer_costs
 from ditmos.planner.schedule import Schedule
 
-_SLID_ROWS = 16  # of a convolution, before pooling, that have room in scratch: those of 16 new samples
+_SLID_WINDOWS = 16  # of a convolution that have room in scratch: more than those of 16 new samples
 
 
 def needed_maps(spec: NetworkSpec) -> set[MapRef]:
@@ -22,18 +22,19 @@ def stream_plan(spec: NetworkSpec) -> Plan:
     """`whole_plan` for overlapping windows: the window and the maps of all convolutions last from one inference to the
     next, so that the device's `slide` computes only the rows that are new (cmodule/slide.h). Packed for the Cortex-M7,
     with scratch for that many rows."""
-    return whole_plan(spec, "stream", streaming=True)
+    return whole_plan(spec, "stream", layer_costs(spec), streaming=True)
 
 
-def whole_plan(spec: NetworkSpec, name: str = "whole", *, streaming: bool = False) -> Plan:
+def whole_plan(
+    spec: NetworkSpec, name: str = "whole", costs: Sequence[LayerCost] = (), *, streaming: bool = False
+) -> Plan:
     """One slice per convolution, one for the fully connected layers of a branch; pooling fused, no concat copy; kept
-    are the selector's maps that a classifier reads."""
+    are the selector's maps that a classifier reads. With ``costs`` for their packings, else for plain weights."""
     schedule = Schedule()
     needed = needed_maps(spec)
     window = MapRef("selector", 0)
     maps = {window: schedule.map(spec.window, spec.channels, kept=streaming or window in needed)}
     schedule.window = maps[window]
-    costs = layer_costs(spec)
     index = 0
     parts: tuple[tuple[Phase, Sequence[LayerShape]], ...] = (
         ("select", spec.selector_layers()),
@@ -50,8 +51,10 @@ def whole_plan(spec: NetworkSpec, name: str = "whole", *, streaming: bool = Fals
                 out = maps[ref] = schedule.map(
                     layer.rows_out, layer.channels_out, kept=ref in needed or (streaming and ref.branch == "selector")
                 )
-                windows = min(_SLID_ROWS, layer.rows_out * layer.pool)
-                scratch = schedule.scratch(packed_size(costs[index], windows)) if streaming else NONE
+                size = least_scratch(costs[index], layer.rows_out) if costs else 0
+                if streaming and costs[index].pairs:
+                    size = max(costs[index].quad_scratch, pair_scratch(costs[index], layer.rows_out, _SLID_WINDOWS))
+                scratch = schedule.scratch(size) if size else NONE
                 schedule.slices.append((phase, [Stage(index, operands[0], out, layer.rows_out, in1, scratch=scratch)]))
             else:
                 previous = schedule.map(1, layer.channels_out)
@@ -63,7 +66,6 @@ def whole_plan(spec: NetworkSpec, name: str = "whole", *, streaming: bool = Fals
                 schedule.selector_logits = previous
             else:
                 schedule.logits = previous
-    if not streaming:
-        return schedule.plan(name, spec)
-    schedule.lasting.update(maps.values())
-    return schedule.plan(name, spec, [best(layer) for layer in layer_table(spec)])
+    if streaming:
+        schedule.lasting.update(maps.values())
+    return schedule.plan(name, spec, [cost.packing for cost in costs])

@@ -33,7 +33,10 @@ def experiments(count: int, seed: int = 1) -> list[tuple[golden.Case, Plan]]:
         number += 1
         case = golden.case(number, windows=1, max_classifiers=1)
         spec = case.model.spec
-        plan = replace(random_plan(rng, spec), packings=tuple(map(packings.best, layer_table(spec))))
+        kernels = {"conv": (packings.LANES, packings.QUADS), "fc": (packings.WIDE,)}
+        plan = replace(
+            random_plan(rng, spec), packings=tuple(int(rng.choice(kernels[s.kind])) for s in layer_table(spec))
+        )
         try:
             simulate(spec, plan)
         except PlanError:
@@ -54,7 +57,10 @@ def observe(items: list[tuple[golden.Case, Plan]]) -> list[tuple[cost.Events, in
 
 
 def slice_events(model: QuantizedModel, plan: Plan) -> list[cost.Events]:
-    return plan_events(plan, cost.layer_costs(model.spec, model), simulate(model.spec, plan))
+    weights = (*model.selector, *model.classifiers[0])
+    layers = zip(layer_table(model.spec), plan.packings, weights, strict=True)
+    costs = [cost.layer_cost(shape, packing, [layer]) for shape, packing, layer in layers]
+    return plan_events(plan, costs, simulate(model.spec, plan))
 
 
 def main() -> None:

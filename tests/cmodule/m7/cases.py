@@ -56,7 +56,7 @@ def random_conv(rng: np.random.Generator) -> Case:
         shape,
         layer,
         random_maps(rng, [(c, rows) for c in channels]),
-        int(rng.choice([packings.PLAIN, packings.LANES], p=[0.1, 0.9])),
+        int(rng.choice([packings.PLAIN, packings.LANES, packings.QUADS], p=[0.1, 0.6, 0.3])),
         chunk=min(int(rng.choice([0, 1, 2, 3, 4, 7, 8, 20])), shape.rows_out),
         carry=bool(rng.integers(0, 2)),
         scratch=int(rng.choice([0, 0, 100, 300, 1000, 4000, 40000])),

@@ -145,7 +145,7 @@ static void run_case(uint32_t index, const case_t *c) {
             call.in[i] = (ditmos_operand_t) { in + from->offset + first, from->stride, from->channels, from->rows };
         }
         forbid(forbidden);
-        trap_unaligned_words(c->layer.packing == DITMOS_PACKING_LANES
+        trap_unaligned_words(c->layer.packing >= DITMOS_PACKING_LANES
             || (c->layer.packing != DITMOS_PACKING_PLAIN && reads_in_place(&call)));
         uint32_t before = m7_timer();
         (c->layer.fully_connected ? ditmos_fc : ditmos_conv)(&c->layer, &call);
