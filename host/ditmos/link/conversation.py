@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-
-import serial
 
 from ditmos.errors import DitmosError
 from ditmos.framing import CREDIT, END, HELLO, PROTOCOL, STATUS, Link
@@ -72,7 +71,8 @@ class Conversation:
         self.board.start(code)
         port = self.board.serial
         self._timeouts = port.timeout, port.write_timeout
-        port.timeout, port.write_timeout = POLL, SILENCE
+        with self._line():
+            port.timeout, port.write_timeout = POLL, SILENCE
         self.line = self.wrap(port)
         self.hello, self.ended, self._tail = {}, None, b""
         self._link = Link(self._write, clock, self._message, credit)
@@ -93,12 +93,10 @@ class Conversation:
 
     def pump(self) -> None:
         """Take what the line has, waiting a few milliseconds for it."""
-        try:
+        with self._line():
             data = self.line.read(self.line.in_waiting or 1)
             while more := self.line.in_waiting:
                 data += self.line.read(more)
-        except (OSError, serial.SerialException) as error:
-            raise DitmosError(f"{self.board.port}: the line broke ({error})") from None
         if data:
             received = self.link.received
             self.link.receive(data, len(data))
@@ -107,10 +105,18 @@ class Conversation:
         self._count()
 
     def _write(self, data: bytes) -> None:
-        try:
+        with self._line():
             self.line.write(data)
-        except (OSError, serial.SerialException) as error:
-            raise DitmosError(f"{self.board.port}: the line broke ({error})") from None
+
+    @contextmanager
+    def _line(self) -> Iterator[None]:
+        """A line that broke is named, and not used again."""
+        try:
+            with self.board.line_errors():
+                yield
+        except DitmosError:
+            self._link = None
+            raise
 
     def _count(self) -> None:
         """Bring the counts up to date with the link's, which start anew with every link."""
@@ -170,7 +176,8 @@ class Conversation:
         if self._link:
             self._count()
             self._link = None
-            self.board.serial.timeout, self.board.serial.write_timeout = self._timeouts
+            with self.board.line_errors():
+                self.board.serial.timeout, self.board.serial.write_timeout = self._timeouts
             self.board.regain(ANSWER)
 
     def _said(self) -> str:

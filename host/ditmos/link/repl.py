@@ -6,9 +6,9 @@ import ast
 import base64
 import os
 import struct
-import time
+import termios
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -20,13 +20,14 @@ from mpremote.transport_serial import SerialTransport
 from serial.tools import list_ports
 
 from ditmos.errors import DitmosError
+from ditmos.link.entrance import READ_TIMEOUT, Entrance
 
 ST_VENDOR = 0x0483  # the ST-LINK of a NUCLEO board
-ANSWER_TIMEOUT = 2.0  # seconds a board may take to leave its program and show the raw REPL
-READ_TIMEOUT = 1.5  # seconds one read on the line may block
+ANSWER_TIMEOUT = 0.8  # seconds a board may take to leave its program and show the raw REPL; then it is freed
 _PASTE_TIMEOUT = 5.0  # the same while a board takes in code: it may be erasing flash, or have a busy host
 _CHUNK = 3072  # bytes of a file that one command carries
-_RAW_REPL = b"raw REPL; CTRL-B to exit\r\n>"
+# What the operating system says through pyserial of a port that was pulled; and mpremote of half a number.
+LINE_ERRORS = (OSError, serial.SerialException, termios.error, struct.error)
 
 
 class BoardError(DitmosError):
@@ -88,7 +89,7 @@ class Repl:
             try:
                 if self._transport.in_raw_repl:
                     self._transport.exit_raw_repl()
-            except (OSError, TransportError):
+            except (*LINE_ERRORS, TransportError):
                 pass  # unplugged: there is nothing to leave
             self._close_line()
 
@@ -99,7 +100,10 @@ class Repl:
             "try:\n import ditmos\n v=getattr(ditmos,'__version__','')\nexcept ImportError:\n v=''\n"
             "print(repr((sys.implementation._machine,'.'.join(str(i) for i in sys.implementation.version[:3]),m,v)))"
         )
-        return Probe(*self._literal(self.exec(code)))
+        said = self._literal(self.exec(code))
+        if not isinstance(said, tuple) or [type(part) for part in said] != [str, str, bool, str]:
+            raise DitmosError(f"{self.port}: the board said {str(said)[:60]!r} of itself: is the line noisy? Try again")
+        return Probe(*said)
 
     def require_module(self) -> Probe:
         """The board's :meth:`probe`.
@@ -146,26 +150,29 @@ class Repl:
 
     def start(self, code: str) -> None:
         """Start ``code`` and return at once; talk to it through :attr:`serial`, then call :meth:`finish`."""
-        with self._line_errors(), self._patient():
+        with self.line_errors(), self._patient():
             self._transport.exec_raw_no_follow(code)
 
     def finish(self, timeout: float | None = 10) -> str:
         """Wait for the end of what :meth:`start` started; what it printed meanwhile. Raises as :meth:`exec`."""
-        with self._line_errors():
+        with self.line_errors():
             return self._followed(timeout, None)
 
     def interrupt(self) -> None:
         """Ctrl-C: a program started with :meth:`start` gets KeyboardInterrupt."""
-        with self._line_errors():
+        with self.line_errors():
             self.serial.write(b"\x03")
 
-    def regain(self, timeout: float = ANSWER_TIMEOUT) -> None:
+    def regain(self, timeout: float | None = None) -> None:
         """Interrupt whatever runs and be at the raw REPL, with the interpreter's variables as they are.
 
         Raises:
-            DitmosError: no raw REPL within ``timeout`` seconds.
+            DitmosError: no raw REPL within ``timeout`` seconds; by default, within those that opening a board takes.
         """
-        self._enter(soft_reset=False, timeout=timeout)
+        if timeout is None:
+            self._enter(soft_reset=False)
+        else:
+            self._enter(soft_reset=False, timeout=timeout, release=False)
 
     def soft_reset(self) -> None:
         """A fresh interpreter; boot.py runs, main.py does not."""
@@ -195,40 +202,30 @@ class Repl:
 
     def get(self, remote: str) -> bytes:
         """A file's content. Raises DitmosError when there is no such file."""
-        try:
-            with self._line_errors(), self._patient():
+        with self.line_errors(), self._patient():
+            try:
                 return bytes(self._transport.fs_readfile(remote, _CHUNK))
-        except OSError as error:
-            raise DitmosError(f"{self.port}: cannot read {remote}: {os.strerror(error.errno or 0)}") from None
+            except OSError as error:
+                if isinstance(error, serial.SerialException) or error.errno is None:
+                    raise
+                raise DitmosError(f"{self.port}: cannot read {remote}: {os.strerror(error.errno)}") from None
 
     def exists(self, remote: str) -> bool:
-        with self._line_errors(), self._patient():
+        with self.line_errors(), self._patient():
             return self._transport.fs_exists(remote)
 
-    def _enter(self, soft_reset: bool, timeout: float = ANSWER_TIMEOUT) -> None:
-        """Interrupt, and enter the raw REPL; mpremote's own way waits 10 s and prints what it got."""
-        line = self.serial
-        try:
-            line.write(b"\r\x03\x03")
-            time.sleep(0.05)
-            line.reset_input_buffer()
-            line.write(b"\r\x01")
-            line.timeout = 0.1  # on a pty each read blocks that long, whatever read_until is told
-            answer = self._transport.read_until(1, _RAW_REPL, timeout=timeout, timeout_overall=timeout)
-            line.timeout = READ_TIMEOUT
-        except (OSError, serial.SerialException) as error:
-            raise DitmosError(f"{self.port}: {error}") from None
-        if not answer.endswith(_RAW_REPL):
-            heard = f"only {answer[-40:]!r}" if answer else "nothing"
+    def _enter(self, soft_reset: bool, timeout: float = ANSWER_TIMEOUT, release: bool = True) -> None:
+        with self.line_errors(), redirect_stdout(StringIO()):
+            heard = Entrance(self._transport).enter(soft_reset, timeout, release)
+        if heard is not None:
+            only = f"only {heard[-40:]!r}" if heard else "nothing"
             raise DitmosError(
-                f"{self.port}: no MicroPython answers ({heard} heard in {timeout} s). Is this the board's port, "
-                "is its firmware flashed, does a program hold the line? Press its reset button and try again"
+                f"{self.port}: no MicroPython answers ({only} heard). Is this the board's port, its firmware flashed, "
+                "does a program hold the line? Press its reset button and try again"
             )
-        with self._line_errors(), redirect_stdout(StringIO()):
-            self._transport.enter_raw_repl(soft_reset=soft_reset, timeout_overall=10)
 
     def _finish(self, code: str, timeout: float | None, output: Callable[[bytes], None] | None) -> str:
-        with self._line_errors():
+        with self.line_errors():
             with self._patient():
                 self._transport.exec_raw_no_follow(code)
             return self._followed(timeout, output)
@@ -249,27 +246,27 @@ class Repl:
         return text
 
     @contextmanager
-    def _line_errors(self) -> Iterator[None]:
-        """Give what goes wrong on the line a name."""
+    def line_errors(self) -> Iterator[None]:
+        """Inside, what goes wrong on the line is a DitmosError with the port's name."""
         try:
             yield
         except TransportExecError as error:
             raise BoardError(self.port, error.error_output) from None
         except TransportError as error:
             raise DitmosError(f"{self.port}: the board does not answer ({error})") from None
-        except (serial.SerialException, struct.error) as error:
-            raise DitmosError(f"{self.port}: the line broke ({error})") from None
+        except LINE_ERRORS as error:
+            raise DitmosError(f"{self.port}: the line broke ({error}); is the board still plugged in?") from None
 
     def _literal(self, text: str) -> Any:
         try:
             return ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise DitmosError(f"{self.port}: expected a value from the board, got {text.strip()[:60]!r}") from None
 
     def _close_line(self) -> None:
-        try:
+        with suppress(*LINE_ERRORS):
             self._transport.close()
-        except OSError:
+        with suppress(*LINE_ERRORS):
             self._transport.serial.close()
 
 
