@@ -4,7 +4,7 @@ DITMOS = .venv/bin/ditmos
 TESTS ?= tests
 WORKERS ?= auto
 
-.PHONY: help setup demo test test-long hardware lint types format sim firmware clean
+.PHONY: help setup demo test test-long hardware lint types format sim firmware docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,9 @@ firmware: setup ## build MicroPython for this machine and for the simulated boar
 sim: setup ## start a simulated board; Ctrl-C stops it
 	@[ -f build/firmware/sim/firmware.elf ] || $(DITMOS) firmware build sim
 	@$(DITMOS) sim
+
+docs: setup ## build the documentation as a site, build/site; a dead link fails
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build
 
 clean: ## remove all build outputs; .venv stays
 	rm -rf build

@@ -125,7 +125,7 @@ def plain(plan: Plan) -> Plan:
 
 
 def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report: Say = lambda _: None) -> dict:
-    """All figures; ``rows`` are the bars of the README's table.
+    """All figures; ``rows`` are the bars of the table in docs/kernels.md.
 
     Raises:
         DitmosError: a tool is missing, or a result differs from the reference.

@@ -1,0 +1,111 @@
+"""docs/tutorial.md, from top to bottom, in an empty folder: every command runs, and prints what the page shows.
+
+Numbers may differ, and lines may be left out on the page; what it shows has to come, in its order.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ditmos.link.board import Board
+from ditmos.paths import REPOSITORY
+
+sys.path.insert(0, str(REPOSITORY / "tests" / "docs"))
+from markdown import Block, blocks, shell_lines
+
+PAGE = REPOSITORY / "docs" / "tutorial.md"
+TIMEOUT = 200.0
+
+
+def shape(line: str) -> str:
+    """A line without its numbers, its blanks as one."""
+    return " ".join(re.sub(r"\b[0-9a-f]{8}\b|\d+(?:\.\d+)?", "#", line).split())
+
+
+class Reader:
+    """Somebody who does what the page says, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, ""
+        self.background: list[subprocess.Popen[str]] = []
+        programs = folder / "bin"
+        programs.mkdir()
+        for name, module in (("ditmos", "-m ditmos"), ("mpremote", "-m mpremote"), ("python", "")):
+            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
+            (programs / name).chmod(0o755)
+        self.environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "COLUMNS": "120"}
+
+    def read(self, block: Block) -> None:
+        title = match[1] if (match := re.search(r'title="([^"]*)"', block.info)) else ""
+        if block.language == "python" and title.endswith(".py"):
+            (self.folder / title).write_text(block.text)
+        elif title == "at the REPL":
+            self.type(block)
+        elif block.language == "console":
+            for i, (_, command) in enumerate(shell_lines(block)):
+                if title == "second terminal":
+                    self.start(command)
+                elif not command.endswith(" repl"):
+                    self.run(command, block.text.split("$ " + command, 1)[1].split("\n$ ")[0].splitlines(), i)
+
+    def run(self, command: str, shown: list[str], number: int) -> None:
+        done = subprocess.run(
+            ["bash", "-c", command.replace("PORT", self.port)],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        printed = iter([shape(line) for line in (done.stdout + done.stderr).splitlines()])
+        for line in filter(None, map(str.strip, shown)):
+            assert shape(line) in printed, (
+                f"{command}: does not print (in this order): {line}\n{done.stdout}{done.stderr}"
+            )
+
+    def start(self, command: str) -> None:
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"], cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True
+        )
+        self.background.append(process)
+        assert process.stdout
+        self.port = process.stdout.readline().strip()
+        assert self.port.startswith("/dev/"), f"{command} prints {self.port!r}, expected a port"
+
+    def type(self, block: Block) -> None:
+        """Statements and expressions behind >>>, with what the page says that they give."""
+        with Board(self.port) as board:
+            for part in block.text.split(">>> ")[1:]:
+                code, _, shown = part.rstrip().partition("\n")
+                if shown:
+                    assert shape(repr(board.eval(code))) == shape(shown), code
+                else:
+                    board.exec(code)
+
+    def leave(self) -> None:
+        for process in self.background:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    somebody = Reader(tmp_path)
+    yield somebody
+    somebody.leave()
+
+
+def test_tutorial(firmware: Path, reader: Reader) -> None:
+    steps = blocks(PAGE.read_text())
+    for block in steps:
+        reader.read(block)
+    assert (reader.folder / "model.dtm").is_file() and reader.port
+    assert sum(len(list(shell_lines(block))) for block in steps) > 8
