@@ -43,6 +43,8 @@ def app() -> typer.Typer:
 
 def problem(app: typer.Typer, command: Command) -> str | None:
     """Why a command line could not run, without running it."""
+    if command.text == "COMMAND --help":
+        return None
     result = CliRunner(env={"TERM": "dumb", "COLUMNS": "1000"}).invoke(app, command.words())
     if result.exit_code == 0 or (result.exit_code == 2 and "Usage:" in result.stdout):  # its help
         return None

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 from ditmos.link.board import Board
-from ditmos.paths import REPOSITORY
+from ditmos.paths import SOURCES
 
-sys.path.insert(0, str(REPOSITORY / "tests" / "docs"))
+sys.path.insert(0, str(SOURCES / "tests" / "docs"))
 from markdown import Block, blocks, shell_lines
 
-PAGE = REPOSITORY / "docs" / "tutorial.md"
+PAGE = SOURCES / "docs" / "tutorial.md"
 TIMEOUT = 200.0
 
 
