@@ -88,8 +88,7 @@ void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window) {
             *plane = *sample;
         }
     }
-    engine->valid = (uint64_t)1 << plan->window;
-    engine->left = 0;
+    ditmos_engine_begin(engine);
 }
 
 void ditmos_engine_choose(ditmos_engine_t *engine, unsigned classifier, const uint8_t *weights) {

@@ -30,6 +30,12 @@ typedef struct {
 void ditmos_engine_init(ditmos_engine_t *engine, const ditmos_model_t *model, int8_t *arena,
     const uint8_t *selector_weights, ditmos_allocate_t allocate);
 
+// The window is there, and nothing else.
+static inline void ditmos_engine_begin(ditmos_engine_t *engine) {
+    engine->valid = (uint64_t)1 << engine->model->plan.window;
+    engine->left = 0;
+}
+
 // Take in a window: (window, channels) int8, as sensors give it.
 void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window);
 

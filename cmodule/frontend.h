@@ -92,6 +92,12 @@ void ditmos_stream_init(ditmos_stream_t *stream, const ditmos_frontend_t *front,
 // Forget all samples. A calibration stays in use, but the next one starts anew.
 void ditmos_stream_reset(ditmos_stream_t *stream);
 
+// A window of rows, for Centre: the newest one last.
+static inline int16_t *ditmos_stream_rows(const ditmos_stream_t *stream) {
+    const ditmos_frontend_memory_t *memory = &stream->front->memory;
+    return (int16_t *)(void *)(stream->kept + memory->frame + memory->state);
+}
+
 // The newest row.
 static inline int16_t *ditmos_stream_row(const ditmos_stream_t *stream) {
     const ditmos_frontend_memory_t *memory = &stream->front->memory;

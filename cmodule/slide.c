@@ -21,12 +21,9 @@ void ditmos_slide_init(ditmos_engine_t *engine) {
     engine->left = 0;
 }
 
-bool ditmos_slide_window(ditmos_engine_t *engine, const int8_t *samples, unsigned rows) {
+void ditmos_slide_move(ditmos_engine_t *engine, unsigned rows) {
     const ditmos_plan_t *plan = &engine->model->plan;
     const ditmos_buffer_t *window = &plan->buffers[plan->window];
-    if (!(engine->valid & bit(plan->window))) {
-        return false;
-    }
     uint64_t left = (engine->left | engine->valid) & ~bit(plan->window);
     for (unsigned i = 0; i < plan->buffer_count; i++) {
         if (left & bit(i)) {
@@ -40,6 +37,15 @@ bool ditmos_slide_window(ditmos_engine_t *engine, const int8_t *samples, unsigne
     engine->left = left;
     engine->valid = bit(plan->window);
     ditmos_engine_drop_rows(engine->arena + window->offset, window->size, rows);
+}
+
+bool ditmos_slide_window(ditmos_engine_t *engine, const int8_t *samples, unsigned rows) {
+    const ditmos_plan_t *plan = &engine->model->plan;
+    const ditmos_buffer_t *window = &plan->buffers[plan->window];
+    if (!(engine->valid & bit(plan->window))) {
+        return false;
+    }
+    ditmos_slide_move(engine, rows);
     unsigned channels = engine->model->channels;
     for (unsigned c = 0; c < channels; c++) {
         int8_t *plane = engine->arena + window->offset + c * window->stride + window->rows - rows;

@@ -13,6 +13,9 @@
 // that disagree). Called once.
 void ditmos_slide_init(ditmos_engine_t *engine);
 
+// The window, which is there, moves on by `rows` rows, at most all: what lies at its end is to be written by the caller.
+void ditmos_slide_move(ditmos_engine_t *engine, unsigned rows);
+
 // Move the window on by `rows` (rows, channels) int8, at most a whole window. False, and nothing is done, when the plan
 // has not kept the window.
 bool ditmos_slide_window(ditmos_engine_t *engine, const int8_t *samples, unsigned rows);

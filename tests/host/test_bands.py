@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ditmos.datasets import Dataset, load, save
+from ditmos.datasets.features import Prepared, samples_of, standardise_subjects, to_log_bands
 from ditmos.errors import DitmosError
-from ditmos.frontends.by_subject import standardise_subjects
-from ditmos.frontends.log_bands import BANDS, EDGES_HZ, FLOOR, log_bands, to_log_bands
+from ditmos.frontends.log_bands import BANDS, EDGES_HZ, FLOOR, log_bands
+from ditmos.frontends.log_power import ROW_SCALE
+from ditmos.frontends.operations import ONE, Affine
 from ditmos.training.config import DataConfig
-from ditmos.training.data import load_data
+from ditmos.training.data import load_data, load_prepared
 
 
 def _eeg(windows: int = 24, subjects: int = 4) -> Dataset:
@@ -49,41 +51,67 @@ def test_a_sine_is_the_power_of_its_band() -> None:
 
 
 def test_band_power_of_a_data_set() -> None:
-    found = to_log_bands(_eeg())
-    assert found.x.shape == (24, 13, 14) and found.fs == 4 and found.scale == 1
+    """Integer rows: half a step of 1/256 octave from the floats."""
+    prepared = to_log_bands(_eeg())
+    found = prepared.dataset
+    assert found.x.shape == (24, 13, 14) and found.x.dtype == np.int16
+    assert (found.fs, found.scale) == (4, ROW_SCALE)
     assert found.channels[:2] == ("Fz 1-4Hz", "Fz 4-8Hz") and found.channels[7] == "Cz 1-4Hz"
     assert found.units == "ln(band power in uV^2 + 0.001)"
-    np.testing.assert_allclose(found.x, log_bands(_eeg().real()))
-    assert to_log_bands(found) is found
-    with pytest.raises(DitmosError, match=r"fs is 50\.0 Hz, log-bands features need 128 Hz"):
+    np.testing.assert_allclose(found.x * ROW_SCALE, log_bands(_eeg().real()), atol=0.02)
+    samples, scale = samples_of(_eeg())
+    assert prepared.front is not None and prepared.front.scale == scale
+    np.testing.assert_array_equal(prepared.front(samples), found.x)
+    assert to_log_bands(found) == Prepared(found, None)
+    with pytest.raises(DitmosError, match=r"log-bands: fs is 50 Hz, expected 90 to 2048 Hz"):
         to_log_bands(replace(_eeg(), fs=50.0))
-    with pytest.raises(DitmosError, match="127 samples in a window, expected at least 128"):
+    with pytest.raises(DitmosError, match="eeg: front end: 127 samples, a row needs 128"):
         to_log_bands(replace(_eeg(), x=_eeg().x[:, :127]))
+
+
+def _own(dataset: Dataset) -> Dataset:
+    return standardise_subjects(Prepared(dataset, None)).dataset
 
 
 def test_every_subject_is_on_a_scale_of_its_own() -> None:
     given = _eeg()
     given.x[..., 1] = 7
-    found = standardise_subjects(given)
+    found = _own(given)
     for subject in range(4):
         own, before = (d.x[given.subject == subject, :, 0] for d in (found, given))
-        np.testing.assert_allclose(own, (before - before.mean()) / before.std(), atol=1e-5)
+        np.testing.assert_allclose(own / ONE, (before - before.mean()) / before.std(), atol=0.02)
     assert (found.x[..., 1] == 0).all()  # a channel that does not change
-    assert found.scale == 1 and found.x.dtype == np.float32 and found.units == "deviations of the subject, of uV"
-    assert standardise_subjects(found) is found
-    volts = standardise_subjects(replace(given, scale=given.scale * 1e-9))
-    np.testing.assert_allclose(volts.x, found.x, atol=1e-5)  # whatever the unit
-    relabelled = standardise_subjects(replace(given, y=1 - given.y))
+    assert found.scale == 1 / ONE and found.x.dtype == np.int16 and found.units == "deviations of the subject, of uV"
+    assert _own(found) is found
+    volts = _own(replace(given, scale=given.scale * 2.0**-30))
+    np.testing.assert_array_equal(volts.x, found.x)  # whatever the unit
+    relabelled = _own(replace(given, y=1 - given.y))
     np.testing.assert_array_equal(relabelled.x, found.x)
     with pytest.raises(DitmosError, match="1 subject, standardise = subject needs at least 2"):
-        standardise_subjects(replace(given, subject=np.zeros(24, np.int64)))
+        _own(replace(given, subject=np.zeros(24, np.int64)))
+
+
+def test_a_stranger_is_on_the_scale_of_the_training_subjects() -> None:
+    """The front end of the model: band power, then an Affine that the device can calibrate."""
+    prepared = standardise_subjects(to_log_bands(_eeg()))
+    assert prepared.front is not None
+    stranger = prepared.front.operations[-1]
+    assert isinstance(stranger, Affine) and stranger.own
+    rows = to_log_bands(_eeg()).dataset
+    train = [rows.x[rows.subject == subject] for subject in (0, 1)]
+    y = np.concatenate([stranger(x) for x in train]).reshape(-1, 14) / ONE
+    np.testing.assert_allclose(y.mean(0), 0, atol=0.02)
+    within = np.sqrt(np.mean([stranger(x).std((0, 1)) ** 2 for x in train], 0)) / ONE
+    np.testing.assert_allclose(within, 1, atol=0.02)
 
 
 def test_the_configuration_asks_for_both(tmp_path: Path) -> None:
     file = save(_eeg(), tmp_path / "eeg.npz")
-    found = load_data(DataConfig(str(file), features="log-bands", standardise="subject"))
-    np.testing.assert_allclose(found.x, standardise_subjects(to_log_bands(_eeg())).x, atol=1e-5)
+    prepared = load_prepared(DataConfig(str(file), features="log-bands", standardise="subject"))
+    found = prepared.dataset
+    np.testing.assert_array_equal(found.x, standardise_subjects(to_log_bands(_eeg())).dataset.x)
     assert found.units == "deviations of the subject, of ln(band power in uV^2 + 0.001)"
+    assert prepared.front is not None and len(prepared.front.operations) == 2
     plain = load_data(DataConfig(str(file), features="log-bands"))
     assert plain.sha256 != found.sha256  # pools and models are not mistaken for each other
 
@@ -93,7 +121,7 @@ def test_band_power_of_the_real_set(data_dir: Path) -> None:
     path = data_dir / "eeg_workload.npz"
     if not path.exists():
         pytest.skip(f"{path.name} is not there")
-    found = to_log_bands(load(path))
+    found = to_log_bands(load(path)).dataset
     assert found.x.shape == (2132, 13, 133)
     alpha = {c.split()[0]: found.x[:, :, i].mean() for i, c in enumerate(found.channels) if c.endswith("10-13Hz")}
     assert min(alpha["O1"], alpha["O2"]) > max(alpha["T3"], alpha["T4"], alpha["C3"], alpha["C4"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ditmos.datasets import load
+from ditmos.datasets.features import to_log_mel
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_mel
 
@@ -47,4 +49,5 @@ def test_log_mel_of_real_sound_is_that_of_the_prepared_set(data_dir: Path) -> No
         order = distance.argsort()
         assert prepared.subject[same[order[0]]] == sound.subject[i]
         assert distance[order[0]] < 0.5 * distance[order[1]]
-    assert log_mel.to_log_mel(sound).x.shape == (3300, 49, 40)
+    few = {name: getattr(sound, name)[:10] for name in ("x", "y", "subject", "group", "split")}
+    assert to_log_mel(replace(sound, **few)).dataset.x.shape == (10, 49, 40)

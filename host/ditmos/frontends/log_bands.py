@@ -14,13 +14,11 @@ apart; 512 samples give 13 frames, 4 a second. A sine of amplitude a well inside
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets import Dataset
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import LONGEST
@@ -31,6 +29,7 @@ FS = 128.0
 EDGES_HZ = (1, 4, 8, 10, 13, 20, 30, 45)  # delta, theta, lower and upper alpha, lower and upper beta, gamma
 BANDS = tuple(f"{low}-{high}Hz" for low, high in pairwise(EDGES_HZ))
 FLOOR = 1e-3
+UNITS = f"ln(band power in {{}}^2 + {FLOOR:g})"
 
 
 def sizes(fs: float = FS) -> tuple[int, int, int]:
@@ -81,24 +80,3 @@ def front_end(fs: float, scale: float, units: str, channels: Sequence[str]) -> F
     gain = 2 * scale**2 / (points * float((hann(frame).astype(np.float64) ** 2).sum()))
     spectrum = log_power(frame, hop, points, matrix, gain=gain, floor=FLOOR)
     return FrontEnd((spectrum,), fs, float(np.float32(scale)), units, tuple(channels))
-
-
-def to_log_bands(dataset: Dataset) -> Dataset:
-    """Every channel at 128 Hz -> its log band powers, float32. A set in log band power already stays as it is.
-
-    Raises:
-        DitmosError: another sampling rate, or windows shorter than a frame.
-    """
-    units = f"ln(band power in {{}}^2 + {FLOOR:g})"
-    if dataset.units.startswith(units.partition("{}")[0]):
-        return dataset
-    if dataset.fs != FS:
-        raise DitmosError(f"{dataset.name}: fs is {dataset.fs} Hz, log-bands features need {FS:.0f} Hz")
-    return replace(
-        dataset,
-        x=log_bands(dataset.real()),
-        channels=tuple(f"{channel} {band}" for channel in dataset.channels for band in BANDS),
-        scale=1.0,
-        units=units.format(dataset.units),
-        fs=FS / sizes()[1],
-    ).check()

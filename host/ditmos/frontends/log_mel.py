@@ -10,12 +10,9 @@ one second gives 49 rows at 50 a second. At lower rates the filters end at 95 % 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets import Dataset
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import LONGEST
@@ -85,20 +82,3 @@ def front_end(fs: float, scale: float, units: str, channel: str) -> FrontEnd:
         raise DitmosError(f"log-mel: fs is {fs:g} Hz, expected about 4 to {LONGEST / FRAME_S / 1000:.0f} kHz")
     spectrum = log_power(frame, hop, points, mel_filters(fs), gain=scale**2, floor=FLOOR, full=min(1 / scale, 32768))
     return FrontEnd((spectrum,), fs, float(np.float32(scale)), units, (channel,))
-
-
-def to_log_mel(dataset: Dataset) -> Dataset:
-    """One channel of sound at 16 kHz -> its log-mel windows, float32. A set in log-mel already stays as it is.
-
-    Raises:
-        DitmosError: more channels than one, or another sampling rate.
-    """
-    if dataset.units == UNITS:
-        return dataset
-    if len(dataset.channels) != 1:
-        raise DitmosError(f"{dataset.name}: {len(dataset.channels)} channels, log-mel features need 1 channel of sound")
-    if dataset.fs != FS:
-        raise DitmosError(f"{dataset.name}: fs is {dataset.fs} Hz, log-mel features need {FS:.0f} Hz")
-    return replace(
-        dataset, x=log_mel(dataset.real()[:, 0]), channels=NAMES, scale=1.0, units=UNITS, fs=1 / HOP_S
-    ).check()

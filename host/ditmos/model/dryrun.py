@@ -70,6 +70,8 @@ def simulate(spec: NetworkSpec, plan: Plan) -> list[Call]:
             run.phase("select")
         run.phase("classify")
         run.check_results("classify")
+    if plan.feed:
+        run.check_window()
     return calls
 
 
@@ -93,6 +95,11 @@ class _Run(Tables):
     def load(self) -> None:
         """The window arrives."""
         self.contents = {self.plan.window: _Content(WINDOW, 0, self.spec.window)}
+
+    def check_window(self) -> None:
+        """The window is still there: the next rows of a front end go behind it."""
+        lasts = self._complete(self.plan.window, WINDOW)
+        checker("plan", 0)(lasts, "the window does not last, as it must with a front end")
 
     def has_features(self) -> bool:
         """Whether all that classify reads of select is still there."""

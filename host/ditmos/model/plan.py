@@ -81,11 +81,24 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Feed:
+    """Bytes of the arena that a front end works in (`ditmos.frontends.memory`): ``kept_size`` at ``kept``, which share
+    no byte with any buffer, and ``work_size`` at ``work``, which may share bytes with all but the window: what lies
+    there is gone when a row is made. With a front end the window lasts from one inference to the next."""
+
+    kept: int
+    kept_size: int
+    work: int
+    work_size: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """A complete schedule. Indices ``window``, ``selector_logits``, ``logits`` name buffers.
 
     ``packings``: how the weights of each layer are packed for the kernel that runs it, the selector's layers first
-    (docs/format.md, WGHT). ``once``: classify may use up the window, so that each has one classify.
+    (docs/format.md, WGHT). ``once``: classify may use up the window, so that each has one classify. ``feed``: of a
+    model with a front end.
     """
 
     name: str
@@ -98,6 +111,7 @@ class Plan:
     selector_logits: int = NONE
     packings: tuple[int, ...] = ()
     once: bool = False
+    feed: Feed | None = None
 
 
 def layer_table(spec: NetworkSpec) -> tuple[LayerShape, ...]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ditmos.errors import DitmosError
-from ditmos.model.plan import MAX_BUFFERS, MAX_SLICES, MAX_STAGES, NONE, BufferKind, Plan, Slice, Stage, layer_table
+from ditmos.model.plan import (
+    MAX_BUFFERS,
+    MAX_SLICES,
+    MAX_STAGES,
+    NONE,
+    BufferKind,
+    Feed,
+    Plan,
+    Slice,
+    Stage,
+    layer_table,
+)
 from ditmos.model.spec import NetworkSpec
 
 WINDOW = -1  # "layer" that the window comes from
@@ -86,6 +97,8 @@ class Tables:
         ok = plan.arena_size % 4 == 0 and plan.arena_size < MAX_ARENA
         need(ok, f"arena of {plan.arena_size} bytes, expected a multiple of 4 below {MAX_ARENA}")
         self._check_map(need, "window", plan.window, WINDOW, whole=True)
+        if plan.feed:
+            self._check_feed(need, plan.feed)
         self._check_map(need, "logits", plan.logits, len(self.layers) - 1, whole=True)
         if self.spec.selector is None:
             need(plan.selector_logits == NONE, "names selector logits, but there is no selector")
@@ -104,6 +117,19 @@ class Tables:
             for j in range(part.first, stages):
                 self._check_stage(checker("stage", j), plan.stages[j], part)
         checker("plan", 0)(stages == len(plan.stages), f"has {len(plan.stages)} stages, {stages} of them in slices")
+
+    def _check_feed(self, need: Callable[[bool, str], None], feed: Feed) -> None:
+        """What is kept lies alone; work lies beside the window."""
+        spans = [("kept", feed.kept, feed.kept_size), ("work", feed.work, feed.work_size)]
+        for name, begin, size in spans:
+            need(begin % 4 == 0, f"front end: {name} starts at {begin}, expected a multiple of 4")
+            need(begin + size <= self.plan.arena_size, f"front end: {name} ends at {begin + size}, beyond the arena")
+        apart = feed.work >= feed.kept + feed.kept_size or feed.kept >= feed.work + feed.work_size
+        need(apart or not feed.work_size, "front end: what it keeps and works in share bytes")
+        for i, buffer in enumerate(self.plan.buffers):
+            for name, begin, size in spans[: 2 if i == self.plan.window else 1]:
+                shared = size and buffer.offset < begin + size and begin < buffer.end
+                need(not shared, f"front end: {name} shares bytes with buffer {i}")
 
     def _check_stage(self, need: Callable[[bool, str], None], stage: Stage, part: Slice) -> None:
         need(0 <= stage.layer < len(self.layers), f"layer is {stage.layer}, expected less than {len(self.layers)}")

@@ -16,6 +16,7 @@ from itertools import chain, combinations
 from typing import Literal
 
 from ditmos.errors import DitmosError
+from ditmos.frontends.memory import Memory
 from ditmos.model.dryrun import simulate
 from ditmos.model.plan import PHASES, Plan, layer_table
 from ditmos.model.plan_tables import WINDOW, PlanError, producers
@@ -80,10 +81,12 @@ class _Path:
 
 
 class Planner:
-    """All plans of one network. ``model``: whose weights decide which kernels run; None: of an average model."""
+    """All plans of one network. ``model``: whose weights decide which kernels run; None: of an average model.
+    ``feed``: what a front end works in."""
 
-    def __init__(self, spec: NetworkSpec, model: QuantizedModel | None = None) -> None:
+    def __init__(self, spec: NetworkSpec, model: QuantizedModel | None = None, feed: Memory | None = None) -> None:
         self.spec = spec
+        self.feed = feed
         self.layers = layer_table(spec)
         self.options = layer_options(spec, model)
         self.sources = producers(spec)
@@ -221,7 +224,7 @@ class Planner:
             if not durable and 0 in kept and len(kept) > 1:  # used-up maps are made again from the window
                 uses.append("maps")
             read = {s for layer in range(self.first, len(self.layers)) for s in self._read(layer, kept)}
-            if once and not durable and {level - 1 for level in kept} <= read:
+            if once and not durable and not self.feed and {level - 1 for level in kept} <= read:
                 uses.append("window")
             for use in uses:
                 classify = self._classify_edges(kept, use)
@@ -235,7 +238,7 @@ class Planner:
         return [c for _, _, c in pareto([(c.arena, c.instructions, c) for c in laid_out])]
 
     def _candidate(self, kept: frozenset[int], use: Use, *phases: Sequence[tuple[SliceShape, Way]]) -> Candidate:
-        schedule = Schedule(durable=use == "nothing", once=use == "window")
+        schedule = Schedule(durable=use == "nothing", once=use == "window", feed=self.feed)
         schedule.window = schedule.map(self.spec.window, self.spec.channels, kept=0 in kept)
         maps = {WINDOW: schedule.window}
         for phase, path in zip(PHASES, phases, strict=True):
@@ -280,15 +283,20 @@ def _budgets(edges: Iterable[_Edge]) -> list[int]:
 
 
 def front(
-    spec: NetworkSpec, model: QuantizedModel | None = None, *, durable: bool = False, once: bool = False
+    spec: NetworkSpec,
+    model: QuantizedModel | None = None,
+    *,
+    durable: bool = False,
+    once: bool = False,
+    feed: Memory | None = None,
 ) -> list[Candidate]:
     """The Pareto front of arena bytes against estimated instructions, by rising arena size, plans named.
 
     durable: only plans by which classify leaves the selector's maps as they are. After the others a second classify of
     one window makes them again, which costs as much as select. once: also plans by which classify uses up the window,
-    so that there is no second classify.
+    so that there is no second classify. feed: what a front end works in, with which the window lasts.
     """
-    candidates = Planner(spec, model).front(durable=durable, once=once)
+    candidates = Planner(spec, model, feed).front(durable=durable, once=once)
     names = {0: "smallest", len(candidates) - 1: "fastest"}
     return [replace(c, plan=replace(c.plan, name=names.get(i, f"{c.arena} bytes"))) for i, c in enumerate(candidates)]
 

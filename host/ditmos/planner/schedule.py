@@ -6,9 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
-from ditmos.model.plan import NONE, Buffer, BufferKind, Phase, Plan, Slice, Stage, layer_table, slice_name
+from ditmos.frontends.memory import Memory
+from ditmos.model.plan import NONE, Buffer, BufferKind, Feed, Phase, Plan, Slice, Stage, layer_table, slice_name
 from ditmos.model.spec import LayerShape, NetworkSpec
 from ditmos.planner.layout import ALIGNMENT, Block, Part, layout
+
+KEPT, WORK = -1, -2  # what a front end works in, among the indices of buffers
 
 
 @dataclass
@@ -19,6 +22,7 @@ class Schedule:
     attached: buffers that lie so many bytes behind the start of another one (before it: negative), which itself is not
     attached: index -> (index of the other one, bytes). residues: of a buffer's offset divided by 4, where it matters.
     durable: classify leaves the selector's maps as they are; once: classify may use up the window.
+    feed: bytes that a front end keeps and those it works in; the window then lasts.
     """
 
     buffers: list[Buffer] = field(default_factory=list)
@@ -31,6 +35,7 @@ class Schedule:
     residues: dict[int, int] = field(default_factory=dict)
     durable: bool = True
     once: bool = False
+    feed: Memory | None = None
 
     def map(self, rows: int, channels: int, *, stride: int | None = None, kept: bool = False) -> int:
         """A map buffer; returns its index."""
@@ -65,12 +70,15 @@ class Schedule:
             packings=tuple(packings) or (0,) * len(layers),
             once=self.once,
         )
+        if self.feed:
+            self.lasting.add(self.window)
         offsets, arena_size = self._offsets(plan, layers)
         buffers = tuple(replace(b, offset=offsets[i]) for i, b in enumerate(self.buffers))
-        return replace(plan, arena_size=arena_size, buffers=buffers)
+        feed = Feed(offsets[KEPT], self.feed.kept, offsets[WORK], self.feed.work) if self.feed else None
+        return replace(plan, arena_size=arena_size, buffers=buffers, feed=feed)
 
     def _offsets(self, plan: Plan, layers: Sequence[LayerShape]) -> tuple[dict[int, int], int]:
-        """Where each buffer starts, and bytes of the arena."""
+        """Where each buffer starts, and what a front end works in; bytes of the arena."""
         # Fully connected layers read aligned words, or copy what they read.
         dense = {stage.in0 for stage in plan.stages if layers[stage.layer].kind == "fc"}
         periods = lives(plan, self.lasting, durable=self.durable)
@@ -94,6 +102,10 @@ class Schedule:
             )
             for i in placed
         ]
+        if self.feed:  # rows are made when the window arrives
+            end = max(last for _, last in periods)
+            placed += [KEPT, WORK]
+            blocks += [Block(self.feed.kept, 0, end, ALIGNMENT), Block(self.feed.work, 0, 0, ALIGNMENT)]
         arena_size, found = layout(blocks)
         offsets = dict(zip(placed, found, strict=True))
         offsets |= {i: offsets[anchor] + offset for i, (anchor, offset) in self.attached.items()}

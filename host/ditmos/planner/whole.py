@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ditmos.frontends.memory import Memory
 from ditmos.model.plan import NONE, Phase, Plan, Stage
 from ditmos.model.spec import LayerShape, MapRef, NetworkSpec
 from ditmos.planner.calls import LayerCost, least_scratch, pair_scratch
@@ -18,19 +19,25 @@ def needed_maps(spec: NetworkSpec) -> set[MapRef]:
     return {ref for layer in spec.classifier_layers() for ref in layer.inputs if ref.branch == "selector"}
 
 
-def stream_plan(spec: NetworkSpec) -> Plan:
+def stream_plan(spec: NetworkSpec, feed: Memory | None = None) -> Plan:
     """`whole_plan` for overlapping windows: the window and the maps of all convolutions last from one inference to the
     next, so that the device's `slide` computes only the rows that are new (cmodule/slide.h). Packed for the Cortex-M7,
-    with scratch for that many rows."""
-    return whole_plan(spec, "stream", layer_costs(spec), streaming=True)
+    with scratch for that many rows. ``feed``: what a front end works in."""
+    return whole_plan(spec, "stream", layer_costs(spec), streaming=True, feed=feed)
 
 
 def whole_plan(
-    spec: NetworkSpec, name: str = "whole", costs: Sequence[LayerCost] = (), *, streaming: bool = False
+    spec: NetworkSpec,
+    name: str = "whole",
+    costs: Sequence[LayerCost] = (),
+    *,
+    streaming: bool = False,
+    feed: Memory | None = None,
 ) -> Plan:
     """One slice per convolution, one for the fully connected layers of a branch; pooling fused, no concat copy; kept
-    are the selector's maps that a classifier reads. With ``costs`` for their packings, else for plain weights."""
-    schedule = Schedule()
+    are the selector's maps that a classifier reads. With ``costs`` for their packings, else for plain weights.
+    ``feed``: what a front end works in."""
+    schedule = Schedule(feed=feed)
     needed = needed_maps(spec)
     window = MapRef("selector", 0)
     maps = {window: schedule.map(spec.window, spec.channels, kept=streaming or window in needed)}

@@ -31,7 +31,7 @@ class DataConfig:
     """``file``: the dataset, unless one is named on the command line. The split: see `ditmos.datasets.splits`.
 
     features: made of every window, see `ditmos.frontends.log_mel` and `ditmos.frontends.log_bands`. standardise:
-    subject puts each person's features on a scale of their own (`ditmos.frontends.by_subject`).
+    subject puts each person's features on a scale of their own (`ditmos.datasets.features`).
     """
 
     file: str = ""

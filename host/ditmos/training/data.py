@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset, load
+from ditmos.datasets.features import Prepared, standardise_subjects, to_log_bands, to_log_mel
 from ditmos.datasets.splits import split
 from ditmos.errors import DitmosError
-from ditmos.frontends.by_subject import standardise_subjects
-from ditmos.frontends.log_bands import to_log_bands
-from ditmos.frontends.log_mel import to_log_mel
 from ditmos.training.config import AugmentConfig, DataConfig
 
 
@@ -40,7 +38,13 @@ class Parts:
 
 
 def load_data(config: DataConfig, file: str | Path | None = None) -> Dataset:
-    """The data set that a configuration names, or ``file``, with its features and its split.
+    """The data set that a configuration names, or ``file``, with its features and its split. Raises as
+    `load_prepared`."""
+    return load_prepared(config, file).dataset
+
+
+def load_prepared(config: DataConfig, file: str | Path | None = None) -> Prepared:
+    """The same with the front end that makes such rows of samples.
 
     Raises:
         DitmosError: no file named, or what `datasets.load`, the features, `standardise_subjects` and `split` say.
@@ -49,13 +53,10 @@ def load_data(config: DataConfig, file: str | Path | None = None) -> Dataset:
     if not name:
         raise DitmosError("no dataset: name one with --data, or data.file in the configuration")
     dataset = load(name)
-    if config.features == "log-mel":
-        dataset = to_log_mel(dataset)
-    elif config.features == "log-bands":
-        dataset = to_log_bands(dataset)
-    if config.standardise == "subject":
-        dataset = standardise_subjects(dataset)
-    return split(dataset, config.split, test=config.test, validation=config.validation, seed=config.split_seed)
+    dataset = split(dataset, config.split, test=config.test, validation=config.validation, seed=config.split_seed)
+    features = {"none": lambda d: Prepared(d, None), "log-mel": to_log_mel, "log-bands": to_log_bands}
+    prepared = features[config.features](dataset)
+    return standardise_subjects(prepared) if config.standardise == "subject" else prepared
 
 
 def prepare(dataset: Dataset, device: str = "cpu") -> Parts:

@@ -1,0 +1,117 @@
+"""Datasets through front ends: rows as a device computes them, in integers, which networks are trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.datasets.dataset import TRAIN, Dataset
+from ditmos.errors import DitmosError
+from ditmos.frontends import log_bands, log_mel
+from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.integers import Int16
+from ditmos.frontends.log_power import ROW_SCALE
+from ditmos.frontends.operations import MOST_CALIBRATION, ONE, Affine, Statistics, affine_of
+
+OWN_UNITS = "deviations of the subject, of "
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows for a network, and the front end that makes them of samples; None where the samples are the rows."""
+
+    dataset: Dataset
+    front: FrontEnd | None
+
+
+def samples_of(dataset: Dataset) -> tuple[Int16, float]:
+    """Windows as int16 samples, and real units of a step: of a set of floats the smallest power of two that does."""
+    if dataset.x.dtype == np.int16:
+        return dataset.x, dataset.scale
+    real = dataset.x * np.float32(dataset.scale)
+    scale = float(2.0 ** np.ceil(np.log2(max(float(np.abs(real).max()), 2.0**-100) / 32767)))
+    return np.rint(real / np.float32(scale)).astype(np.int16), scale
+
+
+def to_log_mel(dataset: Dataset) -> Prepared:
+    """One channel of sound, full scale 1, to its log-mel rows. A set in log-mel already stays as it is.
+
+    Raises:
+        DitmosError: more channels than one, a rate that log-mel does not take, or windows shorter than a frame.
+    """
+    if dataset.units == log_mel.UNITS:
+        return Prepared(dataset, None)
+    if len(dataset.channels) != 1:
+        raise DitmosError(f"{dataset.name}: {len(dataset.channels)} channels, log-mel features need 1 channel of sound")
+    samples, scale = samples_of(dataset)
+    front = log_mel.front_end(dataset.fs, scale, dataset.units, dataset.channels[0])
+    return Prepared(_through(dataset, front, samples, log_mel.NAMES, log_mel.UNITS), front)
+
+
+def to_log_bands(dataset: Dataset) -> Prepared:
+    """Every channel to its log band powers. A set in log band power already stays as it is.
+
+    Raises:
+        DitmosError: a rate that band power does not take, or windows shorter than a frame.
+    """
+    if dataset.units.startswith(log_bands.UNITS.partition("{}")[0]):
+        return Prepared(dataset, None)
+    samples, scale = samples_of(dataset)
+    front = log_bands.front_end(dataset.fs, scale, dataset.units, dataset.channels)
+    names = tuple(f"{channel} {band}" for channel in dataset.channels for band in log_bands.BANDS)
+    return Prepared(_through(dataset, front, samples, names, log_bands.UNITS.format(dataset.units)), front)
+
+
+def _through(dataset: Dataset, front: FrontEnd, samples: Int16, names: tuple[str, ...], units: str) -> Dataset:
+    try:
+        x = front(samples)
+    except DitmosError as error:
+        raise DitmosError(f"{dataset.name}: {error}") from None
+    return replace(dataset, x=x, channels=names, scale=ROW_SCALE, units=units, fs=dataset.fs / front.hop).check()
+
+
+def standardise_subjects(prepared: Prepared) -> Prepared:
+    """Every subject's windows minus their mean, over their deviation, per channel, as a device does that has calibrated
+    its `Affine`; the front end gets one, which holds the mean over all training subjects and their usual deviation.
+
+    Both are taken over all rows of all of a subject's own windows, the first 65,535 of them, and no label is looked at:
+    what a device knows after a calibration session in which its wearer does a bit of everything. It is transductive:
+    the windows that a model is tested on have a part in their own subject's mean and deviation. A channel that does
+    not change becomes 0. What is beyond 8 deviations saturates. A set that is standardised already stays as it is.
+
+    Raises:
+        DitmosError: the set does not tell subjects apart, or has no split.
+    """
+    dataset, front = prepared.dataset, prepared.front
+    if dataset.units.startswith(OWN_UNITS):
+        return prepared
+    subjects = np.unique(dataset.subject)
+    if len(subjects) < 2:
+        raise DitmosError(f"{dataset.name}: {len(subjects)} subject, standardise = subject needs at least 2")
+    rows, scale = samples_of(dataset)
+    train = set(dataset.subject[dataset.part(TRAIN)].tolist())
+    x = np.empty_like(rows)
+    means, deviations = [], []
+    for subject in subjects:
+        own = dataset.subject == subject
+        x[own] = _own(rows[own])(rows[own])
+        if int(subject) in train:
+            means.append(rows[own].mean((0, 1), dtype=np.float64))
+            deviations.append(rows[own].std((0, 1), dtype=np.float64))
+    stranger = affine_of(np.mean(means, 0), np.sqrt(np.mean(np.square(deviations), 0)), own=True)
+    if front:
+        front = replace(front, operations=(*front.operations, stranger))
+    else:
+        front = FrontEnd((stranger,), dataset.fs, float(np.float32(scale)), dataset.units, dataset.channels)
+    standard = replace(dataset, x=x, scale=1 / ONE, units=OWN_UNITS + dataset.units).check()
+    return Prepared(standard, front)
+
+
+def _own(windows: NDArray[np.int16]) -> Affine:
+    """Calibrated on these windows."""
+    rows = windows.reshape(-1, windows.shape[2])[:MOST_CALIBRATION]
+    statistics = Statistics.none(rows.shape[1])
+    statistics.add(rows)
+    return statistics.affine()
