@@ -93,7 +93,7 @@
 #define M7_WINDOW_TAP (36)
 #define M7_QUAD_WORD (44)
 #define M7_SINGLE_WORD (24)
-// What an early window has to save for two pairs of output channels, in instructions (kernels_m7_lanes.c).
+// What an early window has to save for two pairs of output channels, in instructions (kernels_m7_pairs.c).
 #define M7_EARLY_PAYS (80)
 #define FC_WORD (80)
 #define FC_WIDE_WORD (52)

@@ -19,7 +19,7 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     kernels.c \
     kernels_dot.c \
     kernels_m7.c \
-    kernels_m7_lanes.c \
+    kernels_m7_pairs.c \
     kernels_m7_quads.c \
     kernels_packed.c \
     kernels_ref.c \

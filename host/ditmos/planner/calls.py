@@ -55,7 +55,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Windows:
-    """How `find_windows` and `find_places` of cmodule/kernels_m7_lanes.c see a call: windows that run from packed
+    """How `find_windows` and `find_places` of cmodule/kernels_m7_pairs.c see a call: windows that run from packed
     planes, whether one is before the first row's, whether rows of the last ones are not wanted, and bytes beside those
     of the packed planes: where not all windows fit, and where they do."""
 
