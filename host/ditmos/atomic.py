@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ditmos.errors import DitmosError
+from ditmos.text import read_text
 
 
 def write(path: Path, content: bytes) -> None:
@@ -41,8 +42,6 @@ def write_json(path: Path, data: Any) -> None:
 def read_json(path: Path) -> Any:
     """Raises DitmosError when there is no such file, or no JSON in it."""
     try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise DitmosError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except ValueError as error:
+        return json.loads(read_text(path)[0])
+    except (ValueError, RecursionError) as error:
         raise DitmosError(f"{path}: not JSON ({error})") from None

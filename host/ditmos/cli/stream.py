@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ def add(app: typer.Typer) -> None:
 
 def stream(
     source: Annotated[
-        str | None, typer.Option(help="FILE.npz, FILE.csv, - (rows of numbers on stdin), or module:function")
+        str | None, typer.Option(help="a file that data import reads, - (rows of numbers on stdin), or module:function")
     ] = None,
     port: Annotated[
         str | None, typer.Option(help="serial device or socket://HOST:PORT [default: the one board]")
@@ -59,6 +60,8 @@ def stream(
 
     terminate_as_interrupt()
     opened = open_source(str(source), count)
+    for note in opened.notes:
+        typer.echo(note, err=True)
     rows_per_second = _rate(rate, opened.fs)
     with Board(port, soft_reset=False) as board:
         running = Stream(
@@ -96,7 +99,10 @@ def _rate(text: str, fs: float | None) -> float | None:
             raise DitmosError("rate is real, but the source does not say how fast it is: give rows per second")
         return fs
     try:
-        return float(text)
+        number = float(text)
+        if not 0 < number < math.inf:
+            raise ValueError
+        return number
     except ValueError:
         raise DitmosError(f"rate is {text!r}, expected real, max, or rows per second") from None
 

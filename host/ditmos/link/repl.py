@@ -21,6 +21,7 @@ from serial.tools import list_ports
 
 from ditmos.errors import DitmosError
 from ditmos.link.entrance import READ_TIMEOUT, Entrance
+from ditmos.text import read_text
 
 ST_VENDOR = 0x0483  # the ST-LINK of a NUCLEO board
 ANSWER_TIMEOUT = 0.8  # seconds a board may take to leave its program and show the raw REPL; then it is freed
@@ -146,7 +147,7 @@ class Repl:
         ``output`` is given each byte as it comes; the returned text is then empty. Raises as :meth:`exec`.
         """
         self.exec(f"import sys\nsys.argv[:]={[script.name, *arguments]!r}")
-        return self._finish(script.read_text(), timeout, output)
+        return self._finish(read_text(script)[0], timeout, output)
 
     def start(self, code: str) -> None:
         """Start ``code`` and return at once; talk to it through :attr:`serial`, then call :meth:`finish`."""

@@ -15,15 +15,21 @@ def romfs_image(source: Path, room: int | None = None) -> bytes:
     """The ROMFS made of a folder, or the image itself.
 
     Raises:
-        DitmosError: neither, or more than ``room`` bytes.
+        DitmosError: neither, a name that ROMFS cannot hold, or more than ``room`` bytes.
     """
-    if source.is_dir():
-        with redirect_stdout(StringIO()):  # it prints a tree
-            image = bytes(make_romfs(f"{source}/", mpy_cross=None))
-    elif source.is_file():
-        image = source.read_bytes()
-    else:
-        raise DitmosError(f"{source}: no such folder or ROMFS image")
+    try:
+        if source.is_dir():
+            for path in source.rglob("*"):
+                if not path.name.isascii():
+                    raise DitmosError(f"{str(path)!r}: a ROMFS has names in ASCII only, rename it")
+            with redirect_stdout(StringIO()):  # it prints a tree
+                image = bytes(make_romfs(f"{source}/", mpy_cross=None))
+        elif source.is_file():
+            image = source.read_bytes()
+        else:
+            raise DitmosError(f"{source}: no such folder or ROMFS image")
+    except OSError as error:
+        raise DitmosError(f"{error.filename or source}: cannot be read ({error.strerror or error})") from None
     if room is not None and len(image) > room:
         raise DitmosError(f"{source}: a ROMFS of {len(image)} bytes, expected at most {room}")
     return image

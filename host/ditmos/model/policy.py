@@ -11,6 +11,7 @@ from typing import Any
 
 from ditmos import routing
 from ditmos.errors import DitmosError
+from ditmos.text import read_text
 
 PolicyFunction = Callable[[Any, Any], tuple[int | None, int | None]]
 
@@ -70,11 +71,13 @@ def parse_policy(text: str) -> Policy:
             raise DitmosError(f"policy {text}: {path}: no such file")
         expression = expression or "policy"
         _parts(expression)
-        source = path.read_text()
+        source, _ = read_text(path)
         try:
             ast.parse(source)
         except SyntaxError as error:
             raise DitmosError(f"policy {text}: {path}, line {error.lineno}: {error.msg}") from None
+        except (ValueError, RecursionError, MemoryError) as error:
+            raise DitmosError(f"policy {text}: {path}: no Python that can be read ({error})") from None
         return Policy(text, expression, source, path)
     _parts(text)
     return Policy(text, text, None)

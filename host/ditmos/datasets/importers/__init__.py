@@ -1,8 +1,8 @@
 """Recordings as people have them, to a dataset: `import_recordings` is what ``ditmos data import`` calls.
 
 A file's way: ``find`` names its reader; the reader gives recordings (``recording``); ``pattern`` and ``labels`` say
-whose and of what they are; ``timebase`` joins their signals; ``windows`` cuts; ``assemble`` makes the set; ``report``
-says what was guessed and left out.
+whose and of what they are; ``timebase`` joins their signals; ``cutting`` makes windows; ``assemble`` makes the set;
+``report`` says what was guessed and left out.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ditmos.datasets.dataset import UNREADABLE, Dataset, load
 from ditmos.datasets.importers.delimited import compact
+from ditmos.datasets.importers.needs import need
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.errors import DitmosError
@@ -58,9 +59,8 @@ def read_arrays(path: Path) -> dict[str, NDArray]:
         if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
-        from scipy.io import loadmat  # heavy, and for these files only
-
-        return {k: np.asarray(v) for k, v in loadmat(path).items() if not k.startswith("__")}
+        matlab = need("scipy.io", "MATLAB files")
+        return {k: np.asarray(v) for k, v in matlab.loadmat(path).items() if not k.startswith("__")}
     except NotImplementedError:
         raise DitmosError(f"{path}: MATLAB 7.3; save it there with -v7") from None
     except UNREADABLE as error:

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.datasets.dataset import SPLIT_NAMES, Dataset
+from ditmos.datasets.importers.cutting import Cut, cut, guess_window, parse_length
 from ditmos.datasets.importers.labels import row_labels
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.datasets.importers.report import Progress, Report
 from ditmos.datasets.importers.timebase import Grid, join, nominal, rate_of, same_rate
-from ditmos.datasets.importers.windows import Cut, cut, guess_window, parse_length
 from ditmos.errors import DitmosError
 
 _FIRST_ROWS = 5

@@ -141,11 +141,9 @@ def _signal(
 
 
 def compact(values: NDArray) -> NDArray:
-    """Whole numbers of 16 bits as int16, others as float64; infinities as missing."""
+    """Whole numbers as int16, or int64 where that does not hold them; others as float64, infinities as missing."""
     if values.dtype.kind == "f":
-        values = np.where(np.isfinite(values), values, np.nan)
-        if not (values == np.rint(values)).all():
-            return values
+        return np.where(np.isfinite(values), values, np.nan).astype(np.float64)
     if values.size and values.min() >= -32768 and values.max() <= 32767:
         return values.astype(np.int16)
-    return values.astype(np.float64)
+    return values.astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -71,6 +72,15 @@ def is_value(field: str, decimal: str = ".", thousands: str | None = None) -> bo
     return bool(
         field.lower() in _MISSING or _number(decimal, thousands).fullmatch(field) or (_TIME.fullmatch(field) and field)
     )
+
+
+def parse_number(field: str, dialect: Dialect) -> int | float | None:
+    """The number that a field is written for, whole where it has neither fraction nor exponent; None for no number."""
+    if not _number(dialect.decimal, dialect.thousands).fullmatch(field):
+        return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}.get(field.lower())
+    plain = field.replace(dialect.thousands, "") if dialect.thousands else field
+    plain = plain.replace(dialect.decimal, ".")
+    return float(plain) if any(c in plain for c in ".eE") else int(plain)
 
 
 def is_comment(line: str) -> bool:

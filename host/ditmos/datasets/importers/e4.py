@@ -9,8 +9,8 @@ import numpy as np
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.datasets.importers.table import parse_table
-from ditmos.datasets.importers.text import read_text
 from ditmos.errors import DitmosError
+from ditmos.text import read_text
 
 # file: channels, units, real units per count where the file has counts
 _SIGNALS = {

@@ -12,8 +12,8 @@ from ditmos.datasets.importers.delimited import compact
 from ditmos.datasets.importers.dialect import plain_units
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.recording import Recording, Signal
-from ditmos.datasets.importers.text import read_text
 from ditmos.errors import DitmosError
+from ditmos.text import read_text
 
 SUFFIXES = (".json",)
 _MARK = "edge impulse"
@@ -51,7 +51,9 @@ def read(path: Path, options: Options) -> list[Recording]:
 
 def _samples(values: Any, width: int, path: Path) -> np.ndarray:
     try:
-        samples = np.array(values, np.float64)
+        samples = np.array(values)
+        if samples.dtype.kind not in "iu":
+            samples = samples.astype(np.float64)
     except (ValueError, TypeError):
         raise DitmosError(f"{path}: values are no table of numbers") from None
     if samples.ndim == 1 and width == 1:

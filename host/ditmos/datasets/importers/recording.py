@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 class Signal:
     """Some channels that were sampled together.
 
-    samples: (rows, channels): int16 counts, or real numbers. NaN where a value is missing.
+    samples: (rows, channels): whole numbers as int16 counts or int64, else float64 with NaN where a value is missing.
     units: one a channel, "" where the file does not say.
     rate: rows per second, None where the file does not say.
     start: seconds of the first row on the recording's clock (unix time where the file has it).

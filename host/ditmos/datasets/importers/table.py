@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ditmos.datasets.importers.dialect import Dialect, is_comment, sniff, split_line
 from ditmos.datasets.importers.needs import need
-from ditmos.datasets.importers.text import read_text
 from ditmos.errors import DitmosError
+from ditmos.text import read_text
 
 if TYPE_CHECKING:
     import pandas

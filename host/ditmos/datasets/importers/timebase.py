@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
+from ditmos.datasets.importers.needs import need
 from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.errors import DitmosError
 
@@ -154,7 +154,8 @@ def resample(samples: NDArray, rate: float, to: float) -> NDArray[np.float64]:
     up, down = ratio.numerator, ratio.denominator
     if len(samples) == 1:  # no line goes through one row
         return np.repeat(samples.astype(np.float64), max(1, round(up / down)), axis=0)
-    return resample_poly(samples.astype(np.float64), up, down, axis=0, padtype="line")
+    signal = need("scipy.signal", "other rates")
+    return signal.resample_poly(samples.astype(np.float64), up, down, axis=0, padtype="line")
 
 
 def _at_rate(piece: _Piece, rate: float, to: float) -> list[_Piece]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ditmos.datasets.importers.cutting import cut, guess_window, parse_length
 from ditmos.datasets.importers.labels import parse_rename, read_labels, row_labels
 from ditmos.datasets.importers.pattern import Pattern, guess
 from ditmos.datasets.importers.recording import Recording, Signal, Span
-from ditmos.datasets.importers.windows import cut, guess_window, parse_length
 from ditmos.errors import DitmosError
 
 
