@@ -149,3 +149,23 @@ def test_one_name_for_one_module() -> None:
         if package(name) != "ditmos.cli" and not name.endswith("__main__") and MODULES[name].name != "__init__.py":
             names.setdefault(name.rsplit(".", 1)[1], []).append(name)
     assert not {short: full for short, full in names.items() if len(full) > 1}
+
+
+# What Windows lacks, and the one module that may import each, inside of a try.
+POSIX = {"fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+
+
+def test_each_posix_module_has_one_door() -> None:
+    """Found behind a ``try`` of one module of ours; everything else goes through that one."""
+    doors: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        tree = ast.parse(path.read_text())
+        tried = {inner for node in ast.walk(tree) if isinstance(node, ast.Try) for inner in ast.walk(node)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found = {node.module} if isinstance(node, ast.ImportFrom) else {alias.name for alias in node.names}
+                for module in found & POSIX:
+                    assert node in tried, f"{name} imports {module}, which Windows lacks, outside of a try"
+                    doors.setdefault(module, set()).add(name)
+    assert {module: names for module, names in doors.items() if len(names) > 1} == {}
+    assert doors["fcntl"] == {"ditmos.locks"} and doors["pty"] == {"ditmos.simulated.terminals"}

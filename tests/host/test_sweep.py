@@ -116,7 +116,7 @@ def out(folder: Path) -> Path:
     content, out = sweepfile.read(folder / "sweep.toml"), folder / "out"
     (out / "results").mkdir(parents=True)
     for job in content.jobs:
-        key, ok = sweep._run(content, job, folder, out, 0)
+        key, ok = sweep.run_one(content, job, folder, out, 0)
         assert ok, (out / "results" / f"{key}.error").read_text()
     return out
 
@@ -207,7 +207,7 @@ def test_a_kept_network_is_scored_without_training(
 def test_a_failed_job_costs_the_others_nothing(folder: Path, out: Path) -> None:
     content = sweepfile.read(folder / "sweep.toml")
     wrong = replace(content.jobs[0], classifier="4k31 6k31 8k31", seed=7)
-    key, ok = sweep._run(content, wrong, folder, out, 0)
+    key, ok = sweep.run_one(content, wrong, folder, out, 0)
     assert not ok
     error = out / "results" / f"{key}.error"
     assert "too few for kernel" in error.read_text()
@@ -227,18 +227,6 @@ def test_processes_do_what_one_process_does(folder: Path, out: Path, tmp_path: P
     ours, theirs = (json.loads(sweep.result_file(at, key).read_text()) for at in (tmp_path, out))
     assert ours["test"] == theirs["test"]
     assert sweep.run(content, folder, tmp_path, processes=1) == 0  # nothing left to do
-
-
-@pytest.mark.slow
-def test_a_local_ray_cluster_does_the_same(folder: Path, out: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="ray is not installed (pip install 'ditmos[cluster]')")
-    content = sweepfile.read(folder / "sweep.toml")
-    content = replace(content, jobs=content.jobs[:1])
-    (tmp_path / "pools").symlink_to(out / "pools")
-    assert sweep.run(content, folder, tmp_path, processes=1, ray="local") == 0
-    key = content.key(content.jobs[0])
-    ours, theirs = (json.loads(sweep.result_file(at, key).read_text()) for at in (tmp_path, out))
-    assert ours["test"] == theirs["test"]
 
 
 def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:

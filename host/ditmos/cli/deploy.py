@@ -17,10 +17,11 @@ def add(app: typer.Typer) -> None:
 def deploy(
     model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
     port: Annotated[
-        str | None, typer.Option(help="serial device or socket://HOST:PORT [default: the one board]")
+        str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
     ] = None,
     to: Annotated[
-        Place | None, typer.Option(help="rom, flash or ram [default: flash if it fits in RAM when loaded, else rom]")
+        Place | None,
+        typer.Option(help="rom, flash or ram", show_default="flash if it fits in RAM when loaded, else rom"),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="erase other files in ROM, and an old model that fits nowhere meanwhile")

@@ -14,7 +14,7 @@ def add(app: typer.Typer) -> None:
         model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
         milliamps: Annotated[
             float | None,
-            typer.Option(min=0.1, help="run current at 216 MHz, measured or the data sheet's [default: 99]"),
+            typer.Option(min=0.1, help="run current at 216 MHz, measured or the data sheet's", show_default="99"),
         ] = None,
         json: Annotated[Path | None, typer.Option(help="also write the result to this file")] = None,
     ) -> None:

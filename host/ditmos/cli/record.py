@@ -25,13 +25,13 @@ def record(
     labels: Annotated[str, typer.Option(help="what is recorded, in this order: walk,run,...")],
     out: Annotated[Path, typer.Option(help="dataset (.npz) to write, or to add to")],
     port: Annotated[
-        str | None, typer.Option(help="serial device or socket://HOST:PORT [default: the one board]")
+        str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
     ] = None,
     sensor: Annotated[str, typer.Option(help="driver: FILE.py:Name, or a name in device/sensors.py")] = "Simulated",
     seconds: Annotated[float, typer.Option(min=0.1, help="length of a take")] = 20,
     takes: Annotated[int, typer.Option(min=1, help="takes of each label")] = 3,
     window: Annotated[int, typer.Option(min=8, help="rows of a window")] = 151,
-    hop: Annotated[int | None, typer.Option(min=1, help="rows between windows [default: half a window]")] = None,
+    hop: Annotated[int | None, typer.Option(min=1, help="rows between windows", show_default="half a window")] = None,
     subject: Annotated[int, typer.Option(help="number of the person")] = 0,
     ask: Annotated[bool, typer.Option(help="wait for Enter before each take")] = True,
 ) -> None:

@@ -14,7 +14,7 @@ def add(app: typer.Typer) -> None:
     def release(
         output: Annotated[Path, typer.Option("--output", "-o", help="folder")] = Path("build/release"),
         micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use")] = None,
-        jobs: Annotated[int | None, typer.Option(help="parallel compilations [default: one per core]")] = None,
+        jobs: Annotated[int | None, typer.Option(help="parallel compilations", show_default="one per core")] = None,
     ) -> None:
         """Build the NUCLEO firmware and pack it with the device files, checksums and licences."""
         from ditmos.firmware import micropython as sources

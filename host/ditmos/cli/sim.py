@@ -17,7 +17,7 @@ def add(app: typer.Typer) -> None:
             str, typer.Option(help="sim (qemu) or nucleo (the image of the real board, in a CPU emulator)")
         ] = "sim",
         firmware: Annotated[
-            Path | None, typer.Option(help="sim: ELF; nucleo: .dfu or .bin [default: what `firmware build` made]")
+            Path | None, typer.Option(help="sim: ELF; nucleo: .dfu or .bin", show_default="what `firmware build` made")
         ] = None,
         flash: Annotated[Path | None, typer.Option(help="file that keeps the board's filesystem and ROMFS")] = None,
         romfs: Annotated[Path | None, typer.Option(help="folder or image to mount at /rom")] = None,

@@ -28,13 +28,15 @@ def stream(
         str | None, typer.Option(help="a file that data import reads, - (rows of numbers on stdin), or module:function")
     ] = None,
     port: Annotated[
-        str | None, typer.Option(help="serial device or socket://HOST:PORT [default: the one board]")
+        str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="path on the board [default: model.dtm where the board finds it]")
+        str | None, typer.Option(help="path on the board", show_default="model.dtm where the board finds it")
     ] = None,
     policy: Annotated[str, typer.Option(help="FILE.py, FILE.py:name, or one of routing.py")] = "top1",
-    hop: Annotated[int | None, typer.Option(min=1, help="rows from window to window [default: whole windows]")] = None,
+    hop: Annotated[
+        int | None, typer.Option(min=1, help="rows from window to window", show_default="whole windows")
+    ] = None,
     rate: Annotated[
         str, typer.Option(help="real (the source's own rate), max (what the line takes), or rows per second")
     ] = "max",

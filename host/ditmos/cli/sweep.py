@@ -36,6 +36,11 @@ def sweep(
     from ditmos.study import sweepfile
     from ditmos.study.sweep import pending, result_file, run
 
+    execute = None
+    if ray:
+        from ditmos.study.cluster import on_cluster
+
+        execute = on_cluster(ray, processes)
     terminate_as_interrupt()
     content = sweepfile.read(file)
     content = replace(content, jobs=tuple(job for job in content.jobs if re.search(only, content.key(job))))
@@ -56,7 +61,7 @@ def sweep(
             sweepfile.data_folder(data_folder),
             out.resolve(),
             processes=processes,
-            ray=ray,
+            execute=execute,
             nice=nice,
             report=report,
         )
@@ -72,7 +77,7 @@ def search(
     max_ram: Annotated[int | None, typer.Option(help="Bytes of arena, from the planner.")] = None,
     max_flash: Annotated[int | None, typer.Option(help="Bytes of the model file.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Candidates per method.")] = 12,
-    epochs: Annotated[float | None, typer.Option(min=0.1, help="Of the last round [default: the file's]")] = None,
+    epochs: Annotated[float | None, typer.Option(min=0.1, help="Of the last round", show_default="the file's")] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder that keeps pools and trials.")] = Path("runs/sweep"),
     data_folder: Data = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Every trial.")] = None,

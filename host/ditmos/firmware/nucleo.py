@@ -14,15 +14,13 @@ from elftools.elf.sections import SymbolTableSection
 
 from ditmos import __version__
 from ditmos.errors import DitmosError
-from ditmos.firmware import micropython
+from ditmos.firmware import micropython, tools
 from ditmos.firmware.build import build as build_target
 from ditmos.firmware.image import read_image
 from ditmos.firmware.memorymap import DTCM, FLASH, ITCM, ROMFS, SECTORS, SRAM, sector_start
 from ditmos.firmware.targets import NUCLEO_IMAGE as OUTPUT
-from ditmos.firmware.tools import gcc_version, need
 from ditmos.paths import commit
 
-OLDEST_COMPILER = 10  # major version of arm-none-eabi-gcc
 MAX_TEXT = 400 << 10
 MIN_HEAP = 330 << 10
 TEXT_START = sector_start(4)  # sectors 1 to 3 are the filesystem
@@ -109,10 +107,10 @@ def check_compiler() -> str:
     Raises:
         DitmosError: there is none, or it is too old.
     """
-    need("arm-none-eabi-gcc")
-    version = gcc_version("arm-none-eabi-gcc")
-    if not version or int(version.split(".")[0]) < OLDEST_COMPILER:
-        raise DitmosError(f"arm-none-eabi-gcc {version or '?'}, expected {OLDEST_COMPILER} or later")
+    tools.need("arm-none-eabi-gcc")
+    version = tools.version("arm-none-eabi-gcc")
+    if tools.too_old("arm-none-eabi-gcc", version):
+        raise DitmosError(f"arm-none-eabi-gcc {version or '?'}, expected {tools.OLDEST['arm-none-eabi-gcc']} or later")
     return version
 
 

@@ -31,6 +31,11 @@ class Target:
         """Where make works."""
         return BUILD / "firmware" / self.name
 
+    @property
+    def version_file(self) -> Path:
+        """Holds the version of ditmos that the built firmware carries."""
+        return self.folder / "ditmos-version"
+
     def built(self) -> Path:
         """The file that the last build made.
 

@@ -6,7 +6,6 @@ import ast
 import base64
 import os
 import struct
-import termios
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -17,18 +16,24 @@ from typing import Any, Self
 import serial
 from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
-from serial.tools import list_ports
 
 from ditmos.errors import DitmosError
 from ditmos.link.entrance import READ_TIMEOUT, Entrance
+from ditmos.link.ports import how_to_open, ports
 from ditmos.text import read_text
 
-ST_VENDOR = 0x0483  # the ST-LINK of a NUCLEO board
+try:
+    from termios import error as _terminal_error
+
+    _TERMINAL_ERRORS: tuple[type[Exception], ...] = (_terminal_error,)
+except ImportError:  # Windows
+    _TERMINAL_ERRORS = ()
+
 ANSWER_TIMEOUT = 0.8  # seconds a board may take to leave its program and show the raw REPL; then it is freed
 _PASTE_TIMEOUT = 5.0  # the same while a board takes in code: it may be erasing flash, or have a busy host
 _CHUNK = 3072  # bytes of a file that one command carries
 # What the operating system says through pyserial of a port that was pulled; and mpremote of half a number.
-LINE_ERRORS = (OSError, serial.SerialException, termios.error, struct.error)
+LINE_ERRORS: tuple[type[Exception], ...] = (OSError, serial.SerialException, *_TERMINAL_ERRORS, struct.error)
 
 
 class BoardError(DitmosError):
@@ -281,7 +286,7 @@ def find_port() -> str:
     Raises:
         DitmosError: there is none, or more than one.
     """
-    found = [port.device for port in list_ports.comports() if port.vid == ST_VENDOR]
+    found = [port.device for port in ports() if port.stlink]
     if len(found) != 1:
         what = f"several boards ({', '.join(found)})" if found else "no NUCLEO board is plugged in"
         raise DitmosError(f"{what}: name one with --port (ditmos sim starts a simulated one and prints its port)")
@@ -297,7 +302,7 @@ def _open(port: str) -> SerialTransport:
 
 def _why_not(port: str) -> str:
     """mpremote's transport does not say why a port cannot be opened: look again."""
-    known = ", ".join(item.device for item in list_ports.comports()) or "none"
+    known = ", ".join(port.device for port in ports()) or "none"
     try:
         serial.serial_for_url(port, timeout=READ_TIMEOUT, exclusive=True).close()
     except ValueError as error:
@@ -307,7 +312,7 @@ def _why_not(port: str) -> str:
         if "lock" in text or "busy" in text.lower():
             return f"{port}: in use by another program (another mpremote, a terminal?); close it and try again"
         if "denied" in text:
-            return f"{port}: permission denied; add yourself to the group dialout and log in again"
+            return f"{port}: permission denied; {how_to_open(port)}"
         if port.startswith("socket:"):
             return f"{port}: nothing listens there; `ditmos sim --socket` prints the port of the board that it starts"
         return f"{port}: no board there (serial ports on this machine: {known})"

@@ -1,4 +1,4 @@
-"""Run the jobs of a sweep in parallel processes, here or on a Ray cluster; go on where it stopped.
+"""Run the jobs of a sweep in parallel processes, here or on a cluster (cluster.py); go on where it stopped.
 
 A job's result is one JSON file, written when it is complete; a job with a result is not run again. A job that fails
 leaves a ``.error`` file with its traceback and costs nobody else anything.
@@ -21,18 +21,25 @@ from ditmos.study.job import run_job
 from ditmos.study.sweepfile import SweepFile
 
 JobDone = Callable[[str, bool], None]  # key of a job, and whether it went well
+Call = tuple[SweepFile, Job, Path, Path, int]  # arguments of run_one
+Execute = Callable[[list[Call]], Iterator[tuple[str, bool]]]  # runs jobs anywhere; yields each as it ends, as JobDone
 
 
 def result_file(out: Path, key: str) -> Path:
     return out / "results" / f"{key}.json"
 
 
-def _run(sweep: SweepFile, job: Job, folder: Path, out: Path, nice: int) -> tuple[str, bool]:
+def error_file(out: Path, key: str) -> Path:
+    """Where a job that failed says why."""
+    return out / "results" / f"{key}.error"
+
+
+def run_one(sweep: SweepFile, job: Job, folder: Path, out: Path, nice: int) -> tuple[str, bool]:
     """In a worker process: one job, whatever happens to it."""
-    if nice:
+    if nice and hasattr(os, "nice"):  # not on Windows
         os.nice(max(nice - os.nice(0), 0))
     key = sweep.key(job)
-    error = out / "results" / f"{key}.error"
+    error = error_file(out, key)
     if result_file(out, key).exists():  # another sweep in the same folder was faster
         return key, True
     try:
@@ -51,32 +58,28 @@ def pending(sweep: SweepFile, out: Path) -> list[Job]:
 
 
 def run(
-    sweep: SweepFile, folder: Path, out: Path, *, processes: int = 2, ray: str | None = None, nice: int = 0,
+    sweep: SweepFile, folder: Path, out: Path, *, processes: int = 2, nice: int = 0, execute: Execute | None = None,
     report: JobDone = lambda key, ok: None,
 ) -> int:  # fmt: skip
     """Run what is pending; returns the number of failed jobs.
 
     Args:
-        ray: address of a Ray cluster ("local": start one here); None: processes on this machine.
-
-    Raises:
-        DitmosError: Ray is asked for and not installed.
+        execute: where the jobs run; None: in ``processes`` of this machine.
     """
     (out / "results").mkdir(parents=True, exist_ok=True)
     jobs = pending(sweep, out)
     calls = [(sweep, job, folder, out, nice) for job in jobs]
-    finished = _on_ray(calls, processes, ray) if ray else _in_processes(calls, processes)
     failed = 0
-    for key, ok in finished:
+    for key, ok in execute(calls) if execute else _in_processes(calls, processes):
         failed += not ok
         report(key, ok)
     return failed
 
 
-def _in_processes(calls: list[tuple], processes: int) -> Iterator[tuple[str, bool]]:
+def _in_processes(calls: list[Call], processes: int) -> Iterator[tuple[str, bool]]:
     # spawn: torch's threads do not survive a fork
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
-        futures = {executor.submit(_run, *call): call for call in calls}
+        futures = {executor.submit(run_one, *call): call for call in calls}
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -85,29 +88,6 @@ def _in_processes(calls: list[tuple], processes: int) -> Iterator[tuple[str, boo
             for worker in active_children():  # a signal may have come to this process alone
                 worker.terminate()
             raise
-
-
-def _on_ray(calls: list[tuple], processes: int, address: str) -> Iterator[tuple[str, bool]]:
-    try:
-        import ray
-    except ImportError:
-        raise DitmosError("sweep: ray is not installed; pip install 'ditmos[cluster]'") from None
-    local = {"num_cpus": processes, "include_dashboard": False} if address == "local" else {"address": address}
-    ray.init(**local, log_to_driver=False, ignore_reinit_error=True)
-    try:
-        remote = ray.remote(num_cpus=1, max_retries=1)(_run)
-        waiting = {remote.remote(*call): call for call in calls}
-        while waiting:
-            done, _ = ray.wait(list(waiting), num_returns=1)
-            call = waiting.pop(done[0])
-            try:
-                yield ray.get(done[0])
-            except ray.exceptions.RayError as error:
-                key = call[0].key(call[1])
-                (call[3] / "results" / f"{key}.error").write_text(str(error))
-                yield key, False
-    finally:
-        ray.shutdown()
 
 
 def results(out: Path) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def read(path: Path, options: Options) -> list[Recording]:
     Raises:
         DitmosError: not a file of that form, or one with interruptions.
     """
-    pyedflib = need("pyedflib", "EDF and BDF files", "edf")
+    pyedflib = need("pyedflib", "EDF and BDF files")
     try:
         with pyedflib.EdfReader(str(path)) as file:
             signals, rates = [], file.getSampleFrequencies()

@@ -6,11 +6,13 @@ from importlib import import_module
 from types import ModuleType
 
 from ditmos.errors import DitmosError
+from ditmos.extras import extra_of, how_to_get
 
 
-def need(module: str, what: str, extra: str = "import") -> ModuleType:
+def need(module: str, what: str) -> ModuleType:
     """The module. Raises DitmosError naming the extra that brings it."""
     try:
         return import_module(module)
     except ImportError as error:
-        raise DitmosError(f'{what} need {module.split(".")[0]} ({error}): pip install "ditmos[{extra}]"') from None
+        bring = how_to_get(extra_of(module) or "import")
+        raise DitmosError(f"{what} need {module.split('.')[0]} ({error}): {bring}") from None
