@@ -6,7 +6,8 @@ A driver is a class with
     units     of a value times `scale`
     scale     real units per unit of a raw value
     rate      rows per second
-    read(row) put one raw value per channel into `row`, an array('h')
+    read(row) put one raw value per channel into `row`: integers from -32768 to 32767, all others are refused. An
+              unsigned 16-bit converter gives `value - 32768`
 
 and, where it makes sense, `expect(label)`, which is told what is recorded next.
 """

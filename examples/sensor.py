@@ -30,7 +30,7 @@ class Pendulum:
         self.start(self.length / 4 if label == "fast" else self.length)
 
     def read(self, row):
-        """One raw value a channel into `row`, an array('h')."""
+        """One raw value a channel into `row`: integers of 16 bits."""
         self.speed -= self.pull * math.sin(self.angle) / self.rate
         self.angle += self.speed / self.rate
         row[0] = int(self.angle / self.scale)

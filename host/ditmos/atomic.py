@@ -34,6 +34,20 @@ def write(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Whether `write` has a chance, before a long run whose result goes there.
+
+    Raises:
+        DitmosError: a folder, no rights, no room for an empty file.
+    """
+    if path.is_dir():
+        raise DitmosError(f"{path}: a folder, expected the name of a file")
+    probe = path.with_name(f".{path.name}.try")
+    write(probe, b"")
+    with contextlib.suppress(OSError):
+        probe.unlink()
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write ``data``; the old file stays until the new one is complete. Raises DitmosError when that fails."""
     write(path, (json.dumps(data, indent=1) + "\n").encode())

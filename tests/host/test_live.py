@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import random
 import sys
 import time
 
 import numpy as np
 import pytest
 from ditmos.datasets import save, synthetic
+from ditmos.datasets.takes import Signal, Take, join, to_dataset
 from ditmos.errors import DitmosError
 from ditmos.link.conversation import Counts
 from ditmos.link.faults import FaultyLine
-from ditmos.link.record import Signal, Take, join, to_dataset
 from ditmos.link.sources import open_source
 from ditmos.link.stream import Feed, Result
 from ditmos.link.tape import Tape
@@ -95,6 +96,60 @@ def test_a_tape_comes_back_as_it_was(tmp_path):
         Tape.load(tmp_path / "x.npz")
 
 
+def a_tape(path):
+    tape = Tape(4, 2, ("a", "b"), 50.0)
+    list(tape.pass_on([np.arange(12, dtype=np.int16).reshape(6, 2)]))
+    tape.add(result(0), 0.5)
+    tape.add(result(1), 1.0)
+    tape.save(path)
+    return path
+
+
+def test_damaged_tapes_are_one_line(tmp_path):
+    """Cut off, a byte changed, a column gone or of another length, another type, a label beyond the classes."""
+    whole = a_tape(tmp_path / "t.npz").read_bytes()
+    chance = random.Random(0)
+    with np.load(tmp_path / "t.npz") as archive:
+        arrays = dict(archive)
+    broken = [whole[: chance.randrange(len(whole))] for _ in range(40)]
+    for _ in range(200):
+        data = bytearray(whole)
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        broken.append(bytes(data))
+    about = str(arrays["tape"])
+    changed = [{key: array for key, array in arrays.items() if key != name} for name in arrays]
+    changed += [arrays | {"number": arrays["number"][:1]}, arrays | {"label": arrays["label"] + 7}]
+    changed += [arrays | {"samples": arrays["samples"][0]}, arrays | {"tape": np.str_("[]")}, arrays | {"label": "x"}]
+    changed += [arrays | {"tape": np.str_(about.replace('"window": 4', '"window": "x"'))}]
+    changed += [arrays | {"tape": np.str_(about.replace('"counts": {', '"counts": {"more": 1, '))}]
+    for content in changed:
+        buffer = io.BytesIO()
+        np.savez(buffer, **content)
+        broken.append(buffer.getvalue())
+    refused = 0
+    for i, content in enumerate(broken):
+        path = tmp_path / f"{i}.npz"
+        path.write_bytes(content)
+        try:
+            tape = Tape.load(path)
+        except DitmosError as error:
+            refused += 1
+            assert "\n" not in str(error) and str(path) in str(error)
+        else:
+            assert len(tape.results) == 2
+    assert refused >= 40 + len(changed)
+
+
+def test_a_tape_that_is_kept_is_there_while_it_grows(tmp_path, monkeypatch):
+    monkeypatch.setattr("ditmos.link.tape._EVERY", 0.0)
+    monkeypatch.setattr("ditmos.link.tape._SHARE", 0.0)
+    tape = Tape(4, 2, ("a", "b"), keep=tmp_path / "t.npz")
+    for number, block in enumerate(tape.pass_on([np.zeros((4, 2), np.int16)] * 3)):
+        assert len(block) == 4
+        tape.add(result(number), number)
+        assert len(Tape.load(tmp_path / "t.npz").results) == number + 1
+
+
 def test_sparkline():
     assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8, 0, 7) == "▁▂▃▄▅▆▇█"
     assert sparkline([0, 0, 4, 4], 2, 0, 4) == "▁█"
@@ -115,8 +170,11 @@ def test_the_view_shows_signal_label_classifiers_times_and_line():
 
 def test_takes_become_windows_that_keep_together():
     signal = Signal(("a", "b"), "g", 0.5, 10.0)
-    takes = [Take("x", np.arange(40, dtype=np.int16).reshape(20, 2)), Take("y", np.zeros((9, 2), np.int16))]
-    dataset = to_dataset(takes, ["y", "x"], signal, 8, 4)
+    takes = [
+        Take("x", np.arange(40, dtype=np.int16).reshape(20, 2), signal),
+        Take("y", np.zeros((9, 2), np.int16), signal),
+    ]
+    dataset = to_dataset(takes, ["y", "x"], 8, 4)
     assert (
         dataset.x.shape == (5, 8, 2)
         and dataset.y.tolist() == [1, 1, 1, 1, 0]
@@ -126,7 +184,7 @@ def test_takes_become_windows_that_keep_together():
     both = join(dataset, dataset, "f")
     assert len(both) == 10 and both.group.tolist() == [0, 0, 0, 0, 1, 2, 2, 2, 2, 3]
     with pytest.raises(DitmosError, match=r"take 1 \(y\) has 9 rows, expected at least 10"):
-        to_dataset(takes, ["y", "x"], signal, 10, 4)
+        to_dataset(takes, ["y", "x"], 10, 4)
 
 
 class Port:

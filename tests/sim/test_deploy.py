@@ -1,4 +1,4 @@
-"""Models onto the simulated board, verified there; recordings off it."""
+"""Models onto the simulated board, verified there."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import ditmos.link.verify
 import numpy as np
 import pytest
 from ditmos.bench.golden import Style, random_model, random_windows
-from ditmos.datasets import load
 from ditmos.errors import DitmosError
 from ditmos.link.deploy import Place, deploy, installed
-from ditmos.link.record import Sensor
 from ditmos.link.verify import verify
 from ditmos.model.reader import decode
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
@@ -134,43 +132,3 @@ def test_verify_shows_the_first_difference(board, models, monkeypatch):
     assert (report.first.slice, report.first.layer, report.first.channel) == ("classifier.2", "classifier.2", 3)
     assert not report.slices[0].differences
     assert "channel 3, time 0 is" in str(report.first)
-
-
-def test_samples_of_a_sensor(board):
-    sensor = Sensor(board)
-    assert sensor.signal.channels == ("ax", "ay", "az") and sensor.signal.rate == 50
-    sensor.expect("walk")
-    rows = np.concatenate(list(sensor.samples(60)))
-    assert rows.shape == (60, 3) and rows.dtype == np.int16 and rows.std() > 50
-    for block in sensor.samples():
-        assert block.shape[1] == 3
-        break
-    assert board.eval("6 * 7") == 42
-
-
-def test_a_driver_that_fails_is_reported(board, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        "class Broken:\n channels = ('a',)\n units = 'g'\n scale = 1.0\n rate = 100\n"
-        " def read(self, row):\n  raise OSError('no such device')\n"
-    )
-    with pytest.raises(DitmosError, match="OSError: no such device"):
-        list(Sensor(board, f"{tmp_path}/mine.py:Broken").samples(10))
-    with pytest.raises(DitmosError, match=r"ImportError|no module named"):
-        Sensor(board, "MPU6050")
-    (tmp_path / "mine.py").write_text("class Other:\n pass\n")
-    with pytest.raises(DitmosError, match="NameError"):  # the driver of the file before does not stand in
-        Sensor(board, f"{tmp_path}/mine.py:Broken")
-
-
-def test_recorded_windows_are_a_dataset(simulated, tmp_path):
-    from ditmos.cli.record import record
-
-    out = tmp_path / "own.npz"
-    for subject in (0, 1):  # too little for a split, then enough
-        record("walk,rest", out, simulated.port, "Simulated", 0.8, 1, 32, 8, subject, ask=False)
-    dataset = load(out)
-    assert dataset.class_names == ("walk", "rest") and dataset.x.shape[1:] == (32, 3) and dataset.fs == 50
-    assert dataset.split is not None and len(np.unique(dataset.group)) == 4 and set(dataset.subject) == {0, 1}
-    assert not np.array_equal(dataset.x[dataset.y == 0][0], dataset.x[dataset.y == 1][0])
-    with pytest.raises(DitmosError, match=r"class_names is .* record into another file"):
-        record("walk,run", out, simulated.port, "Simulated", 0.8, 1, 32, 8, 0, ask=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +11,9 @@ import typer
 from ditmos.errors import DitmosError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from rich.console import Console
 
+    from ditmos.datasets.takes import Take, Takes
     from ditmos.link.record import Sensor
 
 
@@ -23,72 +23,159 @@ def add(app: typer.Typer) -> None:
 
 def record(
     labels: Annotated[str, typer.Option(help="what is recorded, in this order: walk,run,...")],
-    out: Annotated[Path, typer.Option(help="dataset (.npz) to write, or to add to")],
+    out: Annotated[Path, typer.Option(help="dataset (.npz) to write, or to add to; its takes are kept beside it")],
     port: Annotated[
         str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
     ] = None,
     sensor: Annotated[str, typer.Option(help="driver: FILE.py:Name, or a name in device/sensors.py")] = "Simulated",
     seconds: Annotated[float, typer.Option(min=0.1, help="length of a take")] = 20,
-    takes: Annotated[int, typer.Option(min=1, help="takes of each label")] = 3,
+    takes: Annotated[
+        int, typer.Option(min=0, help="takes of each label; 0: make the set anew from the takes there are")
+    ] = 3,
     window: Annotated[int, typer.Option(min=8, help="rows of a window")] = 151,
     hop: Annotated[int | None, typer.Option(min=1, help="rows between windows", show_default="half a window")] = None,
     subject: Annotated[int, typer.Option(help="number of the person")] = 0,
-    ask: Annotated[bool, typer.Option(help="wait for Enter before each take")] = True,
+    again: Annotated[
+        int | None, typer.Option(min=0, help="record this take once more, in the place of the old")
+    ] = None,
+    ask: Annotated[bool, typer.Option(help="wait for Enter before each take, show it, ask whether to keep it")] = True,
 ) -> None:
     """Record takes of each label and write them as a dataset that `ditmos train` reads.
 
-    Ctrl-C ends a session early; what is complete is written.
+    Each take is a file in OUT.takes once it is complete, whatever happens afterwards. Ctrl-C ends a session early.
     """
     from rich.console import Console
-    from rich.progress import Progress
 
     from ditmos.cli import terminate_as_interrupt
-    from ditmos.datasets import load, save
-    from ditmos.datasets.dataset import SPLIT_NAMES
-    from ditmos.datasets.splits import split
+    from ditmos.datasets.takes import Takes
     from ditmos.link.board import Board
-    from ditmos.link.record import Sensor, Take, join, to_dataset
+    from ditmos.link.record import Sensor
 
     names = [name.strip() for name in labels.split(",") if name.strip()]
     if len(names) < 2 or len(set(names)) != len(names):
         raise DitmosError(f"labels are {labels!r}, expected at least two different ones: walk,run")
+    if not math.isfinite(seconds):
+        raise DitmosError(f"seconds is {seconds}, expected the length of a take")
+    if out.suffix != ".npz" or out.is_dir():
+        raise DitmosError(f"out is {out}, expected the name of a dataset: FILE.npz")
+    store = Takes(out)
+    store.check(names, window)
     terminate_as_interrupt()
-    console = Console(stderr=True)
-    done: list[Take] = []
-    with Board(port, soft_reset=False) as board:
-        board.require_module()
-        device = Sensor(board, sensor)
-        rows = max(window, round(seconds * device.signal.rate))
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    failure: DitmosError | None = None
+    if takes or again is not None:
+        todo = _plan(store, names, takes, again)
         try:
-            for number in range(takes):
-                for label in names:
-                    if ask:
-                        console.input(f"take {number + 1} of {takes}: [bold]{label}[/], {seconds:g} s, Enter to start ")
-                    device.expect(label)
-                    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-                        task = bar.add_task(label, total=rows)
-                        done.append(Take(label, _take(device, rows, lambda n, t=task, b=bar: b.update(t, completed=n))))
+            with Board(port, soft_reset=False) as board:
+                board.require_module()
+                device = Sensor(board, sensor)
+                store.check(names, window, device.signal)
+                store.prepare()
+                failure = _record(console, store, device, todo, max(window / device.signal.rate, seconds), subject, ask)
         except (KeyboardInterrupt, EOFError):
             console.print("stopped")
-    dataset = to_dataset(done, names, device.signal, window, hop or window // 2, subject, out.stem)
-    if out.exists():
-        dataset = join(load(out), dataset, out)
+    _write(store, names, window, hop or window // 2, failure)
+
+
+def _plan(store: Takes, names: list[str], takes: int, again: int | None) -> list[tuple[str, int | None]]:
+    """(label, number of the take that is replaced) of each take to come."""
+    from ditmos.datasets.takes import load_take
+
+    if again is None:
+        return [(label, None) for _ in range(takes) for label in names]
+    if again not in store.files():
+        raise DitmosError(
+            f"{store.folder}: no take {again}, expected one of {', '.join(map(str, store.files())) or '-'}"
+        )
+    return [(load_take(store.files()[again]).label, again)]
+
+
+def _record(
+    console: Console,
+    store: Takes,
+    device: Sensor,
+    todo: list[tuple[str, int | None]],
+    seconds: float,
+    subject: int,
+    ask: bool,
+) -> DitmosError | None:
+    """Record what is to do; what ended it early, if it was no interrupt."""
+    try:
+        for i, (label, number) in enumerate(todo):
+            while True:
+                if ask:
+                    console.input(f"take {i + 1} of {len(todo)}: [bold]{label}[/], {seconds:g} s, Enter to start ")
+                take = _take(console, device, label, seconds, subject)
+                if take.slow:
+                    console.print(
+                        f"[yellow]{take.rate:.1f} of {device.signal.rate:g} rows a second[/]: the driver or its bus is "
+                        f"slower than the rate it names. The take is kept with {take.rate:.1f}"
+                    )
+                if not ask or _good(console, take):
+                    break
+            console.print(f"{_keep(console, store, take, number, ask)}: {len(take.samples)} rows of {label}")
+    except DitmosError as error:
+        return error
+    return None
+
+
+def _take(console: Console, device: Sensor, label: str, seconds: float, subject: int) -> Take:
+    import numpy as np
+    from rich.progress import Progress
+
+    from ditmos.datasets.takes import Take
+
+    device.expect(label)
+    rows = max(2, round(seconds * device.signal.rate))
+    blocks, count = [], 0
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=rows)
+        for block in device.samples(rows):
+            blocks.append(block)
+            count += len(block)
+            bar.update(task, completed=count)
+    return Take(label, np.concatenate(blocks), device.signal, subject, device.rate)
+
+
+def _good(console: Console, take: Take) -> bool:
+    """Show a take, and ask."""
+    from ditmos.link.view import sparkline
+
+    for name, values in zip(take.signal.channels, take.samples.T, strict=True):
+        low, high = int(values.min()), int(values.max())
+        ends = f"{low * take.signal.scale:g} to {high * take.signal.scale:g} {take.signal.units}"
+        console.print(f"{name:>8} [cyan]{sparkline(values, 60, low, high)}[/] {ends}")
+    return not console.input("Enter keeps it, r records it again ").strip().lower().startswith("r")
+
+
+def _keep(console: Console, store: Takes, take: Take, number: int | None, ask: bool) -> Path:
+    """Write a take; where that fails and somebody is there, they may make room."""
+    while True:
+        try:
+            return store.keep(take, number)
+        except DitmosError as error:
+            if not ask:
+                raise
+            console.input(f"[red]{error}[/]; Enter tries again, Ctrl-C gives this take up ")
+
+
+def _write(store: Takes, names: list[str], window: int, hop: int, failure: DitmosError | None) -> None:
+    """The dataset of all takes; then what went wrong on the way."""
+    from ditmos.datasets import save
+    from ditmos.datasets.dataset import SPLIT_NAMES
+    from ditmos.datasets.splits import split
+
+    count = len(store.files())
+    if failure is not None and not count:
+        raise failure
+    dataset = store.dataset(names, window, hop)
     # Drawn anew each time, whole takes on one side; with enough people: ditmos train --set data.split=subject.
     try:
         dataset = split(dataset, "group")
         counts = ", ".join(f"{len(dataset.part(part))} {name}" for part, name in enumerate(SPLIT_NAMES))
     except DitmosError:
         counts = "no split yet: too few takes"
-    save(dataset, out)
-    print(f"{out}: {len(dataset)} windows of {window} x {len(dataset.channels)} ({counts}), {len(names)} classes")
-
-
-def _take(device: Sensor, rows: int, progress: Callable[[int], None]) -> NDArray[np.int16]:
-    import numpy as np
-
-    blocks, count = [], 0
-    for block in device.samples(rows):
-        blocks.append(block)
-        count += len(block)
-        progress(count)
-    return np.concatenate(blocks)
+    save(dataset, store.out)
+    print(f"{store.out}: {len(dataset)} windows of {window} x {len(dataset.channels)} ({counts}), {len(names)} classes")
+    if failure is not None:
+        raise DitmosError(f"{failure}. {count} complete takes are in {store.folder} and in {store.out}")

@@ -54,12 +54,15 @@ def stream(
     if replay:
         _show(Tape.load(replay), view)
         return
-    from ditmos.atomic import write_json
+    from ditmos.atomic import check_writable, write_json
     from ditmos.cli import terminate_as_interrupt
     from ditmos.link.board import Board
     from ditmos.link.sources import open_source
     from ditmos.link.stream import Stream
 
+    for path in (record, json_file):
+        if path:
+            check_writable(path)
     terminate_as_interrupt()
     opened = open_source(str(source), count)
     for note in opened.notes:
@@ -73,7 +76,8 @@ def stream(
         names, scale = board.eval("(tuple(_model.class_names), _model.sample_scale)")
         if opened.scale is not None and abs(opened.scale - scale) > 1e-5 * scale:
             raise DitmosError(f"{source}: scale is {opened.scale:g}, the model was made for raw samples of {scale:g}")
-        tape = Tape(running.window, running.hop, names, rows_per_second or opened.fs)
+        tape = Tape(running.window, running.hop, names, rows_per_second or opened.fs, keep=record)
+        failure: DitmosError | None = None
         right = 0
         began = time.monotonic()
         try:
@@ -82,6 +86,8 @@ def stream(
                     right += result.label == opened.labels[result.number]
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
+        except DitmosError as error:  # what came before is kept
+            failure = error
         seconds = time.monotonic() - began
     summary = _summary(tape, running, seconds)
     if opened.labels is not None and running.hop == running.window and tape.results:
@@ -90,7 +96,9 @@ def stream(
     if record:
         tape.save(record)
     if json_file:
-        write_json(json_file, summary)
+        write_json(json_file, summary | ({"error": str(failure)} if failure else {}))
+    if failure:
+        raise failure
 
 
 def _rate(text: str, fs: float | None) -> float | None:

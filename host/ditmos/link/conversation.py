@@ -11,7 +11,7 @@ from typing import Any
 
 from ditmos.errors import DitmosError
 from ditmos.framing import CREDIT, END, HELLO, PROTOCOL, STATUS, Link
-from ditmos.link.repl import Repl
+from ditmos.link.repl import BoardError, Repl
 
 POLL = 0.004  # seconds to wait for a byte
 SILENCE = 1.8  # seconds without a good frame before the board is looked at
@@ -141,11 +141,11 @@ class Conversation:
         return self._deliver(kind, payload)
 
     def check(self) -> None:
-        """Raises DitmosError with the traceback where the board's program ended with an exception."""
+        """Raises BoardError where the board's program ended with an exception."""
         if self.ended and "error" in self.ended:
-            error = self.ended["error"].strip()
+            error = self.ended["error"]
             self.stop()
-            raise DitmosError(f"{self.board.port}: the board raised {error.splitlines()[-1]}\n{error}")
+            raise BoardError(self.board.port, error)
 
     @property
     def dropped(self) -> bool:

@@ -1,17 +1,16 @@
-"""Samples of a sensor on the board: live, and as a `Dataset` of labelled windows."""
+"""Samples of a sensor on the board, as they come."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets import Dataset
+from ditmos.datasets.takes import Signal
 from ditmos.errors import DitmosError
 from ditmos.framing import SAMPLES
 from ditmos.link import policies
@@ -21,16 +20,6 @@ from ditmos.model.policy import Policy, parse_policy
 from ditmos.paths import SOURCES
 
 SENSORS = SOURCES / "device" / "sensors.py"
-
-
-@dataclass(frozen=True)
-class Signal:
-    """What a sensor says of itself (device/sensors.py)."""
-
-    channels: tuple[str, ...]
-    units: str
-    scale: float
-    rate: float
 
 
 class Sensor:
@@ -50,7 +39,13 @@ class Sensor:
         self.signal = Signal(
             *board.eval("(tuple(_sensor.channels), _sensor.units, float(_sensor.scale), float(_sensor.rate))")
         )
-        self.lost = 0
+        if not self.signal.channels:
+            raise DitmosError(f"sensor {driver}: it names no channel")
+        for name in ("scale", "rate"):
+            value = getattr(self.signal, name)
+            if not (math.isfinite(value) and value > 0):
+                raise DitmosError(f"sensor {driver}: {name} is {value}, expected a positive number")
+        self.rate: float | None = None  # rows per second of the last recording that came to its end
 
     def expect(self, label: str) -> None:
         """Tell the driver what is recorded next."""
@@ -81,6 +76,8 @@ class Sensor:
                 while blocks:
                     yield blocks.popleft()
             talk.check()
+            if span := talk.ended.get("span"):
+                self.rate = (rows - 1) / (span * 1e-6)
             if lost := talk.ended.get("lost"):
                 raise DitmosError(
                     f"{lost} rows were lost: the line is too slow for {width} channels at {self.signal.rate:g} Hz"
@@ -89,72 +86,3 @@ class Sensor:
                 yield blocks.popleft()
         finally:
             talk.stop()
-
-
-@dataclass(frozen=True)
-class Take:
-    """One recording: (rows, channels) of one label."""
-
-    label: str
-    samples: NDArray[np.int16]
-
-
-def windows_of(samples: NDArray, window: int, hop: int) -> NDArray:
-    """(rows, channels) -> (n, window, channels), cut every ``hop`` rows."""
-    starts = range(0, len(samples) - window + 1, hop)
-    return np.stack([samples[i : i + window] for i in starts]) if starts else samples[:0].reshape(0, window, 0)
-
-
-def to_dataset(
-    takes: list[Take], labels: list[str], signal: Signal, window: int, hop: int, subject: int = 0, name: str = "own"
-) -> Dataset:
-    """Labelled windows; each take is a group, so that a split keeps it together.
-
-    Raises:
-        DitmosError: nothing recorded, or a take shorter than a window.
-    """
-    if not takes:
-        raise DitmosError("nothing was recorded")
-    cut = []
-    for i, take in enumerate(takes):
-        if len(take.samples) < window:
-            raise DitmosError(f"take {i} ({take.label}) has {len(take.samples)} rows, expected at least {window}")
-        cut.append(windows_of(take.samples, window, hop))
-    counts = [len(windows) for windows in cut]
-    total = sum(counts)
-    return Dataset(
-        x=np.concatenate(cut).astype(np.int16),
-        y=np.repeat([labels.index(take.label) for take in takes], counts).astype(np.int64),
-        subject=np.full(total, subject, np.int64),
-        group=np.repeat(np.arange(len(takes)), counts).astype(np.int64),
-        class_names=tuple(labels),
-        channels=signal.channels,
-        scale=signal.scale,
-        units=signal.units,
-        fs=signal.rate,
-        name=name,
-    ).check()
-
-
-def join(old: Dataset, new: Dataset, path: Path) -> Dataset:
-    """Both sets in one, for a file that is added to; groups stay apart.
-
-    Raises:
-        DitmosError: they differ in classes, channels, scale, units, rate or window.
-    """
-    for field in ("class_names", "channels", "scale", "units", "fs", "window"):
-        before, now = getattr(old, field), getattr(new, field)
-        if before != now:
-            raise DitmosError(f"{path}: {field} is {before} there, {now} now; record into another file")
-    return Dataset(
-        x=np.concatenate([old.x, new.x]),
-        y=np.concatenate([old.y, new.y]),
-        subject=np.concatenate([old.subject, new.subject]),
-        group=np.concatenate([old.group, new.group + old.group.max() + 1]),
-        class_names=new.class_names,
-        channels=new.channels,
-        scale=new.scale,
-        units=new.units,
-        fs=new.fs,
-        name=new.name,
-    ).check()

@@ -40,8 +40,10 @@ class BoardError(DitmosError):
     """The program on the board raised. ``traceback`` is what the board printed, ``output`` what came before."""
 
     def __init__(self, port: str, traceback: str, output: str = "") -> None:
-        self.reason = traceback.strip().splitlines()[-1]
-        super().__init__(f"{port}: the board raised {self.reason}")
+        lines = [line.strip() for line in traceback.strip().splitlines()] or ["an exception without a name"]
+        self.reason = lines[-1]
+        frames = [line for line in lines if line.startswith("File ") and not line.endswith("<module>")]
+        super().__init__(f"{port}: the board raised {self.reason}" + (f" ({frames[-1]})" if frames else ""))
         self.traceback = traceback
         self.output = output
 

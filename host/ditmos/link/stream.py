@@ -145,7 +145,7 @@ class Stream:
     ) -> None:
         if hop is not None and hop < 1:
             raise DitmosError(f"hop is {hop}, expected 1 row or more")
-        if rate is not None and not rate > 0:
+        if rate is not None and not 0 < rate < float("inf"):
             raise DitmosError(f"rate is {rate}, expected rows per second")
         self.board = board
         self.model = model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -14,16 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos import atomic
+from ditmos.datasets.dataset import UNREADABLE
 from ditmos.errors import DitmosError
 from ditmos.link.stream import Counts, Result
 
 _FIELDS = ("number", "label", "classifier", "runs", "microseconds", "latency", "confidence")
+_EVERY = 2.0  # seconds after which a tape that is kept is written again, and
+_SHARE = 20  # times as long as writing it took
 
 
 class Tape:
-    """What a stream consisted of. ``hop`` and ``window`` in rows; ``times``: seconds from the start, one per result."""
+    """What a stream consisted of. ``hop`` and ``window`` in rows; ``times``: seconds from the start, one per result.
 
-    def __init__(self, window: int, hop: int, class_names: tuple[str, ...], rate: float | None = None) -> None:
+    ``keep``: a file that it is written to every few seconds while it grows, so that a program that is killed has it.
+    """
+
+    def __init__(
+        self,
+        window: int,
+        hop: int,
+        class_names: tuple[str, ...],
+        rate: float | None = None,
+        keep: Path | None = None,
+    ) -> None:
         self.window = window
         self.hop = hop
         self.class_names = class_names
@@ -32,6 +46,8 @@ class Tape:
         self.times: list[float] = []
         self.counts = Counts()
         self._blocks: list[NDArray] = []
+        self._keep = keep
+        self._due = time.monotonic() + _EVERY
 
     def pass_on(self, blocks: Iterable[NDArray]) -> Iterator[NDArray]:
         """The blocks, kept as they go by."""
@@ -39,9 +55,14 @@ class Tape:
             self._blocks.append(np.array(block))
             yield block
 
-    def add(self, result: Result, time: float) -> None:
+    def add(self, result: Result, when: float) -> None:
         self.results.append(result)
-        self.times.append(time)
+        self.times.append(when)
+        began = time.monotonic()
+        if self._keep and began > self._due:
+            self.save(self._keep)
+            now = time.monotonic()
+            self._due = now + max(_EVERY, _SHARE * (now - began))
 
     @property
     def samples(self) -> NDArray:
@@ -86,18 +107,26 @@ class Tape:
 
     @classmethod
     def load(cls, path: Path) -> Tape:
-        """Raises DitmosError for a file that `save` did not write."""
+        """Raises DitmosError for a file that `save` did not write, or that is damaged."""
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                about = json.loads(str(archive["tape"]))
-                tape = cls(about["window"], about["hop"], tuple(about["class_names"]), about["rate"])
-                tape.counts = Counts(**about["counts"])
-                tape._blocks = [archive["samples"]]
-                tape.times = archive["times"].tolist()
-                columns = {name: archive[name] for name in _FIELDS}
-                logits = archive["logits"] if "logits" in archive.files else None
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise DitmosError(f"{path}: not a recorded stream ({error})") from None
+            return cls._read(path)
+        except UNREADABLE as error:
+            raise DitmosError(f"{path}: not a recorded stream, or a damaged one ({error})") from None
+
+    @classmethod
+    def _read(cls, path: Path) -> Tape:
+        with np.load(path, allow_pickle=False) as archive:
+            about = json.loads(str(archive["tape"]))
+            tape = cls(int(about["window"]), int(about["hop"]), tuple(map(str, about["class_names"])), about["rate"])
+            tape.counts = Counts(**about["counts"])
+            tape._blocks = [archive["samples"]]
+            tape.times = archive["times"].tolist()
+            columns = {name: archive[name] for name in _FIELDS}
+            logits = archive["logits"] if "logits" in archive.files else None
+        if tape.window < 1 or tape.hop < 1 or tape.samples.ndim != 2 or not isinstance(tape.rate, int | float | None):
+            raise ValueError(f"window {tape.window}, hop {tape.hop}, rate {tape.rate}, samples {tape.samples.shape}")
+        if any(column.shape != (len(tape.times),) for column in columns.values()):
+            raise ValueError("not one value of each kind for a result")
 
         def value(name: str, i: int) -> int | None:
             number = columns[name][i]
@@ -105,6 +134,8 @@ class Tape:
 
         for i in range(len(tape.times)):
             label = value("label", i)
+            if label is not None and not 0 <= label < len(tape.class_names):
+                raise ValueError(f"label {label} of {len(tape.class_names)} classes")
             confidence = columns["confidence"][i]
             tape.results.append(
                 Result(

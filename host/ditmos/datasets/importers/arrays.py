@@ -1,4 +1,4 @@
-"""Recordings from arrays in files: .npy, .npz, MATLAB's .mat, and datasets of this project."""
+"""Recordings from arrays in files: .npy, .npz, MATLAB's .mat, and datasets and takes of this project."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ditmos.datasets.importers.delimited import compact
 from ditmos.datasets.importers.needs import need
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.recording import Recording, Signal
+from ditmos.datasets.takes import Take, is_take, load_take
 from ditmos.errors import DitmosError
 
 SUFFIXES = (".npy", ".npz", ".mat")
@@ -30,6 +31,8 @@ def read(path: Path, options: Options) -> list[Recording]:
         DitmosError: not a readable file, or no such variable.
     """
     content = read_arrays(path)
+    if is_take(list(content)):
+        return [_take(load_take(path), path)]
     if {"x", "y", "class_names", "fs"} <= content.keys() and options.key is None:
         return _windows_of(load(path), str(path))
     name = _choose(content, options.key, path)
@@ -115,6 +118,18 @@ def _recording(
     names = tuple(str(i + 1) for i in range(width))
     signal = Signal(compact(data), names, ("",) * width, rate=rate, labels=rows)
     return Recording(path, "array", (signal,), label=label, subject=subject, notes=tuple(notes))
+
+
+def _take(take: Take, path: Path) -> Recording:
+    """A take of `ditmos record`, at the rate that the board measured where it is not the sensor's."""
+    signal = Signal(
+        take.samples,
+        take.signal.channels,
+        (take.signal.units,) * len(take.signal.channels),
+        rate=take.rate if take.slow else take.signal.rate,
+        scale=take.signal.scale,
+    )
+    return Recording(str(path), "take", (signal,), label=take.label, subject=str(take.subject), take=path.stem)
 
 
 def _windows_of(dataset: Dataset, path: str) -> list[Recording]:

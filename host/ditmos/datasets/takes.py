@@ -1,0 +1,292 @@
+"""Takes: what a sensor recorded of one label, each in a file of its own, and the dataset that is made of them.
+
+A folder of takes stands beside its dataset: ``my.takes`` beside ``my.npz``. Takes are raw, so that the dataset can be
+made anew, with another window. A dataset that was there before the first take is kept in the folder and joined.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos import atomic
+from ditmos.datasets.dataset import UNREADABLE, Dataset, load
+from ditmos.errors import DitmosError
+
+RATE_TOLERANCE = 0.02  # of a rate: what clocks and the first and last row of a take may differ by
+_KEYS = ("samples", "label", "subject", "channels", "units", "scale", "rate", "measured")
+_EARLIER = "earlier.npz"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What a sensor says of itself (device/sensors.py); ``rate``: rows per second."""
+
+    channels: tuple[str, ...]
+    units: str
+    scale: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording: raw samples (rows, channels) of one label.
+
+    ``rate``: rows per second as the board measured it; None where it did not.
+    """
+
+    label: str
+    samples: NDArray[np.int16]
+    signal: Signal
+    subject: int = 0
+    rate: float | None = None
+
+    @property
+    def slow(self) -> bool:
+        """Whether the rate is another one than the sensor's, by more than clocks and the ends of a take explain."""
+        if self.rate is None:
+            return False
+        allowed = RATE_TOLERANCE + 2 / max(1, len(self.samples) - 1)
+        return abs(self.rate / self.signal.rate - 1) > allowed
+
+
+class Takes:
+    """The folder of takes beside the dataset ``out``."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.folder = out.with_suffix(".takes")
+        self._lock = -1
+
+    def __del__(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+
+    def prepare(self) -> None:
+        """Make the folder, and see that something can be written there. Keeps a dataset that has no takes yet.
+
+        Raises:
+            DitmosError: it cannot be written to.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self.out.exists() and not self.files() and not self._earlier.exists():
+                shutil.copyfile(self.out, self._earlier.with_suffix(".part"))
+                self._earlier.with_suffix(".part").replace(self._earlier)
+        except OSError as error:
+            raise DitmosError(f"{self.folder}: cannot be written ({error.strerror or error})") from None
+        atomic.write(self.folder / ".try", b"")
+        (self.folder / ".try").unlink()
+        self._lock = os.open(self.folder, os.O_RDONLY)  # until this object goes
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DitmosError(f"{self.folder}: another ditmos record is at work there") from None
+
+    @property
+    def _earlier(self) -> Path:
+        return self.folder / _EARLIER
+
+    def files(self) -> dict[int, Path]:
+        """Takes by number, in their order."""
+        found = {int(path.name[:4]): path for path in self.folder.glob("[0-9][0-9][0-9][0-9]-*.npz")}
+        return dict(sorted(found.items()))
+
+    def keep(self, take: Take, number: int | None = None) -> Path:
+        """Write a take: the next one, or in the place of ``number``. It is there whole, or as it was.
+
+        Raises:
+            DitmosError: no room, no rights.
+        """
+        files = self.files()
+        if number is None:
+            number = max(files, default=-1) + 1
+        path = self.folder / f"{number:04d}-{re.sub(r'[^0-9A-Za-z_-]+', '_', take.label) or 'take'}.npz"
+        path = files.get(number, path)
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            samples=take.samples.astype(np.int16),
+            label=np.str_(take.label),
+            subject=np.int64(take.subject),
+            channels=np.array(take.signal.channels, np.str_),
+            units=np.str_(take.signal.units),
+            scale=np.float64(take.signal.scale),
+            rate=np.float64(take.signal.rate),
+            measured=np.float64(np.nan if take.rate is None else take.rate),
+        )
+        atomic.write(path, buffer.getvalue())
+        return path
+
+    def load(self) -> list[Take]:
+        """All takes, by number. Raises DitmosError for a file that is none."""
+        return [load_take(path) for path in self.files().values()]
+
+    def earlier(self) -> Dataset | None:
+        """The dataset that was there before the first take."""
+        return load(self._earlier) if self._earlier.exists() else None
+
+    def check(self, labels: Sequence[str], window: int, signal: Signal | None = None) -> None:
+        """What is known before the first take: does it go with what is there?
+
+        Raises:
+            DitmosError: it differs in classes, window (where the set has no takes), or sensor.
+        """
+        for number, path in self.files().items():
+            take = load_take(path)
+            if take.label not in labels:
+                raise DitmosError(
+                    f"{path}: take {number} is of {take.label!r}, the labels are {', '.join(labels)}: name all of "
+                    "them, or record into another file"
+                )
+            if signal is not None:
+                _same(path, take.signal, signal)
+        old = self.earlier() or (load(self.out) if self.out.exists() and not self.files() else None)
+        if old is None:
+            return
+        _same_field(self.out, "class_names", old.class_names, tuple(labels))
+        _same_field(self.out, "window", old.window, window)
+        if signal is not None:
+            _same(self.out, Signal(old.channels, old.units, old.scale, old.fs), signal)
+
+    def dataset(self, labels: Sequence[str], window: int, hop: int) -> Dataset:
+        """Windows of all takes, behind those of an earlier set.
+
+        Raises:
+            DitmosError: nothing recorded, a take shorter than a window, takes of different rates.
+        """
+        made, old = self.load(), self.earlier()
+        if not made and old is not None:
+            return old
+        new = to_dataset(made, labels, window, hop, self.out.stem)
+        return new if old is None else join(old, new, self.out)
+
+
+def is_take(keys: Sequence[str]) -> bool:
+    """Whether an .npz with these keys is a take."""
+    return set(_KEYS) <= set(keys)
+
+
+def load_take(path: Path) -> Take:
+    """Raises DitmosError for a file that is no take."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not is_take(archive.files):
+                raise DitmosError(f"{path}: not a take: {', '.join(sorted(set(_KEYS) - set(archive.files)))} missing")
+            values = {key: archive[key] for key in _KEYS}
+        signal = Signal(
+            tuple(map(str, np.atleast_1d(values["channels"]))),
+            str(values["units"]),
+            float(values["scale"]),
+            float(values["rate"]),
+        )
+        measured = float(values["measured"])
+        take = Take(
+            str(values["label"]),
+            values["samples"],
+            signal,
+            int(values["subject"]),
+            None if np.isnan(measured) else measured,
+        )
+    except UNREADABLE as error:
+        raise DitmosError(f"{path}: not a readable take ({error})") from None
+    if take.samples.dtype != np.int16 or take.samples.ndim != 2 or take.samples.shape[1] != len(signal.channels):
+        raise DitmosError(
+            f"{path}: samples are {take.samples.dtype} {take.samples.shape}, expected int16 (rows, "
+            f"{len(signal.channels)})"
+        )
+    return take
+
+
+def windows_of(samples: NDArray, window: int, hop: int) -> NDArray:
+    """(rows, channels) -> (n, window, channels), cut every ``hop`` rows."""
+    starts = range(0, len(samples) - window + 1, hop)
+    return np.stack([samples[i : i + window] for i in starts]) if starts else samples[:0].reshape(0, window, 0)
+
+
+def common_rate(takes: Sequence[Take]) -> float:
+    """Rows per second of all takes: the sensor's, or the measured one where it is another.
+
+    Raises:
+        DitmosError: it is not the same in all of them.
+    """
+    if not any(take.slow for take in takes):
+        return takes[0].signal.rate
+    rates = [take.signal.rate if take.rate is None else take.rate for take in takes]
+    low, high = min(rates), max(rates)
+    if high / low - 1 > 2 * RATE_TOLERANCE:
+        raise DitmosError(
+            f"take {rates.index(low)} has {low:.1f} rows a second, take {rates.index(high)} {high:.1f}: they make no "
+            "set; record one of them again (--again NUMBER)"
+        )
+    return float(f"{np.median(rates):.4g}")
+
+
+def to_dataset(takes: Sequence[Take], labels: Sequence[str], window: int, hop: int, name: str = "own") -> Dataset:
+    """Labelled windows; each take is a group, so that a split keeps it together.
+
+    Raises:
+        DitmosError: nothing recorded, a take shorter than a window, takes of different rates.
+    """
+    if not takes:
+        raise DitmosError("nothing was recorded")
+    cut = []
+    for i, take in enumerate(takes):
+        if len(take.samples) < window:
+            raise DitmosError(f"take {i} ({take.label}) has {len(take.samples)} rows, expected at least {window}")
+        cut.append(windows_of(take.samples, window, hop))
+    counts = [len(windows) for windows in cut]
+    signal = takes[0].signal
+    return Dataset(
+        x=np.concatenate(cut).astype(np.int16),
+        y=np.repeat([list(labels).index(take.label) for take in takes], counts).astype(np.int64),
+        subject=np.repeat([take.subject for take in takes], counts).astype(np.int64),
+        group=np.repeat(np.arange(len(takes)), counts).astype(np.int64),
+        class_names=tuple(labels),
+        channels=signal.channels,
+        scale=signal.scale,
+        units=signal.units,
+        fs=common_rate(takes),
+        name=name,
+    ).check()
+
+
+def join(old: Dataset, new: Dataset, path: Path) -> Dataset:
+    """Both sets in one, for a file that is added to; groups stay apart.
+
+    Raises:
+        DitmosError: they differ in classes, channels, scale, units, rate or window.
+    """
+    for field in ("class_names", "channels", "scale", "units", "fs", "window"):
+        _same_field(path, field, getattr(old, field), getattr(new, field))
+    return Dataset(
+        x=np.concatenate([old.x, new.x]),
+        y=np.concatenate([old.y, new.y]),
+        subject=np.concatenate([old.subject, new.subject]),
+        group=np.concatenate([old.group, new.group + old.group.max() + 1]),
+        class_names=new.class_names,
+        channels=new.channels,
+        scale=new.scale,
+        units=new.units,
+        fs=new.fs,
+        name=new.name,
+    ).check()
+
+
+def _same(path: Path, before: Signal, now: Signal) -> None:
+    for field in ("channels", "units", "scale", "rate"):
+        _same_field(path, field, getattr(before, field), getattr(now, field))
+
+
+def _same_field(path: Path, field: str, before: object, now: object) -> None:
+    if before != now:
+        raise DitmosError(f"{path}: {field} is {before} there, {now} now; record into another file")
