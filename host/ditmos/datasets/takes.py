@@ -6,7 +6,6 @@ made anew, with another window. A dataset that was there before the first take i
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import re
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from ditmos import atomic
 from ditmos.datasets.dataset import UNREADABLE, Dataset, load
 from ditmos.errors import DitmosError
+from ditmos.locks import try_lock
 
 RATE_TOLERANCE = 0.02  # of a rate: what clocks and the first and last row of a take may differ by
 _KEYS = ("samples", "label", "subject", "channels", "units", "scale", "rate", "measured")
@@ -87,10 +87,8 @@ class Takes:
         atomic.write(self.folder / ".try", b"")
         (self.folder / ".try").unlink()
         self._lock = os.open(self.folder, os.O_RDONLY)  # until this object goes
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DitmosError(f"{self.folder}: another ditmos record is at work there") from None
+        if not try_lock(self._lock):
+            raise DitmosError(f"{self.folder}: another ditmos record is at work there")
 
     @property
     def _earlier(self) -> Path:
