@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ UNREADABLE: tuple[type[Exception], ...] = (
     AttributeError,
     TypeError,
     SyntaxError,
+    TokenError,
 )
 
 

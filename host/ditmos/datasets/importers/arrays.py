@@ -62,12 +62,19 @@ def read_arrays(path: Path) -> dict[str, NDArray]:
         if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
-        matlab = need("scipy.io", "MATLAB files")
-        return {k: np.asarray(v) for k, v in matlab.loadmat(path).items() if not k.startswith("__")}
+        return _matlab(path)
     except NotImplementedError:
         raise DitmosError(f"{path}: MATLAB 7.3; save it there with -v7") from None
     except UNREADABLE as error:
         raise DitmosError(f"{path}: not readable ({error})") from None
+
+
+def _matlab(path: Path) -> dict[str, NDArray]:
+    matlab = need("scipy.io", "MATLAB files")
+    try:
+        return {k: np.asarray(v) for k, v in matlab.loadmat(path).items() if not k.startswith("__")}
+    except matlab.matlab.MatReadError as error:
+        raise ValueError(str(error)) from None
 
 
 def _choose(content: Mapping[str, NDArray], key: str | None, path: Path) -> str:

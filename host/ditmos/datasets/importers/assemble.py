@@ -273,9 +273,12 @@ def _store(grids: Sequence[Grid], cuts: Sequence[Cut], report: Report) -> tuple[
     scales = {grid.scale for grid in grids}
     if len(scales) == 1 and all(grid.samples.dtype == np.int16 for grid in grids):
         return np.concatenate([made.windows for made in cuts]), next(iter(scales)) or 1.0
-    x = np.concatenate(
-        [(made.windows * (grid.scale or 1.0)).astype(np.float32) for made, grid in zip(cuts, grids, strict=True)]
-    )
+    with np.errstate(over="ignore"):
+        x = np.concatenate(
+            [(made.windows * (grid.scale or 1.0)).astype(np.float32) for made, grid in zip(cuts, grids, strict=True)]
+        )
+    if not np.isfinite(x).all():
+        raise DitmosError("the recordings have numbers beyond float32; say what they are with --scale")
     if np.abs(x).max(initial=0) > 2**24:
         report.note("numbers beyond 2^24 are rounded to the 24 bits of float32", "the set")
     return x, 1.0

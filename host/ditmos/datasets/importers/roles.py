@@ -13,7 +13,8 @@ from ditmos.datasets.importers.table import Table
 from ditmos.errors import DitmosError
 
 _TIME = re.compile(
-    r"t|ts|(.*[\s_])?(time|timestamp|time[\s_]?stamp|date[\s_]?time|epoch|millis|micros|zeit|datetime|seconds)([\s_(\[].*)?",
+    r"t([\s_]?[mun]?s)?|"
+    r"(.*[\s_])?(time|time[\s_]?stamp|date[\s_]?time|epoch|millis|micros|zeit|seconds)([\s_(\[].*)?",
     re.I,
 )
 _DATE = re.compile(r"date|datum|day", re.I)
@@ -142,7 +143,7 @@ def _time(table: Table, free: list[str]) -> dict[str, str]:
         found = [n for n in free if _is_text(table.columns[n]) and _looks_like_time(table.columns[n])]
     if not found and not table.dialect.named and len(free) > 1:
         first = free[0]
-        if _rises(table.columns[first], 1.0) and _even(table.columns[first]):
+        if not _is_text(table.columns[first]) and _rises(table.columns[first], 1.0) and _even(table.columns[first]):
             found = [first]
     if not found:
         return {}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ditmos.datasets.importers.needs import need
 from ditmos.datasets.importers.options import Options
@@ -24,6 +27,7 @@ _SIXTEEN = (
     "MS_ADPCM",
     "GSM610",
 )  # hold no more than 16 bits
+_BLOCK = 1 << 18  # samples
 _NAMES = {1: ("mic",), 2: ("left", "right")}
 
 
@@ -38,7 +42,7 @@ def read(path: Path, options: Options) -> list[Recording]:
         raw, notes = _mended(path.read_bytes())
         with soundfile.SoundFile(io.BytesIO(raw)) as file:
             kind, rate, counts = file.subtype, float(file.samplerate), file.subtype in _SIXTEEN
-            samples = file.read(dtype="int16" if counts else "float64", always_2d=True)
+            samples = np.concatenate([*_blocks(file, "int16" if counts else "float64")])
     except OSError as error:
         raise DitmosError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (RuntimeError, ValueError, TypeError) as error:  # of which soundfile's own is one
@@ -57,6 +61,13 @@ def read(path: Path, options: Options) -> list[Recording]:
     )
     about = f"{kind}, {rate:g} Hz, {'mono' if channels == 1 else f'{channels} channels'}"
     return [Recording(str(path), "sound", (signal,), notes=(about, *notes))]
+
+
+def _blocks(file: Any, dtype: str) -> Iterator[NDArray]:
+    """What there is, not what the header says there is: a damaged one may say terabytes."""
+    yield file.read(0, dtype=dtype, always_2d=True)
+    while len(block := file.read(_BLOCK, dtype=dtype, always_2d=True)):
+        yield block
 
 
 def _mended(raw: bytes) -> tuple[bytes, list[str]]:

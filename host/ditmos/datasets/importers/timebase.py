@@ -15,6 +15,7 @@ from ditmos.errors import DitmosError
 
 TOLERANCE = 0.02  # rates that differ by less are the same: no sensor's clock is exact
 _NOMINAL = 0.005  # a measured rate so near to a round one is that
+_MOST = 50_000_000  # rows of a recording: more are a wrong time stamp
 _COARSE = 0.1  # of the steps in time are zero: the stamps are coarser than the rate
 
 
@@ -200,6 +201,8 @@ def join(recording: Recording, to: float, stated: float | None = None, fill: flo
     rows = int(np.floor((stop - start) * to + 1e-6)) + 1
     if rows < 1:
         raise DitmosError(f"{recording.path}: its signals have no time in common")
+    if rows * len(recording.signals) > _MOST:
+        raise DitmosError(f"{recording.path}: its time stamps span {rows / to / 86400:.3g} days: look for a wrong one")
     return _grid(recording, parts, to, start, rows, clipped)
 
 
