@@ -22,9 +22,14 @@ class Model:
     classes: int
     classifiers: int
     arena_size: int  # bytes
-    input_scale: float  # real = (q - input_zero_point) * input_scale
-    input_zero_point: int
-    sample_scale: float  # real units per unit of a raw sample
+    inputs: tuple[tuple[str, str, float, int, float, bool], ...]
+    # of each channel: name, units, scale, zero point, sample scale, used;
+    # real = (q - zero_point) * scale = raw * sample_scale, and channels that are not used are 0
+    rate: float  # rows per second, 0 where it is not known
+    policy: str  # who answers, if nobody says otherwise: a name of routing.py or of the user's own
+    margins: tuple[int, ...]  # its settings
+    routes: int  # how many of the selector's outputs stand for classifiers: the first `classifiers`, or none
+    exits: int  # how many behind them are class logits of its own: `classes`, or none
     selector_scale: float
     selector_zero_point: int
     logit_scale: float
@@ -46,8 +51,11 @@ class Model:
             TypeError: not a buffer.
         """
 
-    def quantize(self, src: array[float] | array[int], dst: Buffer) -> None:
-        """array('f') of real units or array('h') of raw samples -> int8 in `dst`, rounded to nearest, saturated."""
+    def quantize(self, src: array[float] | array[int], dst: Buffer) -> int:
+        """Rows of array('f') in real units or array('h') of raw samples -> int8 in `dst`, rounded and saturated.
+
+        Returns 1 + the row of the last NaN or infinity in a channel that is used, 0 where there is none.
+        """
 
     def load(self, window: Buffer) -> None:
         """Take in a window and run nothing: what `step` then starts from. Raises as `select`."""

@@ -1,10 +1,16 @@
 #include "file.h"
 
-bool ditmos_is_utf8(const uint8_t *p, const uint8_t *end) {
+bool ditmos_is_text(const uint8_t *p, const uint8_t *end) {
     while (p < end) {
         uint8_t lead = *p++;
         if (lead < 0x80) {
+            if ((0 < lead && lead < 0x20) || lead == 0x7f) {
+                return false;
+            }
             continue;
+        }
+        if (lead == 0xc2 && p < end && *p < 0xa0) { // U+0080 to U+009F
+            return false;
         }
         unsigned more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
         if (lead < 0xc2 || lead > 0xf4 || end - p < (int)more) {

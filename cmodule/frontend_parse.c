@@ -10,13 +10,6 @@
 #define MAX_OFFSET (1 << 24) // of a spectrum
 #define MAX_ARENA (1 << 24)
 
-#define NEED(ok, field, offset, problem) \
-    do { \
-        if (!(ok)) { \
-            return ditmos_bad(field, offset, problem); \
-        } \
-    } while (0)
-
 // The section: at an aligned address, and where it lies in the file.
 typedef struct {
     const uint8_t *data;
@@ -170,7 +163,7 @@ static ditmos_status_t parse_names(ditmos_frontend_t *front, const section_t *s,
     }
     NEED(ends == front->channels + 1u && p[size - 1] == 0, "FRNT.names", s->begin + HEADER_SIZE,
         "must be units and a name for each channel");
-    NEED(ditmos_is_utf8(p, p + size), "FRNT.names", s->begin + HEADER_SIZE, "not UTF-8");
+    NEED(ditmos_is_text(p, p + size), "FRNT.names", s->begin + HEADER_SIZE, "not UTF-8, or a control character");
     front->names = (const char *)p;
     return ditmos_ok();
 }

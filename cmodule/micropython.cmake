@@ -15,7 +15,7 @@ set(DITMOS_SOURCES
     operations.c
     spectrum.c
     spectrum_tables.c
-    quantize.c
+    inputs.c
     kernels.c
     kernels_dot.c
     kernels_m7.c

@@ -15,7 +15,7 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     operations.c \
     spectrum.c \
     spectrum_tables.c \
-    quantize.c \
+    inputs.c \
     kernels.c \
     kernels_dot.c \
     kernels_m7.c \

@@ -1,27 +1,38 @@
-// Header, NETW, NAME, LAYR and WGHT of a .dtm file: docs/format.md. PLAN is in plan.c.
+// Header and sections of a .dtm file: docs/format.md. PLAN is in plan.c.
 #include "model.h"
 
-#include <float.h>
+#include "inputs.h"
+
 #include <string.h>
 
 #define HEADER_SIZE (16)
-#define TABLE_ENTRY_SIZE (12)
-#define NETW_SIZE (44)
+#define TABLE_ENTRY_SIZE (16)
+#define NETW_SIZE (32)
 #define LAYR_SIZE (28)
+#define INPUTS_SIZE (4) // before the records
+#define ROUT_SIZE (4)
+#define MAX_MARGINS (8)
+#define MAX_POLICY (31)
+#define VERSION (2)
 
-#define NEED(ok, field, offset, problem) \
-    do { \
-        if (!(ok)) { \
-            return ditmos_bad(field, offset, problem); \
-        } \
-    } while (0)
+// A file while it is parsed: where its sections are, in the order of `sections` at the end.
+enum { NETW, NAME, INPT, LAYR, ROUT, WGHT, PLAN, SECTION_COUNT };
 
 typedef struct {
-    uint32_t begin;
+    ditmos_model_t *model;
+    const uint8_t *data;
     uint32_t size;
-} section_t;
+    ditmos_section_t found[SECTION_COUNT];
+    unsigned metadata; // sections of it, which nobody here reads
+    ditmos_allocate_t allocate;
+} parsing_t;
 
-enum { NETW, NAME, LAYR, PLAN, WGHT, SECTION_COUNT };
+typedef struct {
+    char tag[5];
+    ditmos_status_t (*parse)(parsing_t *parsing, ditmos_section_t section);
+} section_kind_t;
+
+static const section_kind_t sections[SECTION_COUNT];
 
 // CRC-32 (IEEE 802.3, reflected) by half bytes.
 static uint32_t crc32(const uint8_t *data, uint32_t size) {
@@ -38,38 +49,91 @@ static uint32_t crc32(const uint8_t *data, uint32_t size) {
     return ~crc;
 }
 
-static float read_f32(const uint8_t *p) {
-    uint32_t bits = ditmos_u32(p);
-    float value;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
-static bool is_scale(float x) {
-    return x > 0.0f && x <= FLT_MAX; // false for a NaN
-}
-
 static bool is_int8(int16_t x) {
     return -128 <= x && x <= 127;
 }
 
-static ditmos_status_t parse_sections(const uint8_t *data, uint32_t size, section_t found[SECTION_COUNT]) {
-    static const char tags[SECTION_COUNT][5] = { "NETW", "NAME", "LAYR", "PLAN", "WGHT" };
+// Letters, digits and underscores, no digit first, not too many.
+static bool is_identifier(const char *name) {
+    unsigned length = 0;
+    for (; name[length] != 0; length++) {
+        char c = name[length];
+        bool digit = '0' <= c && c <= '9';
+        bool letter = ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') || c == '_';
+        if (length == MAX_POLICY || !(letter || (digit && length > 0))) {
+            return false;
+        }
+    }
+    return length > 0;
+}
+
+static bool is_tag(const uint8_t *p) {
+    for (unsigned i = 0; i < 4; i++) {
+        if (!(('A' <= p[i] && p[i] <= 'Z') || ('0' <= p[i] && p[i] <= '9'))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static ditmos_status_t bad_section(const char *tag, uint32_t offset, const char *problem) {
+    ditmos_status_t status = ditmos_bad("section", offset, problem);
+    memcpy(status.tag, tag, 4);
+    return status;
+}
+
+// Entry `at` of the table: keeps where the section is if it is a known one, and refuses what must be known.
+static ditmos_status_t take_section(parsing_t *parsing, uint32_t at, ditmos_section_t section) {
+    const char *tag = (const char *)parsing->data + at;
+    uint32_t flags = ditmos_u32(parsing->data + at + 12);
+    NEED(is_tag(parsing->data + at), "section.tag", at, "must be capital letters and digits");
+    NEED(flags <= 1, "section.flags", at + 12, "must be 0 or 1");
+    for (unsigned j = 0; j < SECTION_COUNT; j++) {
+        if (memcmp(tag, sections[j].tag, 4) == 0) {
+            if (parsing->found[j].begin != 0) {
+                return bad_section(tag, at, "is there twice");
+            }
+            if (flags != 1) {
+                return bad_section(tag, at + 12, "must be marked as required");
+            }
+            parsing->found[j] = section;
+            return ditmos_ok();
+        }
+    }
+    if (flags == 1) {
+        return bad_section(tag, at, "is needed for this model's answers and not known to this firmware: update it");
+    }
+    if (memcmp(tag, "META", 4) == 0) {
+        NEED(parsing->metadata++ == 0, "section.tag", at, "is there twice");
+    }
+    return ditmos_ok();
+}
+
+static ditmos_status_t parse_header(parsing_t *parsing) {
+    const uint8_t *data = parsing->data;
+    uint32_t size = parsing->size;
     NEED(size >= 4 && memcmp(data, "DTMS", 4) == 0, "magic", 0, "not a .dtm file");
-    NEED(size >= 6 && ditmos_u16(data + 4) == 1, "version", 4, "must be 1");
+    NEED(size >= 6, "version", 4, "file is cut short");
+    NEED(ditmos_u16(data + 4) >= VERSION, "version", 4, "is of an older ditmos, export the model again");
+    NEED(ditmos_u16(data + 4) == VERSION, "version", 4, "is newer than this firmware, update it");
     NEED(size >= HEADER_SIZE, "length", 8, "file is cut short");
     uint32_t length = ditmos_u32(data + 8);
     NEED(length <= size, "length", 8, "file is cut short");
     NEED(length == size, "length", 8, "bytes after the end");
     NEED(crc32(data + HEADER_SIZE, size - HEADER_SIZE) == ditmos_u32(data + 12), "crc", 12, "file is damaged");
+    return ditmos_ok();
+}
 
+static ditmos_status_t parse_table(parsing_t *parsing) {
+    const uint8_t *data = parsing->data;
+    uint32_t size = parsing->size;
     unsigned count = ditmos_u16(data + 6);
     NEED(count <= DITMOS_MAX_SECTIONS, "sections", 6, "must be at most 32");
     NEED(HEADER_SIZE + TABLE_ENTRY_SIZE * count <= size, "sections", 6, "table is cut short");
-    section_t all[DITMOS_MAX_SECTIONS];
+    ditmos_section_t all[DITMOS_MAX_SECTIONS];
     for (unsigned i = 0; i < count; i++) {
         uint32_t at = HEADER_SIZE + TABLE_ENTRY_SIZE * i;
-        section_t section = { ditmos_u32(data + at + 4), ditmos_u32(data + at + 8) };
+        ditmos_section_t section = { ditmos_u32(data + at + 4), ditmos_u32(data + at + 8) };
         NEED(section.begin % 4 == 0, "section.offset", at + 4, "must be a multiple of 4");
         NEED(HEADER_SIZE + TABLE_ENTRY_SIZE * count <= section.begin && section.begin <= size, "section.offset", at + 4,
             "outside the file");
@@ -79,22 +143,18 @@ static ditmos_status_t parse_sections(const uint8_t *data, uint32_t size, sectio
                 "section.offset", at + 4, "sections overlap");
         }
         all[i] = section;
-        for (unsigned j = 0; j < SECTION_COUNT; j++) {
-            if (memcmp(data + at, tags[j], 4) == 0) {
-                NEED(found[j].begin == 0, "section.tag", at, "is there twice");
-                found[j] = section;
-            }
+        ditmos_status_t status = take_section(parsing, at, section);
+        if (status.field) {
+            return status;
         }
-    }
-    for (unsigned j = 0; j < SECTION_COUNT; j++) {
-        NEED(found[j].begin != 0, tags[j], HEADER_SIZE, "section is missing");
     }
     return ditmos_ok();
 }
 
-static ditmos_status_t parse_network(ditmos_model_t *m, const uint8_t *data, section_t s) {
-    NEED(s.size == NETW_SIZE, "NETW", s.begin, "must be 44 bytes");
-    const uint8_t *p = data + s.begin;
+static ditmos_status_t parse_network(parsing_t *parsing, ditmos_section_t s) {
+    ditmos_model_t *m = parsing->model;
+    NEED(s.size == NETW_SIZE, "NETW", s.begin, "must be 32 bytes");
+    const uint8_t *p = parsing->data + s.begin;
     uint32_t at = s.begin;
     m->window = ditmos_u16(p);
     m->channels = ditmos_u16(p + 2);
@@ -105,14 +165,11 @@ static ditmos_status_t parse_network(ditmos_model_t *m, const uint8_t *data, sec
     m->classifier_layers = p[10];
     m->start = p[11];
     m->aggregate = ditmos_u32(p + 12);
-    m->input_scale = read_f32(p + 16);
-    m->sample_scale = read_f32(p + 20);
-    m->selector_scale = read_f32(p + 24);
-    m->logit_scale = read_f32(p + 28);
-    int16_t input_zero_point = (int16_t)ditmos_u16(p + 32);
-    int16_t selector_zero_point = (int16_t)ditmos_u16(p + 34);
-    int16_t logit_zero_point = (int16_t)ditmos_u16(p + 36);
-    m->classifier_stride = ditmos_u32(p + 40);
+    m->selector_scale = ditmos_f32(p + 16);
+    m->logit_scale = ditmos_f32(p + 20);
+    int16_t selector_zero_point = (int16_t)ditmos_u16(p + 24);
+    int16_t logit_zero_point = (int16_t)ditmos_u16(p + 26);
+    m->classifier_stride = ditmos_u32(p + 28);
 
     NEED(m->window >= 1, "NETW.window", at, "must be at least 1");
     NEED(m->channels >= 1, "NETW.channels", at + 2, "must be at least 1");
@@ -126,33 +183,53 @@ static ditmos_status_t parse_network(ditmos_model_t *m, const uint8_t *data, sec
         "NETW.classifier_layers", at + 10, "must be 1 to 8");
     NEED(m->start <= DITMOS_MAX_CONVS, "NETW.start", at + 11, "must be at most 6");
     NEED(m->aggregate < 1u << (2 * DITMOS_MAX_CONVS + 1), "NETW.aggregate", at + 12, "has unknown levels");
-    NEED(is_scale(m->input_scale), "NETW.input_scale", at + 16, "must be positive and finite");
-    NEED(is_scale(m->sample_scale), "NETW.sample_scale", at + 20, "must be positive and finite");
-    NEED(is_scale(m->selector_scale), "NETW.selector_scale", at + 24, "must be positive and finite");
-    NEED(is_scale(m->logit_scale), "NETW.logit_scale", at + 28, "must be positive and finite");
-    NEED(is_int8(input_zero_point), "NETW.input_zero_point", at + 32, "must be -128 to 127");
-    NEED(is_int8(selector_zero_point), "NETW.selector_zero_point", at + 34, "must be -128 to 127");
-    NEED(is_int8(logit_zero_point), "NETW.logit_zero_point", at + 36, "must be -128 to 127");
-    NEED(ditmos_u16(p + 38) == 0, "NETW.reserved", at + 38, "must be 0");
-    NEED(m->classifier_stride % 4 == 0, "NETW.classifier_stride", at + 40, "must be a multiple of 4");
-    m->input_zero_point = (int8_t)input_zero_point;
+    NEED(ditmos_is_scale(m->selector_scale), "NETW.selector_scale", at + 16, "must be positive and finite");
+    NEED(ditmos_is_scale(m->logit_scale), "NETW.logit_scale", at + 20, "must be positive and finite");
+    NEED(is_int8(selector_zero_point), "NETW.selector_zero_point", at + 24, "must be -128 to 127");
+    NEED(is_int8(logit_zero_point), "NETW.logit_zero_point", at + 26, "must be -128 to 127");
+    NEED(m->classifier_stride % 4 == 0, "NETW.classifier_stride", at + 28, "must be a multiple of 4");
     m->selector_zero_point = (int8_t)selector_zero_point;
     m->logit_zero_point = (int8_t)logit_zero_point;
     m->maps[0] = (ditmos_map_t) { m->channels, m->window };
     return ditmos_ok();
 }
 
-static ditmos_status_t parse_names(ditmos_model_t *m, const uint8_t *data, section_t s) {
-    const uint8_t *begin = data + s.begin;
+// `count` names that fill [begin, begin + size).
+static ditmos_status_t check_names(const uint8_t *data, uint32_t begin, uint32_t size, unsigned count,
+    const char *field) {
+    const uint8_t *names = data + begin;
     unsigned ends = 0;
-    for (uint32_t i = 0; i < s.size; i++) {
-        ends += begin[i] == 0;
+    for (uint32_t i = 0; i < size; i++) {
+        ends += names[i] == 0;
     }
-    NEED(s.size > 0 && begin[s.size - 1] == 0, "NAME", s.begin, "last name has no end");
-    NEED(ends == m->classes, "NAME", s.begin, "must have one name for each class");
-    NEED(ditmos_is_utf8(begin, begin + s.size), "NAME", s.begin, "not UTF-8");
-    m->names = (const char *)begin;
+    NEED(size > 0 && names[size - 1] == 0, field, begin, "last name has no end");
+    NEED(ends == count, field, begin, "wrong number of names");
+    NEED(ditmos_is_text(names, names + size), field, begin, "not UTF-8, or a control character");
     return ditmos_ok();
+}
+
+static ditmos_status_t parse_names(parsing_t *parsing, ditmos_section_t s) {
+    ditmos_model_t *m = parsing->model;
+    m->names = (const char *)parsing->data + s.begin;
+    return check_names(parsing->data, s.begin, s.size, m->classes, "NAME");
+}
+
+static ditmos_status_t parse_inputs(parsing_t *parsing, ditmos_section_t s) {
+    ditmos_model_t *m = parsing->model;
+    const uint8_t *p = parsing->data + s.begin;
+    uint32_t fixed = INPUTS_SIZE + (uint32_t)DITMOS_INPUT_SIZE * m->channels;
+    NEED(s.size >= fixed, "INPT", s.begin, "must have a record for each channel");
+    m->rate = ditmos_f32(p);
+    NEED(m->rate >= 0.0f && m->rate <= FLT_MAX, "INPT.rate", s.begin, "must be rows per second, or 0");
+    m->inputs = p + INPUTS_SIZE;
+    for (unsigned i = 0; i < m->channels; i++) {
+        ditmos_status_t status = ditmos_input_check(parsing->data, s.begin + INPUTS_SIZE + DITMOS_INPUT_SIZE * i);
+        if (status.field) {
+            return status;
+        }
+    }
+    m->input_names = (const char *)p + fixed;
+    return check_names(parsing->data, s.begin + fixed, s.size - fixed, 2u * m->channels, "INPT.names");
 }
 
 // The maps that layer `index` of a branch reads: what NETW says about start and aggregate.
@@ -246,7 +323,10 @@ static ditmos_status_t count_convs(const uint8_t *data, uint32_t begin, unsigned
     return ditmos_ok();
 }
 
-static ditmos_status_t parse_layers(ditmos_model_t *m, const uint8_t *data, section_t s, section_t network) {
+static ditmos_status_t parse_layers(parsing_t *parsing, ditmos_section_t s) {
+    ditmos_model_t *m = parsing->model;
+    const uint8_t *data = parsing->data;
+    ditmos_section_t network = parsing->found[NETW];
     NEED(s.size == LAYR_SIZE * (m->selector_layers + m->classifier_layers), "LAYR", s.begin,
         "must be 28 bytes for each layer");
     ditmos_status_t status;
@@ -283,43 +363,82 @@ static ditmos_status_t parse_layers(ditmos_model_t *m, const uint8_t *data, sect
     return ditmos_ok();
 }
 
+// Who answers: docs/format.md, ROUT.
+static ditmos_status_t parse_routing(parsing_t *parsing, ditmos_section_t s) {
+    enum { RULE_ONLY, RULE_SELECTOR, RULE_ALL };
+    ditmos_model_t *m = parsing->model;
+    const uint8_t *p = parsing->data + s.begin;
+    NEED(s.size >= ROUT_SIZE, "ROUT", s.begin, "must be at least 4 bytes");
+    unsigned rule = p[0];
+    m->margin_count = p[1];
+    NEED(rule <= RULE_ALL, "ROUT.rule", s.begin, "must be 0, 1 or 2");
+    NEED(m->margin_count <= MAX_MARGINS, "ROUT.margins", s.begin + 1, "must be at most 8");
+    NEED(ditmos_u16(p + 2) == 0, "ROUT.reserved", s.begin + 2, "must be 0");
+    uint32_t fixed = ROUT_SIZE + 4u * m->margin_count;
+    NEED(fixed <= s.size, "ROUT.margins", s.begin + 1, "do not fit into the section");
+    m->margins = p + ROUT_SIZE;
+    m->policy = (const char *)p + fixed;
+    ditmos_status_t status = check_names(parsing->data, s.begin + fixed, s.size - fixed, 1, "ROUT.policy");
+    if (status.field) {
+        return status;
+    }
+    NEED(is_identifier(m->policy), "ROUT.policy", s.begin + fixed, "must be a name of at most 31 letters");
+    m->routes = rule == RULE_SELECTOR ? m->classifiers : 0;
+    NEED(m->routes <= m->selector_outputs, "ROUT.rule", s.begin, "selector has too few outputs to choose");
+    m->exits = m->selector_outputs - m->routes;
+    NEED(m->exits == 0 || m->exits == m->classes, "ROUT.rule", s.begin,
+        "selector outputs must be those of classifiers, then none or one for each class");
+    NEED(rule != RULE_ONLY || m->classifiers == 1, "ROUT.rule", s.begin, "is 0, but there are several classifiers");
+    return ditmos_ok();
+}
+
 // The blocks of weights: layers follow each other, and the section is as long as selector and classifiers are.
-static ditmos_status_t parse_weights(ditmos_model_t *m, const uint8_t *data, section_t s, section_t layers,
-    section_t network) {
+static ditmos_status_t parse_weights(parsing_t *parsing, ditmos_section_t s) {
+    ditmos_model_t *m = parsing->model;
     uint64_t end[2] = { 0, 0 };
     for (unsigned i = 0; i < (unsigned)m->selector_layers + m->classifier_layers; i++) {
         unsigned branch = i >= m->selector_layers;
-        NEED(m->layers[i].weights == end[branch], "LAYR.weights_offset", layers.begin + LAYR_SIZE * i + 20,
+        NEED(m->layers[i].weights == end[branch], "LAYR.weights_offset", parsing->found[LAYR].begin + LAYR_SIZE * i + 20,
             "must be the end of the layer before");
         end[branch] += m->layers[i].layer.weights_size;
     }
-    NEED(end[1] == m->classifier_stride, "NETW.classifier_stride", network.begin + 40,
+    NEED(end[1] == m->classifier_stride, "NETW.classifier_stride", parsing->found[NETW].begin + 28,
         "must be the bytes of a classifier's layers");
     NEED(end[0] + m->classifiers * end[1] == s.size, "WGHT", s.begin, "must be as long as the layers are");
-    m->weights = data + s.begin;
+    m->weights = parsing->data + s.begin;
     m->selector_weights_size = (uint32_t)end[0];
     return ditmos_ok();
 }
 
+static ditmos_status_t parse_plan(parsing_t *parsing, ditmos_section_t s) {
+    return ditmos_plan_parse(parsing->model, parsing->data, s.begin, s.size, parsing->allocate);
+}
+
+// All that must be there, in the order in which it is parsed: each finds what those before it have left in the model.
+// The one place where a section is added, as host/ditmos/model/sections.py.
+static const section_kind_t sections[SECTION_COUNT] = {
+    [NETW] = { "NETW", parse_network },
+    [NAME] = { "NAME", parse_names },
+    [INPT] = { "INPT", parse_inputs },
+    [LAYR] = { "LAYR", parse_layers },
+    [ROUT] = { "ROUT", parse_routing },
+    [WGHT] = { "WGHT", parse_weights },
+    [PLAN] = { "PLAN", parse_plan },
+};
+
 ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, uint32_t size,
     ditmos_allocate_t allocate) {
-    section_t found[SECTION_COUNT] = { { 0, 0 } };
+    parsing_t parsing = { .model = model, .data = data, .size = size, .allocate = allocate };
     model->plan.slices = NULL;
-    ditmos_status_t status = parse_sections(data, size, found);
+    ditmos_status_t status = parse_header(&parsing);
     if (status.field == NULL) {
-        status = parse_network(model, data, found[NETW]);
+        status = parse_table(&parsing);
     }
-    if (status.field == NULL) {
-        status = parse_names(model, data, found[NAME]);
-    }
-    if (status.field == NULL) {
-        status = parse_layers(model, data, found[LAYR], found[NETW]);
-    }
-    if (status.field == NULL) {
-        status = parse_weights(model, data, found[WGHT], found[LAYR], found[NETW]);
-    }
-    if (status.field == NULL) {
-        status = ditmos_plan_parse(model, data, found[PLAN].begin, found[PLAN].size, allocate);
+    for (unsigned i = 0; i < SECTION_COUNT && status.field == NULL; i++) {
+        if (parsing.found[i].begin == 0) {
+            return bad_section(sections[i].tag, HEADER_SIZE, "is missing");
+        }
+        status = sections[i].parse(&parsing, parsing.found[i]);
     }
     return status;
 }

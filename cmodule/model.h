@@ -38,15 +38,22 @@ struct _ditmos_model_t {
     uint8_t classifiers;
     uint8_t start; // level of the selector map that classifiers start from
     uint32_t aggregate; // bit i: level i is concatenated
-    float input_scale;
-    float sample_scale;
     float selector_scale;
     float logit_scale;
-    int8_t input_zero_point;
     int8_t selector_zero_point;
     int8_t logit_zero_point;
 
-    const char *names; // `classes` strings, UTF-8, each ended by a zero byte; in the file
+    // In the file, at any address. Names are UTF-8, each ended by a zero byte.
+    const char *names; // of the classes
+    float rate; // rows per second, 0: not known
+    const uint8_t *inputs; // a record for each channel: inputs.h
+    const char *input_names; // of each channel its name and its unit
+    uint16_t routes; // how many of the selector's outputs stand for classifiers: the first K, or 0
+    uint16_t exits; // how many behind them are class logits: `classes`, or 0
+    uint8_t margin_count;
+    const uint8_t *margins; // int32
+    const char *policy;
+
     uint8_t selector_layers;
     uint8_t classifier_layers;
     uint8_t selector_convs;

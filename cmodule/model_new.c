@@ -5,12 +5,13 @@
 #include "py/objtuple.h"
 #include "py/runtime.h"
 
+#include "inputs.h"
 #include "model_object.h"
 
 static void raise_status(ditmos_status_t status) {
     if (status.field) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s at offset %u: %s"), status.field,
-            (unsigned)status.offset, status.problem);
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s%s%s at offset %u: %s"), status.field,
+            status.tag[0] ? " " : "", status.tag, (unsigned)status.offset, status.problem);
     }
 }
 
@@ -129,15 +130,49 @@ static mp_obj_t slice_names(const ditmos_model_t *model) {
     return MP_OBJ_FROM_PTR(names);
 }
 
+// The string at *name, which moves on to the next one.
+static mp_obj_t next_name(const char **name) {
+    size_t length = strlen(*name);
+    mp_obj_t string = mp_obj_new_str(*name, length);
+    *name += length + 1;
+    return string;
+}
+
 static mp_obj_t class_names(const ditmos_model_t *model) {
     mp_obj_tuple_t *names = MP_OBJ_TO_PTR(mp_obj_new_tuple(model->classes, NULL));
     const char *name = model->names;
     for (unsigned i = 0; i < model->classes; i++) {
-        size_t length = strlen(name);
-        names->items[i] = mp_obj_new_str(name, length);
-        name += length + 1;
+        names->items[i] = next_name(&name);
     }
     return MP_OBJ_FROM_PTR(names);
+}
+
+// For each channel (name, units, scale, zero point, sample scale, used).
+static mp_obj_t input_channels(const ditmos_model_t *model) {
+    mp_obj_tuple_t *inputs = MP_OBJ_TO_PTR(mp_obj_new_tuple(model->channels, NULL));
+    const char *name = model->input_names;
+    for (unsigned i = 0; i < model->channels; i++) {
+        ditmos_input_t input = ditmos_input(model->inputs + DITMOS_INPUT_SIZE * i);
+        mp_obj_t label = next_name(&name);
+        mp_obj_t items[] = {
+            label,
+            next_name(&name),
+            mp_obj_new_float((mp_float_t)input.scale),
+            MP_OBJ_NEW_SMALL_INT(input.zero_point),
+            mp_obj_new_float((mp_float_t)input.sample_scale),
+            mp_obj_new_bool(input.used),
+        };
+        inputs->items[i] = mp_obj_new_tuple(MP_ARRAY_SIZE(items), items);
+    }
+    return MP_OBJ_FROM_PTR(inputs);
+}
+
+static mp_obj_t margins(const ditmos_model_t *model) {
+    mp_obj_tuple_t *tuple = MP_OBJ_TO_PTR(mp_obj_new_tuple(model->margin_count, NULL));
+    for (unsigned i = 0; i < model->margin_count; i++) {
+        tuple->items[i] = mp_obj_new_int((int32_t)ditmos_u32(model->margins + 4 * i));
+    }
+    return MP_OBJ_FROM_PTR(tuple);
 }
 
 // Views of the selector's maps that the plan keeps whole. Map i of the selector is level i.
@@ -196,8 +231,10 @@ mp_obj_t ditmos_model_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw,
     make_features(self);
     self->class_names = class_names(model);
     self->slices = slice_names(model);
-    self->input_scale = mp_obj_new_float((mp_float_t)model->input_scale);
-    self->sample_scale = mp_obj_new_float((mp_float_t)model->sample_scale);
+    self->inputs = input_channels(model);
+    self->rate = mp_obj_new_float((mp_float_t)model->rate);
+    self->policy = mp_obj_new_str(model->policy, strlen(model->policy));
+    self->margins = margins(model);
     self->selector_scale = mp_obj_new_float((mp_float_t)model->selector_scale);
     self->logit_scale = mp_obj_new_float((mp_float_t)model->logit_scale);
     return MP_OBJ_FROM_PTR(self);

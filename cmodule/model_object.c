@@ -4,8 +4,8 @@
 #include "py/binary.h"
 #include "py/runtime.h"
 
+#include "inputs.h"
 #include "model_object.h"
-#include "quantize.h"
 #include "slide.h"
 
 // The caller's arena is where it was: a bytearray may have been resized.
@@ -199,13 +199,18 @@ static mp_obj_t model_quantize(mp_obj_t self_in, mp_obj_t src_in, mp_obj_t dst_i
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("destination has %u values, expected %u"),
             (unsigned)dst.len, (unsigned)count);
     }
-    if (real) {
-        ditmos_quantize_f32(dst.buf, src.buf, (uint32_t)count, 1.0f / model->input_scale, model->input_zero_point);
-    } else {
-        ditmos_quantize_i16(dst.buf, src.buf, (uint32_t)count, model->sample_scale / model->input_scale,
-            model->input_zero_point);
+    if (count % model->channels != 0) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%u values, expected rows of %u"), (unsigned)count,
+            (unsigned)model->channels);
     }
-    return mp_const_none;
+    uint32_t rows = (uint32_t)count / model->channels;
+    uint32_t bad = 0;
+    if (real) {
+        bad = ditmos_quantize_f32(dst.buf, src.buf, rows, model->channels, model->inputs);
+    } else {
+        ditmos_quantize_i16(dst.buf, src.buf, rows, model->channels, model->inputs);
+    }
+    return MP_OBJ_NEW_SMALL_INT(bad);
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(model_quantize_obj, model_quantize);
 
@@ -233,16 +238,22 @@ static mp_obj_t attribute(const ditmos_model_obj_t *self, qstr name) {
             return MP_OBJ_NEW_SMALL_INT(model->classifiers);
         case MP_QSTR_arena_size:
             return MP_OBJ_NEW_SMALL_INT(model->plan.arena_size);
-        case MP_QSTR_input_zero_point:
-            return MP_OBJ_NEW_SMALL_INT(model->input_zero_point);
+        case MP_QSTR_routes:
+            return MP_OBJ_NEW_SMALL_INT(model->routes);
+        case MP_QSTR_exits:
+            return MP_OBJ_NEW_SMALL_INT(model->exits);
         case MP_QSTR_selector_zero_point:
             return MP_OBJ_NEW_SMALL_INT(model->selector_zero_point);
         case MP_QSTR_logit_zero_point:
             return MP_OBJ_NEW_SMALL_INT(model->logit_zero_point);
-        case MP_QSTR_input_scale:
-            return self->input_scale;
-        case MP_QSTR_sample_scale:
-            return self->sample_scale;
+        case MP_QSTR_inputs:
+            return self->inputs;
+        case MP_QSTR_rate:
+            return self->rate;
+        case MP_QSTR_policy:
+            return self->policy;
+        case MP_QSTR_margins:
+            return self->margins;
         case MP_QSTR_selector_scale:
             return self->selector_scale;
         case MP_QSTR_logit_scale:

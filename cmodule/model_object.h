@@ -27,8 +27,10 @@ typedef struct {
     uint8_t feature_buffers[1 + DITMOS_MAX_CONVS]; // DITMOS_NONE where the plan does not keep the map
     mp_obj_t class_names;
     mp_obj_t slices;
-    mp_obj_t input_scale;
-    mp_obj_t sample_scale;
+    mp_obj_t inputs;
+    mp_obj_t rate;
+    mp_obj_t policy;
+    mp_obj_t margins;
     mp_obj_t selector_scale;
     mp_obj_t logit_scale;
 } ditmos_model_obj_t;

@@ -9,13 +9,6 @@
 #define STAGE_SIZE (8)
 #define SLICE_SIZE (4)
 
-#define NEED(ok, field, offset, problem) \
-    do { \
-        if (!(ok)) { \
-            return ditmos_bad(field, offset, problem); \
-        } \
-    } while (0)
-
 // File offsets of the tables, for messages.
 typedef struct {
     uint32_t header;

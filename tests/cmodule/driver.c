@@ -135,7 +135,7 @@ int main(void) {
             status = check_weights(&model, data);
         }
         if (status.field) {
-            printf("bad %s %u %s\n", status.field, (unsigned)status.offset, status.problem);
+            printf("bad %s%s %u %s\n", status.field, status.tag, (unsigned)status.offset, status.problem);
         } else if (vectors_size >= 4) {
             run(&model, vectors, vectors_size, must_match);
         } else {

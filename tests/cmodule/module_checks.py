@@ -218,7 +218,7 @@ def check_heap(data):
         _ditmos.argmax(model.classify(k))
         model.step(0)
         model.features(1)
-        for name in ("input_scale", "slices", "class_names", "window", "logit_zero_point"):
+        for name in ("inputs", "margins", "slices", "class_names", "window", "logit_zero_point"):
             getattr(model, name)
 
     use()
@@ -235,15 +235,18 @@ def check_quantize():
     """Against what reference.quantize_input gave: values, then int8."""
     model = _ditmos.Model(read("reference.dtm"))
     for code, size in (("f", 4), ("h", 2)):
-        stored = read("quantize." + code)
+        stored = memoryview(read("quantize." + code))
+        last = struct.unpack("<I", stored)[0]
+        stored = stored[4:]
         count = len(stored) // (size + 1)
-        values = array(code, stored[: size * count])
+        values = array(code, bytes(stored[: size * count]))
         result = array("b", bytes(count))
-        model.quantize(values, result)
-        expected = array("b", stored[size * count :])
+        assert model.quantize(values, result) == last
+        expected = array("b", bytes(stored[size * count :]))
         for i in range(count):
             assert result[i] == expected[i], (code, values[i], result[i], expected[i])
         assert raised(model.quantize, values, bytearray(count + 1))[0] is ValueError
+        assert raised(model.quantize, values[1:], bytearray(count - 1))[0] is ValueError  # not whole rows
         assert raised(model.quantize, values, bytes(count))[0] is TypeError
         assert raised(model.quantize, values, array("h", bytes(2 * count)))[0] is TypeError
     assert raised(model.quantize, array("i", [1]), bytearray(1))[0] is TypeError

@@ -6,17 +6,21 @@ import ast
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from struct import pack
 
 import numpy as np
 import pytest
 from ditmos.bench import golden
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
+from ditmos.model.inputs import InputChannel, last_not_finite, quantize_input
 from ditmos.model.plan import slice_name
 from ditmos.model.quantized import QuantizedModel
-from ditmos.model.reference import quantize_input
+from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.model.use import Rule, Use
 from ditmos.model.writer import encode
 from ditmos.planner import front, whole_plan
 from ditmos.simulated.qemu import Simulator
@@ -39,17 +43,27 @@ def micropython() -> Path:
 
 @pytest.fixture(scope="module")
 def model() -> QuantizedModel:
-    return golden.random_model(np.random.default_rng(0), reference_spec(), golden.Style.TRAINED)
+    """Channels around zero, far from it, and one that is left out."""
+    model = golden.random_model(np.random.default_rng(0), reference_spec(), golden.Style.TRAINED)
+    inputs = (
+        InputChannel.of(1 / 64, -3, 1 / 4096, "ax", "g"),
+        InputChannel.of(0.3, -337750, 4.0, "pressure", "Pa"),
+        InputChannel.of(1.0, 7, 1.0, "ö", "", used=False),
+    )
+    return replace(model, inputs=inputs, rate=50.0, use=Use("early", Rule.SELECTOR, (-5, 2**31 - 1)))
 
 
 def quantize_cases(model: QuantizedModel) -> dict[str, np.ndarray]:
-    """Halves to even, saturation, infinities, NaN and values at random, by array typecode."""
+    """Rows by array typecode: halves to even, saturation, infinities, NaN, values at random. The last row is finite."""
     rng = np.random.default_rng(1)
-    halves = (np.arange(-300, 300) + 0.5) * model.input_scale
-    real = np.concatenate([rng.normal(0, 100 * model.input_scale, 2000), halves, [0, 1e30, -1e30, np.inf, -np.inf]])
-    real = np.append(real, np.nan).astype(np.float32)
-    samples = np.concatenate([rng.integers(-300, 300, 1000), rng.integers(-32768, 32768, 1000), [-32768, 32767]])
-    return {"f": real, "h": samples.astype(np.int16)}
+    real = golden.random_rows(rng, model, 500)
+    scale, zero_point = (np.array([getattr(c, name) for c in model.inputs]) for name in ("scale", "zero_point"))
+    halves = (np.arange(-300, 300)[:, None] + 0.5 - zero_point) * scale
+    odd = np.array([0, 1e30, -1e30, np.inf, -np.inf, np.nan])[:, None] * np.ones(3)
+    wide = rng.integers(-32768, 32768, (300, 3))
+    samples = np.concatenate([golden.raw_samples(real, model), wide, [[-32768] * 3, [32767] * 3]])
+    real = np.concatenate([real, halves, odd, rng.permuted(odd, axis=0), real[:1]])
+    return {"f": real.astype(np.float32), "h": samples.astype(np.int16)}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +88,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: QuantizedModel) -> P
     (folder / "names").write_text(" ".join(names))
     (folder / "reference.dtm").write_bytes(encode(model, whole_plan(model.spec)))
     for code, values in quantize_cases(model).items():
-        (folder / f"quantize.{code}").write_bytes(values.tobytes() + quantize_input(values, model).tobytes())
+        last = pack("<I", last_not_finite(values, model.inputs))
+        (folder / f"quantize.{code}").write_bytes(
+            last + values.tobytes() + quantize_input(values, model.inputs).tobytes()
+        )
     return folder
 
 
@@ -84,22 +101,29 @@ def test_module(micropython: Path, folder: Path, model: QuantizedModel) -> None:
     layers = [*model.spec.selector_layers(), *model.spec.classifier_layers()]
     values = {
         **{name: getattr(model.spec, name) for name in ("window", "channels", "classes", "classifiers")},
-        **{name: getattr(model, name) for name in ("input_zero_point", "selector_zero_point", "logit_zero_point")},
+        **{name: getattr(model, name) for name in ("selector_zero_point", "logit_zero_point")},
+        **{name: getattr(Model(model), name) for name in ("policy", "margins", "routes", "exits")},
         "arena_size": plan.arena_size,
         "class_names": model.class_names,
         "slices": tuple(
             slice_name([layers[s.layer] for s in plan.stages[part.first :][: part.count]]) for part in plan.slices
         ),
     }
-    scales = ("input_scale", "sample_scale", "selector_scale", "logit_scale")
+    scales = ("rate", "selector_scale", "logit_scale")
     done = subprocess.run(
-        [micropython, "-X", "heapsize=8m", script, folder, *values, *scales], capture_output=True, text=True, timeout=60
+        [micropython, "-X", "heapsize=8m", script, folder, *values, *scales, "inputs"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     description, *lines = done.stdout.splitlines()
     shown = dict(line.split(" ", 1) for line in lines)
     for name, value in values.items():
         assert ast.literal_eval(shown[name]) == value, name
+    for found, channel in zip(ast.literal_eval(shown["inputs"]), model.inputs, strict=True):
+        scales_of = tuple(pytest.approx(value) for value in (channel.scale, channel.sample_scale))
+        assert found == (*channel[:2], scales_of[0], channel.zero_point, scales_of[1], channel.used)
     for name in scales:
         assert float(shown[name]) == pytest.approx(getattr(model, name), rel=1e-6), name
     assert description == f"<Model: window 151 x 3, 17 classes, 6 classifiers, arena {plan.arena_size} bytes>"

@@ -24,8 +24,8 @@ from random_plans import random_plan
 def sections(data: bytes) -> dict[bytes, tuple[int, int]]:
     """Offset and length by tag, and of the table itself under b"table"."""
     count = unpack_from("<H", data, 6)[0]
-    entries = [unpack_from("<4sII", data, 16 + 12 * i) for i in range(count)]
-    return {b"table": (16, 12 * count), **{tag: (offset, length) for tag, offset, length in entries}}
+    entries = [unpack_from("<4sII", data, 16 + 16 * i) for i in range(count)]
+    return {b"table": (16, 16 * count), **{tag: (offset, length) for tag, offset, length in entries}}
 
 
 def repaired(data: bytearray) -> bytes:
@@ -41,7 +41,7 @@ def mutated(rng: Generator, data: bytes) -> bytes:
     damaged = bytearray(data)
     places = sections(data)
     for _ in range(rng.choice([1, 1, 2])):
-        tag = rng.choice([b"PLAN", b"PLAN", b"PLAN", b"LAYR", b"NETW", b"table", b"NAME", b"WGHT"])
+        tag = rng.choice([b"PLAN", b"PLAN", b"PLAN", b"LAYR", b"NETW", b"table", b"NAME", b"INPT", b"ROUT", b"WGHT"])
         offset, length = places[tag]
         at = offset + int(rng.integers(length))
         damaged[at] = rng.integers(256) if rng.random() < 0.5 else damaged[at] ^ 1 << int(rng.integers(8))
@@ -50,11 +50,22 @@ def mutated(rng: Generator, data: bytes) -> bytes:
     return repaired(damaged)
 
 
+def with_section(data: bytes, tag: bytes, flags: int) -> bytes:
+    """The same file with one more section at its end."""
+    count, table = unpack_from("<H", data, 6)[0], 16 + 16 * unpack_from("<H", data, 6)[0]
+    longer = bytearray(data[:table] + pack("<4sIII", tag, len(data) + 16, 4, flags) + data[table:] + b"what")
+    pack_into("<H", longer, 6, count + 1)
+    for i in range(count):
+        pack_into("<I", longer, 16 + 16 * i + 4, unpack_from("<I", longer, 16 + 16 * i + 4)[0] + 16)
+    return repaired(longer)
+
+
 def some_model(seed: int) -> tuple[golden.Case, bytes]:
     """A random plan, or the smallest of the planner's, in which maps grow over others."""
     case = golden.case(seed, windows=1, max_rows=60, max_classifiers=2)
     if seed % 4 == 0:
-        return case, encode(case.model, front(case.model.spec, case.model)[0].plan)
+        plans = [candidate.plan for candidate in front(case.model.spec, case.model, once=seed % 8 == 0)]
+        return case, encode(case.model, min(plans, key=lambda plan: plan.arena_size))
     try:
         return case, encode(case.model, random_plan(np.random.default_rng(seed), case.model.spec))
     except PlanError:
@@ -78,6 +89,29 @@ def test_every_flipped_bit_of_the_header(driver):
         field = fields[max(offset for offset in fields if offset <= bit // 8)]
         answer = driver.ask(bytes(damaged))
         assert answer.startswith("bad" if field == "section" else f"bad {field} "), (bit, answer)
+
+
+def test_sections_that_are_not_known(driver):
+    """One that answers depend on is refused by its tag, another one skipped; version 1 says what to do."""
+    data = some_model(2)[1]
+    assert driver.ask(with_section(data, b"HINT", 0)) == "ok"
+    assert driver.ask(with_section(data, b"FUTR", 1)).startswith("bad sectionFUTR")
+    for tag, flags in ((b"FUTR", 2), (b"F\x1b[m", 0), (b"META", 1), (b"NETW", 1)):
+        assert driver.ask(with_section(data, tag, flags)).startswith("bad section"), tag
+        with pytest.raises(ModelFileError):
+            decode(with_section(data, tag, flags))
+    old = bytearray(data)
+    pack_into("<H", old, 4, 1)
+    assert driver.ask(repaired(old)) == "bad version 4 is of an older ditmos, export the model again"
+
+
+def test_once_plans_are_judged_alike(driver):
+    once = 0
+    for seed in range(0, 80, 8):
+        case, data = some_model(seed)
+        once += decode(data)[1].once
+        assert driver.ask(data, golden.vectors(case)) == "ok"
+    assert once > 3
 
 
 def test_mutations_are_judged_as_the_host_does(driver):
@@ -107,9 +141,17 @@ def test_mutations_are_judged_as_the_host_does(driver):
     [
         (b"NETW", 2, pack("<H", 0), "NETW.channels"),
         (b"NETW", 8, bytes([65]), "NETW.classifiers"),
-        (b"NETW", 16, pack("<f", float("nan")), "NETW.input_scale"),
-        (b"NETW", 32, pack("<h", 128), "NETW.input_zero_point"),
+        (b"NETW", 16, pack("<f", float("nan")), "NETW.selector_scale"),
+        (b"NETW", 26, pack("<h", 128), "NETW.logit_zero_point"),
         (b"NAME", 0, b"\xff", "NAME"),
+        (b"NAME", 0, b"\x1b", "NAME"),
+        (b"NAME", 0, b"\xc2\x9b", "NAME"),
+        (b"INPT", 0, pack("<f", -1), "INPT.rate"),
+        (b"INPT", 4, pack("<f", 0), "INPT.scale"),
+        (b"INPT", 12, pack("<i", 1 + (1 << 21)), "INPT.zero_point"),
+        (b"INPT", 20, bytes([63]), "INPT.shift"),
+        (b"ROUT", 0, bytes([3]), "ROUT.rule"),
+        (b"ROUT", 1, bytes([9]), "ROUT.margins"),
         (b"LAYR", 2, bytes([32]), "LAYR.kernel"),
         (b"LAYR", 5, bytes([200]), "LAYR.packing"),
         (b"LAYR", 5, bytes([1]), "LAYR.packing"),

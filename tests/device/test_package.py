@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench.golden import Style, random_model
+from ditmos.bench.golden import Style, random_model, random_rows, raw_samples
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
@@ -41,8 +41,8 @@ def model(tmp_path: Path) -> Model:
 
 
 def raw_windows(model: Model, count: int, dtype: str) -> np.ndarray:
-    real = np.random.default_rng(4).normal(0, 40 * model.input_scale, (count, SPEC.window, SPEC.channels))
-    return (real / model.sample_scale).round().astype(np.int16) if dtype == "<i2" else real.astype(dtype)
+    real = random_rows(np.random.default_rng(4), model.model, count * SPEC.window).reshape(count, SPEC.window, -1)
+    return raw_samples(real, model.model) if dtype == "<i2" else real.astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", ["<i2", "<f4"])

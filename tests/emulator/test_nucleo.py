@@ -9,12 +9,11 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench.golden import Style, random_model, random_windows
+from ditmos.bench.golden import Style, for_samples, random_model, random_windows
 from ditmos.emulator import EmulatedBoard
 from ditmos.errors import DitmosError
 from ditmos.firmware import micropython, nucleo
@@ -51,7 +50,7 @@ class Recording:
     def __init__(self, folder: Path, windows: np.ndarray) -> None:
         self.folder, self.windows = folder, windows
         spec = reference_spec()
-        quantized = replace(random_model(np.random.default_rng(7), spec, Style.TRAINED), sample_scale=1 / 256)
+        quantized = for_samples(random_model(np.random.default_rng(7), spec, Style.TRAINED), 1 / 256)
         write_model(folder / "model.dtm", quantized, whole_plan(spec))
         np.save(folder / "windows.npy", windows)
         self.model = Model(quantized)

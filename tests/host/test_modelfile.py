@@ -16,9 +16,10 @@ from ditmos.model.plan import Plan
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reader import ModelFileError, decode, read_model
 from ditmos.model.records import HEADER, SECTION
-from ditmos.model.spec import reference_spec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.model.use import Rule, Use, problem_of_rule
 from ditmos.model.writer import encode, write_model
-from ditmos.planner import whole_plan
+from ditmos.planner import front, whole_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +39,7 @@ def with_crc(data: bytes | bytearray) -> bytes:
 def section(data: bytes, tag: bytes) -> int:
     """Offset of a section."""
     for i in range(unpack_from("<H", data, 6)[0]):
-        name, offset, _ = SECTION.unpack_from(data, HEADER.size + i * SECTION.size)
+        name, offset, *_ = SECTION.unpack_from(data, HEADER.size + i * SECTION.size)
         if name == tag:
             return offset
     raise AssertionError(tag)
@@ -68,6 +69,85 @@ def test_file_round_trip(tmp_path: Path) -> None:
     model, _ = read_model(path)
     assert model.metadata == {"data": "hüm", "seed": 3}
     assert [p.name for p in tmp_path.iterdir()] == ["model.dtm"]
+
+
+def test_a_plan_with_one_classify_is_read_back() -> None:
+    """Its flag is not one of a buffer's."""
+    case = golden.case(1, windows=1, max_rows=60)
+    single = next(c.plan for c in front(case.model.spec, case.model, once=True) if c.plan.once)
+    assert decode(encode(case.model, single))[1] == replace(single, name="file")
+
+
+def with_section(data: bytes, tag: bytes, contents: bytes, flags: int) -> bytes:
+    """The same file with one more section at its end."""
+    count = unpack_from("<H", data, 6)[0]
+    entries = [list(SECTION.unpack_from(data, HEADER.size + i * SECTION.size)) for i in range(count)]
+    for entry in entries:
+        entry[1] += SECTION.size
+    end = HEADER.size + count * SECTION.size
+    added = [*entries, [tag, len(data) + SECTION.size, len(contents), flags]]
+    table = b"".join(SECTION.pack(*entry) for entry in added)
+    whole = bytearray(data[: HEADER.size] + table + data[end:] + contents)
+    pack_into("<H", whole, 6, count + 1)
+    pack_into("<I", whole, 8, len(whole))
+    return with_crc(whole)
+
+
+def test_sections_that_are_not_known() -> None:
+    data = encoded(1)
+    assert decode(with_section(data, b"HINT", b"xyz", 0))[1] == decode(data)[1]
+    with pytest.raises(ModelFileError, match=r"section FUTR at offset .* not known here: update ditmos"):
+        decode(with_section(data, b"FUTR", b"xyz", 1))
+    with pytest.raises(ModelFileError, match="section FUTR flags"):
+        decode(with_section(data, b"FUTR", b"xyz", 2))
+    with pytest.raises(ModelFileError, match="capital letters and digits"):
+        decode(with_section(data, b"F\x1b[m", b"xyz", 0))
+    with pytest.raises(ModelFileError, match="section META flags"):
+        decode(with_section(data, b"META", b"{}", 1))
+
+
+def test_an_older_version_says_what_to_do() -> None:
+    data = bytearray(encoded(1))
+    pack_into("<H", data, 4, 1)
+    with pytest.raises(ModelFileError, match="version at offset 4: is 1, expected 2: of an older ditmos, export"):
+        decode(with_crc(data))
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "\x7f", "\x9b", "\0"])
+def test_control_characters_in_names(name: str) -> None:
+    case = golden.case(1, windows=1)
+    plan = whole_plan(case.model.spec)
+    first = case.model.inputs[0]
+    for model in (
+        replace(case.model, class_names=(name, *case.model.class_names[1:])),
+        replace(case.model, inputs=(first._replace(name=name), *case.model.inputs[1:])),
+        replace(case.model, inputs=(first._replace(units=name), *case.model.inputs[1:])),
+    ):
+        with pytest.raises(DitmosError, match="has a control character"):
+            encode(model, plan)
+
+
+def test_rules_that_do_not_fit_the_selector() -> None:
+    """Outputs are those of the classifiers, then none or one a class."""
+    branch = BranchSpec((ConvSpec(2, 3),))
+    rng = np.random.default_rng(0)
+    for outputs, rule, problem in (
+        (3, Rule.SELECTOR, ""),
+        (8, Rule.SELECTOR, ""),
+        (5, Rule.ALL, ""),
+        (4, Rule.SELECTOR, "1 outputs of the selector stand for no classifier, expected 5 class logits or none"),
+        (2, Rule.SELECTOR, "the selector chooses, but has 2 outputs for 3 classifiers"),
+        (3, Rule.ALL, "3 outputs of the selector stand for no classifier"),
+        (5, Rule.ONLY, "one classifier is asked, but there are 3"),
+    ):
+        spec = NetworkSpec(20, 1, 5, 3, branch, branch, selector_outputs=outputs)
+        assert problem in problem_of_rule(spec, rule) and bool(problem) == bool(problem_of_rule(spec, rule))
+        model = replace(golden.random_model(rng, replace(spec, selector_outputs=3)), use=Use("top1", Rule.SELECTOR))
+        assert decode(encode(model, whole_plan(model.spec)))[0].use == model.use
+    with pytest.raises(DitmosError, match=r"margin 0\.5 of policy early, expected a whole number"):
+        encode(replace(model, use=Use("early", Rule.SELECTOR, (0.5,))), whole_plan(model.spec))  # type: ignore[arg-type]
+    with pytest.raises(DitmosError, match=r"policy 'os\.system', expected a name"):
+        encode(replace(model, use=Use("os.system", Rule.SELECTOR)), whole_plan(model.spec))
 
 
 def test_unwritable_file_is_a_clear_error(tmp_path: Path) -> None:
@@ -129,11 +209,11 @@ def test_errors_name_field_and_offset() -> None:
     network, layers, plan, weights = (section(data, tag) for tag in (b"NETW", b"LAYR", b"PLAN", b"WGHT"))
     for offset, layout, value, field in [
         (0, "<4s", b"ELF ", "magic"),
-        (4, "<H", 2, "version"),
+        (4, "<H", 3, "version"),
         (8, "<I", len(data) + 1, "length"),
         (network, "<H", 0, "NETW window"),
         (network + 8, "<B", 65, "NETW classifiers"),
-        (network + 32, "<h", 128, "NETW input_zero_point"),
+        (network + 26, "<h", 128, "NETW logit_zero_point"),
         (layers, "<B", 7, "LAYR kind"),
         (layers + 5, "<B", 200, "weights"),
         (plan, "<I", 4, "PLAN"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from ditmos.model.inputs import quantize_input
 from ditmos.model.quantized import accumulator_bound
-from ditmos.model.reference import Model, quantize_input
+from ditmos.model.reference import Model
+from ditmos.model.signal import Signal
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.quantize import quantize
 from ditmos.quantize.fake import LANE_BOUND, FakeQuantNetwork
@@ -26,6 +28,10 @@ SPECS = {
         61, 3, 6, 1, BranchSpec(BRANCH.convs[1:]), BranchSpec(BRANCH.convs[:1]), start=1, selector_outputs=6
     ),
 }
+
+
+def signal(spec: NetworkSpec) -> Signal:
+    return Signal.of([str(i) for i in range(spec.classes)], ["c"] * spec.channels, "g", 0.01)
 
 
 def windows(spec: NetworkSpec, count: int, seed: int = 0) -> Windows:
@@ -60,9 +66,9 @@ def test_fake_quantised_network_is_the_reference(name: str) -> None:
                 parameter += 0.05 * torch.randn_like(parameter)
         x = windows(spec, 64, seed=1).x
         selector, logits = fake.stored(x)
-    model = _model(fake, 0.01, [str(i) for i in range(spec.classes)], {})
+    model = _model(fake, signal(spec), None, {})
     reference = Model(model)
-    q = quantize_input(x.numpy().transpose(0, 2, 1), model)
+    q = quantize_input(x.numpy().transpose(0, 2, 1), model.inputs)
     assert np.array_equal(reference.select_batch(q), selector.reshape(len(x), -1).numpy().astype(np.int8))
     assert np.array_equal(reference.classify_batch(q), logits.numpy().astype(np.int8))
     assert np.unique(logits).size > 20
@@ -95,11 +101,13 @@ def test_fine_tuning_follows_the_float_network() -> None:
         gate, logits = net(validation.x)
         y = logits[torch.arange(128), gate.argmax(1)].argmax(1)  # the float network is always right
     names = [str(i) for i in range(spec.classes)]
-    model, tuning = quantize(net, train, Windows(validation.x, y), sample_scale=0.5, class_names=names, epochs=3)
+    model, tuning = quantize(
+        net, train, Windows(validation.x, y), signal=Signal.of(names, "abc", "g", 0.5, 50.0), epochs=3
+    )
     losses = [loss for _, loss, _ in tuning.history[1:]]
     assert losses[-1] < losses[0]
     assert max(value for _, _, value in tuning.history) == tuning.history[tuning.epoch][2] > 0.8
-    again, _ = quantize(net, train, Windows(validation.x, y), sample_scale=0.5, class_names=names, epochs=3)
+    again, _ = quantize(net, train, Windows(validation.x, y), signal=Signal.of(names, "abc", "g", 0.5, 50.0), epochs=3)
     for (_, _, a), (_, _, b) in zip(model.branches(), again.branches(), strict=True):
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.multiplier, b.multiplier)
 
@@ -116,15 +124,15 @@ def test_dead_channels_and_maps() -> None:
     fake = FakeQuantNetwork(net, x)
     with torch.no_grad():
         _, logits = fake.stored(x)
-    model = _model(fake, 0.01, [str(i) for i in range(spec.classes)], {})
-    q = quantize_input(x.numpy().transpose(0, 2, 1), model)
+    model = _model(fake, signal(spec), None, {})
+    q = quantize_input(x.numpy().transpose(0, 2, 1), model.inputs)
     assert np.array_equal(Model(model).classify_batch(q), logits.numpy().astype(np.int8))
 
 
 def test_weights_stay_under_the_lane_bound_where_that_costs_little() -> None:
     spec = NetworkSpec(80, 32, 3, 1, BranchSpec((ConvSpec(16, 9), ConvSpec(8, 9))))
     fake = FakeQuantNetwork(network(spec), windows(spec, 64).x)
-    model = _model(fake, 0.01, ["a", "b", "c"], {})
+    model = _model(fake, signal(spec), None, {})
     largest = [np.abs(layer.weight.astype(int)).reshape(len(layer.weight), -1).max(1) for layer in model.classifiers[0]]
     bounds = [accumulator_bound(layer) for layer in model.classifiers[0]]
     for level in range(2):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from ditmos.bench import golden
 from ditmos.errors import DitmosError
+from ditmos.model.inputs import InputChannel, fraction, last_not_finite, quantize_input
 from ditmos.model.quantized import QuantizedLayer, accumulator_bound
-from ditmos.model.reference import Model, accumulate, quantize_input, requantize
+from ditmos.model.reference import Model, accumulate, requantize
 from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
 
 
@@ -80,14 +81,29 @@ def test_requantize_rounds_half_up() -> None:
 
 
 def test_quantize_input() -> None:
-    case = golden.case(0)
-    model = replace(case.model, input_scale=0.5, input_zero_point=-3, sample_scale=0.25)
+    """Halves to even for floats and up for samples, saturation, an offset far outside of int8, a channel left out."""
+    inputs = (InputChannel.of(0.5, -3, 0.25),)
     floats = np.array([0.0, 0.25, 0.75, -0.25, 64.9, 65.1, 1e30, -np.inf, np.inf, np.nan], np.float32)
-    assert quantize_input(floats, model).tolist() == [-3, -3, -1, -3, 127, 127, 127, -128, 127, -3]
+    assert quantize_input(floats, inputs).tolist() == [-3, -3, -1, -3, 127, 127, 127, -128, 127, -3]
     samples = np.array([0, 1, 2, 3, -32768, 32767], np.int16)
-    assert quantize_input(samples, model).tolist() == [-3, -3, -2, -1, -128, 127]
+    assert quantize_input(samples, inputs).tolist() == [-3, -2, -2, -1, -128, 127]
     with pytest.raises(ValueError, match="int32"):
-        quantize_input(np.zeros(3, np.int32), model)
+        quantize_input(np.zeros(3, np.int32), inputs)
+    pressure = InputChannel.of(0.25, -405300, 0.25)
+    three = (*inputs, pressure, InputChannel.of(1.0, 5, used=False))
+    rows = np.array([[1.0, 101325.0, 7.0], [np.nan, 101335.25, np.inf]], np.float32)
+    assert quantize_input(rows, three).tolist() == [[-1, 0, 0], [-3, 41, 0]]
+    assert [last_not_finite(part, three) for part in (rows, rows[:1], rows[:1].astype(np.int16))] == [2, 0, 0]
+    with pytest.raises(ValueError, match="rows of 3"):
+        quantize_input(floats, three)
+
+
+def test_fractions_of_raw_samples() -> None:
+    """31 bits of the factor, but for factors beyond what any sensor needs."""
+    for factor in (1e-12, 3e-10, 0.1, 1.0, 1 - 1e-12, 127.9, 3e8):
+        multiplier, shift = fraction(factor)
+        assert 1 <= multiplier < 2**31 and 1 <= shift <= 62
+        assert multiplier / 2**shift == pytest.approx(factor, rel=2**-21)
 
 
 def test_wrong_use() -> None:

@@ -156,7 +156,7 @@ def test_decide_equals_calling_the_policy_on_the_reference(model, windows):
 
 def test_windows_may_be_stored_channel_by_channel(model):
     dataset = synthetic.generate(subjects=2, recordings=1, windows=2)
-    quantized = type(model.model)(**{**vars(model.model), "sample_scale": dataset.scale})
+    quantized = golden.for_samples(model.model, dataset.scale)
     model, index = Model(quantized), np.arange(len(dataset))
     turned = replace(dataset, x=np.asfortranarray(dataset.x))
     found, expected = (
@@ -207,7 +207,7 @@ def test_command(model, tmp_path):
     from ditmos.cli import route
 
     dataset = synthetic.generate(subjects=2, recordings=1, windows=2)
-    quantized = type(model.model)(**{**vars(model.model), "sample_scale": dataset.scale})
+    quantized = golden.for_samples(model.model, dataset.scale)
     write_model(tmp_path / "m.dtm", quantized, whole_plan(model.spec))
     save(dataset, tmp_path / "d.npz")
     (tmp_path / "slices.json").write_text(

@@ -121,8 +121,8 @@ def test_a_policy_is_tried_in_less_than_two_seconds(board, recording, tmp_path):
 def test_raw_and_real_samples_are_quantised_on_the_board(board, recording):
     rng = np.random.default_rng(0)
     raw = rng.integers(-20000, 20000, (5, 151, 3)).astype(np.int16)
-    scale = recording.model.sample_scale
-    for windows in (raw, raw.astype(np.float32) * np.float32(scale)):
+    scales = np.array([channel.sample_scale for channel in recording.model.inputs], np.float32)
+    for windows in (raw, raw.astype(np.float32) * scales):
         results = list(classify(board, windows))
         expected = decide(parse_policy("top1"), recording.model, recording.model.quantize(windows))
         assert [r.label for r in results] == expected.label.tolist()

@@ -84,7 +84,7 @@ def padded(data: bytes) -> bytes:
 
 # ----- models -----------------------------------------------------------------------------------------------------
 
-MODEL_PARTS = ("file.c", "model.c", "plan.c", "engine.c", "slide.c", "kernels*.[cS]")
+MODEL_PARTS = ("model.c", "file.c", "inputs.c", "plan.c", "engine.c", "slide.c", "kernels*.[cS]")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from struct import pack
@@ -18,11 +18,14 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
+from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel
 from ditmos.model.reference import Int8, Model, accumulate
 from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
+from ditmos.model.use import Rule, Use, problem_of_rule
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
 
@@ -67,6 +70,12 @@ def _try_spec(rng: Generator, max_rows: int, max_classifiers: int) -> NetworkSpe
         hidden = (width(40),) if rng.random() < 0.6 else ()
         return BranchSpec(tuple(conv(g) for g in geometries), hidden)
 
+    def outputs() -> int:
+        """Of the selector: one a classifier, or class logits of its own behind those or alone."""
+        if rng.random() < 0.8:
+            return -1
+        return common["classes"] + (common["classifiers"] if width(20) % 2 else 0)
+
     depth = int(rng.choice([1, 2, 3, 3, 4, 5, 6]))
     largest = int(rng.choice([3, 9, 15, 31]))
     geometries = [
@@ -104,7 +113,7 @@ def _try_spec(rng: Generator, max_rows: int, max_classifiers: int) -> NetworkSpe
         classifier=branch(own),
         start=start,
         aggregate=aggregate,
-        selector_outputs=-1 if rng.random() < 0.8 else width(20),
+        selector_outputs=outputs(),
     )
 
 
@@ -127,15 +136,49 @@ def random_model(rng: Generator, spec: NetworkSpec, style: Style | None = None) 
         spec=spec,
         selector=layers(spec.selector_layers()),
         classifiers=tuple(layers(spec.classifier_layers()) for _ in range(spec.classifiers)),
-        input_scale=scale(),
-        input_zero_point=int(rng.integers(-128, 128)),
-        sample_scale=scale(),
+        inputs=tuple(random_input(rng, f"channel {i}") for i in range(spec.channels)),
         selector_scale=scale(),
         selector_zero_point=zero_points["selector"],
         logit_scale=scale(),
         logit_zero_point=zero_points["classifier"],
         class_names=tuple(f"class {i}" for i in range(spec.classes)),
+        rate=float(rng.integers(0, 100)),
+        use=random_use(rng, spec),
     )
+
+
+def random_input(rng: Generator, name: str) -> InputChannel:
+    """Most with zero in the range of int8, some with an offset far outside of it, a few not used."""
+    far = rng.random() < 0.3
+    zero_point = int(rng.integers(-MAX_ZERO_POINT, MAX_ZERO_POINT + 1) if far else rng.integers(-128, 128))
+    scale, sample_scale = np.exp(rng.uniform(-8, 2, 2))
+    return InputChannel.of(scale, zero_point, sample_scale, name, "u", used=bool(rng.random() < 0.9))
+
+
+def random_rows(rng: Generator, model: QuantizedModel, rows: int) -> NDArray[np.float32]:
+    """Rows of real values (rows, channels) over the range of every channel and a little beyond it."""
+    steps = rng.uniform(-160, 160, (rows, len(model.inputs)))
+    zero_point, scale = (np.array([getattr(c, name) for c in model.inputs]) for name in ("zero_point", "scale"))
+    return ((steps - zero_point) * scale).astype(np.float32)
+
+
+def raw_samples(real: NDArray[np.float32], model: QuantizedModel) -> NDArray[np.int16]:
+    """Rows (..., channels) as a sensor with the model's sample scales gives them, saturated."""
+    scale = np.array([c.sample_scale for c in model.inputs])
+    return np.clip(np.rint(real / scale), -32768, 32767).astype(np.int16)
+
+
+def for_samples(model: QuantizedModel, sample_scale: float, scale: float = 1 / 64) -> QuantizedModel:
+    """The same model for samples of one scale, every channel around zero."""
+    inputs = tuple(InputChannel.of(scale, 0, sample_scale, c.name, c.units) for c in model.inputs)
+    return replace(model, inputs=inputs)
+
+
+def random_use(rng: Generator, spec: NetworkSpec) -> Use:
+    """Any rule that fits the network, under a policy that need not exist."""
+    rules = [rule for rule in Rule if not problem_of_rule(spec, rule)]
+    margins = tuple(int(m) for m in rng.integers(-(2**31), 2**31, rng.integers(0, 9)))
+    return Use(str(rng.choice(["top1", "early", "mine"])), rules[rng.integers(len(rules))], margins)
 
 
 def random_layer(rng: Generator, shape: LayerShape, style: Style, zero_point: int) -> QuantizedLayer:

@@ -36,8 +36,9 @@ def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]
     if found != expected:
         raise DitmosError(f"{dataset.name}: windows of {found[0]} x {found[1]}, the model takes {expected}")
     x = dataset.x[index]
-    if x.dtype == np.int16 and not np.isclose(dataset.scale, model.sample_scale, rtol=1e-5):
-        raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for {model.sample_scale}")
+    scale = model.inputs[0].sample_scale
+    if x.dtype == np.int16 and not np.isclose(dataset.scale, scale, rtol=1e-5):
+        raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for {scale}")
     q = model.quantize(x if x.dtype == np.int16 else x * np.float32(dataset.scale))
     return np.ascontiguousarray(q)  # data may be stored channel by channel
 

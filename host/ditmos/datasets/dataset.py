@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ditmos import atomic
 from ditmos.errors import DitmosError
+from ditmos.model.signal import Signal
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLIT_NAMES = ("train", "validation", "test")
@@ -76,6 +77,11 @@ class Dataset:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def signal(self) -> Signal:
+        """What a model made of these windows says that it takes."""
+        return Signal.of(self.class_names, self.channels, self.units, self.scale, self.fs)
 
     def part(self, which: int) -> NDArray[np.int64]:
         """Indices of the windows in TRAIN, VALIDATION or TEST. Raises DitmosError without a split."""

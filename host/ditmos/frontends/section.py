@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
+from ditmos.model.text import has_control
 from ditmos.frontends.frontend import MOST_OPERATIONS, FrontEnd
 from ditmos.frontends.integers import LONGEST
 from ditmos.frontends.operations import MOST_SHIFT, Affine, Centre, Norm, Operation, Split
@@ -139,9 +140,12 @@ def _text(data: bytes, at: int, size: int, channels: int) -> tuple[str, ...]:
     _need(found == channels + 1, "names", at, f"has {found} strings, expected units and {channels} names")
     _need(raw.endswith(b"\0"), "names", at, "the last name does not end")
     try:
-        return tuple(part.decode() for part in raw.split(b"\0")[:-1])
+        names = tuple(part.decode() for part in raw.split(b"\0")[:-1])
     except UnicodeDecodeError as error:
         raise SectionError("FRNT names", at, f"is not UTF-8: {error.reason}") from None
+    for name in names:
+        _need(not has_control(name), "names", at, f"{name!r} has a control character")
+    return names
 
 
 def _operation(data: bytes, at: int, channels: int) -> tuple[Operation, int]:

@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
+from ditmos.model.inputs import InputChannel, check_input
 from ditmos.model.spec import LayerShape, NetworkSpec
+from ditmos.model.text import check_name
+from ditmos.model.use import Use, check_use, default_use
 
 INT32_MAX = 2**31 - 1
 
@@ -40,8 +43,10 @@ class QuantizedLayer:
 class QuantizedModel:
     """A whole routed network in integers.
 
-    input_scale, input_zero_point: ``real = (q - input_zero_point) * input_scale``.
-    sample_scale: real value of one unit of a raw int16 sample (the data set's ``scale``).
+    inputs: what each channel of the window is, and how its values become int8.
+    rate: rows per second, 0 where it is not known.
+    use: who answers, by which policy; None: what `default_use` says of the network.
+    metadata: for people (docs/format.md, META).
     selector_scale / selector_zero_point and logit_scale / logit_zero_point: of the selector's logits and of the class
         logits; the latter are shared by all K classifiers, so that their logits can be compared and averaged.
     """
@@ -49,15 +54,19 @@ class QuantizedModel:
     spec: NetworkSpec
     selector: tuple[QuantizedLayer, ...]
     classifiers: tuple[tuple[QuantizedLayer, ...], ...]
-    input_scale: float
-    input_zero_point: int
-    sample_scale: float
+    inputs: tuple[InputChannel, ...]
     selector_scale: float
     selector_zero_point: int
     logit_scale: float
     logit_zero_point: int
     class_names: tuple[str, ...]
+    rate: float = 0.0
+    use: Use = None  # type: ignore[assignment]  # __post_init__
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.use is None:
+            object.__setattr__(self, "use", default_use(self.spec))
 
     def branches(self) -> Iterator[tuple[str, LayerShape, QuantizedLayer]]:
         """Every layer of the selector, then of each classifier: its name in messages, shape and weights."""
@@ -95,12 +104,21 @@ def check(model: QuantizedModel) -> None:
     ]:
         need(len(layers) == len(shapes), f"{name} has {len(layers)} layers, expected {len(shapes)}")
     need(len(model.class_names) == spec.classes, f"{len(model.class_names)} class names, expected {spec.classes}")
-    need(all("\0" not in name for name in model.class_names), "a class name contains a zero byte")
-    for field_name in ("input_scale", "sample_scale", "selector_scale", "logit_scale"):
+    need(len(model.inputs) == spec.channels, f"{len(model.inputs)} input channels, expected {spec.channels}")
+    for name in model.class_names:
+        check_name("class name", name)
+    for channel in model.inputs:
+        check_name("channel", channel.name)
+        check_name("unit", channel.units)
+        check_input(channel)
+    rate = model.rate
+    need(0 <= rate < 2.0**127 and rate == np.float32(rate), f"rate is {rate}, expected rows per second as a float32")
+    check_use(spec, model.use)
+    for field_name in ("selector_scale", "logit_scale"):
         value = getattr(model, field_name)
         need(value > 0 and isfinite(value), f"{field_name} is {value}, expected a positive number")
         need(value == np.float32(value), f"{field_name} is {value}, expected a float32 number")
-    for field_name in ("input_zero_point", "selector_zero_point", "logit_zero_point"):
+    for field_name in ("selector_zero_point", "logit_zero_point"):
         value = getattr(model, field_name)
         need(-128 <= value <= 127, f"{field_name} is {value}, expected -128 to 127")
 

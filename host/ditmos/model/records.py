@@ -3,11 +3,15 @@
 from struct import Struct
 
 MAGIC = b"DTMS"
-VERSION = 1
+VERSION = 2
 
 HEADER = Struct("<4sHHII")  # magic, version, sections, length, crc
-SECTION = Struct("<4sII")  # tag, offset, length
-NETWORK = Struct("<HHHHBBBBIffffhhhHI")
+SECTION = Struct("<4sIII")  # tag, offset, length, flags
+NETWORK = Struct("<HHHHBBBBIffhhI")
+INPUTS = Struct("<f")  # rate
+INPUT = Struct("<ffiIBBH")  # scale, sample_scale, zero_point, multiplier, shift, flags, reserved
+ROUTING = Struct("<BBH")  # rule, margins, reserved
+MARGIN = Struct("<i")
 LAYER = Struct("<BBBBBBbBHHHHHHII")
 PLAN = Struct("<IBBBBBBBBI")  # arena_size, buffers, stages, slices, window, selector_logits, logits, flags, reserved
 BUFFER = Struct("<IHHHBB")  # offset, stride, rows, channels, kind, flags
@@ -16,15 +20,17 @@ SLICE = Struct("<BBBB")  # first stage, stages, phase, reserved
 
 CRC_START = HEADER.size
 KINDS = ("conv", "fc")
+REQUIRED = 1  # section flag
+USED = 1  # input flag
 KEPT = 1  # buffer flag
 ONCE = 1  # plan flag
 
 NETWORK_FIELDS = (
     *("window", "channels", "classes", "selector_outputs", "classifiers", "selector layers", "classifier layers"),
-    *("start", "aggregate", "input_scale", "sample_scale", "selector_scale", "logit_scale", "input_zero_point"),
-    *("selector_zero_point", "logit_zero_point", "reserved", "classifier_stride"),
+    *("start", "aggregate", "selector_scale", "logit_scale", "selector_zero_point", "logit_zero_point"),
+    "classifier_stride",
 )
-NETWORK_OFFSETS = (0, 2, 4, 6, 8, 9, 10, 11, 12, 16, 20, 24, 28, 32, 34, 36, 38, 40)
+NETWORK_OFFSETS = (0, 2, 4, 6, 8, 9, 10, 11, 12, 16, 20, 24, 26, 28)
 LAYER_FIELDS = (
     *("kind", "relu", "kernel", "stride", "pool", "packing", "zero_point", "reserved", "channels_in", "rows_in"),
     *("channels_out", "rows_out", "channels of the first operand", "reserved", "weights offset", "weights bytes"),

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from ditmos.model.inputs import quantize_input
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel, accumulator_bound, check
 from ditmos.model.spec import LayerShape
+from ditmos.model.use import exits, routes
 
 Int8 = NDArray[np.int8]
 
@@ -80,21 +82,6 @@ def run_branch(
     return outputs
 
 
-def quantize_input(values: NDArray, model: QuantizedModel) -> Int8:
-    """Real units (float) or raw samples (int16) of any shape -> int8, as docs/arithmetic.md, Input."""
-    scale = np.float32(model.input_scale)
-    if values.dtype == np.int16:
-        factor = np.float32(model.sample_scale) / scale
-    elif np.issubdtype(values.dtype, np.floating):
-        factor = np.float32(1) / scale
-    else:
-        raise ValueError(f"window has dtype {values.dtype}, expected float or int16")
-    zero_point = np.float32(model.input_zero_point)
-    with np.errstate(over="ignore", invalid="ignore"):
-        q = np.rint(values.astype(np.float32) * factor) + zero_point
-    return np.clip(np.where(np.isnan(q), zero_point, q), -128, 127).astype(np.int8)
-
-
 class Model:
     """The interface of `_ditmos.Model` on the host, and the same over batches.
 
@@ -110,9 +97,12 @@ class Model:
         self.channels = model.spec.channels
         self.classes = model.spec.classes
         self.classifiers = model.spec.classifiers
-        self.input_scale = model.input_scale
-        self.input_zero_point = model.input_zero_point
-        self.sample_scale = model.sample_scale
+        self.inputs = model.inputs
+        self.rate = model.rate
+        self.policy = model.use.policy
+        self.margins = model.use.margins
+        self.routes = routes(model.spec, model.use.rule)
+        self.exits = exits(model.spec, model.use.rule)
         self.selector_scale = model.selector_scale
         self.selector_zero_point = model.selector_zero_point
         self.logit_scale = model.logit_scale
@@ -124,7 +114,7 @@ class Model:
 
     def quantize(self, src: ArrayLike, dst: Int8 | None = None) -> Int8:
         """float real units or int16 raw samples -> int8 of the same shape, also written to ``dst`` if given."""
-        q = quantize_input(np.asarray(src), self.model)
+        q = quantize_input(np.asarray(src), self.inputs)
         if dst is not None:
             np.asarray(dst)[...] = q.reshape(np.shape(dst))
         return q

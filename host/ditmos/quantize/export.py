@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from ditmos.errors import DitmosError
+from ditmos.model.inputs import quantize_input
 from ditmos.model.quantized import QuantizedModel
-from ditmos.model.reference import Model, quantize_input
+from ditmos.model.reference import Model
+from ditmos.model.signal import Signal
 from ditmos.quantize.quantize import quantize
 from ditmos.training.data import Windows, load_data, prepare
 from ditmos.training.evaluation import Evaluation, balanced, choice, evaluate, evaluation
@@ -41,13 +43,14 @@ def export_run(
     if dataset.sha256 != trained_on:
         raise DitmosError(f"{dataset.name}: not the data of {path} (sha256 {dataset.sha256[:12]}, {trained_on[:12]})")
     parts = prepare(dataset)
-    metadata = {key: run.metadata[key] for key in ("channels", "units", "fs", "origin")}
+    about = run.metadata
+    signal = Signal.of(about["class_names"], about["channels"], about["units"], about["sample_scale"], about["fs"])
+    metadata = {"origin": about["origin"]}
     model, tuning = quantize(
         run.network,
         parts.train,
         parts.validation,
-        sample_scale=run.metadata["sample_scale"],
-        class_names=run.metadata["class_names"],
+        signal=signal,
         epochs=epochs,
         seed=run.config.seed,
         metric=balanced if run.config.metric == "balanced" else None,
@@ -68,7 +71,7 @@ def export_run(
 def evaluate_integers(model: QuantizedModel, windows: Windows) -> Evaluation:
     """`training.evaluation.evaluate` for the integer model, run by the reference."""
     reference = Model(model)
-    x = quantize_input(np.ascontiguousarray(windows.x.numpy().transpose(0, 2, 1)), model)
+    x = quantize_input(np.ascontiguousarray(windows.x.numpy().transpose(0, 2, 1)), model.inputs)
     gate, logits = (torch.from_numpy(part) for part in (reference.select_batch(x), reference.classify_batch(x)))
     return evaluation(choice(gate, logits), logits.argmax(2), windows.y)
 

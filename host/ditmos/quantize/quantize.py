@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ditmos.model.inputs import InputChannel
 from ditmos.model.quantized import QuantizedModel, check
+from ditmos.model.signal import Signal
+from ditmos.model.use import Use, default_use
 from ditmos.quantize.fake import FakeQuantNetwork, divergence
 from ditmos.training.data import Windows
 from ditmos.training.evaluation import choice
@@ -40,8 +43,8 @@ def quantize(
     train: Windows,
     validation: Windows,
     *,
-    sample_scale: float,
-    class_names: Sequence[str],
+    signal: Signal,
+    use: Use | None = None,
     epochs: int = 4,
     seed: int = 0,
     metric: Callable[[Tensor, Tensor], float] | None = None,
@@ -51,7 +54,8 @@ def quantize(
     """Quantise a trained network. Test windows have no business here.
 
     Args:
-        sample_scale: real value of one unit of a raw int16 sample.
+        signal: what the windows are: names, units, scales, rate, classes.
+        use: who answers, by which policy; default: the selector's first choice, or all classifiers without one.
         epochs: of fine-tuning, 0 for none.
         metric: (right (N,) float, y (N,)) -> number to be as large as possible; default: the mean of right.
         progress: called with the part that is done, 0 to 1.
@@ -75,14 +79,12 @@ def quantize(
         if value > best[0]:
             best = value, epoch, copy.deepcopy(fake.state_dict())
     fake.load_state_dict(best[2])
-    model = _model(fake, sample_scale, class_names, metadata or {})
+    model = _model(fake, signal, use, metadata or {})
     check(model)
     return model, Quantization(best[1], tuple(history))
 
 
-def _model(
-    fake: FakeQuantNetwork, sample_scale: float, class_names: Sequence[str], metadata: dict[str, Any]
-) -> QuantizedModel:
+def _model(fake: FakeQuantNetwork, signal: Signal, use: Use | None, metadata: dict[str, Any]) -> QuantizedModel:
     selector, classifiers = fake.export()
     gate = fake.selector[-1] if len(fake.selector) else None
     last = fake.classifiers[-1]
@@ -90,14 +92,17 @@ def _model(
         spec=fake.spec,
         selector=tuple(selector),
         classifiers=tuple(map(tuple, classifiers)),
-        input_scale=fake.input_scale,
-        input_zero_point=fake.input_zero_point,
-        sample_scale=float(np.float32(sample_scale)),
+        inputs=tuple(
+            InputChannel.of(fake.input_scale, fake.input_zero_point, scale, name, units)
+            for name, units, scale in zip(signal.channels, signal.units, signal.scales, strict=True)
+        ),
         selector_scale=float(np.float32(gate.scale[0].item())) if gate is not None else 1.0,
         selector_zero_point=gate.zero_point if gate is not None else 0,
         logit_scale=float(np.float32(last.scale[0].item())),
         logit_zero_point=last.zero_point,
-        class_names=tuple(class_names),
+        class_names=signal.class_names,
+        rate=float(np.float32(signal.rate)),
+        use=use or default_use(fake.spec),
         metadata=metadata,
     )
 

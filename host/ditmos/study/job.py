@@ -51,7 +51,7 @@ def run_job(
     network, how = _trained(sweep, job, folder, out, dataset, parts, progress)
     spec = network.spec
     model, _ = quantize(
-        network, parts.train, parts.validation, sample_scale=dataset.scale, class_names=dataset.class_names,
+        network, parts.train, parts.validation, signal=dataset.signal,
         epochs=job.finetune, seed=job.seed, metric=evaluation.balanced if balanced else None,
     )  # fmt: skip
     plans = front(spec, model)

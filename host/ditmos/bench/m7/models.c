@@ -103,10 +103,11 @@ static void run_file(const uint8_t *file, uint32_t size, const int8_t *vectors) 
         status = ditmos_model_check_weights(&model, file, k, ditmos_model_weights(&model, k));
     }
     if (status.field == NULL && model.plan.arena_size > ARENA_SIZE) {
-        status = (ditmos_status_t) { "arena", "too large for this program", 0 };
+        status = ditmos_bad("arena", 0, "too large for this program");
     }
     if (status.field != NULL) {
-        snprintf(line, sizeof(line), "refused %s %" PRIu32 " %s\n", status.field, status.offset, status.problem);
+        snprintf(line, sizeof(line), "refused %s%s %" PRIu32 " %s\n", status.field, status.tag, status.offset,
+            status.problem);
         m7_print(line);
         return;
     }

@@ -1,0 +1,97 @@
+#include "inputs.h"
+
+#include <string.h>
+
+ditmos_input_t ditmos_input(const uint8_t *p) {
+    return (ditmos_input_t) {
+               .scale = ditmos_f32(p),
+               .sample_scale = ditmos_f32(p + 4),
+               .zero_point = (int32_t)ditmos_u32(p + 8),
+               .multiplier = ditmos_u32(p + 12),
+               .shift = p[16],
+               .used = p[17],
+    };
+}
+
+ditmos_status_t ditmos_input_check(const uint8_t *data, uint32_t at) {
+    const uint8_t *p = data + at;
+    ditmos_input_t input = ditmos_input(p);
+    NEED(ditmos_is_scale(input.scale), "INPT.scale", at, "must be positive and finite");
+    NEED(ditmos_is_scale(input.sample_scale), "INPT.sample_scale", at + 4, "must be positive and finite");
+    NEED(-DITMOS_MAX_ZERO_POINT <= input.zero_point && input.zero_point <= DITMOS_MAX_ZERO_POINT, "INPT.zero_point",
+        at + 8, "must be -2^21 to 2^21");
+    NEED(1 <= input.multiplier && input.multiplier <= INT32_MAX, "INPT.multiplier", at + 12, "must be 1 to 2^31 - 1");
+    NEED(1 <= input.shift && input.shift <= 62, "INPT.shift", at + 16, "must be 1 to 62");
+    NEED(p[17] <= 1, "INPT.flags", at + 17, "has unknown flags");
+    NEED(ditmos_u16(p + 18) == 0, "INPT.reserved", at + 18, "must be 0");
+    return ditmos_ok();
+}
+
+// Round to the nearest integer, half to even; NaN gives 0. What is beyond 2^22 saturates there or further out: with any
+// zero point that is out of int8.
+static inline int32_t round_to_even(float x) {
+    #if defined(__ARM_FP) && (__ARM_FP & 4) && defined(__thumb2__)
+    // In the mode of the FPSCR, which nobody changes. Saturates, and gives 0 for a NaN.
+    float rounded;
+    int32_t result;
+    __asm__ ("vcvtr.s32.f32 %0, %1" : "=t" (rounded) : "t" (x));
+    memcpy(&result, &rounded, sizeof(result));
+    return result;
+    #else
+    if (x != x) {
+        return 0;
+    }
+    x = x < -4194304.0f ? -4194304.0f : x > 4194304.0f ? 4194304.0f : x;
+    // Between 2^23 and 2^24 floats are the integers. volatile: neither fused nor simplified.
+    volatile float shifted = x + 12582912.0f;
+    return (int32_t)(shifted - 12582912.0f);
+    #endif
+}
+
+// clamp(q + zero_point) without overflow.
+static inline int8_t to_int8(int32_t q, int32_t zero_point) {
+    int32_t low = -128 - zero_point;
+    int32_t high = 127 - zero_point;
+    return (int8_t)((q < low ? low : q > high ? high : q) + zero_point);
+}
+
+uint32_t ditmos_quantize_f32(int8_t *dst, const void *src, uint32_t rows, unsigned channels, const uint8_t *records) {
+    uint32_t last = 0;
+    for (unsigned c = 0; c < channels; c++) {
+        ditmos_input_t input = ditmos_input(records + DITMOS_INPUT_SIZE * c);
+        float factor = 1.0f / input.scale;
+        const uint8_t *p = (const uint8_t *)src + sizeof(float) * c;
+        int8_t *out = dst + c;
+        for (uint32_t i = 0; i < rows; i++, p += sizeof(float) * channels, out += channels) {
+            if (!input.used) {
+                *out = 0;
+                continue;
+            }
+            uint32_t bits = ditmos_u32(p);
+            if ((bits & 0x7f800000) == 0x7f800000 && last <= i) {
+                last = i + 1;
+            }
+            #if defined(__ARM_FP) && (__ARM_FP & 4) && defined(__thumb2__)
+            float product = ditmos_f32(p) * factor;
+            #else
+            volatile float product = ditmos_f32(p) * factor; // volatile: a fused multiply-add would skip its rounding
+            #endif
+            *out = to_int8(round_to_even(product), input.zero_point);
+        }
+    }
+    return last;
+}
+
+void ditmos_quantize_i16(int8_t *dst, const void *src, uint32_t rows, unsigned channels, const uint8_t *records) {
+    for (unsigned c = 0; c < channels; c++) {
+        ditmos_input_t input = ditmos_input(records + DITMOS_INPUT_SIZE * c);
+        int64_t half = (int64_t)1 << (input.shift - 1);
+        const uint8_t *p = (const uint8_t *)src + sizeof(int16_t) * c;
+        int8_t *out = dst + c;
+        for (uint32_t i = 0; i < rows; i++, p += sizeof(int16_t) * channels, out += channels) {
+            int64_t q = ((int16_t)ditmos_u16(p) * (int64_t)input.multiplier + half) >> input.shift;
+            int32_t steps = q < -(1 << 22) ? -(1 << 22) : q > 1 << 22 ? 1 << 22 : (int32_t)q;
+            *out = input.used ? to_int8(steps, input.zero_point) : 0;
+        }
+    }
+}
