@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
-from ditmos.model.text import has_control
 from ditmos.frontends.frontend import MOST_OPERATIONS, FrontEnd
 from ditmos.frontends.integers import LONGEST
 from ditmos.frontends.operations import MOST_SHIFT, Affine, Centre, Norm, Operation, Split
 from ditmos.frontends.spectrum import MOST_BANDS, MOST_OFFSET, SHORTEST, WINDOW_ONE, Spectrum
+from ditmos.model.text import has_control
 
 HEADER = struct.Struct("<HBBffIIHH")
 RECORD = struct.Struct("<BBHI")  # kind, parameter, second parameter, bytes of the record

@@ -42,7 +42,7 @@ def read_inputs(reading: Reading, span: Span) -> None:
     for i in range(count):
         at = span.begin + records.INPUTS.size + i * records.INPUT.size
         scale, sample_scale, zero_point, multiplier, shift, flags, zero = records.INPUT.unpack_from(data, at)
-        for name, offset, value, ok in (
+        for field, offset, value, ok in (
             ("scale", 0, scale, isfinite(scale) and scale > 0),
             ("sample_scale", 4, sample_scale, isfinite(sample_scale) and sample_scale > 0),
             ("zero_point", 8, zero_point, abs(zero_point) <= MAX_ZERO_POINT),
@@ -51,10 +51,10 @@ def read_inputs(reading: Reading, span: Span) -> None:
             ("flags", 17, flags, flags <= records.USED),
             ("reserved", 18, zero, zero == 0),
         ):
-            need(ok, f"INPT channel {i} {name}", at + offset, f"is {value}: out of range")
+            need(ok, f"INPT channel {i} {field}", at + offset, f"is {value}: out of range")
         used = flags == records.USED
-        text = texts[2 * i : 2 * i + 2]
-        inputs.append(InputChannel(*text, scale, zero_point, sample_scale, used, multiplier, shift))
+        name, units = texts[2 * i], texts[2 * i + 1]
+        inputs.append(InputChannel(name, units, scale, zero_point, sample_scale, used, multiplier, shift))
     reading.fields["rate"] = rate
     reading.fields["inputs"] = tuple(inputs)
 

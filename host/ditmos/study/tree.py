@@ -21,9 +21,9 @@ from ditmos import atomic
 from ditmos.atomic import read_json, write_json
 from ditmos.bench.emlearn_models import answers, load_emlearn
 from ditmos.errors import DitmosError
+from ditmos.model.inputs import quantize_input
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reader import read_model
-from ditmos.model.reference import quantize_input
 from ditmos.model.spec import NetworkSpec
 from ditmos.study.rivals import on_board, whole_thresholds
 from ditmos.study.shared import load_parts
@@ -81,7 +81,7 @@ def learn(
 
 
 def _windows(model: QuantizedModel, windows: Windows) -> NDArray[np.int16]:
-    return features(quantize_input(np.ascontiguousarray(windows.x.numpy().transpose(0, 2, 1)), model))
+    return features(quantize_input(np.ascontiguousarray(windows.x.numpy().transpose(0, 2, 1)), model.inputs))
 
 
 def _value(
