@@ -40,8 +40,9 @@ def windows(sensor, length, hop):
 def main():
     engine = ditmos.load()
     model = engine.model
-    if abs(SENSOR.scale - model.sample_scale) > 1e-5 * model.sample_scale:
-        print("raw samples are of {:g}, the model was made for {:g}".format(SENSOR.scale, model.sample_scale))
+    scale = model.inputs[0][4]
+    if abs(SENSOR.scale - scale) > 1e-5 * scale:
+        print("raw samples are of {:g}, the model was made for {:g}".format(SENSOR.scale, scale))
         return
     last = None
     for window in windows(SENSOR, model.window, HOP):

@@ -1,4 +1,4 @@
-"""Bytes to text, whatever wrote them: UTF-8 and UTF-16 with and without a mark, Windows and Latin-1."""
+"""Bytes to text, whatever wrote them: UTF-8 and UTF-16 with and without a mark, Windows and Latin-1; control characters."""
 
 from __future__ import annotations
 
@@ -57,3 +57,8 @@ def read_text(path: Path, encoding: str | None = None) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         raise DitmosError(f"{path}: not {name} at byte {error.start}; try another --encoding") from None
     return text.replace("\r\n", "\n").replace("\r", "\n"), name
+
+
+def has_control(text: str) -> bool:
+    """Whether one of Unicode's control characters (category Cc) is in ``text``."""
+    return any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)

@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import serial
-from ditmos.bench.golden import Style, random_model
+from ditmos.bench.golden import Style, for_samples, random_model
 from ditmos.bench.route import decide
 from ditmos.datasets import Dataset, load, save
 from ditmos.datasets.synthetic import generate
@@ -48,8 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model for raw samples of an accelerometer, 151 x 3, and a set of windows for it."""
     folder = tmp_path_factory.mktemp("examples")
     spec = reference_spec()
-    quantized = random_model(np.random.default_rng(5), spec, Style.TRAINED)
-    quantized = replace(quantized, sample_scale=SCALE, input_scale=SCALE * 64, input_zero_point=0)
+    quantized = for_samples(random_model(np.random.default_rng(5), spec, Style.TRAINED), SCALE, SCALE * 64)
     write_model(folder / "model.dtm", quantized, whole_plan(spec))
     made = generate(subjects=3, activities=4, recordings=1, windows=2)
     x = np.clip(made.x[:, :151, :3].astype(np.float32) * made.scale / SCALE, -32768, 32767).astype(np.int16)

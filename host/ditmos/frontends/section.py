@@ -14,7 +14,7 @@ from ditmos.frontends.frontend import MOST_OPERATIONS, FrontEnd
 from ditmos.frontends.integers import LONGEST
 from ditmos.frontends.operations import MOST_SHIFT, Affine, Centre, Norm, Operation, Split
 from ditmos.frontends.spectrum import MOST_BANDS, MOST_OFFSET, SHORTEST, WINDOW_ONE, Spectrum
-from ditmos.model.text import has_control
+from ditmos.text import has_control
 
 HEADER = struct.Struct("<HBBffIIHH")
 RECORD = struct.Struct("<BBHI")  # kind, parameter, second parameter, bytes of the record

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ditmos.errors import DitmosError
 from ditmos.model.inputs import InputChannel, check_input
 from ditmos.model.spec import LayerShape, NetworkSpec
-from ditmos.model.text import check_name
+from ditmos.model.strings import check_name
 from ditmos.model.use import Use, check_use, default_use
 
 INT32_MAX = 2**31 - 1

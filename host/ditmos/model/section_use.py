@@ -9,7 +9,7 @@ from ditmos.model import records
 from ditmos.model.container import ModelFileError, Span, need
 from ditmos.model.inputs import MAX_MULTIPLIER, MAX_SHIFT, MAX_ZERO_POINT, InputChannel
 from ditmos.model.parts import Reading, Writing
-from ditmos.model.text import read_names, write_names
+from ditmos.model.strings import read_names, write_names
 from ditmos.model.use import MAX_MARGINS, MAX_POLICY, Rule, Use, problem_of_rule
 
 

@@ -6,11 +6,7 @@ from collections.abc import Iterable
 
 from ditmos.errors import DitmosError
 from ditmos.model.container import ModelFileError, Span, need
-
-
-def has_control(text: str) -> bool:
-    """Whether one of Unicode's control characters (category Cc) is in ``text``."""
-    return any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
+from ditmos.text import has_control
 
 
 def check_name(what: str, name: str) -> None:
