@@ -1,4 +1,4 @@
-"""Bytes to text, whatever wrote them: UTF-8 and UTF-16 with and without a mark, Windows, Latin-1; control characters."""
+"""Text whatever wrote it: UTF-8 and UTF-16 with and without a mark, Windows, Latin-1; control characters."""
 
 from __future__ import annotations
 
