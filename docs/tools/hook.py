@@ -63,7 +63,8 @@ def _plain(app: typer.Typer) -> None:
 def _paths(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     yield path
     for name, child in sorted(getattr(command, "commands", {}).items()):
-        yield from _paths(child, (*path, name))
+        if not child.hidden:  # old names
+            yield from _paths(child, (*path, name))
 
 
 def configuration() -> str:
