@@ -82,7 +82,11 @@ NUCLEO = Target(
     submodules=("lib/stm32lib",),
 )
 
-TARGETS = {target.name: target for target in (UNIX, SIM, NUCLEO)}
+# MicroPython's own boards for qemu, as they are: smaller cores than ours, on the portable kernels.
+CORTEX_M3 = Target("cortex-m3", "qemu", "firmware.elf", SIM.tools, ("BOARD=MPS2_AN385",))
+CORTEX_M0 = Target("cortex-m0", "qemu", "firmware.elf", SIM.tools, ("BOARD=MICROBIT",))
+
+TARGETS = {target.name: target for target in (UNIX, SIM, NUCLEO, CORTEX_M3, CORTEX_M0)}
 NUCLEO_IMAGE = BUILD / "nucleo"  # the NUCLEO's image in every form, checked
 
 
