@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from ditmos import __version__, doctor, extras
+from ditmos.cli import application
 from ditmos.doctor import Finding, State
 from ditmos.errors import DitmosError
 from ditmos.firmware import targets, tools
 from ditmos.link.ports import Port
 from ditmos.link.repl import Probe
+from typer.testing import CliRunner
 
 STLINK = Port("/dev/ttyACM7", "NUCLEO (ST-LINK)", "STM32 STLink", "066", usable=True)
 
@@ -53,6 +55,14 @@ def test_a_bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["extra train"].do == 'pip install "ditmos[train]"'
     assert found["arm-none-eabi-gcc"].do == "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
     assert "CN1" in found["board"].do and "CN1" in found["way to flash"].do
+
+
+def test_the_table_says_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "missing", lambda extra: list(extras.EXTRAS[extra]))
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(application(), ["doctor"])
+    assert result.exit_code == 0 and 'pip install "ditmos[train]"' in result.output
+    monkeypatch.setattr(doctor, "ports", lambda: [Port("/dev/ttyACM7", "NUCLEO (ST-LINK)", "", "", usable=False)])
+    assert CliRunner().invoke(application(), ["doctor", "--no-ask"]).exit_code == 1
 
 
 def test_nothing_to_do_where_all_is_there(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ def doctor(
     Ends with exit code 1 where something is there and of no use as it is; what is merely absent is only said.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from ditmos.atomic import write_json
@@ -34,7 +35,7 @@ def doctor(
     signs = {State.ok: "[green]ok[/]", State.absent: "[yellow]absent[/]", State.wrong: "[bold red]wrong[/]"}
     table = Table("", "", "found", "to do", box=None)
     for item in findings:
-        table.add_row(signs[item.state], item.what, item.found, item.do)
+        table.add_row(signs[item.state], *map(escape, (item.what, item.found, item.do)))
     Console().print(table)
     if json_file:
         write_json(json_file, [item.to_dict() for item in findings])

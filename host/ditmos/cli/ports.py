@@ -19,6 +19,7 @@ def ports(
     from dataclasses import asdict
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from ditmos.atomic import write_json
@@ -36,5 +37,6 @@ def ports(
     table = Table("port", "board", "description", "serial number", "", box=None)
     for port in found:
         remark = "" if port.usable else how_to_open(port.device)
-        table.add_row(port.device, port.board or "?", port.description, port.serial_number, remark)
+        cells = (port.device, port.board or "?", port.description, port.serial_number, remark)
+        table.add_row(*map(escape, cells))
     Console().print(table)
