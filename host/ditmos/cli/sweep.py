@@ -18,7 +18,7 @@ def add(app: typer.Typer) -> None:
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(help="Sweep file (TOML); see ditmos/study/plan.py.")],
+    file: Annotated[Path, typer.Argument(help="Sweep file (TOML); see docs/training.md.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of results, models and pools.")] = Path("runs/sweep"),
     data_folder: Data = None,
     processes: Annotated[int, typer.Option("-j", "--processes", min=1, help="In parallel, one thread each.")] = 2,
