@@ -36,12 +36,7 @@ if [ -z "$python" ]; then
     say "no Python 3.11 or later found; install one and run this again (on macOS: brew install python)"
     exit 1
 fi
-if [ "$system" = Darwin ]; then
-    say "macOS (untried): training and a board on a serial port work; the simulated board needs Linux"
-    compiles arm-none-eabi-gcc || say "to build firmware for the board: brew install --cask gcc-arm-embedded"
-else
-    want "$(basename "$python")-venv" "$python" -c 'import venv, ensurepip'
-fi
+[ "$system" = Darwin ] || want "$(basename "$python")-venv" "$python" -c 'import venv, ensurepip'
 
 if [ -n "$packages" ]; then
     if ! command -v apt-get >/dev/null; then
@@ -64,6 +59,10 @@ fi
 # Python environment: renewed when pyproject.toml or constraints.txt changes.
 stamp=.venv/ditmos-setup
 if ! cat pyproject.toml constraints.txt | cmp -s - "$stamp"; then
+    if [ "$system" = Darwin ]; then
+        say "macOS (untried): training and a board on a serial port work; the simulated board needs Linux"
+        compiles arm-none-eabi-gcc || say "to build firmware for the board: brew install --cask gcc-arm-embedded"
+    fi
     say "Python environment .venv (PyTorch is large: this takes some minutes)"
     [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv
     .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
