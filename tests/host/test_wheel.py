@@ -14,7 +14,7 @@ from ditmos.errors import DitmosError
 from ditmos.firmware.targets import SIM
 from ditmos.paths import checkout
 
-TIMEOUT = 120.0
+TIMEOUT = 240.0  # seconds, on a busy machine
 Run = Callable[..., str]
 
 IMPORT_ALL = """
