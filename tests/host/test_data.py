@@ -166,6 +166,28 @@ def test_a_conversion_that_would_change_a_value_is_refused(tmp_path: Path, x: np
         load(tmp_path / "d.npz")
 
 
+def test_scale_and_units_may_be_one_a_channel(tmp_path: Path) -> None:
+    own = {"scale": np.array([0.5, 1e-4]), "units": np.array(["g", "uS"])}
+    np.savez(tmp_path / "d.npz", **(arrays(small()) | own))
+    dataset = load(tmp_path / "d.npz")
+    assert dataset.units == "g, uS" and dataset.channel_units == ("g", "uS") and dataset.scale == 1
+    np.testing.assert_allclose(dataset.x, small().x * [0.5, 1e-4], rtol=1e-6)
+    again = load(save(dataset, tmp_path / "e.npz"))
+    assert again.channel_units == ("g", "uS")
+    np.savez(tmp_path / "d.npz", **(arrays(small()) | {"scale": np.array([0.5, 0.5]), "units": np.array(["g", "g"])}))
+    dataset = load(tmp_path / "d.npz")
+    assert (dataset.scale, dataset.units, dataset.x.dtype) == (0.5, "g", np.int16)
+    assert dataset.channel_units == ("g", "g")
+    for wrong, message in (
+        ({"scale": np.ones(3)}, r"scale has shape \(3,\)"),
+        ({"scale": np.array([1.0, -1.0])}, "expected positive numbers"),
+        ({"units": np.array(["g"] * 3)}, "units has 3 entries"),
+    ):
+        np.savez(tmp_path / "d.npz", **(arrays(small()) | wrong))
+        with pytest.raises(DitmosError, match=message):
+            load(tmp_path / "d.npz")
+
+
 def test_labels_and_people_may_be_names(tmp_path: Path) -> None:
     names = {"y": np.array(["b", "c", "a", "b", "c", "a"]), "subject": np.array([b"ann", b"bob"] * 3)}
     np.savez(tmp_path / "d.npz", **(arrays(small()) | names | {"group": np.arange(6.0)}))

@@ -82,6 +82,13 @@ def test_classes(sound: Dataset) -> None:
     assert "all windows are of class a" in changed(sound, y=np.zeros(200, int), class_names=("a",))
 
 
+def test_splits(sound: Dataset) -> None:
+    found = changed(sound, split=np.zeros(200, np.int8))
+    assert found == ["the split has no validation window", "the split has no test window"]
+    split = np.where(sound.y == 3, 2, np.where(sound.y == 2, 1, 0)).astype(np.int8)
+    assert "2 classes are not in training: c, d" in changed(sound, split=split, group=np.arange(200))
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_picture(sound: Dataset, tmp_path: Path, suffix: str) -> None:
     draw(sound, tmp_path / f"x.{suffix}")

@@ -49,7 +49,7 @@ class Dataset:
     """Windows of one set; see `check` for what is required of them.
 
     x: (N, time, channels) int16 or float32, in units of ``scale``: ``x * scale`` is in ``units``.
-    fs: rows per second.
+    units: one for all channels, or one a channel, apart by commas. fs: rows per second.
     y, subject, group: (N,) class index, person, and the recording that a window was cut from.
     split: (N,) TRAIN, VALIDATION, TEST, or None where the set has no split of its own.
     """
@@ -81,7 +81,13 @@ class Dataset:
     @property
     def signal(self) -> Signal:
         """What a model made of these windows says that it takes."""
-        return Signal.of(self.class_names, self.channels, self.units, self.scale, self.fs)
+        return Signal.of(self.class_names, self.channels, self.channel_units, self.scale, self.fs)
+
+    @property
+    def channel_units(self) -> tuple[str, ...]:
+        """The unit of each channel."""
+        units = tuple(part.strip() for part in self.units.split(","))
+        return units if len(units) == len(self.channels) else (self.units,) * len(self.channels)
 
     def part(self, which: int) -> NDArray[np.int64]:
         """Indices of the windows in TRAIN, VALIDATION or TEST. Raises DitmosError without a split."""
@@ -171,16 +177,20 @@ def load(path: str | Path) -> Dataset:
     except UNREADABLE as error:
         raise DitmosError(f"{path}: not a readable .npz ({error})") from None
     names = _strings(arrays, "class_names", path)
+    x, scale = _scaled(_samples(arrays["x"], path), arrays["scale"], path)
+    units = _strings(arrays, "units", path)
+    if len(units) not in (1, x.shape[-1] if x.ndim == 3 else 1):
+        raise DitmosError(f"{path}: units has {len(units)} entries, expected one, or one a channel")
     return Dataset(
-        x=_samples(arrays["x"], path),
+        x=x,
         y=_classes(arrays["y"], names, path),
         subject=_numbered(arrays, "subject", path),
         group=_numbered(arrays, "group", path),
         class_names=names,
         channels=_strings(arrays, "channels", path),
-        scale=_number(arrays, "scale", path),
-        units=_strings(arrays, "units", path)[0],
-        fs=_number(arrays, "fs", path),
+        scale=scale,
+        units=units[0] if len(set(units)) == 1 else ", ".join(units),
+        fs=_number(arrays["fs"], "fs", path),
         split=_integers(arrays["split"], "split", path).clip(-1, 3).astype(np.int8) if "split" in arrays else None,
         name=path.stem,
     ).check()
@@ -240,8 +250,22 @@ def _numbered(arrays: dict[str, NDArray], key: str, path: Path) -> NDArray[np.in
     return _integers(value, key, path)
 
 
-def _number(arrays: dict[str, NDArray], key: str, path: Path) -> float:
-    value = arrays[key]
+def _scaled(x: NDArray, scale: NDArray, path: Path) -> tuple[NDArray, float]:
+    """The windows and the one scale of all channels; where each has its own, windows in real units."""
+    if scale.size == 1 or x.ndim != 3:
+        return x, _number(scale, "scale", path)
+    if scale.shape != (x.shape[2],) or scale.dtype.kind not in "iuf":
+        raise DitmosError(
+            f"{path}: scale has shape {scale.shape} and type {scale.dtype}, expected one, or one a channel"
+        )
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        raise DitmosError(f"{path}: scale is {scale}, expected positive numbers")
+    if (scale == scale[0]).all():
+        return x, float(scale[0])
+    return (x * scale.astype(np.float64)).astype(np.float32), 1.0
+
+
+def _number(value: NDArray, key: str, path: Path) -> float:
     if value.size != 1 or value.dtype.kind not in "iuf":
         raise DitmosError(f"{path}: {key} has shape {value.shape} and type {value.dtype}, expected one number")
     return float(value.reshape(())[()])

@@ -8,7 +8,7 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets.dataset import TEST, TRAIN, Dataset
+from ditmos.datasets.dataset import SPLIT_NAMES, TEST, TRAIN, Dataset
 
 _LOOKED_AT = 1_000_000  # values of a channel, for medians and percentiles
 _CLIPPED = 0.001  # of a channel's values lie at its end, three in a row or more
@@ -20,7 +20,7 @@ _UNEVEN = 20.0  # times as many windows as another class
 
 def find_trouble(dataset: Dataset) -> list[str]:
     """What is suspicious, a sentence each, the worst first."""
-    return [*_copies(dataset), *_channels(dataset), *_gravity(dataset), *_classes(dataset)]
+    return [*_copies(dataset), *_channels(dataset), *_gravity(dataset), *_classes(dataset), *_parts(dataset)]
 
 
 def _copies(dataset: Dataset) -> list[str]:
@@ -91,13 +91,14 @@ def _gravity(dataset: Dataset) -> list[str]:
     """Three accelerations whose mean is the earth's, in the other unit."""
     names = [name.lower() for name in dataset.channels]
     axes = [i for i, name in enumerate(names) if name.startswith("a") and name[-1:] in "xyz"][:3]
-    if len(axes) != 3 or dataset.units not in ("g", "m/s^2"):
+    units = {dataset.channel_units[i] for i in axes}
+    if len(axes) != 3 or units not in ({"g"}, {"m/s^2"}):
         return []
     some = dataset.real(slice(None, None, max(1, len(dataset) // 500)))[:, axes]
     rest = float(np.median(np.linalg.norm(some, axis=1)))
-    if dataset.units == "g" and 8.5 < rest < 11:
+    if units == {"g"} and 8.5 < rest < 11:
         return [f"the acceleration is {rest:.3g} at rest: that looks like m/s^2, not g"]
-    if dataset.units == "m/s^2" and 0.85 < rest < 1.15:
+    if units == {"m/s^2"} and 0.85 < rest < 1.15:
         return [f"the acceleration is {rest:.3g} at rest: that looks like g, not m/s^2"]
     return []
 
@@ -116,4 +117,16 @@ def _classes(dataset: Dataset) -> list[str]:
         if single:
             names = ", ".join(dataset.class_names[i] for i in single[:5])
             result.append(f"{len(single)} classes are of one person only: {names}{', ...' if len(single) > 5 else ''}")
+    return result
+
+
+def _parts(dataset: Dataset) -> list[str]:
+    """What a split makes useless: empty parts, classes that training never sees, people on both sides."""
+    if dataset.split is None:
+        return []
+    result = [f"the split has no {name} window" for i, name in enumerate(SPLIT_NAMES) if not (dataset.split == i).any()]
+    unseen = sorted(set(dataset.y.tolist()) - set(dataset.y[dataset.split == TRAIN].tolist()))
+    if unseen:
+        names = ", ".join(dataset.class_names[i] for i in unseen[:5])
+        result.append(f"{len(unseen)} classes are not in training: {names}{', ...' if len(unseen) > 5 else ''}")
     return result

@@ -80,7 +80,8 @@ def _dataset(path: Path, count: int | None) -> Source:
     raw = x.dtype == np.int16
     x = x if raw else x * np.float32(dataset.scale)
     scale = dataset.scale if raw else None
-    return Source(x, x.dtype, dataset.window, dataset.fs, dataset.y[:count], scale, dataset.channels)
+    units = dataset.channel_units if dataset.units else None
+    return Source(x, x.dtype, dataset.window, dataset.fs, dataset.y[:count], scale, dataset.channels, units)
 
 
 def _file(path: Path, count: int | None) -> Source:

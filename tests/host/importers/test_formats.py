@@ -13,6 +13,7 @@ from ditmos.datasets.importers import arrays, e4, edf, edge_impulse, sound
 from ditmos.datasets.importers.find import find
 from ditmos.datasets.importers.options import Options
 from ditmos.errors import DitmosError
+from ditmos.link.tape import Tape
 from files import motion, table
 from scipy.io import savemat
 
@@ -181,6 +182,16 @@ def test_windows_in_an_array(tmp_path: Path) -> None:
     recordings = arrays.read(tmp_path / "x.npz", ANY)
     assert [r.label for r in recordings] == ["a", "b"] * 3 and [r.subject for r in recordings] == [*"112233"]
     np.testing.assert_array_equal(recordings[4].signals[0].samples, windows[4])
+
+
+def test_a_recorded_stream(tmp_path: Path) -> None:
+    counts = np.arange(300, dtype=np.int16).reshape(100, 3)
+    tape = Tape(10, 5, ("a", "b"), 50.0)
+    assert len(list(tape.pass_on([counts[:40], counts[40:]]))) == 2
+    tape.save(tmp_path / "x.npz")
+    (recording,) = arrays.read(tmp_path / "x.npz", ANY)
+    np.testing.assert_array_equal(recording.signals[0].samples, counts)
+    assert recording.signals[0].rate == 50
 
 
 def test_channels_first_are_turned(tmp_path: Path) -> None:

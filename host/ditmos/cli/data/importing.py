@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LABELS = "Labels and people"
 _FILES = "What the files are like"
 _WINDOWS = "What is made of them"
+_MOST = 60  # lines of a table
 
 
 def _option(text: str, panel: str, *names: str) -> typer.models.OptionInfo:
@@ -123,7 +124,7 @@ def import_(
 
         write(dataset, out, split_kind)
     if json_file:
-        write_json(json_file, report.summary())
+        write_json(json_file, report.summary(dataset))
 
 
 def _list(text: str | None) -> tuple[str, ...]:
@@ -136,7 +137,7 @@ def show(dataset: Dataset, report: Report) -> None:
     from rich.table import Table
 
     from ditmos.cli.data.info import show_trouble
-    from ditmos.datasets.importers.report import per_class
+    from ditmos.datasets.importers.report import counts
     from ditmos.datasets.trouble import find_trouble
 
     console = Console(soft_wrap=True)
@@ -152,8 +153,13 @@ def show(dataset: Dataset, report: Report) -> None:
     for row in report.first_rows:
         rows.add_row(*(f"{value:.6g}" for value in row))
     console.print(rows)
-    classes = Table("class", "windows", "people", "takes", box=None)
-    for name, *counts in per_class(dataset):
-        classes.add_row(name, *map(str, counts))
-    console.print(classes)
+    for what, counted in counts(dataset, report.subjects):
+        if what == "person" and len(counted) == 1:
+            continue
+        table = Table(what, "windows", "people" if what == "class" else "classes", "takes", box=None)
+        for name, *numbers in counted[:_MOST]:
+            table.add_row(name, *map(str, numbers))
+        console.print(table)
+        if len(counted) > _MOST:
+            typer.echo(f"  and {len(counted) - _MOST} more")
     show_trouble(find_trouble(dataset))

@@ -107,7 +107,7 @@ def show_split(dataset: Dataset) -> None:
     if dataset.split is not None:
         parts = [dataset.part(i) for i in range(3)]
         text = (
-            f"{len(index)} {name} ({len(np.unique(dataset.subject[index]))} people)"
+            f"{len(index)} {name} (people: {len(np.unique(dataset.subject[index]))})"
             for name, index in zip(SPLIT_NAMES, parts, strict=True)
         )
         typer.echo(f"split: {', '.join(text)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def read(path: Path, options: Options) -> list[Recording]:
     content = read_arrays(path)
     if is_take(list(content)):
         return [_take(load_take(path), path)]
+    if {"tape", "samples", "times"} <= content.keys():
+        return [_tape(content, path)]
     if {"x", "y", "class_names", "fs"} <= content.keys() and options.key is None:
         return _windows_of(load(path), str(path))
     name = _choose(content, options.key, path)
@@ -137,6 +140,19 @@ def _take(take: Take, path: Path) -> Recording:
         scale=take.signal.scale,
     )
     return Recording(str(path), "take", (signal,), label=take.label, subject=str(take.subject), take=path.stem)
+
+
+def _tape(content: Mapping[str, NDArray], path: Path) -> Recording:
+    """The samples of what ``ditmos stream --record`` wrote."""
+    try:
+        rate = json.loads(str(content["tape"]))["rate"]
+    except (ValueError, LookupError, TypeError):
+        raise DitmosError(f"{path}: not a recorded stream") from None
+    samples = content["samples"]
+    if samples.ndim != 2 or samples.dtype.kind not in "iuf":
+        raise DitmosError(f"{path}: samples are {samples.dtype} {samples.shape}, expected a table of numbers")
+    known = rate if isinstance(rate, int | float) and rate > 0 else None
+    return _recording(str(path), samples, known, [f"a recorded stream of {len(samples)} rows"])
 
 
 def _windows_of(dataset: Dataset, path: str) -> list[Recording]:

@@ -67,7 +67,8 @@ def cut(samples: NDArray, labels: NDArray, window: int, hop: int, pad: str | Non
         "without a label": int((finite & (labels == "")).sum()),
     }
     good = finite & (labels != "")
-    code = np.where(good, np.unique(labels, return_inverse=True)[1] + 1, 0)
+    one = len(labels) and (labels == labels[0]).all()  # the usual case, and sorting objects is slow
+    code = np.where(good, 1 if one else np.unique(labels, return_inverse=True)[1] + 1, 0)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], code, [0]])))
     result = Cut(np.empty((0, window, samples.shape[1]), samples.dtype), [], [], lost)
     parts, short, rest = [], 0, 0

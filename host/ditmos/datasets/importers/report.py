@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ditmos.datasets.dataset import Dataset
 
@@ -48,9 +49,14 @@ class Report:
             result.append(f"{self.padded} recordings are shorter than a window, and were filled up")
         return result
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, dataset: Dataset) -> dict[str, Any]:
         """For ``--json``."""
         return {
+            "per_" + what: {
+                name: {"windows": windows, other: number, "takes": takes} for name, windows, number, takes in rows
+            }
+            for (what, rows), other in zip(counts(dataset, self.subjects), ("people", "classes"), strict=True)
+        } | {
             "guesses": self.guesses,
             "notes": self.notes,
             "dropped": self.dropped,
@@ -65,12 +71,17 @@ def _files(where: list[str]) -> str:
     return where[0] if len(where) == 1 else f"{len(where)} recordings, the first is {where[0]}"
 
 
-def per_class(dataset: Dataset) -> list[tuple[str, int, int, int]]:
-    """(class, windows, subjects, takes) of each class."""
-    result = []
-    for number, name in enumerate(dataset.class_names):
-        mine = dataset.y == number
-        result.append(
-            (name, int(mine.sum()), len(np.unique(dataset.subject[mine])), len(np.unique(dataset.group[mine])))
-        )
-    return result
+def counts(dataset: Dataset, names: dict[int, str]) -> list[tuple[str, list[tuple[str, int, int, int]]]]:
+    """Of each class: its name, windows, people, takes; of each person: the name, windows, classes, takes."""
+
+    def rows(key: NDArray, other: NDArray, called: dict[int, str]) -> list[tuple[str, int, int, int]]:
+        result = []
+        for value in np.unique(key):
+            mine = key == value
+            sizes = (int(mine.sum()), len(np.unique(other[mine])), len(np.unique(dataset.group[mine])))
+            result.append((called.get(int(value), str(value)), *sizes))
+        return result
+
+    classes = rows(dataset.y, dataset.subject, dict(enumerate(dataset.class_names)))
+    people = rows(dataset.subject, dataset.y, names)
+    return [("class", classes), ("person", people)]

@@ -77,17 +77,23 @@ def _rows(lines: Sequence[str], dialect: Dialect) -> tuple[list[str], NDArray[np
     if dialect.row_end:
         body = [(number, row) for number, line in body for row in line.split(";") if row.strip()]
     mark = dialect.separator
-    # names stand where a logger began anew; a single row is no reason to look for them
+    # the line of names may stand again, where a logger began anew
     head = [name.lower() for name in dialect.names] if dialect.named else None
     kept, numbers, wrong = [], [], []
     again = 0
     for number, line in body:
         quick = mark != " " and '"' not in line
         width = line.count(mark) + 1 if quick else len(split_line(line, mark))
-        if head and not line.lstrip(' "')[:1].isdigit() and [f.lower() for f in split_line(line, mark)] == head:
+        if (
+            head
+            and line.lstrip(' "').lower().startswith(head[0])
+            and [f.lower() for f in split_line(line, mark)] == head
+        ):
             again += 1
             continue
-        if width > dialect.width and all(not f for f in split_line(line, mark)[dialect.width :]):
+        if quick and width == dialect.width + 1 and line.rstrip(" ").endswith(mark):  # each row ends in a separator
+            line = line.rstrip(" ")[:-1]
+        elif width > dialect.width and all(not f for f in split_line(line, mark)[dialect.width :]):
             line = mark.join(split_line(line, mark)[: dialect.width])
         elif width != dialect.width:
             wrong.append(number)
