@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 import yaml
-from markdown import PAGES, ROOT, links
+from markdown import PAGES, ROOT, blocks, links
 
 CODE = re.compile(r"`((?:host|cmodule|device|tests|boards|docs|examples)/[\w./-]+)`")
 
@@ -40,6 +41,30 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
         assert (ROOT / name).exists() or "NAME" in name or name.startswith("docs/results/runs"), (
             f"{page}: {name} is not there"
         )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_python_of_a_page(page: Path) -> None:
+    """Blocks of Python parse, also what is typed at a prompt, and what they import from `ditmos` is there."""
+    for block in blocks(page.read_text()):
+        if block.language != "python":
+            continue
+        typed = [line[4:] for line in block.text.splitlines() if line.startswith((">>> ", "... "))]
+        tree = ast.parse("\n".join(typed) or block.text, f"{page}:{block.line}")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ditmos":
+                for alias in node.names:
+                    assert has(str(node.module), alias.name), f"{page}:{block.line}: no {alias.name} in {node.module}"
+
+
+def has(module: str, name: str) -> bool:
+    """Whether `from module import name` would find something, on the host or in the board's package."""
+    if module == "ditmos" and (ROOT / "device" / "ditmos" / f"{name}.py").is_file():
+        return True
+    if (ROOT / "device" / "ditmos" / f"{module.removeprefix('ditmos.')}.py").is_file():
+        source = (ROOT / "device" / "ditmos" / f"{module.removeprefix('ditmos.')}.py").read_text()
+        return bool(re.search(rf"^(?:def|class) {name}\b|^{name} =", source, re.M))
+    return hasattr(importlib.import_module(module), name)
 
 
 def test_functions_that_contributing_names_exist() -> None:

@@ -22,7 +22,8 @@ sys.path.insert(0, str(SOURCES / "tests" / "docs"))
 from markdown import Block, blocks, shell_lines
 
 DOCS = SOURCES / "docs"
-TIMEOUT = 200.0
+TIMEOUT = 200.0  # of one command
+pytestmark = pytest.mark.timeout(900)  # it trains; other tests use the same cores
 
 
 def shape(line: str) -> str:
