@@ -60,8 +60,10 @@ class Model:
     def load(self, window: Buffer) -> None:
         """Take in a window and run nothing: what `step` then starts from. Raises as `select`."""
 
-    def select(self, window: Buffer) -> memoryview:
+    def select(self, window: Buffer | None) -> memoryview:
         """int8 window (window, channels), flattened -> selector logits, int8; of length 0 without a selector.
+
+        None is the window that has been fed: `select_fed`. So a policy runs on either.
 
         Raises:
             ValueError: wrong length. TypeError: not int8.
@@ -99,4 +101,43 @@ class Model:
         Raises:
             ValueError: the plan does not keep this map whole. RuntimeError: nothing has been selected, or classify has
             used the map up.
+        """
+
+    # Raw samples in, where the model has a front end (docs/frontends.md); else these are 0, raw_units empty.
+    raw_channels: int
+    raw_hop: int  # samples from one row to the next
+    raw_window: int  # samples of a window
+    raw_rate: float  # samples per second
+    raw_scale: float  # real units of a step of a sample
+    raw_units: str
+
+    def feed(self, samples: array[int]) -> int:
+        """Take in samples, array('h'), (any number, raw_channels), flattened -> how many rows they made.
+
+        The newest rows are the window that `select_fed` runs on. How samples are cut changes no row.
+
+        Raises:
+            ValueError: no front end, or not whole rows of channels. TypeError: not int16.
+        """
+
+    def select_fed(self) -> memoryview:
+        """`select` on the newest rows. What the plan keeps of the last window is not computed again.
+
+        Raises:
+            RuntimeError: not a window of rows yet, since the reset or since another window was taken in.
+        """
+
+    def feed_reset(self) -> None:
+        """Forget all samples, for instance after a gap in them. A calibration stays."""
+
+    def row(self) -> memoryview:
+        """The newest row, int16, before `Centre`; a view of the arena."""
+
+    def calibrate(self, samples: array[int]) -> int:
+        """Samples like those of `feed`, for the scale of whoever wears the board -> rows since `feed_reset`.
+
+        From now on rows have the mean and the deviation of all of these. The samples do not go into the window.
+
+        Raises:
+            ValueError: no front end, or it has nothing to calibrate. RuntimeError: more than 65,535 rows.
         """

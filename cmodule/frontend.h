@@ -71,9 +71,9 @@ static inline uint32_t ditmos_frontend_window(const ditmos_frontend_t *front) {
 
 // Parse the section [begin, begin + size) of the file at `data` and check all of it, but for what else lies in the arena.
 // The rows have `channels` channels, a window `window` of them. What *front points to is the section, or where that is
-// not aligned to 4 a copy, for which `allocate` is called.
+// not aligned to 4 a copy in `copy`, which has room for `size` bytes.
 ditmos_status_t ditmos_frontend_parse(ditmos_frontend_t *front, const uint8_t *data, uint32_t begin, uint32_t size,
-    unsigned window, unsigned channels, ditmos_allocate_t allocate);
+    unsigned window, unsigned channels, void *copy);
 
 // A front end at work.
 typedef struct {

@@ -1,7 +1,6 @@
 // FRNT of a .dtm file: docs/format.md.
 #include "frontend.h"
 
-#include <float.h>
 #include <string.h>
 
 #define HEADER_SIZE (24)
@@ -19,16 +18,6 @@ typedef struct {
 
 static uint32_t padded(uint32_t size) {
     return (size + 3) & ~3u;
-}
-
-static float read_f32(const uint8_t *p) {
-    float value;
-    memcpy(&value, p, sizeof(value));
-    return value;
-}
-
-static bool is_positive(float x) {
-    return x > 0.0f && x <= FLT_MAX; // false for a NaN
 }
 
 // Where the bank of a spectrum ends, in values, or what is wrong with it.
@@ -195,11 +184,11 @@ static ditmos_status_t measure(ditmos_frontend_t *front, uint32_t begin) {
 }
 
 ditmos_status_t ditmos_frontend_parse(ditmos_frontend_t *front, const uint8_t *data, uint32_t begin, uint32_t size,
-    unsigned window, unsigned channels, ditmos_allocate_t allocate) {
+    unsigned window, unsigned channels, void *copy) {
     NEED(size >= HEADER_SIZE, "FRNT", begin, "cut short");
     section_t s = { .data = data + begin, .size = size, .begin = begin };
     if ((uintptr_t)s.data % 4 != 0) {
-        s.data = memcpy(allocate(size), s.data, size);
+        s.data = memcpy(copy, s.data, size);
     }
     const uint8_t *p = s.data;
     *front = (ditmos_frontend_t) {
@@ -208,15 +197,15 @@ ditmos_status_t ditmos_frontend_parse(ditmos_frontend_t *front, const uint8_t *d
         .count = p[2],
         .spectrum_at = DITMOS_MAX_OPERATIONS,
         .own_at = DITMOS_MAX_OPERATIONS,
-        .fs = read_f32(p + 4),
-        .scale = read_f32(p + 8),
+        .fs = ditmos_f32(p + 4),
+        .scale = ditmos_f32(p + 8),
         .memory = { .kept = ditmos_u32(p + 12), .work = ditmos_u32(p + 16) },
     };
     NEED(1 <= front->channels && front->channels <= DITMOS_MAX_ROW, "FRNT.channels", begin, "must be 1 to 4096");
     NEED(1 <= front->count && front->count <= DITMOS_MAX_OPERATIONS, "FRNT.operations", begin + 2, "must be 1 to 8");
     NEED(p[3] == 0 && ditmos_u16(p + 22) == 0, "FRNT.reserved", begin + 3, "must be 0");
-    NEED(is_positive(front->fs), "FRNT.fs", begin + 4, "must be positive and finite");
-    NEED(is_positive(front->scale), "FRNT.scale", begin + 8, "must be positive and finite");
+    NEED(ditmos_is_scale(front->fs), "FRNT.fs", begin + 4, "must be positive and finite");
+    NEED(ditmos_is_scale(front->scale), "FRNT.scale", begin + 8, "must be positive and finite");
     NEED(front->memory.kept % 4 == 0, "FRNT.kept", begin + 12, "must be a multiple of 4");
     NEED(front->memory.work % 4 == 0, "FRNT.work", begin + 16, "must be a multiple of 4");
     uint32_t names = ditmos_u16(p + 20);

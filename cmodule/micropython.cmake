@@ -3,6 +3,7 @@ add_library(usermod_ditmos INTERFACE)
 
 set(DITMOS_SOURCES
     module.c
+    model_feed.c
     model_new.c
     model_object.c
     file.c
@@ -10,6 +11,7 @@ set(DITMOS_SOURCES
     plan.c
     engine.c
     slide.c
+    feed.c
     frontend.c
     frontend_parse.c
     operations.c

@@ -1,6 +1,7 @@
 // Header and sections of a .dtm file: docs/format.md. PLAN is in plan.c.
 #include "model.h"
 
+#include "feed.h"
 #include "inputs.h"
 
 #include <string.h>
@@ -16,7 +17,7 @@
 #define VERSION (2)
 
 // A file while it is parsed: where its sections are, in the order of `sections` at the end.
-enum { NETW, NAME, INPT, LAYR, ROUT, WGHT, PLAN, SECTION_COUNT };
+enum { NETW, NAME, INPT, LAYR, ROUT, WGHT, PLAN, FRNT, SECTION_COUNT };
 
 typedef struct {
     ditmos_model_t *model;
@@ -30,6 +31,7 @@ typedef struct {
 typedef struct {
     char tag[5];
     ditmos_status_t (*parse)(parsing_t *parsing, ditmos_section_t section);
+    bool optional;
 } section_kind_t;
 
 static const section_kind_t sections[SECTION_COUNT];
@@ -414,28 +416,42 @@ static ditmos_status_t parse_plan(parsing_t *parsing, ditmos_section_t s) {
     return ditmos_plan_parse(parsing->model, parsing->data, s.begin, s.size, parsing->allocate);
 }
 
-// All that must be there, in the order in which it is parsed: each finds what those before it have left in the model.
+static ditmos_status_t parse_front(parsing_t *parsing, ditmos_section_t s) {
+    ditmos_model_t *m = parsing->model;
+    bool aligned = (uintptr_t)(parsing->data + s.begin) % 4 == 0;
+    m->front = parsing->allocate(sizeof(*m->front) + (aligned ? 0 : s.size));
+    ditmos_status_t status = ditmos_frontend_parse(m->front, parsing->data, s.begin, s.size, m->window, m->channels,
+        m->front + 1);
+    return status.field ? status : ditmos_feed_check(m, s.begin);
+}
+
+// All that are known, in the order in which it is parsed: each finds what those before it have left in the model.
 // The one place where a section is added, as host/ditmos/model/sections.py.
 static const section_kind_t sections[SECTION_COUNT] = {
-    [NETW] = { "NETW", parse_network },
-    [NAME] = { "NAME", parse_names },
-    [INPT] = { "INPT", parse_inputs },
-    [LAYR] = { "LAYR", parse_layers },
-    [ROUT] = { "ROUT", parse_routing },
-    [WGHT] = { "WGHT", parse_weights },
-    [PLAN] = { "PLAN", parse_plan },
+    [NETW] = { "NETW", parse_network, false },
+    [NAME] = { "NAME", parse_names, false },
+    [INPT] = { "INPT", parse_inputs, false },
+    [LAYR] = { "LAYR", parse_layers, false },
+    [ROUT] = { "ROUT", parse_routing, false },
+    [WGHT] = { "WGHT", parse_weights, false },
+    [PLAN] = { "PLAN", parse_plan, false },
+    [FRNT] = { "FRNT", parse_front, true },
 };
 
 ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, uint32_t size,
     ditmos_allocate_t allocate) {
     parsing_t parsing = { .model = model, .data = data, .size = size, .allocate = allocate };
     model->plan.slices = NULL;
+    model->front = NULL;
     ditmos_status_t status = parse_header(&parsing);
     if (status.field == NULL) {
         status = parse_table(&parsing);
     }
     for (unsigned i = 0; i < SECTION_COUNT && status.field == NULL; i++) {
         if (parsing.found[i].begin == 0) {
+            if (sections[i].optional) {
+                continue;
+            }
             return bad_section(sections[i].tag, HEADER_SIZE, "is missing");
         }
         status = sections[i].parse(&parsing, parsing.found[i]);

@@ -20,14 +20,19 @@ static void *allocate(size_t size) {
 }
 
 // A view of bytes in the arena, read-only. It starts from the head of the arena's memory, so that it keeps it alive.
-static mp_obj_t arena_view(const ditmos_model_obj_t *self, uint32_t offset, size_t size) {
+static mp_obj_t typed_view(const ditmos_model_obj_t *self, char typecode, size_t item, uint32_t offset, size_t count) {
     uint8_t *head = self->arena_data;
     if (mp_obj_is_type(self->arena, &mp_type_memoryview)) {
         head = ((mp_obj_array_t *)MP_OBJ_TO_PTR(self->arena))->items;
     }
-    mp_obj_t view = mp_obj_new_memoryview('b', size, head);
-    ((mp_obj_array_t *)MP_OBJ_TO_PTR(view))->free = offset + (size_t)((uint8_t *)self->arena_data - head);
+    mp_obj_t view = mp_obj_new_memoryview(typecode, count, head);
+    size_t bytes = offset + (size_t)((uint8_t *)self->arena_data - head);
+    ((mp_obj_array_t *)MP_OBJ_TO_PTR(view))->free = bytes / item; // memory starts at a multiple of a word, as the arena
     return view;
+}
+
+static mp_obj_t arena_view(const ditmos_model_obj_t *self, uint32_t offset, size_t size) {
+    return typed_view(self, 'b', 1, offset, size);
 }
 
 static mp_obj_t buffer_view(const ditmos_model_obj_t *self, unsigned index) {
@@ -188,6 +193,23 @@ static void make_features(ditmos_model_obj_t *self) {
     }
 }
 
+// The front end at work, and what Python sees of it.
+static void make_feed(ditmos_model_obj_t *self) {
+    const ditmos_frontend_t *front = self->model.front;
+    self->row = mp_const_none;
+    self->raw_units = MP_OBJ_NEW_QSTR(MP_QSTR_);
+    self->raw_rate = self->raw_scale = mp_obj_new_float(0);
+    if (front == NULL) {
+        return;
+    }
+    ditmos_feed_init(&self->feed, &self->engine);
+    uint32_t row = (uint32_t)((uint8_t *)ditmos_stream_row(&self->feed.stream) - (uint8_t *)self->arena_data);
+    self->row = typed_view(self, 'h', sizeof(int16_t), row, front->row_channels);
+    self->raw_rate = mp_obj_new_float((mp_float_t)front->fs);
+    self->raw_scale = mp_obj_new_float((mp_float_t)front->scale);
+    self->raw_units = mp_obj_new_str(front->names, strlen(front->names));
+}
+
 mp_obj_t ditmos_model_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     enum { ARG_buffer, ARG_arena };
     static const mp_arg_t allowed[] = {
@@ -226,6 +248,7 @@ mp_obj_t ditmos_model_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw,
     const uint8_t *selector = self->in_place ? model->weights : self->selector_block;
     ditmos_engine_init(&self->engine, model, self->arena_data, selector, allocate);
 
+    make_feed(self);
     self->selector_logits = buffer_view(self, model->plan.selector_logits);
     self->logits = buffer_view(self, model->plan.logits);
     make_features(self);

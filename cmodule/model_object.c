@@ -19,7 +19,7 @@ static void check_arena(const ditmos_model_obj_t *self) {
     }
 }
 
-static void start(ditmos_model_obj_t *self) {
+void ditmos_model_start(ditmos_model_obj_t *self) {
     check_arena(self);
     self->run++;
 }
@@ -44,6 +44,13 @@ static void run_slices(ditmos_model_obj_t *self, unsigned begin, unsigned end) {
         }
         ditmos_engine_run(&self->engine, i);
     }
+}
+
+mp_obj_t ditmos_model_select(ditmos_model_obj_t *self) {
+    self->selected = false;
+    run_slices(self, 0, self->model.plan.select_slices);
+    self->selected = true;
+    return self->selector_logits;
 }
 
 static unsigned get_index(mp_obj_t index, unsigned count, const char *what) {
@@ -75,8 +82,9 @@ static mp_obj_t model_load(mp_obj_t self_in, mp_obj_t window) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("window has %u values, expected %u x %u"),
             (unsigned)info.len, (unsigned)model->window, (unsigned)model->channels);
     }
-    start(self);
+    ditmos_model_start(self);
     self->selected = false;
+    ditmos_feed_interrupt(&self->feed);
     ditmos_engine_load(&self->engine, info.buf);
     return mp_const_none;
 }
@@ -84,10 +92,11 @@ static MP_DEFINE_CONST_FUN_OBJ_2(model_load_obj, model_load);
 
 static mp_obj_t model_select(mp_obj_t self_in, mp_obj_t window) {
     ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    if (window == mp_const_none) {
+        return ditmos_model_select_fed(self_in);
+    }
     model_load(self_in, window);
-    run_slices(self, 0, self->model.plan.select_slices);
-    self->selected = true;
-    return self->selector_logits;
+    return ditmos_model_select(self);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_select_obj, model_select);
 
@@ -101,14 +110,12 @@ static mp_obj_t model_slide(mp_obj_t self_in, mp_obj_t samples) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("samples have %u values, expected 1 to %u times %u"),
             (unsigned)info.len, (unsigned)model->window, (unsigned)model->channels);
     }
-    start(self);
+    ditmos_model_start(self);
     if (!ditmos_slide_window(&self->engine, info.buf, (unsigned)rows)) {
         mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("slide before select, or the plan does not keep the window"));
     }
-    self->selected = false;
-    run_slices(self, 0, model->plan.select_slices);
-    self->selected = true;
-    return self->selector_logits;
+    ditmos_feed_interrupt(&self->feed);
+    return ditmos_model_select(self);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_slide_obj, model_slide);
 
@@ -124,7 +131,7 @@ static mp_obj_t model_classify(mp_obj_t self_in, mp_obj_t k_in) {
     ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
     const ditmos_plan_t *plan = &self->model.plan;
     unsigned k = get_index(k_in, self->model.classifiers, "classifier");
-    start(self);
+    ditmos_model_start(self);
     choose(self, k);
     if (self->selected && !ditmos_engine_has_features(&self->engine)) { // another classifier has written over them
         if (plan->once && !ditmos_engine_has_window(&self->engine)) {
@@ -143,7 +150,7 @@ static mp_obj_t model_step(size_t n_args, const mp_obj_t *args) {
     const ditmos_plan_t *plan = &self->model.plan;
     unsigned i = get_index(args[1], plan->slice_count, "slice");
     const ditmos_slice_t *slice = &plan->slices[i];
-    start(self);
+    ditmos_model_start(self);
     if (slice->classify) {
         unsigned k = n_args > 2 ? get_index(args[2], self->model.classifiers, "classifier") : 0;
         if (self->engine.classifier != (int)k) {
@@ -254,6 +261,18 @@ static mp_obj_t attribute(const ditmos_model_obj_t *self, qstr name) {
             return self->policy;
         case MP_QSTR_margins:
             return self->margins;
+        case MP_QSTR_raw_channels:
+            return MP_OBJ_NEW_SMALL_INT(model->front ? model->front->channels : 0);
+        case MP_QSTR_raw_hop:
+            return MP_OBJ_NEW_SMALL_INT(model->front ? ditmos_frontend_hop(model->front) : 0);
+        case MP_QSTR_raw_window:
+            return MP_OBJ_NEW_SMALL_INT(model->front ? ditmos_frontend_window(model->front) : 0);
+        case MP_QSTR_raw_rate:
+            return self->raw_rate;
+        case MP_QSTR_raw_scale:
+            return self->raw_scale;
+        case MP_QSTR_raw_units:
+            return self->raw_units;
         case MP_QSTR_selector_scale:
             return self->selector_scale;
         case MP_QSTR_logit_scale:
@@ -285,6 +304,11 @@ static const mp_rom_map_elem_t model_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_classify), MP_ROM_PTR(&model_classify_obj) },
     { MP_ROM_QSTR(MP_QSTR_step), MP_ROM_PTR(&model_step_obj) },
     { MP_ROM_QSTR(MP_QSTR_features), MP_ROM_PTR(&model_features_obj) },
+    { MP_ROM_QSTR(MP_QSTR_feed), MP_ROM_PTR(&ditmos_model_feed_obj) },
+    { MP_ROM_QSTR(MP_QSTR_select_fed), MP_ROM_PTR(&ditmos_model_select_fed_obj) },
+    { MP_ROM_QSTR(MP_QSTR_feed_reset), MP_ROM_PTR(&ditmos_model_feed_reset_obj) },
+    { MP_ROM_QSTR(MP_QSTR_row), MP_ROM_PTR(&ditmos_model_row_obj) },
+    { MP_ROM_QSTR(MP_QSTR_calibrate), MP_ROM_PTR(&ditmos_model_calibrate_obj) },
 };
 static MP_DEFINE_CONST_DICT(model_locals, model_locals_table);
 

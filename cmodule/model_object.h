@@ -4,7 +4,7 @@
 
 #include "py/obj.h"
 
-#include "engine.h"
+#include "feed.h"
 
 typedef struct {
     mp_obj_base_t base;
@@ -19,16 +19,21 @@ typedef struct {
     uint32_t run; // counts calls, to notice a call within a call
     bool selected; // the select slices have seen the window
     ditmos_engine_t engine;
+    ditmos_feed_t feed; // of a model with a front end
     ditmos_model_t model;
     // Made at construction, so that nothing is allocated later.
     mp_obj_t selector_logits;
     mp_obj_t logits;
+    mp_obj_t row;
     mp_obj_t features[1 + DITMOS_MAX_CONVS]; // views of these buffers, MP_OBJ_NULL where planes have gaps between them
     uint8_t feature_buffers[1 + DITMOS_MAX_CONVS]; // DITMOS_NONE where the plan does not keep the map
     mp_obj_t class_names;
     mp_obj_t slices;
     mp_obj_t inputs;
     mp_obj_t rate;
+    mp_obj_t raw_rate;
+    mp_obj_t raw_scale;
+    mp_obj_t raw_units;
     mp_obj_t policy;
     mp_obj_t margins;
     mp_obj_t selector_scale;
@@ -42,6 +47,21 @@ mp_obj_t ditmos_model_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw,
 
 // The weights of the selector (-1) or of a classifier, copied to its block unless they are used in place.
 const uint8_t *ditmos_usable_weights(ditmos_model_obj_t *self, int classifier);
+
+// Every call starts with this. Raises RuntimeError where the caller's arena has been resized.
+void ditmos_model_start(ditmos_model_obj_t *self);
+
+// Run the select slices on the window that is there; the selector's logits.
+mp_obj_t ditmos_model_select(ditmos_model_obj_t *self);
+
+// Model.select_fed().
+mp_obj_t ditmos_model_select_fed(mp_obj_t self_in);
+
+MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_feed_obj);
+MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_select_fed_obj);
+MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_feed_reset_obj);
+MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_row_obj);
+MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_calibrate_obj);
 
 // The bytes of array('b'), bytes, bytearray or a view of them. Raises TypeError.
 void ditmos_get_int8(mp_obj_t object, mp_buffer_info_t *info, mp_uint_t flags);

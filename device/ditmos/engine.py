@@ -18,9 +18,11 @@ class Engine:
         self.model = model
         self.policy = policy
         self.window = array("b", bytes(model.window * model.channels))
+        self.raw = model.raw_window * model.raw_channels  # values of a raw window, 0 without a front end
 
     def __call__(self, samples):
-        """`samples`: one window, time by channels flattened: array('h') raw, array('f') real units, array('b') int8.
+        """`samples`: one window, time by channels flattened: array('h') raw, array('f') real units, array('b') int8. Of
+        a model with a front end also a window of its raw samples, array('h'), `model.raw_window` or a few more.
 
         Raises ValueError for another length, TypeError for another type.
         """
@@ -28,7 +30,12 @@ class Engine:
         return None if label is None else self.model.class_names[label], k
 
     def quantize(self, samples):
-        """The same window as int8: in a buffer that the next call overwrites, or `samples` where they are int8."""
+        """The same window as int8: in a buffer that the next call overwrites, or `samples` where they are int8. None
+        where they have gone through the front end: to `select`, None is the window that was fed."""
+        if self.raw and self.raw <= len(samples) < self.raw + self.model.raw_hop * self.model.raw_channels:
+            self.model.feed_reset()
+            self.model.feed(samples)
+            return None
         try:
             self.model.quantize(samples, self.window)
         except TypeError:

@@ -143,6 +143,7 @@ int main(void) {
         }
         fflush(stdout);
         free(model.plan.slices);
+        free(model.front);
         free(vectors);
         free(memory);
     }

@@ -20,12 +20,6 @@ static void *take(size_t size) {
     return p;
 }
 
-static void *copied; // of a section that is not aligned
-
-static void *allocate(size_t size) {
-    return copied = take(size);
-}
-
 static void read_all(void *p, size_t size) {
     if (fread(p, 1, size, stdin) != size) {
         exit(4);
@@ -124,8 +118,8 @@ int main(void) {
         uint8_t *samples = read_block(&samples_size, 0);
         uint8_t *commands = read_block(&commands_size, 0);
         ditmos_frontend_t front;
-        copied = NULL;
-        ditmos_status_t status = ditmos_frontend_parse(&front, memory + offset, 0, size, window, channels, allocate);
+        void *copied = take(size);
+        ditmos_status_t status = ditmos_frontend_parse(&front, memory + offset, 0, size, window, channels, copied);
         if (status.field) {
             printf("bad %s %u %s\n", status.field, (unsigned)status.offset, status.problem);
         } else {

@@ -261,6 +261,85 @@ def check_argmax():
     assert raised(_ditmos.argmax, 3)[0] is TypeError
 
 
+def unhex(text):
+    return bytes(int(text[i : i + 2], 16) for i in range(0, len(text), 2))
+
+
+def check_feed(name, in_place):
+    """A script of what the reference answers to samples in pieces (ditmos.bench.golden_feeds)."""
+    data = read(name + ".dtm")
+    if in_place:
+        model = _ditmos.Model(data)
+    else:  # at an odd address, in a given arena
+        model = _ditmos.Model(memoryview(b" " + data)[1:], memoryview(bytearray(1 << 14))[8:])
+    samples = memoryview(array("h", read(name + ".samples")))
+    at = 0
+    for line in read(name + ".script").decode().split("\n")[:-1]:
+        call, *values = line.split(" ")
+        if call in ("feed", "calibrate"):
+            end = at + int(values[0]) * model.raw_channels
+            piece = samples[at:end]
+            at = end
+            assert getattr(model, call)(piece) == int(values[1]), (name, line)
+            if call == "feed":
+                assert bytes(model.row()) == unhex(values[2]), (name, line)
+        elif call == "reset":
+            model.feed_reset()
+        elif call == "early":
+            assert raised(model.select_fed)[0] is RuntimeError, (name, line)
+            assert raised(model.classify, 0)[0] is RuntimeError
+        elif call == "select":
+            assert bytes(model.select_fed()) == unhex(values[0] if values else ""), (name, line)
+        else:
+            assert bytes(model.classify(int(values[0]))) == unhex(values[1]), (name, line)
+    assert at == len(samples)
+    model.feed_reset()
+    assert raised(model.select_fed)[0] is RuntimeError
+    assert raised(model.feed, bytes(2))[0] is TypeError
+    if model.raw_channels > 1:
+        assert raised(model.feed, array("h", [1]))[0] is ValueError
+    return model
+
+
+def check_feed_heap(name):
+    """Nothing is allocated after construction."""
+    model = _ditmos.Model(read(name + ".dtm"))
+    samples = array("h", bytes(2 * model.raw_window * model.raw_channels))
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    model.feed(samples)
+    model.select_fed()
+    model.row()
+    model.feed_reset()
+    after = gc.mem_alloc()
+    gc.enable()
+    assert after == before, after - before
+
+
+def check_interruptions(name):
+    """A window from elsewhere: the rows start anew."""
+    model = _ditmos.Model(read(name + ".dtm"))
+    window = bytes(model.window * model.channels)
+    samples = array("h", bytes(2 * model.raw_window * model.raw_channels))
+    model.feed(samples)
+    expected = bytes(model.select_fed())
+    model.select(window)
+    assert raised(model.select_fed)[0] is RuntimeError
+    model.feed_reset()
+    model.feed(samples)
+    assert bytes(model.select_fed()) == expected
+
+
+def check_no_front_end(data):
+    model = _ditmos.Model(data)
+    assert (model.raw_channels, model.raw_hop, model.raw_window, model.raw_units) == (0, 0, 0, "")
+    for call in (model.select_fed, model.feed_reset, model.row):
+        assert raised(call) == (ValueError, "the model has no front end")
+    for call in (model.feed, model.calibrate):
+        assert raised(call, array("h", [1]))[0] is ValueError
+
+
 def check_attributes():
     model = _ditmos.Model(read("reference.dtm"))
     print(model)
@@ -282,4 +361,10 @@ check_features([name for name in names if name.startswith("plan")])
 check_heap(reference)
 check_quantize()
 check_argmax()
+check_no_front_end(reference)
+feeds = read("feeds").decode().split()[:: 1 if arguments[1:] else 5]
+for i, name in enumerate(feeds):
+    check_feed(name, i % 2 == 0)
+check_feed_heap(feeds[0])
+check_interruptions(feeds[0])
 check_attributes()

@@ -13,6 +13,7 @@ from struct import pack
 import numpy as np
 import pytest
 from ditmos.bench import golden
+from ditmos.bench.golden_feeds import feed_case
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
 from ditmos.model.inputs import InputChannel, last_not_finite, quantize_input
@@ -87,6 +88,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: QuantizedModel) -> P
     (folder / "once.vec").write_bytes(golden.vectors(small))
     (folder / "names").write_text(" ".join(names))
     (folder / "reference.dtm").write_bytes(encode(model, whole_plan(model.spec)))
+    for seed in range(24):
+        case = feed_case(seed)
+        (folder / f"feed{seed}.dtm").write_bytes(encode(case.model, case.plan))
+        (folder / f"feed{seed}.samples").write_bytes(case.samples.tobytes())
+        (folder / f"feed{seed}.script").write_text(case.script)
+    (folder / "feeds").write_text(" ".join(f"feed{seed}" for seed in range(24)))
     for code, values in quantize_cases(model).items():
         last = pack("<I", last_not_finite(values, model.inputs))
         (folder / f"quantize.{code}").write_bytes(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import CMODULE, SANITIZERS, SOURCES, WARNINGS
 from ditmos.bench import golden
+from ditmos.bench.golden_feeds import feed_case
 from ditmos.model.plan_tables import PlanError
 from ditmos.model.reader import ModelFileError, decode
 from ditmos.model.writer import encode
@@ -40,8 +41,10 @@ def mutated(rng: Generator, data: bytes) -> bytes:
     """One or two bytes changed, mostly where the structure is, or the end cut off; checksum right."""
     damaged = bytearray(data)
     places = sections(data)
+    tags = [b"PLAN", b"PLAN", b"PLAN", b"LAYR", b"NETW", b"table", b"NAME", b"INPT", b"ROUT", b"WGHT"]
+    tags += [b"FRNT"] * 4 if b"FRNT" in places else []
     for _ in range(rng.choice([1, 1, 2])):
-        tag = rng.choice([b"PLAN", b"PLAN", b"PLAN", b"LAYR", b"NETW", b"table", b"NAME", b"INPT", b"ROUT", b"WGHT"])
+        tag = rng.choice(tags)
         offset, length = places[tag]
         at = offset + int(rng.integers(length))
         damaged[at] = rng.integers(256) if rng.random() < 0.5 else damaged[at] ^ 1 << int(rng.integers(8))
@@ -61,7 +64,11 @@ def with_section(data: bytes, tag: bytes, flags: int) -> bytes:
 
 
 def some_model(seed: int) -> tuple[golden.Case, bytes]:
-    """A random plan, or the smallest of the planner's, in which maps grow over others."""
+    """A random plan, or the smallest of the planner's, in which maps grow over others, or one with a front end."""
+    if seed % 5 == 3:
+        fed = feed_case(seed)
+        windows = golden.random_windows(np.random.default_rng(seed), fed.model.spec, 1)
+        return golden.Case(seed, fed.model, windows), encode(fed.model, fed.plan)
     case = golden.case(seed, windows=1, max_rows=60, max_classifiers=2)
     if seed % 4 == 0:
         plans = [candidate.plan for candidate in front(case.model.spec, case.model, once=seed % 8 == 0)]

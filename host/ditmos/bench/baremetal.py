@@ -84,7 +84,8 @@ def padded(data: bytes) -> bytes:
 
 # ----- models -----------------------------------------------------------------------------------------------------
 
-MODEL_PARTS = ("model.c", "file.c", "inputs.c", "plan.c", "engine.c", "slide.c", "kernels*.[cS]")
+FRONTEND_PARTS = ("file.c", "frontend*.c", "operations.c", "spectrum*.[cS]")
+MODEL_PARTS = (*FRONTEND_PARTS, "model.c", "inputs.c", "plan.c", "engine.c", "slide.c", "feed.c", "kernels*.[cS]")
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,6 @@ LOG_MEL_INSTRUCTIONS, EEG_INSTRUCTIONS = 32_000, 7_000
 LOG_MEL_BYTES = 3_100
 ERROR = 0.002
 
-PARTS = ("file.c", "frontend*.c", "operations.c", "spectrum*.[cS]")
-
 
 @dataclass(frozen=True)
 class Job:
@@ -57,7 +55,7 @@ class Run:
 def build(*, portable: bool = False, folder: Path | None = None) -> Path:
     """The program that runs front ends; ``portable``: without the instructions of the M7."""
     name, flags = ("frontends-portable", ["-DDITMOS_PORTABLE"]) if portable else ("frontends", [])
-    return baremetal.build(name, [baremetal.HERE / "frontends.c"], PARTS, folder=folder, flags=flags)
+    return baremetal.build(name, [baremetal.HERE / "frontends.c"], baremetal.FRONTEND_PARTS, folder=folder, flags=flags)
 
 
 def run(elf: Path, jobs: Sequence[Job], timeout: float = 300) -> list[Run]:

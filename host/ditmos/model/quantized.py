@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
+from ditmos.frontends.frontend import FrontEnd
 from ditmos.model.inputs import InputChannel, check_input
 from ditmos.model.spec import LayerShape, NetworkSpec
 from ditmos.model.strings import check_name
@@ -46,6 +47,7 @@ class QuantizedModel:
     inputs: what each channel of the window is, and how its values become int8.
     rate: rows per second, 0 where it is not known.
     use: who answers, by which policy; None: what `default_use` says of the network.
+    front_end: makes the window's rows of raw samples; None where the samples are the rows.
     metadata: for people (docs/format.md, META).
     selector_scale / selector_zero_point and logit_scale / logit_zero_point: of the selector's logits and of the class
         logits; the latter are shared by all K classifiers, so that their logits can be compared and averaged.
@@ -63,6 +65,7 @@ class QuantizedModel:
     rate: float = 0.0
     use: Use = None  # type: ignore[assignment]  # __post_init__
     metadata: dict[str, Any] = field(default_factory=dict)
+    front_end: FrontEnd | None = None
 
     def __post_init__(self) -> None:
         if self.use is None:
@@ -111,6 +114,12 @@ def check(model: QuantizedModel) -> None:
         check_name("channel", channel.name)
         check_name("unit", channel.units)
         check_input(channel)
+    if front := model.front_end:
+        made = front.channels_out
+        need(made == spec.channels, f"rows of the front end have {made} channels, the network reads {spec.channels}")
+        check_name("unit of the samples", front.units)
+        for name in front.channel_names:
+            check_name("channel of the samples", name)
     rate = model.rate
     need(0 <= rate < 2.0**127 and rate == np.float32(rate), f"rate is {rate}, expected rows per second as a float32")
     check_use(spec, model.use)

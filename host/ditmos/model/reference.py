@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from ditmos.model.feeder import Feeder
 from ditmos.model.inputs import quantize_input
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel, accumulator_bound, check
 from ditmos.model.spec import LayerShape
@@ -108,29 +109,50 @@ class Model:
         self.logit_scale = model.logit_scale
         self.logit_zero_point = model.logit_zero_point
         self.class_names = model.class_names
+        front = model.front_end
+        self.raw_channels = front.channels if front else 0
+        self.raw_hop = front.hop if front else 0
+        self.raw_window = front.samples(self.window) if front else 0
+        self.raw_rate = front.fs if front else 0.0
+        self.raw_scale = front.scale if front else 0.0
+        self.raw_units = front.units if front else ""
+        self._feeder = Feeder(model.front_end, self.window) if model.front_end else None
         self._selector_shapes = model.spec.selector_layers()
         self._classifier_shapes = model.spec.classifier_layers()
         self._maps: dict[tuple[str, int], Int8] | None = None
 
     def quantize(self, src: ArrayLike, dst: Int8 | None = None) -> Int8:
-        """float real units or int16 raw samples -> int8 of the same shape, also written to ``dst`` if given."""
-        q = quantize_input(np.asarray(src), self.inputs)
+        """float real units or int16 samples -> int8 of the same shape, also written to ``dst`` if given.
+
+        Windows (..., time, channels) of the front end's raw samples, int16, become windows of its rows. They may have a
+        few samples more than these take.
+        """
+        x = np.asarray(src)
+        front = self.model.front_end
+        if front and x.dtype == np.int16 and x.ndim > 1 and self._is_raw(*x.shape[-2:]):
+            x = front(x)
+        q = quantize_input(x, self.inputs)
         if dst is not None:
             np.asarray(dst)[...] = q.reshape(np.shape(dst))
         return q
 
-    def select(self, window: ArrayLike) -> Int8:
-        """int8 window (time, channels), flattened or not -> selector logits (outputs,); empty without a selector."""
+    def _is_raw(self, samples: int, channels: int) -> bool:
+        return channels == self.raw_channels and self.raw_window <= samples < self.raw_window + self.raw_hop
+
+    def select(self, window: ArrayLike | None) -> Int8:
+        """int8 window (time, channels), flattened or not -> selector logits (outputs,); empty without a selector.
+        None is the window that has been fed: `select_fed`."""
+        if window is None:
+            return self.select_fed()
         x = np.asarray(window)
         if x.dtype != np.int8 or x.size != self.window * self.channels:
             raise ValueError(
                 f"window has {x.size} values of {x.dtype}, expected {self.window} x {self.channels} = "
                 f"{self.window * self.channels} of int8"
             )
-        maps = self._window_maps(x.reshape(1, self.window, self.channels))
-        logits = self._select(maps)
-        self._maps = maps
-        return logits[0]
+        if self._feeder:
+            self._feeder.interrupt()
+        return self._select_one(x.reshape(self.window, self.channels))
 
     def classify(self, k: int) -> Int8:
         """Class logits (classes,) of classifier k on the window of the last `select`."""
@@ -139,6 +161,38 @@ class Model:
         if self._maps is None:
             raise RuntimeError("classify before select")
         return run_branch(self._classifier_shapes, self.model.classifiers[k], dict(self._maps))[-1][0]
+
+    @property
+    def feeder(self) -> Feeder:
+        """The front end at work. Raises ValueError: the model has none."""
+        if self._feeder is None:
+            raise ValueError("the model has no front end")
+        return self._feeder
+
+    def feed(self, samples: ArrayLike) -> int:
+        """Raw samples, int16 -> how many rows they made. Raises as `Feeder.feed`, ValueError without a front end."""
+        rows = self.feeder.feed(samples)
+        if rows:
+            self._maps = None
+        return rows
+
+    def select_fed(self) -> Int8:
+        """`select` on the newest rows. RuntimeError: not a window of them since the reset or another window."""
+        return self._select_one(self.quantize(self.feeder.rows()))
+
+    def feed_reset(self) -> None:
+        """Forget all samples."""
+        self.feeder.reset()
+        self._maps = None
+
+    def row(self) -> NDArray[np.int16]:
+        """The newest row, before `Centre`."""
+        return self.feeder.row()
+
+    def calibrate(self, samples: ArrayLike) -> int:
+        """Samples for the scale of whoever wears the board -> rows so far. Raises as `Feeder.calibrate`."""
+        self._maps = None
+        return self.feeder.calibrate(samples)
 
     def features(self, level: int) -> Int8:
         """Selector map ``level`` (channels, rows) of the last window; level 0 is the window."""
@@ -179,6 +233,12 @@ class Model:
         outputs = run_branch(self._selector_shapes, self.model.selector, maps)
         outputs += run_branch(self._classifier_shapes, self.model.classifiers[k], maps)
         return dict(zip(names, outputs, strict=True))
+
+    def _select_one(self, window: Int8) -> Int8:
+        maps = self._window_maps(window[None])
+        logits = self._select(maps)
+        self._maps = maps
+        return logits[0]
 
     def _window_maps(self, windows: Int8) -> dict[tuple[str, int], Int8]:
         expected = (self.window, self.channels)

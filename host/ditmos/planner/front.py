@@ -16,7 +16,7 @@ from itertools import chain, combinations
 from typing import Literal
 
 from ditmos.errors import DitmosError
-from ditmos.frontends.memory import Memory
+from ditmos.frontends.memory import Memory, memory
 from ditmos.model.dryrun import simulate
 from ditmos.model.plan import PHASES, Plan, layer_table
 from ditmos.model.plan_tables import WINDOW, PlanError, producers
@@ -294,8 +294,11 @@ def front(
 
     durable: only plans by which classify leaves the selector's maps as they are. After the others a second classify of
     one window makes them again, which costs as much as select. once: also plans by which classify uses up the window,
-    so that there is no second classify. feed: what a front end works in, with which the window lasts.
+    so that there is no second classify. feed: what a front end works in, with which the window lasts;
+    default: what the model's does.
     """
+    if feed is None and model is not None and model.front_end:
+        feed = memory(model.front_end, spec.window)
     candidates = Planner(spec, model, feed).front(durable=durable, once=once)
     names = {0: "smallest", len(candidates) - 1: "fastest"}
     return [replace(c, plan=replace(c.plan, name=names.get(i, f"{c.arena} bytes"))) for i, c in enumerate(candidates)]

@@ -27,11 +27,6 @@ static uint32_t padded(uint32_t size) {
     return (size + 3) & ~3u;
 }
 
-static void *allocate(size_t size) {
-    (void)size; // sections are aligned here
-    return NULL;
-}
-
 static uint32_t least;
 static uint32_t most;
 
@@ -81,7 +76,7 @@ int main(void) {
         const uint8_t *samples = section + padded(job->section_size);
         ditmos_frontend_t front;
         ditmos_status_t status = ditmos_frontend_parse(&front, section, 0, job->section_size, job->window,
-            job->row_channels, allocate);
+            job->row_channels, NULL); // sections are aligned here
         if (status.field) {
             snprintf(line, sizeof(line), "refused %s %" PRIu32 " %s\n", status.field, status.offset, status.problem);
             m7_print(line);

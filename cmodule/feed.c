@@ -1,0 +1,152 @@
+#include "feed.h"
+
+#include <string.h>
+
+#include "inputs.h"
+#include "slide.h"
+
+#define CHUNK (32) // values quantised at a time
+
+static uint64_t bit(unsigned buffer) {
+    return (uint64_t)1 << buffer;
+}
+
+static bool overlap(const ditmos_buffer_t *buffer, uint32_t begin, uint32_t size) {
+    return size > 0 && buffer->offset < begin + size && begin < buffer->offset + buffer->size;
+}
+
+ditmos_status_t ditmos_feed_check(const ditmos_model_t *model, uint32_t begin) {
+    const ditmos_plan_t *plan = &model->plan;
+    const ditmos_frontend_memory_t *memory = &model->front->memory;
+    uint32_t kept = memory->kept;
+    uint32_t kept_size = ditmos_frontend_kept_size(model->front);
+    uint32_t work = memory->work;
+    uint32_t work_size = memory->work_size;
+    NEED(kept <= plan->arena_size && kept_size <= plan->arena_size - kept, "FRNT.kept", begin + 12,
+        "outside the arena");
+    NEED(work <= plan->arena_size && work_size <= plan->arena_size - work, "FRNT.work", begin + 16,
+        "outside the arena");
+    NEED(work_size == 0 || work >= kept + kept_size || kept >= work + work_size, "FRNT.work", begin + 16,
+        "shares bytes with what is kept");
+    for (unsigned i = 0; i < plan->buffer_count; i++) {
+        NEED(!overlap(&plan->buffers[i], kept, kept_size), "FRNT.kept", begin + 12, "shares bytes with a buffer");
+    }
+    NEED(!overlap(&plan->buffers[plan->window], work, work_size), "FRNT.work", begin + 16,
+        "shares bytes with the window");
+    for (unsigned i = 0; i < plan->slice_count; i++) {
+        NEED(!(plan->slices[i].destroys & bit(plan->window)), "FRNT", begin, "the plan's window does not last");
+    }
+    return ditmos_ok();
+}
+
+void ditmos_feed_init(ditmos_feed_t *feed, ditmos_engine_t *engine) {
+    const ditmos_plan_t *plan = &engine->model->plan;
+    const ditmos_frontend_memory_t *memory = &engine->model->front->memory;
+    feed->engine = engine;
+    feed->spoiled = 0;
+    for (unsigned i = 0; i < plan->buffer_count; i++) {
+        if (overlap(&plan->buffers[i], memory->work, memory->work_size)) {
+            feed->spoiled |= bit(i);
+        }
+    }
+    ditmos_stream_init(&feed->stream, engine->model->front, (uint8_t *)engine->arena);
+    feed->rows = 0;
+}
+
+// No window until rows have filled it.
+static void empty_window(ditmos_feed_t *feed) {
+    ditmos_feed_interrupt(feed);
+    feed->engine->valid = 0;
+    feed->engine->left = 0;
+}
+
+void ditmos_feed_reset(ditmos_feed_t *feed) {
+    ditmos_stream_reset(&feed->stream);
+    empty_window(feed);
+}
+
+// One row to int8, at the end of the planes of the window.
+static void put_row(ditmos_engine_t *engine, const int16_t *row) {
+    const ditmos_model_t *model = engine->model;
+    const ditmos_buffer_t *window = &model->plan.buffers[model->plan.window];
+    int8_t values[CHUNK];
+    int8_t *end = engine->arena + window->offset + window->rows - 1;
+    for (unsigned c = 0; c < model->channels; c += CHUNK) {
+        unsigned count = model->channels - c < CHUNK ? model->channels - c : CHUNK;
+        ditmos_quantize_i16(values, row + c, 1, count, model->inputs + (size_t)DITMOS_INPUT_SIZE * c);
+        for (unsigned i = 0; i < count; i++, end += window->stride) {
+            *end = values[i];
+        }
+    }
+}
+
+// A window of rows that waits to be centred moves on by one.
+static void keep_row(const ditmos_feed_t *feed, const int16_t *row) {
+    const ditmos_frontend_t *front = feed->engine->model->front;
+    int16_t *rows = ditmos_stream_rows(&feed->stream);
+    size_t others = (size_t)(front->window - 1u) * front->row_channels;
+    memmove(rows, rows + front->row_channels, 2 * others);
+    memcpy(rows + others, row, 2u * front->row_channels);
+}
+
+uint32_t ditmos_feed_push(ditmos_feed_t *feed, const int16_t *samples, uint32_t count) {
+    ditmos_engine_t *engine = feed->engine;
+    const ditmos_frontend_t *front = engine->model->front;
+    uint32_t made = 0;
+    while (count > 0) {
+        const int16_t *row;
+        uint32_t taken = ditmos_stream_push(&feed->stream, samples, count, &row);
+        samples += taken * front->channels;
+        count -= taken;
+        if (row == NULL) {
+            continue;
+        }
+        if (feed->rows == 0) {
+            empty_window(feed);
+        }
+        feed->rows += feed->rows < front->window;
+        engine->valid &= ~feed->spoiled;
+        engine->left &= ~feed->spoiled;
+        if (front->centre) {
+            keep_row(feed, row);
+            engine->valid = 0;
+        } else {
+            ditmos_slide_move(engine, 1);
+            put_row(engine, row);
+            if (feed->rows < front->window) {
+                engine->valid = 0;
+            }
+        }
+        made++;
+    }
+    return made;
+}
+
+bool ditmos_feed_observe(ditmos_feed_t *feed, const int16_t *samples, uint32_t count) {
+    empty_window(feed);
+    return ditmos_stream_observe(&feed->stream, samples, count);
+}
+
+bool ditmos_feed_window(ditmos_feed_t *feed) {
+    ditmos_engine_t *engine = feed->engine;
+    const ditmos_model_t *model = engine->model;
+    const ditmos_frontend_t *front = model->front;
+    if (feed->rows < front->window) {
+        return false;
+    }
+    if (!front->centre) {
+        return true;
+    }
+    const ditmos_buffer_t *window = &model->plan.buffers[model->plan.window];
+    const int16_t *rows = ditmos_stream_rows(&feed->stream);
+    ditmos_engine_begin(engine);
+    for (unsigned c = 0; c < model->channels; c++) {
+        ditmos_centre_t centre = ditmos_centre(rows + c, model->channels, model->window, front->centre_scale);
+        int8_t *plane = engine->arena + window->offset + c * window->stride;
+        for (unsigned t = 0; t < model->window; t++) {
+            int16_t value = ditmos_centred(&centre, rows[t * model->channels + c]);
+            ditmos_quantize_i16(plane + t, &value, 1, 1, model->inputs + (size_t)DITMOS_INPUT_SIZE * c);
+        }
+    }
+    return true;
+}
