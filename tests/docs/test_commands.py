@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 from ditmos.cli import application
-from markdown import PAGES, ROOT, SOURCES, Command, commands, commands_in_source
+from said import PAGES, ROOT, SOURCES, Command, commands, commands_in_source
 from typer.testing import CliRunner
 
 

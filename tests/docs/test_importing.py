@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ditmos.cli import application
 from ditmos.datasets import load
-from markdown import ROOT, blocks, shell_lines
+from said import ROOT, blocks, shell_lines
 from typer.testing import CliRunner
 
 PAGE = ROOT / "docs" / "importing.md"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from markdown import PAGES, ROOT, blocks, links
+from said import PAGES, ROOT, blocks, links
 
 CODE = re.compile(r"`((?:host|cmodule|device|tests|boards|docs|examples)/[\w./-]+)`")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from markdown import ROOT
+from said import ROOT
 
 
 def tool(name: str) -> ModuleType:
