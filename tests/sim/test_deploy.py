@@ -10,10 +10,12 @@ import ditmos.link.verify
 import numpy as np
 import pytest
 from ditmos.bench.golden import Style, random_model, random_windows
+from ditmos.bench.golden_feeds import feed_case
 from ditmos.errors import DitmosError
 from ditmos.link.deploy import Place, deploy, installed
 from ditmos.link.verify import verify
 from ditmos.model.reader import decode
+from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
@@ -115,6 +117,20 @@ def test_verify_compares_every_slice(board, models):
     assert report.equal and report.where == "RAM" and report.windows == 6
     assert [row.name for row in report.slices] == [piece.name for piece in decode(models[0].read_bytes())[1].slices]
     assert all(row.bytes > 0 and row.ticks > 0 for row in report.slices)
+
+
+def test_verify_compares_the_rows_of_a_front_end(board, tmp_path, monkeypatch):
+    case = feed_case(3)
+    model = tmp_path / "fed.dtm"
+    write_model(model, case.model, case.plan)
+    windows = random_windows(np.random.default_rng(0), case.model.spec, 2)
+    report = verify(board, model, windows, stepped=1)
+    assert report.equal and report.rows is not None
+    assert report.rows.bytes == 12 * 2 * case.model.spec.channels and report.rows.ticks > 0
+    monkeypatch.setattr(Model, "row", lambda self: self.feeder.row() + np.int16(1))
+    report = verify(board, model, windows, stepped=1)
+    assert not report.equal and report.rows.differences == report.rows.bytes
+    assert str(report.first).startswith("window 0, slice front end, row 0: channel 0, time 0 is ")
 
 
 def test_verify_shows_the_first_difference(board, models, monkeypatch):

@@ -73,7 +73,7 @@ def _print(report: Verification) -> None:
     table = Table("slice", box=None)
     for name in ("bytes compared", "different", report.unit):
         table.add_column(name, justify="right")
-    for row in report.slices:
+    for row in [*([report.rows] if report.rows else []), *report.slices]:
         table.add_row(row.name, f"{row.bytes:,}", f"{row.differences:,}", f"{row.ticks:,}")
     console = Console()
     console.print(table)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
+from ditmos.frontends.frontend import FrontEnd
 from ditmos.link.board import Board
 from ditmos.link.deploy import Place, check_firmware, deploy, installed
 from ditmos.link.stream import classify
@@ -46,7 +47,15 @@ def _probe_step(i, k, *places):
     print(spent)
     for offset, size in places:
         print(hexlify(memoryview(_probe_arena)[offset:offset + size]).decode())
+def _probe_feed(samples):
+    from array import array
+    samples = array('h', samples)
+    start = time.ticks_cpu()
+    rows = _probe.feed(samples)
+    print(time.ticks_diff(time.ticks_cpu(), start), rows, hexlify(_probe.row()).decode())
 """
+_FED_ROWS = 12  # compared of a front end
+_FRONT_END = "front end"
 
 
 @dataclass(frozen=True)
@@ -82,11 +91,12 @@ class SliceReport:
 
 @dataclass
 class Verification:
-    """What was compared, and what differed."""
+    """What was compared, and what differed. rows: those of the front end, two bytes each."""
 
     model: str
     where: str
     slices: list[SliceReport]
+    rows: SliceReport | None = None
     windows: int = 0
     wrong_labels: int = 0
     wrong_logits: int = 0
@@ -96,7 +106,8 @@ class Verification:
 
     @property
     def equal(self) -> bool:
-        return not (self.wrong_labels or self.wrong_logits or any(s.differences for s in self.slices))
+        pieces = [*self.slices, *([self.rows] if self.rows else [])]
+        return not (self.wrong_labels or self.wrong_logits or any(piece.differences for piece in pieces))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"equal": self.equal}
@@ -113,7 +124,8 @@ def verify(
     """Compare a board with `reference.Model` on int8 windows (n, time, channels).
 
     The board's own copy is used where it has this very file, else the file is sent to its RAM. The first ``stepped``
-    windows are run slice by slice, each with its own classifier and the first one with all K; all windows end to end.
+    windows are run slice by slice, each with its own classifier and the first one with all K; all windows end to end. A
+    front end makes some rows of noise at full scale first, which are compared one by one.
 
     Raises:
         DitmosError: another firmware, no room for the model, no window.
@@ -129,22 +141,48 @@ def verify(
     if path is None:
         deploy(board, model, Place.ram)
     report = Verification(str(model), path or "RAM", [SliceReport(s.name, s.phase) for s in plan.slices])
-    _step_through(board, path, plan, reference, windows[:stepped], report, progress)
+    board.exec(_PROBE)
+    board.exec(f"_probe_open({path!r}, {plan.arena_size})")
+    if quantized.front_end:
+        report.rows = _feed(board, reference, quantized.front_end, report, progress)
+    _step_through(board, plan, reference, windows[:stepped], report, progress)
+    board.exec("_probe = _probe_arena = None")
     _end_to_end(board, path, reference, windows, report, progress)
     return report
 
 
+def _feed(board: Board, reference: Model, front: FrontEnd, report: Verification, progress: Report) -> SliceReport:
+    """Noise in pieces of one row, and each row against the reference's."""
+    rng = np.random.default_rng(0)
+    found = SliceReport(_FRONT_END, "feed")
+    board.exec("_probe.feed_reset()")
+    reference.feed_reset()
+    for i in range(_FED_ROWS):
+        progress(_FRONT_END, i, _FED_ROWS)
+        count = front.hop if i else front.samples(1)
+        samples = rng.integers(-32768, 32768, (count, front.channels)).astype(np.int16)
+        ticks, rows, dump = board.exec(f"_probe_feed({samples.tobytes()!r})").split()
+        right = np.append(reference.feed(samples), reference.row())
+        value = np.append(int(rows), np.frombuffer(bytes.fromhex(dump), np.int16))
+        found.ticks = min(found.ticks or int(ticks), int(ticks)) if i else 0  # the first one takes in a whole frame
+        found.bytes += 2 * (len(right) - 1)
+        wrong = np.flatnonzero(value != right)
+        found.differences += 2 * len(wrong)
+        if len(wrong) and report.first is None:
+            c = int(wrong[0])
+            report.first = Difference(0, _FRONT_END, f"row {i}", c - 1, i, int(right[c]), int(value[c]))
+    reference.feed_reset()
+    return found
+
+
 def _step_through(
     board: Board,
-    path: str | None,
     plan: Plan,
     reference: Model,
     windows: NDArray[np.int8],
     report: Verification,
     progress: Report,
 ) -> None:
-    board.exec(_PROBE)
-    board.exec(f"_probe_open({path!r}, {plan.arena_size})")
     layers = layer_table(reference.spec)
     for w, window in enumerate(windows):
         chosen = int(np.argmax(reference.select(window))) if reference.spec.selector else 0
@@ -169,7 +207,6 @@ def _step_through(
                     if len(wrong) and report.first is None:
                         c, t = map(int, wrong[0])
                         report.first = Difference(w, piece.name, layer.name, c, t, int(right[c, t]), int(value[c, t]))
-    board.exec("_probe = _probe_arena = None")
 
 
 def _outputs(plan: Plan, piece: Slice, layers: Sequence[LayerShape]) -> list[tuple[LayerShape, Buffer]]:
