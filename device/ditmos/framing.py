@@ -7,8 +7,8 @@ that reaches a board at its prompt does nothing. `Link` adds order and repetitio
 
 from binascii import crc32
 
-PROTOCOL = 1  # version of what is said over these frames
-ACK, NAK, HELLO, SAMPLES, RESULT, STATUS, END = range(7)
+PROTOCOL = 2  # version of what is said over these frames
+ACK, NAK, HELLO, SAMPLES, RESULT, STATUS, END, POLICY, SETUP = range(9)
 MORE = 0x80  # flag of a kind: the message goes on in the next frame
 BOARD = 0x40  # flag of a kind: sent by the board
 
@@ -170,7 +170,7 @@ class Link:
     def __init__(self, write, clock, deliver, credit=CREDIT, side=0):
         self._put = write
         self._clock = clock
-        self._deliver = deliver
+        self.deliver = deliver
         self._side = side
         self.credit = credit
         self.decoder = Decoder()
@@ -308,7 +308,7 @@ class Link:
             self._text += bytes(payload)
             return True
         whole = self._text + bytes(payload) if self._text else payload
-        if self._deliver(kind, whole) is False:
+        if self.deliver(kind, whole) is False:
             return False
         self._text = b""
         return True

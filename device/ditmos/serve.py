@@ -61,18 +61,26 @@ class Port:
 
 
 class Server:
-    """A link to the host and the loop that serves it; subclasses say what is done with samples and with time."""
+    """A link to the host and the loop that serves it; subclasses say what is done with samples and with time.
 
-    def __init__(self, hello):
-        self.port = Port()
-        self.link = Link(self.port.write, time.ticks_ms, self._message, 1024, BOARD)
+    hello: what the first message says, None for none. before: a server whose line this one goes on with.
+    """
+
+    def __init__(self, hello, before=None):
+        if before:
+            self.port, self.link = before.port, before.link
+            self.link.deliver = self._message
+        else:
+            self.port = Port()
+            self.link = Link(self.port.write, time.ticks_ms, self._message, 1024, BOARD)
         self.over = False
         self.answers = 0  # results so far
         self._collect = 0
         self._free = 0
         self.heap_low = self.heap_warm = 0  # bytes free at the low-water mark, now and after the first 100 results
-        hello.update(protocol=PROTOCOL, credit=CREDIT)
-        self._say(HELLO, hello)
+        if hello:
+            hello.update(protocol=PROTOCOL, credit=CREDIT)
+            self._say(HELLO, hello)
 
     def _housekeeping(self):
         """Now and then a garbage collection, and what is then free at least.
@@ -108,6 +116,12 @@ class Server:
         data.update(self.status())
         self._say(END, data)
 
+    def fail(self, error):
+        """Tell the host of an exception, of a policy or a sensor; the board stays usable."""
+        text = io.StringIO()
+        sys.print_exception(error, text)
+        self.finish(error=text.getvalue())
+
     def _say(self, kind, data):
         self.link.send(kind, json.dumps(data).encode())
 
@@ -138,10 +152,8 @@ class Server:
                 n = port.read(5 if self.over else self.step(), link.decoder.sure)
                 if n:
                     link.receive(port.data, n)
-            except Exception as error:  # of a policy or a sensor: the host is told, the board stays usable
-                text = io.StringIO()
-                sys.print_exception(error, text)
-                self.finish(error=text.getvalue())
+            except Exception as error:
+                self.fail(error)
             link.poll()
             if self.answers >= self._collect and link.queued() <= WAITING:
                 self._housekeeping()
@@ -180,9 +192,9 @@ class Sliding(Counter):
 
 
 class Classifier(Server):
-    """Samples in, results out."""
+    """Samples in, results out. agreed: what else the first message says, beside what the stream is like."""
 
-    def __init__(self, model, policy, hop, typecode, logits, first):
+    def __init__(self, model, policy, hop, typecode, logits, first, agreed=None, before=None):
         if not 1 <= hop <= model.window:
             raise ValueError("hop is %d, expected 1 to %d" % (hop, model.window))
         if typecode not in ITEM:
@@ -203,7 +215,9 @@ class Classifier(Server):
         # The last windows, int8. The current one ends at _end; it is moved to the start when the room runs out.
         self._ring = memoryview(array("b", bytes(2 * self._size)))
         self._end = 0
-        super().__init__(
+        hello = {"hop": hop, "type": typecode, "logits": bool(logits), "first": first}
+        hello.update(agreed or {})
+        hello.update(
             {
                 "window": model.window,
                 "channels": model.channels,
@@ -211,8 +225,10 @@ class Classifier(Server):
                 "logit_scale": model.logit_scale,
                 "logit_zero_point": model.logit_zero_point,
                 "class_names": list(model.class_names),
+                "scale": model.sample_scale,
             }
         )
+        super().__init__(hello, before)
 
     def samples(self, payload):
         if self.link.queued() > WAITING:

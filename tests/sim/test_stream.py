@@ -163,14 +163,13 @@ def test_a_disturbed_line_loses_doubles_and_falsifies_nothing(board, streaming):
     deploy(board, path, Place.ram)
     rows = random_windows(np.random.default_rng(3), model.spec, 20).reshape(-1, 3)
     stream = Stream(board, hop=16)
-    stream.prepare()
     line = Witness(board.serial, 1 / 300, 5)
-    stream.disturb(line.start_over)
+    board.disturb(lambda port: line)
     results = list(stream.run([rows], np.int8))
     expected = decide(parse_policy("top1"), model, overlapping(rows, 151, 16))
     assert [r.number for r in results] == list(range(len(expected.label)))
     assert [r.label for r in results] == expected.label.tolist()
-    figures = line.start_over(None).figures()
+    figures = line.figures()
     assert figures["frames_disturbed"] > 10
     assert figures["false_accepts"] == figures["undisturbed_missed"] == 0
 

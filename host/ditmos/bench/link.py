@@ -158,12 +158,12 @@ def clean(board: Board, reference: Model, count: int, seed: int, report: Report)
 
 
 def disturbed(board: Board, reference: Model, frames: int, rate: float, seed: int, report: Report) -> dict[str, Any]:
-    """Samples at a hop of 8 until so many frames were sent to the board, with faults both ways."""
+    """Samples at a hop of 8 until so many frames were sent to the board, with faults both ways from the first byte."""
     hop = 8
     stream = Stream(board, hop=hop)
-    stream.prepare()
-    line = Witness(board.serial, rate, seed)
-    stream.disturb(line.start_over)
+    undisturbed = board.serial
+    line = Witness(undisturbed, rate, seed)
+    board.disturb(lambda port: line)
     rng = np.random.default_rng(seed + 2)
     fed: list[NDArray[np.int8]] = []
 
@@ -179,6 +179,7 @@ def disturbed(board: Board, reference: Model, frames: int, rate: float, seed: in
         latency.append(result.latency)
         if len(answers) % 100 == 0:
             report("frames, disturbed", min(line.frames, frames), frames)
+    board.disturb(lambda port: undisturbed)
     samples = np.concatenate(fed)
     count = (len(samples) - reference.window) // hop + 1
     check = _Check(
@@ -192,7 +193,7 @@ def disturbed(board: Board, reference: Model, frames: int, rate: float, seed: in
     counts = stream.counts
     return (
         check.figures()
-        | line.start_over(None).figures()
+        | line.figures()
         | {
             "seconds": round(time.monotonic() - began, 1),
             "repeated": counts.resent,

@@ -22,7 +22,10 @@ class Witness(FaultyLine):
         self._accepted: Counter[bytes] = Counter()
 
     def write(self, data: bytes) -> None:
-        """One frame. A delay alone disturbs nothing."""
+        """A frame is accounted for, plain text is not. A delay alone disturbs nothing."""
+        if not (data[:1] == data[-1:] == b"\0" and any(data)):
+            super().write(data)
+            return
         self.frames += 1
         self._plain.feed(data, 0, len(data))
         frame = bytes(self._plain.frame[: self._plain.size])
@@ -41,17 +44,12 @@ class Witness(FaultyLine):
             if self._decoder.size:
                 self._accepted[bytes(self._decoder.frame[: self._decoder.size])] += 1
 
-    def start_over(self, port: Any) -> Witness:
-        """The conversation is started anew; what is still held back does not reach the board any more."""
-        if "out" in self._held:
-            self._arrived(bytes(self._held["out"][0]))
-        self._held.clear()
-        self._arrived(b"\0")
-        return self
-
     def figures(self) -> dict[str, Any]:
         """false_accepts: frames that came out oftener than they went in. undisturbed_missed: the other way round, of
         those that nothing happened to."""
+        if "out" in self._held:
+            self._arrived(bytes(self._held.pop("out")[0]))
+        self._arrived(b"\0")
         return {
             "frames": self.frames,
             "frames_disturbed": self.disturbed,
@@ -73,9 +71,5 @@ class _Tap:
         self._see(data)
         self._port.write(data)
 
-    def read(self, size: int) -> bytes:
-        return self._port.read(size)
-
-    @property
-    def in_waiting(self) -> int:
-        return self._port.in_waiting
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)

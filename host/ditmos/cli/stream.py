@@ -73,7 +73,7 @@ def stream(
             board, model=model, policy=policy, hop=hop, rate=rows_per_second, logits=view or record is not None
         )
         running.prepare()
-        names, scale = board.eval("(tuple(_model.class_names), _model.inputs[0][4])")
+        names, scale = tuple(running.hello["class_names"]), running.hello["scale"]
         if opened.scale is not None and abs(opened.scale - scale) > 1e-5 * scale:
             raise DitmosError(f"{source}: scale is {opened.scale:g}, the model was made for raw samples of {scale:g}")
         tape = Tape(running.window, running.hop, names, rows_per_second or opened.fs, keep=record)

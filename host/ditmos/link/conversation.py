@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from ditmos.link.repl import BoardError, Repl
 POLL = 0.004  # seconds to wait for a byte
 SILENCE = 1.8  # seconds without a good frame before the board is looked at
 START = 2.8  # seconds until a program that was just started says something
+LOAD = 15.0  # seconds it may then be busy with what it was told to load
 ANSWER = 0.7  # seconds it then has to show its REPL
 _ENDED = b"\x04>"  # what the raw REPL prints when a program has ended
 
@@ -23,6 +24,10 @@ _ENDED = b"\x04>"  # what the raw REPL prints when a program has ended
 def clock() -> int:
     """Milliseconds, for `Link`."""
     return time.monotonic_ns() // 1_000_000
+
+
+class Disturbed(DitmosError):
+    """A program did not start as it was meant to, as may be where the line is noisy: to be tried again."""
 
 
 @dataclass
@@ -49,7 +54,6 @@ class Conversation:
         self.counts = Counts()
         self.hello: dict[str, Any] = {}
         self.ended: dict[str, Any] | None = None
-        self.wrap: Callable[[Any], Any] = lambda port: port  # what to put around the port at each start
         self.line: Any = None
         self._deliver = deliver
         self._link: Link | None = None
@@ -62,27 +66,34 @@ class Conversation:
         assert self._link
         return self._link
 
-    def start(self, code: str, credit: int = CREDIT) -> None:
-        """Start ``code`` on the board and wait for its first message.
+    def start(self, code: str, messages: Sequence[tuple[int, bytes]] = (), credit: int = CREDIT) -> None:
+        """Start ``code`` on the board, send it ``messages``, and wait for its HELLO.
 
         Raises:
-            DitmosError: it raised, speaks another protocol, or says nothing.
+            Disturbed: it did not start, or said nothing.
+            DitmosError: it raised, or speaks another protocol; the line broke.
         """
-        self.board.start(code)
+        try:
+            self.board.start(code)
+        except DitmosError as error:
+            self.board.regain()
+            raise Disturbed(str(error)) from None
         port = self.board.serial
         self._timeouts = port.timeout, port.write_timeout
         with self._line():
             port.timeout, port.write_timeout = POLL, SILENCE
-        self.line = self.wrap(port)
+        self.line = port
         self.hello, self.ended, self._tail = {}, None, b""
         self._link = Link(self._write, clock, self._message, credit)
         self._seen = (0, 0, 0, 0)
+        for kind, payload in messages:
+            self._link.send(kind, payload)
         while not self.hello and not self.ended:
             self.pump()
-            if self._link.gone(int(START * 1000)) or self.dropped:
+            if self._link.gone(int((LOAD if self._link.received else START) * 1000)) or self.dropped:
                 said = self._said()
                 self.stop()
-                raise DitmosError(f"{self.board.port}: the stream's program did not start: {said}")
+                raise Disturbed(f"{self.board.port}: the stream's program did not start: {said}")
         self.check()
         if self.hello.get("protocol") != PROTOCOL:
             self.stop()
@@ -181,5 +192,5 @@ class Conversation:
             self.board.regain(ANSWER)
 
     def _said(self) -> str:
-        text = self._tail.replace(b"\x04", b"").decode(errors="replace").strip().splitlines()
+        text = self._tail.replace(_ENDED, b"").replace(b"\x04", b"").decode(errors="replace").strip().splitlines()
         return text[-1] if text else "nothing heard"

@@ -181,4 +181,4 @@ def _to_ram(board: Board, data: bytes, crc: int, progress: BytesSent) -> None:
     _send(board, data, f"_view[{{0}}:min({{0}} + {CHUNK}, {len(data)})] = {{1}}", progress)
     board.exec("from binascii import crc32\n_view = None")
     _compare(board.eval("crc32(_file)"), crc, "ram")
-    board.exec("import _ditmos\n_model = _ditmos.Model(_file)\n_model_path = None")
+    board.exec("import _ditmos\n_model = _ditmos.Model(_file)\n_model_path = 'RAM'\n_model_crc = crc32(_file)")

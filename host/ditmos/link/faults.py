@@ -12,7 +12,7 @@ DELAY = 0.03  # seconds that a delayed byte, and all behind it, wait
 
 
 class FaultyLine:
-    """Between a `Conversation` and its port: ``rate`` faults per byte each way, of all kinds alike.
+    """Around a serial port: ``rate`` faults per byte each way, of all kinds alike. Made for `Repl.disturb`.
 
     ``counts``: faults by kind. ``frames_hit``: frames in which at least one byte was touched.
     """
@@ -25,6 +25,7 @@ class FaultyLine:
         self.frames_hit = 0
         self._random = random.Random(seed)
         self._next = self._distance()
+        self._ready = bytearray()  # came in and was not read yet
         self._held: dict[str, tuple[bytearray, float]] = {}  # direction: (bytes, when they go on)
 
     def _distance(self) -> int:
@@ -65,13 +66,43 @@ class FaultyLine:
         if out := self._disturb(bytes(data), "out"):
             self.port.write(out)
 
+    def inWaiting(self) -> int:
+        return self.in_waiting
+
     @property
     def in_waiting(self) -> int:
-        return 0 if "in" in self._held else self.port.in_waiting
+        return len(self._ready) + (0 if "in" in self._held else self.port.in_waiting)
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = 1) -> bytes:
         self._flush()
-        return self._disturb(self.port.read(size), "in")
+        if not self._ready:
+            self._ready += self._disturb(self.port.read(size), "in")
+        data = bytes(self._ready[:size])
+        del self._ready[:size]
+        return data
+
+    def reset_input_buffer(self) -> None:
+        self._ready.clear()
+        self.port.reset_input_buffer()
+
+    @property
+    def timeout(self) -> float | None:
+        return self.port.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self.port.timeout = seconds
+
+    @property
+    def write_timeout(self) -> float | None:
+        return self.port.write_timeout
+
+    @write_timeout.setter
+    def write_timeout(self, seconds: float | None) -> None:
+        self.port.write_timeout = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.port, name)
 
     def _flush(self) -> None:
         """Let go on what has waited long enough."""

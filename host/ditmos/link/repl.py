@@ -91,6 +91,10 @@ class Repl:
     def serial(self) -> serial.Serial:
         return self._transport.serial
 
+    def disturb(self, wrap: Callable[[Any], Any]) -> None:
+        """Put something around the port from now on, for tests: ``wrap(port)`` is used in its place."""
+        self._transport.serial = wrap(self._transport.serial)
+
     def close(self) -> None:
         """Leave the board at its friendly REPL and free the port; may be called twice."""
         if self._transport.serial.is_open:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import struct
 import threading
 import time
+import zlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
-from ditmos.framing import NO_LABEL, NOBODY, PAYLOAD, RESULT, RESULT_LAYOUT, SAMPLES
-from ditmos.link import policies
-from ditmos.link.conversation import SILENCE, Conversation, Counts
+from ditmos.framing import NO_LABEL, NOBODY, PAYLOAD, POLICY, RESULT, RESULT_LAYOUT, SAMPLES, SETUP
+from ditmos.link.conversation import Conversation, Counts, Disturbed
 from ditmos.link.repl import Repl
 from ditmos.model.policy import Policy, parse_policy
 
 TYPECODES = {np.dtype(np.int8): "b", np.dtype(np.int16): "h", np.dtype(np.float32): "f"}
 _LOGITS = struct.calcsize(RESULT_LAYOUT)  # where they begin in a result
+STARTS = 8  # attempts to start the board's end
+_SESSION = "from ditmos.session import session\nsession(globals())\n"
 RESTARTS = 5  # in a row, without a result in between
 
 
@@ -129,6 +132,7 @@ class Stream:
         hop: rows from one window to the next; None: whole windows.
         rate: rows per second to send; None: as fast as the line takes them.
         logits: have the class logits sent back.
+        crc: CRC-32 that the model's file must have on the board.
 
     After iterating, ``counts`` has what happened on the line.
     """
@@ -142,6 +146,7 @@ class Stream:
         hop: int | None = None,
         rate: float | None = None,
         logits: bool = False,
+        crc: int | None = None,
     ) -> None:
         if hop is not None and hop < 1:
             raise DitmosError(f"hop is {hop}, expected 1 row or more")
@@ -156,6 +161,7 @@ class Stream:
         self._talk = Conversation(board, self._deliver)
         self._results: deque[Result] = deque()
         self._handed: deque[tuple[int, float]] = deque()  # (byte of the stream, time it went to the line)
+        self._crc = crc  # of the model's file; None: that of the first start
         self._next = 0
         self._sent = 0  # bytes of the stream handed to the line
         self._row = 0  # bytes
@@ -165,24 +171,19 @@ class Stream:
     def counts(self) -> Counts:
         return self._talk.counts
 
-    def disturb(self, wrap: Callable[[Any], Any]) -> None:
-        """Put something around the port whenever the stream starts, for tests: ``wrap(port)`` has write, read and
-        in_waiting."""
-        self._talk.wrap = wrap
+    @property
+    def hello(self) -> dict[str, Any]:
+        """What the board said of itself, its model and the stream when it last started."""
+        return self._talk.hello
 
     def prepare(self) -> None:
         """Load model and policy on the board, where they stay: the next stream of the same model starts at once.
 
         Raises:
-            DitmosError: no model, a damaged one, a policy that does not run.
+            DitmosError: no model, a damaged one, another than ``crc``, a policy that does not run.
         """
-        load_model(self.board, self.model)
-        policies.send(self.board, self.policy, "_policy", SILENCE)
-        window, channels = self.board.eval("(_model.window, _model.channels)")
-        self.hop = window if self._hop is None else self._hop
-        if not 1 <= self.hop <= window:
-            raise DitmosError(f"hop is {self.hop}, expected 1 to {window}, the model's window")
-        self.window, self.channels = window, channels
+        self._start("b")
+        self._talk.stop()
 
     def run(self, blocks: Iterable[NDArray], dtype: np.dtype | type) -> Generator[Result]:
         """Results for blocks of samples (rows, channels) of any number of rows: int8, raw int16, or float32 real units.
@@ -193,20 +194,22 @@ class Stream:
         dtype = np.dtype(dtype)
         if dtype not in TYPECODES:
             raise DitmosError(f"samples are {dtype}, expected int8, int16 or float32")
-        if not self.window:
-            self.prepare()
-        self._row = self.channels * dtype.itemsize
         self._next = 0
-        feed = Feed(blocks, dtype, self.channels)
+        feed: Feed | None = None
         try:
+            self._start(TYPECODES[dtype])
+            self._row = self.channels * dtype.itemsize
+            feed = Feed(blocks, dtype, self.channels)
             yield from self._serve(feed, TYPECODES[dtype])
         finally:
-            feed.close()
+            if feed:
+                feed.close()
             self._talk.stop()
 
     def _serve(self, feed: Feed, typecode: str) -> Iterator[Result]:
         talk = self._talk
-        self._begin(typecode)
+        self._sent = 0
+        self._handed.clear()
         started = time.monotonic()
         tries = 0
         while not (feed.complete and self._next >= self._expected(feed.end)):
@@ -228,23 +231,53 @@ class Stream:
         talk.finish()
 
     def _begin(self, typecode: str) -> None:
-        """Start the board's end at window ``_next``."""
+        """Start the board's end again, at window ``_next``."""
         self._sent = self._next * self.hop * self._row
         self._handed.clear()
-        try:
-            self._talk.start(self._code(typecode))
-        except DitmosError:
-            # Reset meanwhile: it has neither model nor policy.
-            if "_model" in self.board.exec("print([n for n in ('_model', '_policy') if n in globals()])"):
-                raise
-            self.prepare()
-            self._talk.start(self._code(typecode))
+        self._start(typecode)
 
-    def _code(self, typecode: str) -> str:
-        return (
-            "from ditmos.serve import serve\n"
-            f"serve(_model, _policy, {self.hop}, {typecode!r}, {self.logits}, {self._next})\n"
-        )
+    def _start(self, typecode: str) -> None:
+        """Have the board begin with window ``_next``, and see that it says back what it was told."""
+        source = (self.policy.source or "").encode()
+        expression = self.policy.expression
+        wanted = {
+            "model": self.model,
+            "policy": expression,
+            "hop": self._hop or 0,
+            "type": typecode,
+            "logits": self.logits,
+            "first": self._next,
+        }
+        messages = [*((POLICY, part) for part in (source,) if part), (SETUP, json.dumps(wanted).encode())]
+        for left in reversed(range(STARTS)):
+            try:
+                self._talk.start(_SESSION, messages)
+                self._compare(wanted, zlib.crc32(expression.encode(), zlib.crc32(source)))
+                return
+            except Disturbed:
+                if not left:
+                    self.board.require_module()  # says so where it is not our firmware
+                    raise
+                self.counts.restarts += 1
+
+    def _compare(self, wanted: dict[str, Any], policy: int) -> None:
+        """Take over what the board said. Raises Disturbed where it is not what it was told, DitmosError for another
+        model."""
+        said = self._talk.hello
+        expected = {key: wanted[key] for key in ("type", "logits", "first")} | {"policy": policy}
+        expected["hop"] = self._hop or said.get("window")
+        for key, value in expected.items():
+            if said.get(key) != value:
+                self._talk.stop()
+                raise Disturbed(f"{self.board.port}: the board took {key} as {said.get(key)}, it was told {value}")
+        self.window, self.channels, self.hop = said["window"], said["channels"], said["hop"]
+        if self._crc is not None and said["model"] != self._crc:
+            self._talk.stop()
+            raise DitmosError(
+                f"{self.board.port}: the model in {said['path']}: CRC {said['model']:08x}, expected {self._crc:08x}; "
+                "it was replaced meanwhile"
+            )
+        self._crc = said["model"]
 
     def _expected(self, end: int) -> int:
         """Number of windows in ``end`` bytes."""
@@ -295,24 +328,6 @@ class Stream:
             logits=values,
             confidence=confidence,
         )
-
-
-def load_model(board: Repl, path: str | None) -> None:
-    """Leave the model at ``path`` on the board in ``_model``, loading it unless it is there.
-
-    Raises:
-        DitmosError: no `_ditmos` module, no such file, not a model, no room.
-    """
-    board.require_module()
-    board.exec(
-        "try:\n ok = _model_path == " + repr(path) + "\nexcept NameError:\n ok = False\n"
-        "if not ok:\n"
-        " import ditmos, gc\n"
-        " _model = None\n"
-        " gc.collect()\n"
-        f" _model = ditmos.load_model({path!r})\n"
-        f" _model_path = {path!r}\n",
-    )
 
 
 def classify(board: Repl, windows: NDArray, **options: Any) -> Iterator[Result]:

@@ -147,7 +147,7 @@ def verify(
         report.rows = _feed(board, reference, quantized.front_end, report, progress)
     _step_through(board, plan, reference, windows[:stepped], report, progress)
     board.exec("_probe = _probe_arena = None")
-    _end_to_end(board, path, reference, windows, report, progress)
+    _end_to_end(board, path, zlib.crc32(data), reference, windows, report, progress)
     return report
 
 
@@ -239,12 +239,13 @@ def _overlap(a: Buffer, b: Buffer) -> bool:
 def _end_to_end(
     board: Board,
     path: str | None,
+    crc: int,
     reference: Model,
     windows: NDArray[np.int8],
     report: Verification,
     progress: Report,
 ) -> None:
-    for n, result in enumerate(classify(board, windows, model=path, logits=True)):
+    for n, result in enumerate(classify(board, windows, model=path, logits=True, crc=crc)):
         label, k = top1(reference, windows[n])
         logits = reference.classify(k)
         report.windows += 1
