@@ -15,7 +15,9 @@ TEXT1_SECTIONS = .itcm .text .data .ARM
 
 FROZEN_MANIFEST = $(BOARD_DIR)/manifest.py
 
-SRC_C += boards/NUCLEO_F767ZI/board_init.c
+SRC_C += boards/NUCLEO_F767ZI/board_init.c $(BOARD_DIR)/rom_ioctl.c
+# The port's version of what rom_ioctl.c extends gets another name.
+$(BUILD)/vfs_rom_ioctl.o: CFLAGS += -Dmp_vfs_rom_ioctl=stm32_mp_vfs_rom_ioctl
 # The stock board's pins; pins.csv beside this file only satisfies the port's pattern rule.
 override BOARD_PINS := boards/NUCLEO_F767ZI/pins.csv
 

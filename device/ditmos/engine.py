@@ -5,7 +5,9 @@ from array import array
 
 import _ditmos
 
-from . import routing
+from . import rom, routing
+
+rom.mount()
 
 
 class Engine:

@@ -4,6 +4,7 @@ import gc
 import os
 from binascii import crc32
 
+from . import rom
 from .engine import find
 
 
@@ -22,15 +23,8 @@ def room():
         flash = stat[0] * stat[3]
     except OSError:
         flash = 0
-    rom = segment()
-    return {"heap": heap, "tcm": arena, "flash": flash, "rom": len(rom) if rom else 0}
-
-
-def segment():
-    """The memory that ROMFS lies in, or None."""
-    import vfs
-
-    return vfs.rom_ioctl(2, 0) if hasattr(vfs, "rom_ioctl") and vfs.rom_ioctl(1) > 0 else None
+    memory = rom.segment()
+    return {"heap": heap, "tcm": arena, "flash": flash, "rom": len(memory) if memory else 0}
 
 
 def exists(path):
@@ -83,28 +77,3 @@ def swap(part, name):
     os.rename(part, name + ".new")
     remove(name)
     os.rename(name + ".new", name)
-
-
-class Rom:
-    """Writes an image into ROMFS, its first block last: what is cut off half-way is no filesystem at all."""
-
-    BLOCK = 1024
-
-    def __init__(self, size):
-        import vfs
-
-        if vfs.rom_ioctl(3, 0, size) < 0:
-            raise OSError("ROM does not take %d bytes" % size)
-        self.ioctl = vfs.rom_ioctl
-        self.first = None
-
-    def write(self, offset, data):
-        if offset == 0:
-            self.first = bytes(data)
-        elif self.ioctl(4, 0, offset, data) < 0:
-            raise OSError("ROM: writing at %d failed" % offset)
-
-    def finish(self):
-        if self.ioctl(4, 0, 0, self.first) < 0:
-            raise OSError("ROM: writing at 0 failed")
-        self.ioctl(5, 0)  # where a port has something to complete: the STM32's refuses the command

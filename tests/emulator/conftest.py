@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,10 +10,24 @@ from pathlib import Path
 
 import pytest
 from ditmos.bench.baremetal import FLAGS, MODEL_PARTS, WARNINGS
-from ditmos.paths import SOURCES
+from ditmos.firmware import micropython, nucleo
+from ditmos.firmware.nucleo import Image
+from ditmos.paths import BUILD, SOURCES
 from program import Program
 
 HERE = Path(__file__).parent
+SUBMODULE = "lib/stm32lib"
+
+
+@pytest.fixture(scope="session")
+def image() -> Image:
+    """The firmware of the real board."""
+    given = os.environ.get("DITMOS_MICROPYTHON")
+    fetched = BUILD / "micropython" / "git"
+    tree = Path(given) if given else fetched
+    if not (tree / SUBMODULE / "README.md").is_file():
+        pytest.skip(f"no MicroPython {micropython.VERSION} with {SUBMODULE}: set DITMOS_MICROPYTHON")
+    return nucleo.build(tree)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 from ditmos.bench.golden import Style, for_samples, random_model, random_windows
 from ditmos.emulator import EmulatedBoard
 from ditmos.errors import DitmosError
-from ditmos.firmware import micropython, nucleo
+from ditmos.firmware import nucleo
 from ditmos.firmware.memorymap import ITCM, ROMFS
 from ditmos.firmware.nucleo import Image
 from ditmos.link.board import Board
@@ -31,17 +31,6 @@ from elftools.elf.elffile import ELFFile
 
 TIMEOUT = 120.0
 BOOT_SECONDS = 5.0
-SUBMODULE = "lib/stm32lib"
-
-
-@pytest.fixture(scope="module")
-def image() -> Image:
-    given = os.environ.get("DITMOS_MICROPYTHON")
-    fetched = BUILD / "micropython" / "git"
-    tree = Path(given) if given else fetched
-    if not (tree / SUBMODULE / "README.md").is_file():
-        pytest.skip(f"no MicroPython {micropython.VERSION} with {SUBMODULE}: set DITMOS_MICROPYTHON")
-    return nucleo.build(tree)
 
 
 class Recording:

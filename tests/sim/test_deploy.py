@@ -97,9 +97,7 @@ def test_classifiers_larger_than_the_heap_run_from_rom(board, tmp_path):
     assert deploy(board, model, replace=True).place == Place.rom
     windows = random_windows(np.random.default_rng(0), reference_spec(), 4)
     report = verify(board, model, windows, stepped=0)
-    assert report.equal and report.windows == 4 and report.where.endswith("/model.dtm")
-    with pytest.raises(DitmosError, match="fits nowhere else meanwhile"):
-        deploy(board, model, Place.rom)
+    assert report.equal and report.windows == 4 and report.where == "/model/model.dtm"
 
 
 def test_files_that_are_no_models_never_reach_the_board(board, models, tmp_path):

@@ -24,7 +24,7 @@ def deploy(
         typer.Option(help="rom, flash or ram", show_default="flash if it fits in RAM when loaded, else rom"),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="erase other files in ROM, and an old model that fits nowhere meanwhile")
+        bool, typer.Option("--replace", help="where ROM has no room for both: erase files there, and the old model")
     ] = False,
 ) -> None:
     """Put MODEL on a board; the old model works until the new one is whole."""

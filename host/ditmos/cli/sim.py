@@ -48,6 +48,7 @@ def add(app: typer.Typer) -> None:
 
 def _nucleo(firmware: Path | None, flash: Path | None, romfs: Path | None) -> None:
     from ditmos.emulator.__main__ import run
+    from ditmos.firmware.memorymap import ROMFS
     from ditmos.firmware.targets import nucleo_image
     from ditmos.link.romfs import romfs_image
 
@@ -58,7 +59,7 @@ def _nucleo(firmware: Path | None, flash: Path | None, romfs: Path | None) -> No
     run(
         firmware or nucleo_image("dfu"),
         flash,
-        romfs_image(romfs) if romfs else None,
+        romfs_image(romfs, ROMFS.size) if romfs else None,
         None,
         0,
         ready,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import signal
 import sys
@@ -15,6 +16,7 @@ from ditmos.emulator.server import Server, held
 from ditmos.errors import DitmosError
 from ditmos.firmware.image import Segment, read_image
 from ditmos.firmware.memorymap import ROMFS
+from ditmos.link.romfs import alone
 
 
 def run(
@@ -25,6 +27,7 @@ def run(
     lose: int,
     ready: Callable[[str], None],
     report: Callable[[str], None],
+    cut: int = 0,
 ) -> None:
     """Boot ``firmware`` and serve it until SIGINT, SIGTERM or SIGHUP.
 
@@ -34,13 +37,19 @@ def run(
         lose: one received byte in so many is lost, at random, from SIGUSR1 to the next one; 0: none but those that find
             no room.
         ready: called with the port. report: told what is not modelled, of faults and of lost bytes.
+        cut: the power fails in the erasure or store to flash of this number; ``flash`` keeps what is there then.
+
+    Raises:
+        DitmosError: ``romfs`` is larger than the chip's ROM.
     """
+    if romfs and len(romfs) > ROMFS.size:
+        raise DitmosError(f"a ROMFS of {len(romfs)} bytes, the chip has room for {ROMFS.size}")
     stopped = []
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: stopped.append(True))
     segments = read_image(firmware)
     if romfs:
-        segments.append(Segment(ROMFS.start, romfs))
+        segments.append(Segment(ROMFS.start, alone(romfs, ROMFS.size)))
     with held(flash):
         board = Machine(segments, flash, report)
         if profile:
@@ -48,6 +57,8 @@ def run(
             board.profile.on_result = lambda result: _append(profile, result)
         if lose:
             _disturb(board, lose)
+        if cut:
+            board.flash.cut(cut, lambda: _power_fails(board, flash))
         server = Server(board, flash, report)
         try:
             ready(server.port)
@@ -69,6 +80,12 @@ def _disturb(board: Machine, lose: int) -> None:
     signal.signal(signal.SIGUSR1, switch)
 
 
+def _power_fails(board: Machine, flash: Path | None) -> None:
+    if flash:
+        board.flash.save(flash)
+    os._exit(1)
+
+
 def _append(path: Path, result: dict) -> None:
     with path.open("a") as file:
         file.write(json.dumps(result) + "\n")
@@ -81,6 +98,7 @@ def main() -> None:
     parser.add_argument("--romfs", type=Path, help="ROMFS image")
     parser.add_argument("--profile", type=Path)
     parser.add_argument("--lose", type=int, default=0, metavar="N", help="on SIGUSR1, lose one received byte in N")
+    parser.add_argument("--cut", type=int, default=0, metavar="N", help="power fails in the Nth operation of the flash")
     options = parser.parse_args()
     try:
         run(
@@ -91,6 +109,7 @@ def main() -> None:
             options.lose,
             lambda port: print(port, flush=True),
             lambda line: print(line, file=sys.stderr, flush=True),
+            options.cut,
         )
     except (DitmosError, OSError) as error:
         sys.exit(f"ditmos: {error}")

@@ -37,7 +37,18 @@ class Flash(Peripheral):
     ) -> None:
         self._memory, self._clock, self._report, self._on_erase = memory, clock, report, on_erase
         self.dirty = False
+        self._operations = self._cut_at = 0
+        self._power_fails: Callable[[], None] = lambda: None
         super().__init__()
+
+    def cut(self, after: int, power_fails: Callable[[], None]) -> None:
+        """Call ``power_fails`` in the midst of the erasure, or before the store, of this number from now on."""
+        self._operations, self._cut_at, self._power_fails = 0, after, power_fails
+
+    def _operation(self) -> bool:
+        """Whether the power fails in this one."""
+        self._operations += 1
+        return self._operations == self._cut_at
 
     def reset(self) -> None:
         super().reset()
@@ -77,6 +88,9 @@ class Flash(Peripheral):
             return
         for sector in sectors:
             start, size = sector_start(sector) - FLASH.start, SECTORS[sector]
+            if self._operation():
+                self._memory[start : start + size // 2] = bytes([_ERASED]) * (size // 2)
+                self._power_fails()
             self._memory[start : start + size] = bytes([_ERASED]) * size
             self._on_erase(FLASH.start + start, size)
             busy = int(_ERASE_SECONDS_PER_KIB * size / 1024 * CORE_HZ)
@@ -85,6 +99,8 @@ class Flash(Peripheral):
 
     def programmed(self, address: int, size: int, value: int) -> None:
         """Called before the core's store to ``address`` takes place."""
+        if self._operation():
+            self._power_fails()
         value &= (1 << 8 * size) - 1
         if self.registers[CR] & (_PG | _LOCK) != _PG:
             self._report(f"store to flash {address:#010x} while CR.PG is not set: stored here, refused by the chip")

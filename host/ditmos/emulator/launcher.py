@@ -26,6 +26,7 @@ class EmulatedBoard(BoardProcess):
         flash: file that keeps the flash from one start to the next, made if absent; by default it starts blank.
         romfs: ROMFS image file to be found at /rom.
         profile: file for what the board's program asks to be measured (``profile.py``).
+        cut: the power fails in the erasure or store of this number to the flash.
         lose: while :meth:`disturb` is on, the USART loses one received byte in so many.
 
     Attributes:
@@ -44,12 +45,13 @@ class EmulatedBoard(BoardProcess):
         romfs: Path | None = None,
         profile: Path | None = None,
         lose: int = 0,
+        cut: int = 0,
     ) -> None:
         super().__init__()
         self._command = [sys.executable, "-m", "ditmos.emulator", str(firmware)]
         for option, path in (("--flash", flash), ("--romfs", romfs), ("--profile", profile)):
             self._command += [option, str(path)] if path else []
-        self._command += ["--lose", str(lose)]
+        self._command += ["--lose", str(lose), "--cut", str(cut)]
         self.boot_seconds = self.boot_cpu_seconds = 0.0
         self._messages = tempfile.TemporaryFile("w+")  # noqa: SIM115
 

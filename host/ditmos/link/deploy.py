@@ -13,12 +13,14 @@ from pathlib import Path
 import ditmos
 from ditmos.errors import DitmosError
 from ditmos.link.board import Board
+from ditmos.link.repl import BoardError
 from ditmos.link.romfs import romfs_image
 from ditmos.model.reader import decode
 
 NAME = "model.dtm"
 FLASH = f"/flash/{NAME}"
-ROM = f"/rom/{NAME}"
+FOLDER = "/model"  # the newest model in ROM (device/ditmos/rom.py)
+ROM = f"{FOLDER}/{NAME}"
 HEAP_MARGIN = 16 << 10  # bytes of heap left to programs beside the model
 CHUNK = 3072  # bytes sent at a time, in base64
 
@@ -54,9 +56,10 @@ def deploy(
     """Transfer a model file; afterwards `ditmos.load()` on the board finds it.
 
     The board is soft-reset first. The old model stays until the new one is there and its CRC is right: a transfer that
-    is cut leaves the old one working. ``place`` None: a file if it fits into the heap when loaded, else ROM.
-    ``progress`` is called with (bytes sent, bytes in all). ``replace``: may erase other files in ROM, and an old model
-    there that fits nowhere else meanwhile.
+    is cut leaves the old one working, wherever the two fit into ROM together in whole sectors, or the old one into
+    /flash; where they do not, this raises unless ``replace`` says that the old one, and other files in ROM, may go
+    first. ``place`` None: a file if it fits into the heap when loaded, else ROM. ``progress`` is called with (bytes
+    sent, bytes in all).
 
     Raises:
         DitmosError: the file is not valid, the board's firmware is another version, there is no room, or the board
@@ -109,9 +112,9 @@ def installed(board: Board) -> tuple[str, int] | None:
     return board.eval(f"_install.installed({NAME!r})")
 
 
-def _compare(found: int, expected: int, what: str) -> None:
+def _compare(found: int, expected: int, where: str, changed: str = "nothing was changed") -> None:
     if found != expected:
-        raise DitmosError(f"{what}: the board computed CRC {found:08x}, expected {expected:08x}; nothing was changed")
+        raise DitmosError(f"{where}: the board computed CRC {found:08x}, expected {expected:08x}; {changed}")
 
 
 def _send(board: Board, data: bytes, call: str, progress: BytesSent) -> None:
@@ -134,42 +137,72 @@ def _to_flash(board: Board, data: bytes, crc: int, free: int, progress: BytesSen
     board.exec(f"_install.swap({part!r}, {FLASH!r})")
 
 
-def _to_rom(board: Board, data: bytes, crc: int, size: int, replace: bool, progress: BytesSent) -> None:
+def _to_rom(board: Board, data: bytes, crc: int, room: int, replace: bool, progress: BytesSent) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / NAME).write_bytes(data)
         image = romfs_image(Path(folder))
-    if len(image) > size:
-        raise DitmosError(f"ROM: {size} bytes, the model needs {len(image)}")
     image += bytes(-len(image) % 32)  # the unit that flash is written in
-    if not replace:
-        _keep_old(board)
-    board.exec(f"_rom = _install.Rom({len(image)})", timeout=20)
-    _send(board, image, "_rom.write({0}, {1})", progress)
-    board.exec("_rom.finish()")
+    offset, kept = _place(board, len(image), room, replace)
+    board.exec(f"_rom_out = _rom.Writer({offset}, {len(image)})", timeout=30)
+    _send(board, image, "_rom_out.write({0}, {1})", progress)
+    what = "nothing was changed: the old model is in use" if kept else "the old model was erased before, ROM has none"
+    _compare(board.eval("_rom_out.crc()"), zlib.crc32(image), ROM, what)
+    board.exec("_rom_out.finish()")
     board.soft_reset()
     board.exec("from ditmos import install as _install")
-    _compare(board.eval(f"_install.crc({ROM!r})"), crc, ROM)
+    what = f"the old model is lost; deploy again, or delete {FOLDER} by: mpremote romfs deploy"
+    _compare(board.eval(f"_install.crc({ROM!r})"), crc, ROM, what)
     for name in (FLASH, f"{FLASH}.new"):  # found first: the old model
         board.exec(f"_install.remove({name!r})")
 
 
-def _keep_old(board: Board) -> None:
-    """An old model that ROM holds goes to the filesystem until the new one is there."""
-    files = board.eval("__import__('os').listdir('/rom') if _install.exists('/rom') else []")
-    others = [name for name in files if name != NAME]
-    if others:
-        raise DitmosError(f"ROM also holds {', '.join(others)}; --replace erases it")
-    if NAME not in files or board.eval(f"_install.exists({FLASH!r})"):
-        return
-    try:
-        board.exec(f"_install.copy({ROM!r}, {FLASH + '.part'!r})", timeout=20)
-        board.exec(f"_install.swap({FLASH + '.part'!r}, {FLASH!r})")
-    except DitmosError:
-        board.exec(f"_install.remove({FLASH + '.part'!r})")
+def _place(board: Board, size: int, room: int, replace: bool) -> tuple[int, bool]:
+    """Where in ROM a model goes, and whether the old one stays in use meanwhile: beside it in ROM, or in /flash.
+
+    Raises:
+        DitmosError: there is no room, or none but in the place of what nothing else holds.
+    """
+    board.exec("from ditmos import rom as _rom")
+
+    def place(options: str) -> int | None:
+        found: int | None = board.eval(f"_rom.place({size}{options})")
+        return found
+
+    if (offset := place("")) is not None:
+        return offset, True
+    others = board.eval("__import__('os').listdir('/rom') if _install.exists('/rom') else []")
+    foreign = [name for name in others if name != NAME]
+    offset = place(", model=False")
+    if offset is None:
+        if foreign and not replace:
+            raise DitmosError(f"ROM also holds {', '.join(foreign)}, and has no room beside; --replace erases it")
+        offset = place(", model=False, plain=False")
+    if offset is None:
+        raise DitmosError(f"ROM: {room} bytes, the model needs {size + 32}")
+    kept = _old_in_flash(board)
+    if not kept and not replace:
+        sectors, new, old = board.eval(f"_rom.sectors({size})")
         raise DitmosError(
-            "the old model in ROM fits nowhere else meanwhile, and would be lost if the transfer were cut; "
-            "--replace goes ahead"
-        ) from None
+            f"ROM has {sectors} sectors of 256 KiB: the new model takes {new} of them, the old one {old}, which fits "
+            "nowhere else meanwhile and would be lost if the transfer were cut; --replace goes ahead"
+        )
+    return offset, kept
+
+
+def _old_in_flash(board: Board) -> bool:
+    """Whether /flash holds a model while ROM is written: one that is there, or a copy of ROM's, if it has room."""
+    if board.eval(f"_install.exists({FLASH!r})"):
+        return True
+    found = installed(board)
+    if found is None:
+        return True  # there is no old model
+    try:
+        board.exec(f"_install.copy({found[0]!r}, {FLASH + '.part'!r})", timeout=20)
+        board.exec(f"_install.swap({FLASH + '.part'!r}, {FLASH!r})")
+    except BoardError:
+        board.exec(f"_install.remove({FLASH + '.part'!r})")
+        return False
+    return True
 
 
 def _to_ram(board: Board, data: bytes, crc: int, progress: BytesSent) -> None:

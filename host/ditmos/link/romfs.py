@@ -1,4 +1,4 @@
-"""ROMFS images: what a board mounts at /rom."""
+"""ROMFS images: what a board mounts at /rom, and at /model where `ditmos deploy` wrote it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from mpremote.romfs import make_romfs
 
 from ditmos.errors import DitmosError
+
+SECTOR = 256 << 10  # bytes
+HEADER = 32  # bytes before a deployed model
 
 
 def romfs_image(source: Path, room: int | None = None) -> bytes:
@@ -33,3 +36,16 @@ def romfs_image(source: Path, room: int | None = None) -> bytes:
     if room is not None and len(image) > room:
         raise DitmosError(f"{source}: a ROMFS of {len(image)} bytes, expected at most {room}")
     return image
+
+
+def behind(image: bytes, room: int) -> range:
+    """Offsets in ``room`` bytes of ROM at which a deployed model would begin behind an image (device/ditmos/rom.py)."""
+    return range(-(-len(image) // SECTOR) * SECTOR, room, SECTOR)
+
+
+def alone(image: bytes, room: int) -> bytes:
+    """All of ROM with an image and no deployed model beside it."""
+    rom = bytearray(image.ljust(room, b"\xff"))
+    for offset in behind(image, room):
+        rom[offset : offset + HEADER] = bytes(HEADER)
+    return bytes(rom)

@@ -14,7 +14,7 @@ from typing import Literal
 from ditmos.errors import DitmosError
 from ditmos.firmware.targets import SIM
 from ditmos.firmware.tools import need
-from ditmos.link.romfs import romfs_image
+from ditmos.link.romfs import HEADER, behind, romfs_image
 from ditmos.locks import try_lock
 from ditmos.simulated.process import BoardProcess
 from ditmos.simulated.terminals import hold_line, readable
@@ -78,7 +78,10 @@ class Simulator(BoardProcess):
             raise DitmosError(f"{elf}: no such firmware")
         self._memory = _open_memory(self.flash)
         if self.romfs:
-            os.pwrite(self._memory, romfs_image(self.romfs, ROMFS_SIZE), 0)
+            image = romfs_image(self.romfs, ROMFS_SIZE)
+            os.pwrite(self._memory, image, 0)
+            for offset in behind(image, ROMFS_SIZE):
+                os.pwrite(self._memory, bytes(HEADER), offset)
         memory = (
             f"memory-backend-file,id=external,size={EXTERNAL_MEMORY},mem-path=/proc/self/fd/{self._memory},share=on"
         )
