@@ -225,7 +225,7 @@ class Classifier(Server):
                 "logit_scale": model.logit_scale,
                 "logit_zero_point": model.logit_zero_point,
                 "class_names": list(model.class_names),
-                "scale": model.sample_scale,
+                "scale": model.inputs[0][4],
             }
         )
         super().__init__(hello, before)
