@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-import sys
 import time
 
 import numpy as np
@@ -23,37 +22,6 @@ from rich.console import Console
 
 def result(number, label=1, classifier=2, logits=None):
     return Result(number, label, f"class {label}", classifier, 1, 1500, 0.02, logits, None if logits is None else 0.75)
-
-
-def test_text_of_whole_numbers_is_raw_samples(tmp_path):
-    file = tmp_path / "a.csv"
-    file.write_text("ax, ay\n1, -2\n\n3;4\n5 6\n")
-    source = open_source(str(file))
-    assert source.dtype == np.int16
-    np.testing.assert_array_equal(np.concatenate(list(source.blocks)), [[1, -2], [3, 4], [5, 6]])
-
-
-def test_text_of_real_numbers_from_stdin_comes_row_by_row(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("0.5,1\n2,3e-1\n4,5\n"))
-    blocks = list(open_source("-", 2).blocks)
-    assert [block.tolist() for block in blocks] == [[[0.5, 1.0]], [[2.0, np.float32(0.3)]]]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("1,2\n3\n", "row 2 has 1 values, expected 2"),
-        ("1,2\nx,y\n", "row 2: 'x,y' is no row of numbers"),
-        ("1,70000\n", "exceed 16 bits"),
-        ("a\nb\n", "'b' is no row of numbers"),
-        ("", "no row of numbers"),
-    ],
-)
-def test_text_that_is_wrong_is_named(tmp_path, text, message):
-    file = tmp_path / "a.csv"
-    file.write_text(text)
-    with pytest.raises(DitmosError, match=message):
-        list(open_source(str(file)).blocks)
 
 
 def test_datasets_and_functions_are_sources(tmp_path, monkeypatch):
