@@ -1,4 +1,4 @@
-// What kernels_m7.c hands to the assembly loops. Both include this file: offsets first, then the C view.
+// What kernels_m7_*.c hand to the assembly loops. Both include this file: offsets first, then the C view.
 //
 // A loop runs over the input channels of one group of output channels. The weights are a stream, read from front to
 // back; the input pointer steps from plane to plane. Reaching `weights_end` ends a run of planes: `next` is then where
@@ -86,6 +86,8 @@
 #define M7_TURN (4)
 #define M7_TURN4_TAPS (5)
 #define M7_TURN2_TAPS (8)
+// Of packed planes: four up to so many, then two.
+#define M7_TURN_PACKED_TAPS (3)
 // Words of a quad in one turn of its loop.
 #define M7_QUAD_TURN (8)
 // Bytes of code of one word of a quad, and of one pair of taps in the loops that are entered in the middle.
@@ -93,10 +95,9 @@
 #define M7_WINDOW_TAP (36)
 #define M7_QUAD_WORD (44)
 #define M7_SINGLE_WORD (24)
-// What an early window has to save for two pairs of output channels, in instructions (kernels_m7_pairs.c).
-#define M7_EARLY_PAYS (80)
 #define FC_WORD (80)
 #define FC_WIDE_WORD (52)
+#define FC_WIDENED_WORD (44)
 
 #ifndef __ASSEMBLER__
 
@@ -209,8 +210,9 @@ typedef struct {
 
 extern const m7_code_t ditmos_m7_planes_code; // has no taps_end, but one entry per size:
 extern const char *const ditmos_m7_planes_taps[M7_TURN][M7_TAP_PAIRS]; // int8 planes, by their number
-extern const char *const ditmos_m7_packed_taps[2][M7_TAP_PAIRS]; // pairs of packed planes; after a first single one
-extern const char *const ditmos_m7_packed_next[2]; // of packed planes, by pool - 1
+extern const char *const ditmos_m7_packed_taps[M7_TURN][M7_TAP_PAIRS]; // packed planes, likewise
+// After packed planes, by pool - 1; and where of the first block only lane 2 of window A is wanted, and window B.
+extern const char *const ditmos_m7_packed_next[2][2];
 extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code;
 
 typedef struct {
@@ -234,17 +236,29 @@ void ditmos_m7_quad_sums(int32_t sum[8], const int32_t *x, const int32_t *weight
 // the words of both windows. `taps` is the kernel, with distance * 65536. Returns where the words end.
 int32_t *ditmos_m7_pack_windows(int32_t *to, const m7_run_t *run, uint32_t row, uint32_t taps);
 
-// Packs `words` words of each of two planes: row pairs (0, 1), (2, 3), ... as low + high * 2^21, in blocks of two words
-// of plane `a`, two words of plane `b`. Of an odd number the last block has one word of each. The other one takes every
-// second row: (0, 2), (4, 6), ...
-void ditmos_m7_pack(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words);
-void ditmos_m7_pack_even(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words);
+// Planes that are packed: words of row pairs (0, 1), (2, 3), ... as low + high * 2^21, in blocks of two words of one plane
+// and two of the next one. Steps: from where an even number of words of one plane ends to where the next one starts, in
+// bytes, after the first, third, ... plane and after the second, fourth, ...
+typedef struct {
+    uint32_t words; // of each plane
+    uint32_t planes;
+    int32_t *out;
+    const int8_t *x;
+    int32_t out_step[2];
+    int32_t x_step[2];
+} m7_pack_t;
+
+void ditmos_m7_pack(const m7_pack_t *pack);
+void ditmos_m7_pack_even(const m7_pack_t *pack); // every second row: (0, 2), (4, 6), ...
 
 // Fully connected: groups of four outputs, `words` times four inputs; x aligned to 4 bytes.
-typedef void m7_fc_t(const int32_t *weights, const int8_t *x, uint32_t words, int8_t *out, uint32_t outputs,
+typedef void m7_fc_t(const int32_t *weights, const void *x, uint32_t words, int8_t *out, uint32_t outputs,
     int32_t zero_point);
-m7_fc_t ditmos_m7_fc; // int8 weights
+m7_fc_t ditmos_m7_fc; // int8 weights, int8 inputs
 m7_fc_t ditmos_m7_fc_wide; // int16 weights
+m7_fc_t ditmos_m7_fc_widened; // int16 weights, and inputs of ditmos_m7_widen()
+// Four int8 as int16 each, in the order 0, 2, 1, 3. `x` may end where `to` does.
+void ditmos_m7_widen(int32_t *to, const int8_t *x, uint32_t words);
 
 #endif // __ASSEMBLER__
 #endif // DITMOS_KERNELS_M7_H

@@ -28,7 +28,7 @@
 
 // Pools, requantises and stores what a block has summed, then starts the next one. lr walks the constants. Channel 0
 // ends in r4 and r6, channel 1 in r2 and r5. The order is what the two pipelines of the core like best, by search.
-.macro lanes_epilogue name, x_step
+.macro lanes_epilogue name, x_step, finish
 \name:
     ubfx r12, r10, #0, #21
     ubfx r3, r6, #0, #21
@@ -69,11 +69,35 @@
     stmia.w sp, {r0, r1, r3, r8}
     cmp r0, r9
     asr r3, r11, #10
-    beq.w lanes_finish
+    beq.w \finish
     ldmia.w lr, {r4-r11}
     add r4, r2
     add r8, r3
     ldr.w pc, [sp, #WALK_TAPS]
+.endm
+
+// Goes on with the next block of packed planes, if there is one. lr is where the pair's sums start.
+.macro next_packed_block
+    ldr r0, [sp, #WALK_X]
+    ldr r1, [sp, #WALK_WEIGHTS]
+    ldr r3, [sp, #WALK_X_END]
+    adds r0, #16
+    str r0, [sp, #WALK_X]
+    cmp r0, r3
+    asr r2, r7, #10 // lane 2 of window B: the carry
+    asr r3, r11, #10
+    beq.w packed_finish
+    ldmia.w lr, {r4-r11}
+    add r4, r2
+    add r8, r3
+    ldr.w pc, [sp, #WALK_TAPS]
+.endm
+
+// rd = sum rd - 2^20, requantised; r2 is the multiplier, r12 the zero point.
+.macro requantize_row rd
+    sub.w \rd, \rd, #0x100000
+    smmlar \rd, \rd, r2, r12
+    ssat \rd, #8, \rd
 .endm
 
 // Four rows of a channel, whose sums are \a and \b. r12 is the zero point, lr walks the constants.
@@ -86,9 +110,7 @@
     add.w r1, r1, \a_high, asr #10 // lane 2 of window A, lane 0 of window B
     ldr r3, [sp, #\outputs]
     .irp row, r0, \a, r1, \b
-    sub.w \row, \row, #0x100000
-    smmlar \row, \row, r2, r12
-    ssat \row, #8, \row
+    requantize_row \row
     .endr
     strb r0, [r3]
     strb \a, [r3, #1]
@@ -98,26 +120,49 @@
     str r3, [sp, #\outputs]
 .endm
 
-// The same for a layer that does not pool, from packed planes.
+// A block of a layer that does not pool, from packed planes.
 .macro rows_epilogue name
 \name:
-    ldr lr, [sp, #LANES_CONSTANTS]
     ldr r12, [sp, #LANES_ZERO_POINT]
+    ldr lr, [sp, #LANES_CONSTANTS]
     rows_channel r4, r5, r6, r7, 16, WALK_OUTPUTS
     rows_channel r8, r9, r10, r11, 36, WALK_OUTPUTS + 4
-    ldrd r0, r1, [sp, #WALK_X] // and the weights
-    ldr r3, [sp, #WALK_X_END]
-    adds r0, #16
-    str r0, [sp, #WALK_X]
-    cmp r0, r3
-    asr r2, r7, #10 // lane 2 of window B: the carry
-    asr r3, r11, #10
-    beq.w lanes_finish
     add lr, #(PAIR_START - PAIR_SCALE)
-    ldmia.w lr, {r4-r11}
-    add r4, r2
-    add r8, r3
-    ldr.w pc, [sp, #WALK_TAPS]
+    next_packed_block
+.endm
+
+// Of the first block of a pair the first window is there for its lane 2 alone, so that its rows are those of window B.
+.macro first_channel a_high, b, b_high, multiplier, outputs, pools
+    ubfx r0, \b, #0, #21
+    lane1 \b, \b_high
+    ldr r2, [lr, #\multiplier]
+    add.w r0, r0, \a_high, asr #10
+    ldr r3, [sp, #\outputs]
+    .if \pools
+    maximum r0, \b
+    requantize_row r0
+    strb r0, [r3]
+    adds r3, #1
+    .else
+    requantize_row r0
+    requantize_row \b
+    strb r0, [r3]
+    strb \b, [r3, #1]
+    adds r3, #2
+    .endif
+    str r3, [sp, #\outputs]
+.endm
+
+.macro first_epilogue name, pools, then
+\name:
+    ldr r12, [sp, #LANES_ZERO_POINT]
+    ldr lr, [sp, #LANES_CONSTANTS]
+    adr.w r0, \then + 1
+    str r0, [sp, #WALK_NEXT]
+    first_channel r5, r6, r7, 16, WALK_OUTPUTS, \pools
+    first_channel r9, r10, r11, 36, WALK_OUTPUTS + 4, \pools
+    add lr, #(PAIR_START - PAIR_SCALE)
+    next_packed_block
 .endm
 
 // Weights of a walk end here: r1 is where they start, r2 the code of the taps, \next what comes after the last plane.
@@ -416,9 +461,15 @@ planes_again:
     str r3, [sp, #WALK_NEXT]
     ldr r3, [sp, #LANES_AGAIN_END]
     strd r2, r3, [sp, #WALK_STRIDE]
-    lanes_epilogue planes_epilogue, 4
-    lanes_epilogue packed_epilogue, 16
-    rows_epilogue packed_rows_epilogue
+    lanes_epilogue planes_epilogue, 4, lanes_finish
+packed_finish: // the next pair's first block may be special
+    ldr r0, [sp, #LANES_NEXT]
+    str r0, [sp, #WALK_NEXT]
+    b.w lanes_finish
+    lanes_epilogue packed_epilogue, 16, packed_finish
+    rows_epilogue packed_rows
+    first_epilogue packed_first, 1, packed_epilogue
+    first_epilogue packed_first_rows, 0, packed_rows
     .size ditmos_m7_lanes, . - ditmos_m7_lanes
 
 // After the taps of one plane: the next plane, or on to `next`.
@@ -528,13 +579,28 @@ planes_taps_\i\()_\n:
     .endr
 .endm
 
-// Of an odd number of planes the first one stands alone, as the second of its pair.
+.macro packed_step i, n, plane
+packed_taps_\i\()_\n:
+    packed_plane \n, \plane
+.endm
+
+// Of an odd number of planes the first one stands alone, as the second of its pair. Two pairs a turn for the smaller
+// kernels, else one.
 .macro packed_taps n
     .p2align 3
-packed_taps_0_\n:
-    packed_plane \n, 0
-packed_taps_1_\n:
-    packed_plane \n, 1
+    .if \n <= M7_TURN_PACKED_TAPS
+    packed_step 0, \n, 0
+    packed_step 3, \n, 1
+    ldr r2, [sp, #WALK_STRIDE]
+    add r0, r2
+    packed_step 2, \n, 0
+    packed_step 1, \n, 1
+    .else
+packed_taps_2_\n:
+    packed_step 0, \n, 0
+packed_taps_3_\n:
+    packed_step 1, \n, 1
+    .endif
     next_plane packed_taps_0_\n
 .endm
 
@@ -562,53 +628,62 @@ packed_taps_1_\n:
     .size \name, . - \name
 .endm
     table ditmos_m7_planes_taps, planes_taps_0_, planes_taps_1_, planes_taps_2_, planes_taps_3_
-    table ditmos_m7_packed_taps, packed_taps_0_, packed_taps_1_
+    table ditmos_m7_packed_taps, packed_taps_0_, packed_taps_1_, packed_taps_2_, packed_taps_3_
     code ditmos_m7_planes_code, planes_epilogue, planes_second, planes_epilogue
     .global ditmos_m7_packed_next
     .type ditmos_m7_packed_next, %object
 ditmos_m7_packed_next:
-    .word packed_rows_epilogue + 1, packed_epilogue + 1
+    .word packed_rows + 1, packed_epilogue + 1
+    .word packed_first_rows + 1, packed_first + 1
     .size ditmos_m7_packed_next, . - ditmos_m7_packed_next
     code ditmos_m7_half_code, half_taps_end, half_second, half_done
     code ditmos_m7_window_code, window_taps_end, window_second, window_done
 
 // ----- packing ------------------------------------------------------------------------------------------------------
 
-.macro pack_two_words x, step
-    ldrsb r4, [\x], #(4 * \step)
-    ldrsb r5, [\x, #(-3 * \step)]
-    ldrsb r6, [\x, #(-2 * \step)]
-    ldrsb r7, [\x, #-\step]
+.macro pack_two_words step
+    ldrsb r4, [r1], #(4 * \step)
+    ldrsb r5, [r1, #(-3 * \step)]
+    ldrsb r6, [r1, #(-2 * \step)]
+    ldrsb r7, [r1, #-\step]
     add.w r4, r4, r5, lsl #21
     add.w r6, r6, r7, lsl #21
-    strd r4, r6, [r0], #8
+    strd r4, r6, [r0], #16
 .endm
 
-.macro pack_one_word x, at, step
-    ldrsb r4, [\x]
-    ldrsb r5, [\x, #\step]
-    add.w r4, r4, r5, lsl #21
-    str r4, [r0, #\at]
-.endm
-
-// void NAME(int32_t *out, const int8_t *a, const int8_t *b, uint32_t words), rows `step` bytes apart
+// void NAME(const m7_pack_t *pack), rows `step` bytes apart. Two words a turn, then one of an odd number.
 .macro pack_function name, step
     function \name
-    push {r4-r7, lr}
-    lsrs r12, r3, #1
-    beq 12f
+    push {r4-r11, lr}
+    mov r12, r0
+    ldmia.w r12!, {r2, lr} // words, planes
+    ldmia.w r12, {r0, r1, r8-r11} // output, input, and bytes to the next ones
 11:
-    pack_two_words r1, \step
-    pack_two_words r2, \step
-    subs r12, #1
-    bne 11b
-12:
-    lsls r3, r3, #31
+    lsrs r12, r2, #1
     beq 13f
-    pack_one_word r1, 0, \step
-    pack_one_word r2, 8, \step
+12:
+    pack_two_words \step
+    subs r12, #1
+    bne 12b
 13:
-    pop {r4-r7, pc}
+    lsls r12, r2, #31
+    beq 14f
+    ldrsb r4, [r1]
+    ldrsb r5, [r1, #\step]
+    add.w r4, r4, r5, lsl #21
+    str r4, [r0]
+14:
+    add r0, r8
+    add r1, r10
+    mov r3, r8
+    mov r4, r10
+    mov r8, r9
+    mov r10, r11
+    mov r9, r3
+    mov r11, r4
+    subs lr, #1
+    bne 11b
+    pop {r4-r11, pc}
     .size \name, . - \name
 .endm
 

@@ -227,9 +227,13 @@ quads_sums:
 // The same with int16 weights.
 .macro fc_wide_word
     ldr r3, [r1], #4
-    ldmia.w r0!, {r8-r11}
     sxtb16 r2, r3
     sxtb16 r3, r3, ror #8
+    fc_wide_outputs
+.endm
+
+.macro fc_wide_outputs
+    ldmia.w r0!, {r8-r11}
     smlad r4, r2, r8, r4
     smlad r5, r2, r10, r5
     smlad r4, r3, r9, r4
@@ -241,13 +245,32 @@ quads_sums:
     smlad r7, r3, r11, r7
 .endm
 
-// void NAME(const int32_t *weights, const int8_t *x, uint32_t words, int8_t *out, uint32_t outputs, int32_t zero_point)
+// The same with int16 inputs: 0 and 2, 1 and 3.
+.macro fc_widened_word
+    ldrd r2, r3, [r1], #8
+    fc_wide_outputs
+.endm
+
+// int32_t *ditmos_m7_widen(int32_t *to, const int8_t *x, uint32_t words)
+    function ditmos_m7_widen
+    push {r4, lr}
+1:
+    ldr r3, [r1], #4
+    subs r2, #1
+    sxtb16 r4, r3
+    sxtb16 r3, r3, ror #8
+    strd r4, r3, [r0], #8
+    bne 1b
+    pop {r4, pc}
+    .size ditmos_m7_widen, . - ditmos_m7_widen
+
+// void NAME(const int32_t *weights, const void *x, uint32_t words, int8_t *out, uint32_t outputs, int32_t zero_point)
 // x is aligned to 4 bytes. Four outputs at a time; of the last group only those that exist are stored.
-.macro fc_function name, word, word_size
+.macro fc_function name, word, word_size, input_shift
     function \name
     push {r4-r11, lr}
     sub sp, #28
-    add r12, r1, r2, lsl #2
+    add r12, r1, r2, lsl #\input_shift
     strd r1, r12, [sp, #0]
     rsb r2, r2, #0
     and r2, r2, #3 // words that the first pass leaves out
@@ -298,8 +321,9 @@ quads_sums:
     .size \name, . - \name
 .endm
 
-    fc_function ditmos_m7_fc, fc_word, FC_WORD
-    fc_function ditmos_m7_fc_wide, fc_wide_word, FC_WIDE_WORD
+    fc_function ditmos_m7_fc, fc_word, FC_WORD, 2
+    fc_function ditmos_m7_fc_wide, fc_wide_word, FC_WIDE_WORD, 2
+    fc_function ditmos_m7_fc_widened, fc_widened_word, FC_WIDENED_WORD, 3
 
 #endif // __ARM_FEATURE_DSP
 

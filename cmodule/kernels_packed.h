@@ -107,8 +107,7 @@ void ditmos_conv_lanes_ref(const ditmos_layer_t *layer, const ditmos_call_t *cal
 void ditmos_conv_pairs_ref(const ditmos_layer_t *layer, const ditmos_call_t *call); // the pairs of the layer alone
 void ditmos_fc_dot_ref(const ditmos_layer_t *layer, const ditmos_call_t *call);
 void ditmos_conv_lanes_m7(const ditmos_layer_t *layer, const ditmos_call_t *call);
-void ditmos_conv_pairs_m7(const ditmos_layer_t *layer, const ditmos_call_t *call); // the pairs of the layer alone
-void ditmos_conv_quads_m7(const ditmos_layer_t *layer, const ditmos_call_t *call); // and its quads
+void ditmos_conv_quads_m7(const ditmos_layer_t *layer, const ditmos_call_t *call); // the quads of the layer alone
 void ditmos_fc_dot_m7(const ditmos_layer_t *layer, const ditmos_call_t *call);
 
 #endif // DITMOS_KERNELS_PACKED_H

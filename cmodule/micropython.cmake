@@ -20,8 +20,9 @@ set(DITMOS_SOURCES
     inputs.c
     kernels.c
     kernels_dot.c
-    kernels_m7.c
+    kernels_m7_fc.c
     kernels_m7_pairs.c
+    kernels_m7_packed.c
     kernels_m7_quads.c
     kernels_packed.c
     kernels_ref.c

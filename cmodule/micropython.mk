@@ -19,8 +19,9 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     inputs.c \
     kernels.c \
     kernels_dot.c \
-    kernels_m7.c \
+    kernels_m7_fc.c \
     kernels_m7_pairs.c \
+    kernels_m7_packed.c \
     kernels_m7_quads.c \
     kernels_packed.c \
     kernels_ref.c \

@@ -15,7 +15,7 @@ from ditmos.model.dryrun import features_last, simulate
 from ditmos.model.plan import NONE, BufferKind, Plan
 from ditmos.model.plan_tables import PlanError
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
-from ditmos.planner import Candidate, balanced, choose, front, stream_plan, whole_plan
+from ditmos.planner import Candidate, balanced, choose, default, front, stream_plan, whole_plan
 from ditmos.planner.cost import layer_costs
 from ditmos.planner.describe import buffer_names, describe, kept_names, unsliced
 from ditmos.planner.layout import Block, layout, peak
@@ -103,8 +103,18 @@ def test_choice() -> None:
     assert all(
         balanced(candidates).arena * balanced(candidates).instructions <= c.arena * c.instructions for c in candidates
     )
+    assert default(candidates) is candidates[-1]
     with pytest.raises(DitmosError, match=f"the smallest needs {candidates[0].arena}"):
         choose(candidates, candidates[0].arena - 1)
+
+
+def test_the_default_plan_fits_into_dtcm() -> None:
+    """The fastest within the board's 32 KiB; where even the smallest is larger, that one."""
+    candidates = plans("aggregated")
+    large = [replace(c, arena=c.arena + 32_768 - candidates[1].arena) for c in candidates]
+    assert default(large) is large[1]
+    larger = [replace(c, arena=c.arena + 32_768) for c in candidates]
+    assert default(larger) is larger[0]
 
 
 def test_whole_and_stream_plans_run() -> None:

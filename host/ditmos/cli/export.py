@@ -24,7 +24,9 @@ def export(
     epochs: Annotated[int, typer.Option(min=0, help="Of fine-tuning in integers.")] = 4,
     threads: Annotated[int, typer.Option(min=1, help="More than the free cores is much slower.")] = 2,
     ram: Annotated[int | None, typer.Option(min=1, help="Plan: the fastest within so many bytes of arena.")] = None,
-    fastest: Annotated[bool, typer.Option("--fastest", help="Plan: the fastest; else a balanced one.")] = False,
+    fastest: Annotated[
+        bool, typer.Option("--fastest", help="Plan: the fastest; else the fastest within the board's DTCM, 32 KiB.")
+    ] = False,
     once: Annotated[
         bool, typer.Option("--once", help="Plan: each window has one classify, which may use it up.")
     ] = False,
@@ -40,7 +42,7 @@ def export(
     from ditmos.atomic import write_json
     from ditmos.errors import DitmosError
     from ditmos.model.writer import write_model
-    from ditmos.planner import balanced, choose, front
+    from ditmos.planner import balanced, choose, default, front
     from ditmos.progress import Stages
     from ditmos.quantize.export import export_run
 
@@ -56,9 +58,11 @@ def export(
         )
         stages.report("planning")
         candidates = front(model.spec, model, once=once)
-    plan = (choose(candidates, ram) if fastest or ram is not None else balanced(candidates)).plan
-    size = write_model(output, model, plan)
-    figures |= {"model": str(output), "model_bytes": size, "plan": plan.name, "arena_bytes": plan.arena_size}
+    chosen = choose(candidates, ram) if fastest or ram is not None else default(candidates)
+    size = write_model(output, model, chosen.plan)
+    figures |= {"model": str(output), "model_bytes": size, "plan": chosen.plan.name, "arena_bytes": chosen.arena}
+    named = {"chosen": chosen, "default": default(candidates), "balanced": balanced(candidates)}
+    figures["plans"] = {n: {"arena_bytes": c.arena, "instructions": c.instructions} for n, c in named.items()}
     write_json(json_file or output.with_suffix(".json"), figures)
     _show(figures, Console())
 
@@ -72,4 +76,8 @@ def _show(figures: dict[str, Any], console: Console) -> None:
             values = (figures[part][kind][key] for kind in ("float", "integer"))
             table.add_row(f"{part} {key}", *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values))
     console.print(table)
-    console.print(f"{figures['model_bytes']} bytes, arena {figures['arena_bytes']} bytes, plan {figures['plan']}")
+    plans = Table("plan", "arena bytes", "instructions, estimated", box=None)
+    for name, plan in figures["plans"].items():
+        plans.add_row(name, str(plan["arena_bytes"]), str(plan["instructions"]))
+    console.print(plans)
+    console.print(f"{figures['model_bytes']} bytes of model; other plans: ditmos plan {figures['model']}")

@@ -90,9 +90,11 @@ def _show(
     from rich.console import Console
     from rich.table import Table
 
+    from ditmos.planner import balanced, default
     from ditmos.planner.describe import kept_names, second_classify
 
-    table = Table("arena", "instructions", "MACs", "kept", "second classify", "slices", box=None)
+    table = Table("arena", "instructions", "MACs", "kept", "second classify", "slices", "", box=None)
+    names = {balanced(candidates): "balanced", default(candidates): "default"}
 
     def row(c: Candidate, name: str = "") -> None:
         slices = " ".join(part.name for part in c.plan.slices)
@@ -104,6 +106,7 @@ def _show(
             " ".join(kept_names(spec, c.plan)) or "-",
             second_classify(spec, c.plan),
             name or slices,
+            names.get(c, ""),
             style="bold" if here else None,
         )
 

@@ -1,6 +1,6 @@
 """Plans: which slices run in which order, what is kept or computed again, and where every buffer lies."""
 
-from ditmos.planner.front import Candidate, balanced, candidate, choose, front
+from ditmos.planner.front import Candidate, balanced, candidate, choose, default, front
 from ditmos.planner.whole import stream_plan, whole_plan
 
-__all__ = ["Candidate", "balanced", "candidate", "choose", "front", "stream_plan", "whole_plan"]
+__all__ = ["Candidate", "balanced", "candidate", "choose", "default", "front", "stream_plan", "whole_plan"]

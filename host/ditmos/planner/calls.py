@@ -6,27 +6,29 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ditmos.model import packings
 from ditmos.model.lanes import lane_shape, quad_words
 from ditmos.model.spec import LayerShape
 
 Events = Counter[str]
 
 TURNS = ((5, 4), (8, 2))  # pairs of taps, up to which so many planes make one turn of the loop
-EARLY_PAYS = 80  # M7_EARLY_PAYS of cmodule/kernels_m7.h
+TURN_PACKED_TAPS = 3  # pairs of taps, up to which four packed planes make one turn, else two
 QUAD_TURN = 8  # words in one turn of the loop over a quad
 TILE_WORDS = 32  # that quads pack on the stack where there is no scratch
-FC_COPY_SIZE = 512  # bytes of gathered inputs that fit on the stack; more need scratch, or slow kernels run
+FC_COPY_SIZE = 512  # bytes of inputs that a fully connected layer can copy to the stack; more need scratch
 
 
 @dataclass(frozen=True)
 class LayerCost:
     """What the kernels need to know of a layer's weights: their packing, channels in pairs (three lanes) and in quads
-    (SMLAD)."""
+    (SMLAD). Of several classifiers the one with fewest pairs; ``most_pairs`` is of the one with most."""
 
     shape: LayerShape
     packing: int
     pairs: int
     quads: int
+    most_pairs: int
 
     @property
     def taps(self) -> int:
@@ -72,18 +74,13 @@ def windows_of(layer: LayerCost, rows: int, carry: bool, fresh: bool) -> Windows
     rows_of_window = 1 if shape.pool == 2 else 2
     count = -(-rows // rows_of_window)
     carries = (shape.stride, shape.pool) == (1, 2)
-    if shape.stride == 2:
-        early = True
-    elif shape.pool == 1:
-        early = count % 2 == 1
-    else:
-        early = fresh and count % 2 == 1 and layer.planes * (4 * layer.taps + 7) > EARLY_PAYS
+    early = shape.stride == 2 or (fresh and count % 2 == 1)
     count += early
     count += -(count % 2) if carries else count % 2
     beyond = (count - early) * rows_of_window > rows
-    spare = -(-2 * rows_of_window * shape.channels_out // 4) * 4 if early or beyond else 0
+    spare = -(-2 * rows_of_window * shape.channels_out // 4) * 4 if beyond else 0
     kept = 0 if carry and carries else 4 * shape.channels_out
-    return Windows(count, early, beyond, kept + spare, kept + spare if spare else 0)
+    return Windows(count, early, beyond, kept + spare, kept + spare if early or beyond else 0)
 
 
 def packed_windows(layer: LayerCost, scratch: int) -> int:
@@ -131,10 +128,13 @@ def call_events(
     if shape.kind == "fc":
         words = -(-shape.channels_in // 4)
         groups = -(-shape.channels_out // 4)
-        if runs and 4 * words > max(FC_COPY_SIZE, scratch):
+        room = max(FC_COPY_SIZE, scratch)
+        gathered = Counter({"fc_run": runs, "fc_byte": shape.channels_in} if runs else {})
+        if 8 * words <= room and layer.packing == packings.WIDE:
+            return events + gathered + Counter({"fc_group": groups, "fc_widened": groups * words, "fc_widen": words})
+        if runs and 4 * words > room:
             return events + Counter({"fc_slow": shape.channels_out, "fc_slow_byte": shape.weights})
-        events += Counter({"fc_group": groups, "fc_words": groups * words})
-        return events + Counter({"fc_run": runs, "fc_byte": shape.channels_in} if runs else {})
+        return events + gathered + Counter({"fc_group": groups, "fc_words": groups * words})
     if layer.pairs:
         second = len(shape.inputs) == 2 and not joined
         events += _pair_events(layer, rows, first, carry, scratch, second)
@@ -158,9 +158,7 @@ def _pair_events(layer: LayerCost, rows: int, first: bool, carry: bool, scratch:
     if scratch and tile > 0 and (not layer.has_carry or saved > cost):
         return _packed_events(layer, rows, windows, tile, fresh, second)
     if not layer.has_carry:
-        sums = (
-            layer.shape.channels_out * rows * layer.shape.pool
-        )  # another classifier may have all its channels in pairs
+        sums = 2 * layer.most_pairs * rows * layer.shape.pool
         planes = sums * layer.planes
         return Counter({"slow": 1, "slow_sum": sums, "slow_plane": planes, "slow_tap": planes * 2 * layer.taps})
     events = _plane_events(layer, rows, fresh, second)
@@ -213,27 +211,29 @@ def _packed_events(layer: LayerCost, rows: int, windows: Windows, tile: int, fre
     """Three lanes from packed planes, ``tile`` windows at a time."""
     planes, taps, pairs = layer.planes, layer.taps, layer.pairs
     blocks = pairs * (windows.count // 2)
+    first = pairs * windows.early
     halves = (planes + 1) // 2
+    turns = -(-planes // (4 if taps <= TURN_PACKED_TAPS else 2))
     tiles = -(-windows.count // tile)
-    spare = min(windows.early + windows.beyond, windows.count // 2)
-    direct = tiles if tiles > 1 else int(windows.count > 2 * spare)
-    available = ((rows * layer.shape.pool - 1) * layer.shape.stride + layer.shape.kernel) // layer.shape.stride
+    rows_in = (rows * layer.shape.pool - 1) * layer.shape.stride + layer.shape.kernel
     words = windows.count - 1 + taps
-    over = max(0, words - (available - (not layer.odd) + 2 * windows.early) // 2)
+    over = max(0, words - (rows_in // layer.shape.stride + 2 * windows.early - (not layer.odd)) // 2)
     left = layer.has_carry and windows.count - windows.early < rows
     events: Events = Counter(
         {
             "packed": 1,
-            "packed_lanes": pairs * (direct + spare),
-            "packed_block" if layer.shape.pool == 2 else "rows_block": blocks,
-            "packed_plane": blocks * halves,
+            "packed_lanes": pairs * (tiles + (windows.beyond and windows.count > 2)),
+            "packed_block" if layer.shape.pool == 2 else "rows_block": blocks - first,
+            "first_block" if layer.shape.pool == 2 else "first_rows_block": first,
+            "packed_turn": blocks * turns,
+            "packed_middle": blocks * (halves - turns),
             "packed_tap": blocks * planes * taps,
-            "pack": halves * tiles,
-            "pack_word": halves * (windows.count + tiles * (taps - 1) - over - 2 * windows.early),
-            "pack_edge": halves * (bool(over) + windows.early),
-            "edge_word": halves * (over + 2 * windows.early),
-            "spare": spare,
-            "spare_pair": spare * pairs,
+            "tile_packed": tiles,
+            "pack": planes * tiles,
+            "pack_word": planes * (windows.count + tiles * (taps - 1) - over - 2 * windows.early),
+            "pack_edge": planes * (bool(over) or windows.early),
+            "edge_word": planes * (over + 2 * windows.early),
+            "spare_pair": windows.beyond * pairs,
         }
     )
     return events + _edge_events(layer, rows, fresh and not windows.early, left, second)

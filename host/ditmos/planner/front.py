@@ -31,6 +31,7 @@ from ditmos.planner.schedule import Schedule
 from ditmos.planner.slices import SliceShape
 from ditmos.planner.ways import Way
 
+DTCM = 32 << 10  # bytes that the NUCLEO board has for arenas (boards/NUCLEO_F767ZI_DITMOS, `tcm.data`)
 BUDGETS = 150  # arena sizes tried, evenly spaced on a logarithmic scale
 EFFORT = {1: 280, 2: 280, 3: 280, 4: 120, 5: 60, 6: 24}  # chunk combinations by depth: deep networks have many slices
 
@@ -314,6 +315,11 @@ def choose(candidates: Sequence[Candidate], ram: int | None = None) -> Candidate
     if not fitting:
         raise DitmosError(f"plan: no plan needs only {ram} bytes, the smallest needs {candidates[0].arena}")
     return fitting[-1]
+
+
+def default(candidates: Sequence[Candidate]) -> Candidate:
+    """The plan without a budget: the fastest whose arena fits into the board's `DTCM`, or the smallest if none does."""
+    return choose(candidates, max(DTCM, candidates[0].arena))
 
 
 def balanced(candidates: Sequence[Candidate]) -> Candidate:

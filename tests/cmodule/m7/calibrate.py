@@ -66,7 +66,7 @@ def slice_events(model: QuantizedModel, plan: Plan) -> list[cost.Events]:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     prices, errors = cost.fit(observe(experiments(count)))
-    print("PRICES: dict[str, float] = {")
+    print("FITTED: dict[str, float] = {")
     for name, price in prices.items():
         print(f'    "{name}": {price:.2f},')
     print("}")
