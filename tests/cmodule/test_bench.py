@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench import baremetal, cycles, golden, kernels
+from ditmos.bench import baremetal, cycles, golden, kernels, measured
 from ditmos.bench.blocks import profile
 from ditmos.errors import DitmosError
 from ditmos.model.lanes import lane_channels
@@ -33,7 +33,7 @@ def small() -> tuple[bytes, bytes]:
 
 def network(window: int) -> tuple[bytes, bytes]:
     spec = NetworkSpec(window, 3, 5, 1, BranchSpec((ConvSpec(4, 9),)))
-    model = kernels.trained_like(spec)
+    model = measured.trained_like(spec)
     case = golden.Case(0, model, golden.random_windows(np.random.default_rng(0), spec, 1))
     return encode(model, whole_plan(spec)), golden.vectors(case)
 

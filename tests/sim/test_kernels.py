@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from ditmos.bench import baremetal, kernels
+from ditmos.bench.measured import run_plans
 from ditmos.bench.python_cost import measure_python
 from ditmos.planner.cost import layer_costs
 from ditmos.planner.describe import unsliced
@@ -17,7 +18,7 @@ def test_python_adds_little(firmware: Path, tmp_path: Path) -> None:
     model = kernels.reference_model()
     costs = layer_costs(model.spec, model)
     plan = unsliced(model.spec, costs).plan
-    measured = kernels.run_plans(baremetal.build_models(folder=tmp_path), model, [plan])[0]
+    measured = run_plans(baremetal.build_models(folder=tmp_path), model, [plan])[0]
     cost = measure_python(model, measured, firmware)
     assert cost["select"] + cost["classify"] < cost["top1"] + 2000
     assert 0 < cost["overhead"] < 10_000

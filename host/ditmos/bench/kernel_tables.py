@@ -16,6 +16,23 @@ def print_kernels(console: Console, figures: dict[str, Any]) -> None:
     for model in figures["models"]:
         title = f"{model['model']}, plan {model['plan']}, {model['arena_bytes']} bytes"
         console.print(slices_table(title, model["slices"]))
+    networks = Table(
+        "network", "MACs", "arena bytes", "instructions", "est. cycles", "CMSIS-NN", "est. cycles",
+        title="searched networks, fastest plan", box=None, title_style="bold",
+    )  # fmt: skip
+    for row in figures["networks"]:
+        keys = ("macs", "arena_bytes", "instructions", "cycles", "peer_instructions", "peer_cycles")
+        networks.add_row(row["name"], *(_number(row[key]) for key in keys))
+    console.print(networks)
+    shapes = Table(
+        "convolution", "MACs", "instructions", "per MAC", "CMSIS-NN", "times", "est. cycles",
+        title="single convolutions, with the engine", box=None, title_style="bold",
+    )  # fmt: skip
+    for row in figures["shapes"]:
+        keys = ("macs", "instructions", "instructions_per_mac", "peer", "times", "cycles")
+        shapes.add_row(row["name"], *(_number(row[key]) for key in keys))
+    console.print(shapes)
+    console.print(figures["peers"], style="dim", highlight=False)
     front = Table("plan", "arena bytes", "instructions", title="reference network, plans", box=None, title_style="bold")
     for point in [*reference["front"], {"name": "unsliced", **reference["unsliced"]}]:
         front.add_row(point["name"], f"{point['arena_bytes']:,}", f"{point['instructions']:,}")
@@ -29,6 +46,10 @@ def print_kernels(console: Console, figures: dict[str, Any]) -> None:
         met = row["value"] is not None and row["value"] <= row["bar"]
         bars.add_row(row["name"], value, f"{row['bar']:,}", "[green]met[/]" if met else "[bold red]NOT MET[/]")
     console.print(bars)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,}"
 
 
 def slices_table(title: str, slices: list[dict[str, Any]]) -> Table:

@@ -6,35 +6,27 @@ simulated board. Every run is compared with the reference, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ditmos.bench import baremetal, cycles, golden
-from ditmos.bench.blocks import Blocks, profile
-from ditmos.bench.measured import Measured
+from ditmos.bench import baremetal
+from ditmos.bench.layers import measure_networks, measure_shapes
+from ditmos.bench.measured import Measured, Say, profile_plan, run_plans, slice_rows, trained_like
+from ditmos.bench.peers import MEASURED, REFERENCE
 from ditmos.bench.python_cost import measure_python
-from ditmos.errors import DitmosError
 from ditmos.model import packings
-from ditmos.model.lanes import LANE_HALF
-from ditmos.model.plan import Plan, layer_table
-from ditmos.model.quantized import QuantizedLayer, QuantizedModel
+from ditmos.model.plan import Plan
+from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reader import read_model
-from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec, reference_spec
-from ditmos.model.writer import encode
-from ditmos.planner import choose, front
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.planner import choose, default, front
 from ditmos.planner.cost import layer_costs
 from ditmos.planner.describe import unsliced
+from ditmos.planner.front import DTCM
 
-SEED = 0
-LANE_STRETCH = 2.0  # as in ditmos.quantize.fake: how much of its range a channel may give up
-WINDOWS = 4  # checked on each plan, with every classifier
 BALANCED, SMALLEST, CONVENTIONAL = 1450, 820, 1549  # bytes of arena
-
-Say = Callable[[str], None]
 
 
 def reference_model() -> QuantizedModel:
@@ -45,78 +37,6 @@ def reference_model() -> QuantizedModel:
 def wide_layer_model() -> QuantizedModel:
     """One convolution, 32 -> 32 channels, kernel 9, 128 rows, with a small head behind it."""
     return trained_like(NetworkSpec(128, 32, 4, 1, BranchSpec((ConvSpec(32, 9),))))
-
-
-def trained_like(spec: NetworkSpec) -> QuantizedModel:
-    """Random weights, quantised as `ditmos export` does it: channels a little over the lane bound are scaled down."""
-    model = golden.random_model(np.random.default_rng(SEED), spec, golden.Style.TRAINED)
-
-    def under_bound(layers: Sequence[QuantizedLayer], shapes: Sequence[LayerShape]) -> tuple[QuantizedLayer, ...]:
-        return tuple(_under_bound(a) if b.kind == "conv" else a for a, b in zip(layers, shapes, strict=True))
-
-    classifier = spec.classifier_layers()
-    return replace(
-        model,
-        selector=under_bound(model.selector, spec.selector_layers()),
-        classifiers=tuple(under_bound(layers, classifier) for layers in model.classifiers),
-    )
-
-
-def _under_bound(layer: QuantizedLayer) -> QuantizedLayer:
-    weight, bias = layer.weight.astype(float), layer.bias.astype(float)
-    bound = 128 * np.abs(weight).sum(axis=(1, 2)) + np.abs(bias)
-    factor = np.minimum(1, (LANE_HALF - 1) / bound / 1.01)
-    factor[factor < 1 / LANE_STRETCH] = 1
-    return replace(
-        layer,
-        weight=np.rint(weight * factor[:, None, None]).astype(np.int8),
-        bias=np.rint(bias * factor).astype(np.int32),
-        multiplier=np.minimum(layer.multiplier / factor, 2**31 - 1).astype(np.int32),
-    )
-
-
-def vectors(model: QuantizedModel, windows: int = WINDOWS) -> bytes:
-    rng = np.random.default_rng(SEED)
-    return golden.vectors(golden.Case(SEED, model, golden.random_windows(rng, model.spec, windows)))
-
-
-def run_plans(elf: Path, model: QuantizedModel, plans: Sequence[Plan]) -> list[Measured]:
-    """Raises DitmosError where a byte differs from the reference."""
-    expected = vectors(model)
-    runs = baremetal.run_models(elf, [(encode(model, plan), expected) for plan in plans])
-    for plan, run in zip(plans, runs, strict=True):
-        if run.differing:
-            raise DitmosError(f"bench: plan {plan.name!r}: {run.differing} bytes differ from the reference")
-    return [Measured(plan, run) for plan, run in zip(plans, runs, strict=True)]
-
-
-def slice_rows(
-    measured: Measured, model: QuantizedModel, portable: Measured | None = None, blocks: Sequence[Blocks] = ()
-) -> list[dict[str, Any]]:
-    """One dict per slice, the window's load first. ``blocks``: a profile, for loads and cycles."""
-    layers = layer_table(model.spec)
-    parts = [("load", 0, measured.run.load)]
-    for part, count in zip(measured.plan.slices, measured.run.slices, strict=True):
-        stages = measured.plan.stages[part.first : part.first + part.count]
-        parts.append((f"{part.phase} {part.name}", sum(layers[stage.layer].macs for stage in stages), count))
-    rows = []
-    elf = baremetal.BUILD / "bench" / "models.elf"
-    for i, (name, macs, count) in enumerate(parts):
-        row: dict[str, Any] = {"slice": name, "macs": macs, "instructions": count}
-        row["instructions_per_mac"] = round(count / macs, 3) if macs else None
-        if portable:
-            row["portable_instructions"] = (portable.run.load, *portable.run.slices)[i]
-        if blocks:
-            row["loads"], row["bytes_loaded"] = cycles.loads(elf, blocks[i])
-            row["cycles"] = cycles.cycles(elf, blocks[i]) if cycles.find_mca() else None
-        rows.append(row)
-    return rows
-
-
-def profile_plan(elf: Path, model: QuantizedModel, plan: Plan) -> list[Blocks]:
-    """Blocks of the load and of each slice, first window, first classifier."""
-    parts = profile(elf, baremetal.models_input([(encode(model, plan), vectors(model, 1))]))
-    return parts[: 1 + len(plan.slices)]
 
 
 def plain(plan: Plan) -> Plan:
@@ -132,7 +52,7 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
     """
     report("building")
     elf = baremetal.build_models()
-    portable = baremetal.build_models(portable=True)
+    portable = baremetal.build_models(portable=True)  # with -O2
     report("reference network: planning")
     model = reference_model()
     spec = model.spec
@@ -148,31 +68,44 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
     fastest = min(measured[:-1], key=lambda m: m.instructions)
     balanced, again, sliced = (by_plan[id(choose(candidates, ram).plan)] for ram in (BALANCED, SMALLEST, CONVENTIONAL))
     smallest = by_plan[id(choose(once, SMALLEST).plan)]
+    usual = by_plan[id(default(candidates).plan)]
     report("reference network: portable C")
     beside = run_plans(portable, model, [plain(fastest.plan)])[0]
     report("reference network: profile")
-    slices = slice_rows(fastest, model, beside, profile_plan(elf, model, fastest.plan))
+    slices = slice_rows(elf, fastest, model, beside, profile_plan(elf, model, fastest.plan))
     report("32 -> 32 channels")
     wide = wide_layer_model()
     wide_plan = front(wide.spec, wide)[-1].plan
-    wide_layer = slice_rows(run_plans(elf, wide, [wide_plan])[0], wide)[1]
+    wide_layer = slice_rows(elf, run_plans(elf, wide, [wide_plan])[0], wide)[1]
+    shapes, shape_rows = measure_shapes(elf, report)
+    networks, network_rows = measure_networks(elf, report)
     report("MicroPython on the simulated board")
     python = measure_python(model, fastest, firmware)
     total = [row["cycles"] for row in slices]
     estimated = sum(total) if None not in total else None
     result = {
         "rows": [
-            _row("fastest plan, instructions", fastest.instructions, 160_000),
-            _row("fastest plan, estimated cycles", estimated, 125_000),
-            _row("balanced plan, arena bytes", balanced.run.arena_bytes, BALANCED),
-            _row("balanced plan, instructions", balanced.instructions, 190_000),
-            _row("smallest plan, arena bytes", smallest.run.arena_bytes, SMALLEST),
-            _row("smallest plan, instructions", smallest.instructions, 260_000),
-            _row("sliced plan, arena bytes", sliced.run.arena_bytes, CONVENTIONAL),
+            _row("reference, fastest plan, instructions", fastest.instructions, 136_000),
+            _row("reference, fastest plan, instructions against CMSIS-NN", fastest.instructions, REFERENCE[0] / 1.5),
+            _row("reference, fastest plan, estimated cycles", estimated, 125_000),
+            _row("reference, fastest plan, estimated cycles against CMSIS-NN", estimated, REFERENCE[1] / 1.25),
+            _row("reference, default plan, instructions", usual.instructions, 136_000),
+            _row("reference, default plan, arena bytes", usual.run.arena_bytes, DTCM),
+            _row("reference, balanced plan, arena bytes", balanced.run.arena_bytes, BALANCED),
+            _row("reference, balanced plan, instructions", balanced.instructions, 190_000),
+            _row("reference, smallest plan, arena bytes", smallest.run.arena_bytes, SMALLEST),
+            _row("reference, smallest plan, instructions", smallest.instructions, 258_940),
+            _row("reference, sliced plan, arena bytes", sliced.run.arena_bytes, CONVENTIONAL),
             _row("sliced / unsliced instructions", round(sliced.instructions / measured[-1].instructions, 3), 1.06),
-            _row("Python around one inference, instructions", python["overhead"], 10_000),
-            _row("32 -> 32 channels, instructions / MAC", wide_layer["instructions_per_mac"], 0.65),
+            _row("Python around one inference, instructions", python["overhead"], 3_366),
+            _row("32->32 k9 p2, 128 rows, instructions per MAC", wide_layer["instructions_per_mac"], 0.65),
+            _row("depthwise k3, 64 channels, instructions per MAC", None, 3.8),
+            *network_rows,
+            *shape_rows,
         ],
+        "peers": MEASURED,
+        "shapes": shapes,
+        "networks": networks,
         "reference": {
             "macs": spec.macs,
             "fastest": {"arena_bytes": fastest.run.arena_bytes, "slices": slices},
@@ -207,7 +140,7 @@ def _exported(path: Path, elf: Path, report: Say) -> dict[str, Any]:
     report(str(path))
     model, plan = read_model(path)
     measured = run_plans(elf, model, [plan])[0]
-    rows = slice_rows(measured, model, None, profile_plan(elf, model, plan))
+    rows = slice_rows(elf, measured, model, None, profile_plan(elf, model, plan))
     return {
         "model": path.name,
         "plan": plan.name,

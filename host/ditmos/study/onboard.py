@@ -13,7 +13,7 @@ from typing import Any
 
 from ditmos.atomic import read_json, write_json
 from ditmos.bench import baremetal
-from ditmos.bench.kernels import run_plans
+from ditmos.bench.measured import run_plans
 from ditmos.errors import DitmosError
 from ditmos.model.reader import read_model
 from ditmos.study.sweep import results
