@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench import baremetal, cycles, golden, kernels, measured
+from ditmos.bench import baremetal, cycles, golden, kernels, layers, measured, peers
 from ditmos.bench.blocks import profile
 from ditmos.errors import DitmosError
 from ditmos.model.lanes import lane_channels
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import encode
 from ditmos.planner import whole_plan
+from ditmos.training.shapes import describe
 
 pytestmark = pytest.mark.skipif(
     bool(baremetal.missing_tools()), reason=f"not installed: {', '.join(baremetal.missing_tools())}"
@@ -73,3 +75,21 @@ def test_reference_network_runs_in_lanes() -> None:
     for model in (kernels.reference_model(), kernels.wide_layer_model()):
         for shape, layer in zip(model.spec.classifier_layers(), model.classifiers[0], strict=True):
             assert shape.kind == "fc" or lane_channels(layer).all()
+
+
+def test_searched_networks_are_those_of_the_results() -> None:
+    """The networks beside other libraries are `best` of docs/results/summary.json."""
+    rows = json.loads((Path(__file__).parents[2] / "docs" / "results" / "summary.json").read_text())
+    best = {(row["data"], row["budget"]): row["shape"] for row in rows if row["method"] == "best"}
+    for network in peers.NETWORKS:
+        assert describe(layers.spec_of(network)) == best[network.data, network.budget], network.name
+
+
+def test_a_shape_beside_a_peer(elf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instructions per MAC of a convolution with the engine, and its bars."""
+    shape = peers.Shape(8, 8, 1, 16, peer=6.18, bar=3.0)
+    monkeypatch.setattr(layers, "SHAPES", (shape,))
+    figures, bars = layers.measure_shapes(elf, lambda _: None)
+    assert figures[0]["macs"] == 8 * 8 * 16
+    assert 1 < figures[0]["instructions_per_mac"] < 6
+    assert [row["bar"] for row in bars] == [3.0, 4.12]
