@@ -48,6 +48,8 @@ def test_pattern_errors() -> None:
         (["walk/S01/1.csv", "walk/S02/1.csv", "run/S01/1.csv"], ["walk", "walk", "run"], "S01"),
         (["walk_S01_1.csv", "walk_S02_1.csv", "run_S01_1.csv", "run_S02_1.csv"], ["walk", "walk", "run", "run"], "S01"),
         (["walk1.csv", "walk2.csv", "run1.csv", "run2.csv"], ["walk", "walk", "run", "run"], None),
+        (["walk.csv", "run.csv", "sit.csv", "stand.csv"], ["walk", "run", "sit", "stand"], None),
+        (["acc_walk_1.csv", "acc_walk_2.csv", "acc_run_1.csv"], ["walk", "walk", "run"], None),
         (["idle.abc12.json", "idle.xyz.json", "wave.k.json", "wave.l.json"], ["idle", "idle", "wave", "wave"], None),
         (["subject_1/a.csv", "subject_2/b.csv"], [None, None], "subject_1"),
     ],

@@ -69,7 +69,7 @@ def read_recordings(
     paths: Sequence[Path], options: Options, report: Report, progress: Progress = lambda *_: None
 ) -> list[Recording]:
     """All recordings, with label, subject and take as far as options, files and paths say them."""
-    found, unknown = find(paths)
+    found, unknown = find(paths, options.labels)
     for path in unknown:
         report.drop(f"no reader for '{path.suffix or path.name}'", str(path))
     if not found:
@@ -91,8 +91,9 @@ def read_recordings(
                 raise
             report.drop(str(error).removeprefix(f"{item.path}: "), str(item.path))
         progress("reading", number + 1, len(found))
+    report.recordings = len(recordings)
     if pattern is None and recordings:
-        recordings = _guessed(recordings, paths, report)
+        recordings = _guessed(recordings, paths, options, report)
     if options.subject is not None:
         recordings = [replace(r, subject=options.subject) for r in recordings]
     if options.label is not None:
@@ -124,9 +125,11 @@ def _with_fields(recording: Recording, fields: dict[str, str]) -> Recording:
     )
 
 
-def _guessed(recordings: list[Recording], paths: Sequence[Path], report: Report) -> list[Recording]:
+def _guessed(recordings: list[Recording], paths: Sequence[Path], options: Options, report: Report) -> list[Recording]:
     """Label and subject from the paths, where nothing else says them."""
-    labelled = all(r.label or r.spans or any(s.labels is not None for s in r.signals) for r in recordings)
+    labelled = bool(options.label or options.labels) or all(
+        r.label or r.spans or any(s.labels is not None for s in r.signals) for r in recordings
+    )
     known = all(r.subject for r in recordings)
     if labelled and known:
         return recordings

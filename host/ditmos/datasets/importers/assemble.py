@@ -40,7 +40,13 @@ def assemble(
     Raises:
         DitmosError: nothing is left, or no label is known.
     """
-    recordings = _one_layout([_select(r, options) for r in _by_sensor(recordings)], report)
+    selected = []
+    for recording in _by_sensor(recordings):
+        try:
+            selected.append(_select(recording, options))
+        except DitmosError as error:
+            report.drop(str(error).removeprefix(f"{recording.path}: "), recording.path)
+    recordings = _one_layout(selected, report)
     shape = Shape(_rate(recordings, options, report), _channels(recordings[0]))
     grids, kept = [], []
     for number, recording in enumerate(recordings):

@@ -13,7 +13,7 @@ from functools import cache
 from ditmos.errors import DitmosError
 
 COMMENT = ("#", "%", "//")
-_SAMPLE = 100  # lines that are looked at
+_SAMPLE = 60  # lines that are looked at
 _HEAD = 400  # lines in which the first row must lie
 _TIME = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?)?[T ]?(\d\d?:\d\d(:\d\d)?([.,]\d+)?)?\s?(Z|[+-]\d\d:?\d\d)?")
 _MISSING = {"", "nan", "na", "n/a", "null", "inf", "-inf", "+inf", "infinity", "-infinity", "-nan"}
@@ -104,7 +104,8 @@ def sniff(lines: Sequence[str], name: str, separator: str | None = None, decimal
     plain = [line.rstrip().rstrip(";") for line in tail] if row_end else tail
     best: tuple[float, int] = (0.0, 0)
     chosen: tuple[str, str, str | None] | None = None
-    for mark, point, group in _candidates(separator, decimal):
+    text = "\n".join(plain)
+    for mark, point, group in _candidates(text, separator, decimal):
         rows = [split_line(line, mark) for line in (plain if mark != ";" else tail)]
         count, lots = Counter(map(len, rows)).most_common(1)[0]
         values = [sum(is_value(f, point, group) and f != "" for f in row) for row in rows if len(row) == count]
@@ -120,17 +121,17 @@ def sniff(lines: Sequence[str], name: str, separator: str | None = None, decimal
     return _header(head, name, mark, point, group, row_end)
 
 
-def _candidates(separator: str | None, decimal: str | None) -> list[tuple[str, str, str | None]]:
-    """(separator, decimal mark, thousands mark), the likelier first: equal scores keep the first.
+def _candidates(text: str, separator: str | None, decimal: str | None) -> list[tuple[str, str, str | None]]:
+    """(separator, decimal mark, thousands mark) that the text may have, the likelier first: equal scores keep it.
 
     A comma between commas is a decimal comma only in quotes.
     """
-    marks = (separator,) if separator else (";", "\t", "|", ",", " ")
-    points = (decimal,) if decimal else (".", ",")
+    marks = (separator,) if separator else [mark for mark in (";", "\t", "|", ",", " ") if mark in text] or [","]
+    points = (decimal,) if decimal else (".", ",") if "," in text else (".",)
     plain = [(mark, point, None) for mark in marks for point in points if mark != point]
     grouped = [(mark, point, "," if point == "." else ".") for mark, point, _ in plain]
-    quoted = [(mark, point, None) for mark in marks for point in points if mark == point]
-    return [*plain, *quoted, *((m, p, g) for m, p, g in grouped if m != g)]
+    quoted = [(mark, point, None) for mark in marks for point in points if mark == point and '"' in text]
+    return [*plain, *quoted, *((m, p, g) for m, p, g in grouped if m != g and g in text)]
 
 
 def _header(head: Sequence[str], name: str, mark: str, point: str, group: str | None, row_end: bool) -> Dialect:

@@ -29,8 +29,10 @@ def readers() -> dict[str, Reader]:
     return {suffix: module.read for module in formats for suffix in module.SUFFIXES}
 
 
-def find(paths: Sequence[Path]) -> tuple[list[Found], list[Path]]:
+def find(paths: Sequence[Path], labels: Path | None = None) -> tuple[list[Found], list[Path]]:
     """Everything that can be read below ``paths``, in order, and the files that no reader takes.
+
+    labels: a file of labels, which is no recording.
 
     Raises:
         DitmosError: no such file, or a file of an unknown kind that was named.
@@ -51,6 +53,8 @@ def find(paths: Sequence[Path]) -> tuple[list[Found], list[Path]]:
             found.append(Found(path, e4.read, True))
             continue
         _walk(path, known, found, unknown)
+    if labels is not None and labels.exists():
+        found = [item for item in found if not item.path.samefile(labels)]
     return found, unknown
 
 

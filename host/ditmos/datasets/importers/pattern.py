@@ -72,7 +72,8 @@ def guess(paths: Sequence[str]) -> tuple[list[dict[str, str]], str]:
     words = [_words(part[-1]) for part in parts]
     for place in range(min(len(w) for w in words)):
         names = [w[place] for w in words]
-        if 1 < len(set(names)) <= max(len(paths) / 2, 2) and all(re.match(r"[^\W\d]", n) for n in names):
+        few = len(set(names)) <= max(len(paths) / 2, 2) or all(len(w) == 1 for w in words)  # or: a file a class
+        if len(set(names)) > 1 and few and all(re.match(r"[^\W\d]", n) for n in names):
             for field, name in zip(fields, names, strict=True):
                 field["label"] = name
             said.insert(0, f"label by word {place + 1} of the file's name")

@@ -25,6 +25,7 @@ class Report:
     dropped: dict[str, list[str]] = field(default_factory=dict)
     lost: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     subjects: dict[int, str] = field(default_factory=dict)
+    recordings: int = 0
     takes: int = 0
     padded: int = 0
     first_rows: list[list[float]] = field(default_factory=list)
@@ -39,7 +40,8 @@ class Report:
         """What was put right or left out, a line each."""
         result = []
         for text, where in self.notes.items():
-            result.append(f"{text} ({_files(where)})")
+            everywhere = len(where) >= self.recordings
+            result.append(text if everywhere else f"{text} ({_files(where)})")
         for reason, where in self.dropped.items():
             result.append(f"left out: {_files(where)}: {reason}")
         for reason, seconds in self.lost.items():

@@ -116,7 +116,8 @@ def _by_name(table: Table, free: list[str], said: dict[str, str], sensor: tuple[
             roles |= {role: named[0]} if named else {}
     if "label" not in roles:
         texts = [n for n in free if _is_text(table.columns[n]) and n not in roles.values() and not _DATE.fullmatch(n)]
-        texts = [n for n in texts if not _ROLES["sensor"].fullmatch(n) and len(set(table.columns[n])) <= _FEW]
+        least = 2 if table.dialect.named else 1  # one value is the name of a device rather than a label
+        texts = [n for n in texts if least <= len(set(table.columns[n])) <= _FEW and not _ROLES["sensor"].fullmatch(n)]
         texts = [n for n in texts if not _looks_like_time(table.columns[n])]
         if len(texts) == 1:
             roles["label"] = texts[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets.importers.dialect import Dialect, is_comment, sniff, split_line
+from ditmos.datasets.importers.dialect import COMMENT, Dialect, is_comment, sniff, split_line
 from ditmos.datasets.importers.needs import need
 from ditmos.errors import DitmosError
 from ditmos.text import read_text
@@ -69,26 +69,20 @@ def _rows(lines: Sequence[str], dialect: Dialect) -> tuple[list[str], NDArray[np
 
     A row that has too few or too many values becomes a row of missing values, so that the next ones keep their place.
     """
-    body = [
-        (number, line)
-        for number, line in enumerate(lines[dialect.first :], dialect.first + 1)
-        if line.strip() and not is_comment(line)
-    ]
+    body = [(number, line) for number, line in enumerate(lines[dialect.first :], dialect.first + 1) if line.strip()]
+    if any(mark in line for mark in COMMENT for _, line in body):
+        body = [(number, line) for number, line in body if not is_comment(line)]
     if dialect.row_end:
         body = [(number, row) for number, line in body for row in line.split(";") if row.strip()]
     mark = dialect.separator
     # the line of names may stand again, where a logger began anew
-    head = [name.lower() for name in dialect.names] if dialect.named else None
+    head = {line.strip() for line in lines[max(0, dialect.first - 3) : dialect.first]} if dialect.named else set()
     kept, numbers, wrong = [], [], []
     again = 0
     for number, line in body:
         quick = mark != " " and '"' not in line
         width = line.count(mark) + 1 if quick else len(split_line(line, mark))
-        if (
-            head
-            and line.lstrip(' "').lower().startswith(head[0])
-            and [f.lower() for f in split_line(line, mark)] == head
-        ):
+        if line.strip() in head:
             again += 1
             continue
         if quick and width == dialect.width + 1 and line.rstrip(" ").endswith(mark):  # each row ends in a separator
