@@ -8,7 +8,8 @@ Models and windows are found in the current folder (under `mpremote mount`, the 
 """
 
 from .engine import Engine, find, load, load_model
+from .listen import listen
 from .npy import Windows, windows
 from .version import __version__
 
-__all__ = ("Engine", "Windows", "__version__", "find", "load", "load_model", "windows")
+__all__ = ("Engine", "Windows", "__version__", "find", "listen", "load", "load_model", "windows")
