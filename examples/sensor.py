@@ -15,7 +15,7 @@ class Pendulum:
     channels = ("angle", "speed")
     units = "rad, rad/s"
     scale = 1 / 1000  # real units per unit of a raw value
-    rate = 50  # rows per second
+    rate = 20  # rows per second
 
     def __init__(self, length=1.0):
         self.length = length  # m

@@ -133,14 +133,14 @@ def test_sensor(port: str, tmp_path: Path) -> None:
     """What is recorded is what the driver gives, take by take."""
     out = tmp_path / "my.npz"
     where = ("record", "--port", port, "--sensor", f"{EXAMPLES / 'sensor.py'}:Pendulum", "--out", out, "--no-ask")
-    ran("-m", "ditmos", *where, "--labels", "slow,fast", "--seconds", "1", "--takes", "1", "--window", "50")
+    ran("-m", "ditmos", *where, "--labels", "slow,fast", "--seconds", "1", "--takes", "1", "--window", "20")
     data: Dataset = load(out)
-    assert (data.channels, data.units, data.fs) == (("angle", "speed"), "rad, rad/s", 50.0)
+    assert (data.channels, data.units, data.fs) == (("angle", "speed"), "rad, rad/s", 20.0)
     for label, name in enumerate(("slow", "fast")):
         sensor = imported(EXAMPLES / "sensor.py").Pendulum()
         sensor.expect(name)
         row, rows = array("h", [0, 0]), []
-        for _ in range(50):
+        for _ in range(20):
             sensor.read(row)
             rows.append(list(row))
         assert data.x[data.y == label][0].tolist() == rows

@@ -135,5 +135,5 @@ def test_how_to_pages(reader: Reader, page: str) -> None:
         if not (link := reader.folder / name).exists():
             link.symlink_to(SOURCES / name)
     if page == "deploy":  # onto a board without a model
-        reader.start("ditmos sim --icount")  # its clock keeps time on a busy machine too
+        reader.start("ditmos sim")
     assert reader.read(DOCS / "howto" / f"{page}.md") >= 2
