@@ -22,6 +22,7 @@ from ditmos.training.score import RESERVE, Allowed, answers_itself, worst_runs
 _FULL = 0.85  # a candidate uses at least this share of what it may use
 _ATTEMPTS = 5_000
 _HEADER_BYTES = 512  # of a model file: header, plan, names, all but weights and requantisation
+_TOO_LARGE = 30  # candidates that need too much RAM, of which each takes a while
 ESTIMATE = 1.01  # a plan may take that much more than `price.estimated` says
 
 
@@ -81,8 +82,8 @@ def least_arena(spec: NetworkSpec) -> int:
     return front(spec)[0].arena
 
 
-def keeps(spec: NetworkSpec, budget: Budget) -> bool:
-    """Whether the network keeps the budget.
+def keeps_but_ram(spec: NetworkSpec, budget: Budget) -> bool:
+    """Whether the network keeps what the budget says of computing and flash.
 
     A network with an early exit must be able to keep it on average: the selector alone in three quarters of it, and
     the whole when a third of the windows go on.
@@ -94,8 +95,12 @@ def keeps(spec: NetworkSpec, budget: Budget) -> bool:
     else:
         fits = all(p.of(worst_runs(spec)) <= limit for p, limit in budget.means(spec, cost))
     fits = fits and (budget.worst is None or cost.of(worst_runs(spec)) <= budget.worst)
-    fits = fits and (budget.flash is None or flash_bytes(spec) <= budget.flash)
-    return fits and (budget.ram is None or least_arena(spec) <= budget.ram)
+    return fits and (budget.flash is None or flash_bytes(spec) <= budget.flash)
+
+
+def keeps(spec: NetworkSpec, budget: Budget) -> bool:
+    """Whether the network keeps all of the budget, RAM too, which takes a while to find out."""
+    return keeps_but_ram(spec, budget) and (budget.ram is None or least_arena(spec) <= budget.ram)
 
 
 def uses(spec: NetworkSpec, budget: Budget, fill: float) -> bool:
@@ -209,6 +214,7 @@ def candidates(
     seen: set[NetworkSpec] = set()
     attempts = itertools.count()
     least: NetworkSpec | None = None
+    too_large = 0  # for the RAM alone
     while True:
         for attempt in itertools.islice(attempts, _ATTEMPTS):
             rng = random.Random(f"{seed}, {attempt}")
@@ -218,8 +224,13 @@ def candidates(
                 continue
             if least is None or price.estimated(spec).of(1) < price.estimated(least).of(1):
                 least = spec
-            if spec not in seen and uses(spec, budget, space.fill) and keeps(spec, budget):
+            if spec in seen or not (uses(spec, budget, space.fill) and keeps_but_ram(spec, budget)):
+                continue
+            if budget.ram is None or least_arena(spec) <= budget.ram:
                 break
+            least, too_large = spec, too_large + 1
+            if too_large == _TOO_LARGE:
+                raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
         else:
             raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
         seen.add(spec)
