@@ -12,7 +12,7 @@ help: ## list the targets
 setup: ## install what is missing: packages with apt, Python environment in .venv
 	@host/setup.sh
 
-demo: setup ## train, export, run on the simulated board: make demo [DATA=FILE.npz] [CONFIG=keywords]
+demo: setup ## train, run on the simulated board: make demo [DATA=FILE.npz] [CONFIG=FILE.toml]
 	@$(DITMOS) demo $(if $(DATA),--data "$(DATA)") $(if $(CONFIG),--config $(CONFIG))
 
 test: firmware ## everything that can be tested here, the simulated board included

@@ -68,10 +68,11 @@ def _paths(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def configuration() -> str:
-    """A section for every table of a configuration file."""
-    from ditmos.training.config import Config
+    """A section for every table of a settings file."""
+    from ditmos.paper.config import PaperConfig
+    from ditmos.training.settings import Settings
 
-    return "\n".join(_tables(Config, ""))
+    return "\n".join((*_tables(Settings, ""), *_tables(PaperConfig, "paper.")))
 
 
 def _tables(kind: type, prefix: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """From recordings to labels on the simulated board: what `make demo` does, step by step.
 
-Training, export and the firmware build are the very commands that a user types; the board then runs
-``mpremote run device/infer.py``, and what it prints is compared with the reference, byte for byte.
+Training and the firmware build are the very commands that a user types; the board then runs ``mpremote run
+device/infer.py``, and what it prints is compared with the reference, byte for byte.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ditmos.bench.route import quantized_windows
 from ditmos.datasets import TEST, Dataset, load, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
+from ditmos.datasets.tensors import Windows
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
 from ditmos.model.reader import read_model
@@ -35,18 +36,16 @@ from ditmos.model.reference import Model
 from ditmos.paths import BUILD, SOURCES, checkout, commit, data_folders
 from ditmos.progress import Report
 from ditmos.simulated.qemu import ROMFS_SIZE, Simulator
-from ditmos.training import config as configuration
-from ditmos.training.data import Windows, load_data
-from ditmos.training.evaluation import evaluate
-from ditmos.training.run import load_run, with_file
+from ditmos.training.data import load_data
+from ditmos.training.run import MODEL, NETWORK, load_network, read_run
+from ditmos.training.score import answer_float, score
 
 FOLDER = BUILD / "demo"
 BOARD = "SIM_F767"
-PROFILE = "quick"
+EFFORT = "quick"
 MOST_WINDOWS = 3000
 ROOM = ROMFS_SIZE - (2 << 20)  # bytes of windows, beside the model
 SILENCE = 120.0  # seconds without a line from the board
-RAW_AUDIO = 4000  # Hz: data sampled faster than this are sound
 
 
 @dataclass(frozen=True)
@@ -80,22 +79,6 @@ def find_data(named: Path | None) -> Path:
     return save(split(generate(), "subject"), FOLDER / "synthetic.npz")
 
 
-def fitting_configuration(data: Path) -> str:
-    """Name of the configuration for a kind of data: the first whose network can read its windows."""
-    dataset = load(data)
-    if dataset.fs >= RAW_AUDIO:
-        return "keywords"
-    for name in configuration.names():
-        try:
-            configuration.load(name, PROFILE).network.spec(dataset.window, len(dataset.channels), dataset.classes)
-            return name
-        except DitmosError:
-            continue
-    raise DitmosError(
-        f"{data}: no configuration has a network for windows of {dataset.window} x {len(dataset.channels)}"
-    )
-
-
 def ditmos(*arguments: str | Path) -> None:
     """Run a command of this package as a user would, its output to the terminal.
 
@@ -112,21 +95,37 @@ def ditmos(*arguments: str | Path) -> None:
         raise DitmosError(f"demo stopped: ditmos {arguments[0]} failed")
 
 
-def trained(run: Path, data: Path, config: str) -> bool:
-    """Whether ``run`` is finished and of this data, configuration, version and commit."""
+def trained(run: Path, data: Path, config: Path | None) -> bool:
+    """Whether ``run`` is finished and of this data, version and commit, with no settings of its own."""
     try:
-        origin = load_run(run).metadata["origin"]
+        row, _ = read_run(run)
     except DitmosError:
         return False
-    settings = with_file(configuration.load(config, PROFILE), data)
-    now = commit()
+    origin, now = row["origin"], commit()
     return (
-        (now != "" or checkout() is None)
+        config is None
+        and (now != "" or checkout() is None)
         and not now.endswith("+")
+        and row["effort"] == EFFORT
         and (origin["git_commit"], origin["ditmos"]) == (now, __version__)
-        and origin["config_sha256"] == settings.digest
-        and origin["data_sha256"] == load_data(settings.data).sha256
+        and origin["raw_sha256"] == load(data).sha256
     )
+
+
+def train(run: Path, data: Path, config: Path | None) -> None:
+    """`ditmos train` beside ``run``, which is replaced when everything went well.
+
+    Raises:
+        DitmosError: it did not; the last good run stays.
+    """
+    new, old = run.with_name(f"{run.name}-new"), run.with_name(f"{run.name}-old")
+    shutil.rmtree(new, ignore_errors=True)
+    ditmos("train", data, "--effort", EFFORT, "--out", new, *(["--config", config] if config else []))
+    shutil.rmtree(old, ignore_errors=True)
+    if run.exists():
+        run.rename(old)
+    new.rename(run)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def choose_windows(dataset: Dataset) -> NDArray[np.int64]:
@@ -221,15 +220,18 @@ def choices(selector: NDArray[np.int8], classifiers: int) -> NDArray[np.int64]:
     return selector.argmax(1) if selector.shape[1] == classifiers else np.zeros(len(selector), np.int64)
 
 
-def figures(data: Path, run: Path, model: Path, dataset: Dataset, index: NDArray, device: Device) -> dict[str, Any]:
+def figures(
+    data: Path, run: Path, dataset: Dataset, index: NDArray[np.int64], device: Device
+) -> dict[str, Any]:  # fmt: skip
     """What goes to result.json; every accuracy is over the windows that the board ran."""
+    model = run / MODEL
     reference = Model(read_model(model)[0])
     x = quantized_windows(reference, dataset, index)
     selector, classes = reference.select_batch(x), reference.classify_batch(x)
     choice, y = choices(selector, classes.shape[1]), dataset.y[index]
     answers = classes.argmax(2)
-    finished = load_run(run)
-    floats = evaluate(finished.network, Windows(torch.from_numpy(dataset.real(index)), torch.from_numpy(y)))
+    windows = Windows(torch.from_numpy(dataset.real(index)), torch.from_numpy(y))
+    floats = score(answer_float(load_network(run / NETWORK), windows))
     select, classify, policy = np.median(device.ticks, axis=0)
     return {
         "board": BOARD,
@@ -240,7 +242,7 @@ def figures(data: Path, run: Path, model: Path, dataset: Dataset, index: NDArray
         "classifiers": classes.shape[1],
         "mismatches": compare(device, selector, classes),
         "classifiers_used": len(np.unique(device.choice)),
-        "float_accuracy": floats.accuracy,
+        "float_accuracy": floats.value,
         "reference_accuracy": float((answers[np.arange(len(y)), choice] == y).mean()),
         "device_accuracy": float((device.label == y).mean()),
         "union_accuracy": float((answers == y[:, None]).any(1).mean()),
@@ -251,39 +253,33 @@ def figures(data: Path, run: Path, model: Path, dataset: Dataset, index: NDArray
         "arena_bytes": device.arena_bytes,
         "model_bytes": model.stat().st_size,
         "firmware_bytes": firmware("sim").bytes,
-        "git_commit": finished.metadata["origin"]["git_commit"],
+        "git_commit": read_run(run)[0]["origin"]["git_commit"],
     }
 
 
-def demo(named: Path | None, config: str | None = None, report: Report = lambda *_: None) -> dict[str, Any]:
+def demo(named: Path | None, config: Path | None = None, report: Report = lambda *_: None) -> dict[str, Any]:
     """Run the whole path; returns what it writes to ``build/demo/result.json``.
 
     Args:
         named: a dataset, see :func:`find_data`.
-        config: name of a configuration with a profile "quick", else see :func:`fitting_configuration`.
+        config: a settings file for `ditmos train`.
 
     Raises:
-        DitmosError: a step failed.
+        DitmosError: a step failed; the last good run stays.
     """
     began = time.monotonic()
     FOLDER.mkdir(parents=True, exist_ok=True)
     data = find_data(named).resolve()
-    name = config or fitting_configuration(data)
     run = FOLDER / "run"
-    model = FOLDER / "model.dtm"
     ditmos("firmware", "build", "sim")
-    if not trained(run, data, name):
-        shutil.rmtree(run, ignore_errors=True)
-        model.unlink(missing_ok=True)
-        ditmos("train", name, "--profile", PROFILE, "--data", data, "--out", run)
-    if not model.is_file():
-        ditmos("export", run, "--output", model)
-    dataset = load_data(configuration.load(name, PROFILE).data, data)
+    if not trained(run, data, config):
+        train(run, data, config)
+    dataset = load_data(read_run(run)[1].data, data)
     index = choose_windows(dataset)
-    write_rom(FOLDER / "rom", model, dataset, index)
+    write_rom(FOLDER / "rom", run / MODEL, dataset, index)
     print("$ mpremote run device/infer.py", flush=True)
     device = run_board(FOLDER / "rom", report)
-    result = figures(data, run, model, dataset, index, device)
+    result = figures(data, run, dataset, index, device)
     result["seconds"] = round(time.monotonic() - began, 1)
     write_json(FOLDER / "result.json", result)
     return result

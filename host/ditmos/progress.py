@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -12,6 +12,7 @@ from rich.table import Column
 Report = Callable[[str, int, int], None]  # what is done, how many steps of it, of how many
 
 LOG_SECONDS = 30.0  # between two lines of one stage
+LEFT_SECONDS = 5.0  # of work, before it is said how long the rest takes
 
 
 class Stages:
@@ -57,3 +58,34 @@ class Stages:
         if first or done == total or now - self._printed >= LOG_SECONDS:
             self._printed = now
             self._console.print(f"{stage:12s}{steps:>9s}  {figures}".rstrip(), highlight=False, soft_wrap=True)
+
+
+class TimeLeft:
+    """How long work of several stages still takes, from what it took so far. ``stages``: name and share, in order."""
+
+    def __init__(self, stages: Sequence[tuple[str, float]]) -> None:
+        self._stages = list(stages)
+        self._started: tuple[float, float] | None = None  # when, and how much was done then
+
+    def after(self, stage: str, done: float) -> float | None:
+        """Seconds left, ``done`` (0 to 1) of a stage; None as long as nobody can tell."""
+        names = [name for name, _ in self._stages]
+        if stage not in names:
+            return None
+        at, total = names.index(stage), sum(share for _, share in self._stages)
+        reached = (sum(share for _, share in self._stages[:at]) + done * self._stages[at][1]) / max(total, 1e-9)
+        now = time.monotonic()
+        if self._started is None:
+            self._started = now, reached
+        since, before = self._started
+        if now - since < LEFT_SECONDS or reached <= before:
+            return None
+        return (now - since) * (1 - reached) / (reached - before)
+
+
+def in_words(seconds: float) -> str:
+    """Roughly: "40 s", "3 min", "1 h 20 min"."""
+    if seconds < 60:
+        return f"{max(round(seconds / 10), 1) * 10} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -75,7 +75,7 @@ def test_commands_in_docstrings_comments_and_messages(app: typer.Typer) -> None:
         ("data infp FILE", "no such command"),
         ("data synth FILE --split sideways", "sideways"),
         ("data synth FILE --window x", "--window"),
-        ("export", "missing argument"),
+        ("train", "missing argument"),
         ("plan MODEL --ram 0", "--ram"),
     ],
 )

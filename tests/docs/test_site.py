@@ -34,7 +34,7 @@ def test_reference_of_commands_and_keys() -> None:
     assert {"## ditmos train", "## ditmos data info", "## ditmos firmware build"} <= set(commands.splitlines())
     assert "--policy" in commands and "│" not in commands
     rows = re.findall(r"^\| `([\w.]+)` \|", hook.configuration(), re.M)
-    assert {"recipe", "data.split", "network.classifiers", "adversarial.union"} <= set(rows)
+    assert {"threads", "data.split", "network.classifiers", "paper.adversarial.union"} <= set(rows)
     assert len(rows) == len(set(rows))
 
 

@@ -13,8 +13,7 @@ from ditmos.errors import DitmosError
 from ditmos.frontends.log_bands import BANDS, EDGES_HZ, FLOOR, log_bands
 from ditmos.frontends.log_power import ROW_SCALE
 from ditmos.frontends.operations import ONE, Affine
-from ditmos.training.config import DataConfig
-from ditmos.training.data import load_data, load_prepared
+from ditmos.training.data import DataConfig, load_data, load_prepared
 
 
 def _eeg(windows: int = 24, subjects: int = 4) -> Dataset:
@@ -107,12 +106,12 @@ def test_a_stranger_is_on_the_scale_of_the_training_subjects() -> None:
 
 def test_the_configuration_asks_for_both(tmp_path: Path) -> None:
     file = save(_eeg(), tmp_path / "eeg.npz")
-    prepared = load_prepared(DataConfig(str(file), features="log-bands", standardise="subject"))
+    prepared = load_prepared(DataConfig(front_end="log-bands", standardise="subject"), file)
     found = prepared.dataset
     np.testing.assert_array_equal(found.x, standardise_subjects(to_log_bands(_eeg())).dataset.x)
     assert found.units == "deviations of the subject, of ln(band power in uV^2 + 0.001)"
     assert prepared.front is not None and len(prepared.front.operations) == 2
-    plain = load_data(DataConfig(str(file), features="log-bands"))
+    plain = load_data(DataConfig(front_end="log-bands"), file)
     assert plain.sha256 != found.sha256  # pools and models are not mistaken for each other
 
 

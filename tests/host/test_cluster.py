@@ -17,20 +17,20 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 STORE = 80 << 20  # bytes of a node's object store, the least that Ray takes
 SWEEP = """
 seeds = [0, 1, 2, 3, 4]
-[fit]
-epochs = 40
-batch = 64
+[settings]
+threads = 1
+views = { count = 2 }
+teachers = { count = 1, epochs = 1, widths = [4], kernels = [3] }
+fit = { epochs = 40, batch = 64 }
+int8 = { epochs = 0, clips = ["error"] }
 [data.synthetic]
 file = "synthetic.npz"
 split = "subject"
-views = 2
-teachers = 1
-teacher_epochs = 1
 [[job]]
 data = "synthetic"
 method = "wide"
-budget = 9_000
-classifier = "4k5s2 6k3 8k3"
+macs = 12_000
+settings.network = { classifier = "4k5s2 6k3 8k3" }
 """
 
 
@@ -63,7 +63,7 @@ def test_a_sweep_outlives_one_of_two_nodes(tmp_path: Path, nodes) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text(SWEEP)
     save(synthetic.generate(subjects=6, activities=3, recordings=2, windows=4, window=64), tmp_path / "synthetic.npz")
-    content, out, alone = sweepfile.read(file), tmp_path / "out", tmp_path / "alone"
+    content, out, alone = sweepfile.read_sweep(file), tmp_path / "out", tmp_path / "alone"
     (second,) = nodes.worker_nodes
     done: list[str] = []
 
@@ -82,7 +82,7 @@ def test_a_sweep_outlives_one_of_two_nodes(tmp_path: Path, nodes) -> None:
     assert sorted(done) == sorted(content.key(job) for job in content.jobs)
     assert len(sweep.results(out)) == len(content.jobs) and sweep.pending(content, out) == []
 
-    (alone / "results").mkdir(parents=True)
-    (alone / "pools").symlink_to(out / "pools")
+    alone.mkdir()
+    (alone / "work").symlink_to(out / "work")
     key, ok = sweep.run_one(content, content.jobs[-1], tmp_path, alone, 0)
     assert ok and read_json(sweep.result_file(alone, key))["test"] == read_json(sweep.result_file(out, key))["test"]

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from ditmos.datasets.tensors import Windows
 from ditmos.errors import DitmosError
 from ditmos.study import rivals
-from ditmos.training.data import Windows
 from sklearn.tree import DecisionTreeClassifier
 
 

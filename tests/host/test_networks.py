@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from ditmos.errors import DitmosError
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.networks.routed_network import Branches, ConvLayer, RoutedNetwork
 from ditmos.paper.strong_network import StrongNetwork
-from ditmos.training.networks import Branches, ConvLayer, RoutedNetwork
 from torch import Tensor
 
 PLAIN = BranchSpec((ConvSpec(5, 7), ConvSpec(4, 3, stride=2, pool=1), ConvSpec(3, 2)), ())

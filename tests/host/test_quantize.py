@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from ditmos.datasets.tensors import Windows
+from ditmos.errors import DitmosError
 from ditmos.model.inputs import quantize_input
 from ditmos.model.quantized import accumulator_bound
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.quantize import quantize
+from ditmos.quantize.blame import losses
 from ditmos.quantize.fake import LANE_BOUND, FakeQuantNetwork
 from ditmos.quantize.quantize import _model
 from ditmos.quantize.ranges import affine, input_scales, logit_range, relu_scale
-from ditmos.training.data import Windows
-from ditmos.training.networks import RoutedNetwork
 
 BRANCH = BranchSpec((ConvSpec(6, 7), ConvSpec(5, 5, stride=2), ConvSpec(4, 3, pool=1)), (12,))
 SPECS = {
@@ -66,7 +70,7 @@ def test_fake_quantised_network_is_the_reference(name: str) -> None:
                 parameter += 0.05 * torch.randn_like(parameter)
         x = windows(spec, 64, seed=1).x
         selector, logits = fake.stored(x)
-    model = _model(fake, signal(spec), None, {})
+    model = _model(fake, signal(spec), {})
     reference = Model(model)
     q = quantize_input(x.numpy().transpose(0, 2, 1), model.inputs)
     assert np.array_equal(reference.select_batch(q), selector.reshape(len(x), -1).numpy().astype(np.int8))
@@ -101,13 +105,15 @@ def test_fine_tuning_follows_the_float_network() -> None:
         gate, logits = net(validation.x)
         y = logits[torch.arange(128), gate.argmax(1)].argmax(1)  # the float network is always right
     names = [str(i) for i in range(spec.classes)]
-    model, tuning = quantize(
+    model, tuning, _ = quantize(
         net, train, Windows(validation.x, y), signal=Signal.of(names, "abc", "g", 0.5, 50.0), epochs=3
     )
     losses = [loss for _, loss, _ in tuning.history[1:]]
     assert losses[-1] < losses[0]
     assert max(value for _, _, value in tuning.history) == tuning.history[tuning.epoch][2] > 0.8
-    again, _ = quantize(net, train, Windows(validation.x, y), signal=Signal.of(names, "abc", "g", 0.5, 50.0), epochs=3)
+    again, _, _ = quantize(
+        net, train, Windows(validation.x, y), signal=Signal.of(names, "abc", "g", 0.5, 50.0), epochs=3
+    )
     for (_, _, a), (_, _, b) in zip(model.branches(), again.branches(), strict=True):
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.multiplier, b.multiplier)
 
@@ -124,7 +130,7 @@ def test_dead_channels_and_maps() -> None:
     fake = FakeQuantNetwork(net, x)
     with torch.no_grad():
         _, logits = fake.stored(x)
-    model = _model(fake, signal(spec), None, {})
+    model = _model(fake, signal(spec), {})
     q = quantize_input(x.numpy().transpose(0, 2, 1), model.inputs)
     assert np.array_equal(Model(model).classify_batch(q), logits.numpy().astype(np.int8))
 
@@ -132,7 +138,7 @@ def test_dead_channels_and_maps() -> None:
 def test_weights_stay_under_the_lane_bound_where_that_costs_little() -> None:
     spec = NetworkSpec(80, 32, 3, 1, BranchSpec((ConvSpec(16, 9), ConvSpec(8, 9))))
     fake = FakeQuantNetwork(network(spec), windows(spec, 64).x)
-    model = _model(fake, signal(spec), None, {})
+    model = _model(fake, signal(spec), {})
     largest = [np.abs(layer.weight.astype(int)).reshape(len(layer.weight), -1).max(1) for layer in model.classifiers[0]]
     bounds = [accumulator_bound(layer) for layer in model.classifiers[0]]
     for level in range(2):
@@ -201,3 +207,77 @@ def test_specialists_with_huge_logits_keep_their_answers() -> None:
         fake = FakeQuantNetwork(net, x)
         answers, kept = net(x)[1].argmax(2), fake(x)[1].argmax(2)
     assert ((answers == kept).float().mean(0) > 0.9).all()
+
+
+def test_scales_come_from_training_windows_and_the_judge_sees_validation_windows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Validation windows fifty times as large: a calibration on them would show in every scale."""
+    spec = SPECS["aggregated"]
+    net, train = network(spec), windows(spec, 512)
+    loud = windows(spec, 64, seed=1)
+    loud = Windows(loud.x * 50, loud.y)
+    judged = []
+
+    def judge(gate: torch.Tensor | None, logits: torch.Tensor, y: torch.Tensor) -> float:
+        judged.append(y)
+        return 0.0
+
+    names = [str(i) for i in range(spec.classes)]
+    _, tuning, fake = quantize(
+        net, train, loud, signal=Signal.of(names, "abc", "g", 1.0, 50.0), epochs=1, clips=("error", "99"), judge=judge
+    )
+    usual = FakeQuantNetwork(net, train.x[torch.randperm(512, generator=torch.Generator().manual_seed(0))])
+    assert fake.input_scale == usual.input_scale
+    for ours, theirs in zip(fake.selector, usual.selector, strict=True):
+        torch.testing.assert_close(ours.scale, theirs.scale)
+    assert len(judged) == 3 and all(torch.equal(y, loud.y) for y in judged)
+    assert (tuning.clip, tuning.epoch) == ("error", 0)  # the first of equals
+
+
+def test_what_validation_likes_best_is_kept() -> None:
+    """Whatever the judge says: the best of its verdicts, not the last and not the worst, and with those weights."""
+    spec = SPECS["aggregated"]
+    net, train, validation = network(spec), windows(spec, 256), windows(spec, 64, seed=1)
+    names = [str(i) for i in range(spec.classes)]
+
+    def run(verdicts: list[float], epochs: int, clips: tuple[str, ...] = ("error",)):
+        left = iter(verdicts)
+        return quantize(
+            net, train, validation, signal=Signal.of(names, "abc", "g", 1.0, 50.0), epochs=epochs, clips=clips,
+            judge=lambda gate, logits, y: next(left),
+        )  # fmt: skip
+
+    model, tuning, _ = run([0.1, 0.5, 0.2], 2)
+    assert tuning.epoch == 1 and [value for *_, value in tuning.history] == [0.1, 0.5, 0.2]
+    _, _, calibrated = run([0.9], 0)
+    kept = model.classifiers[0][0].weight
+    assert not np.array_equal(kept, calibrated.export()[1][0][0].weight)  # it is not the calibration alone
+    _, none, _ = run([0.9, 0.5, 0.2], 2)
+    assert none.epoch == 0
+    _, tuning, _ = run([0.1, 0.3, 0.2], 0, ("error", "largest", "99.9"))
+    assert tuning.clip == "largest" and tuning.clips == {"error": 0.1, "largest": 0.3, "99.9": 0.2}
+
+
+def test_rules_of_clipping() -> None:
+    values = torch.cat([torch.rand(10_000), torch.tensor([9.0])])
+    assert relu_scale(values, "largest") * 255 == pytest.approx(9.0)
+    assert relu_scale(values, "99") * 255 == pytest.approx(0.99, abs=0.02)
+    for wrong in ("best", "0", "101"):
+        with pytest.raises(DitmosError, match="expected error, largest or a percentile"):
+            relu_scale(values, wrong)
+
+
+def test_the_layer_that_loses_is_named() -> None:
+    """One layer's scale a hundred times too coarse."""
+    spec = SPECS["aggregated"]
+    net, x = network(spec), windows(spec, 256).x
+    fake = FakeQuantNetwork(net, x)
+    before = losses(fake, x)
+    assert set(before) == {"window", *(layer.shape.name for layer in [*fake.selector, *fake.classifiers])}
+    assert max(before.values()) < 0.1
+    with torch.no_grad():
+        fake.selector[1].log_scale += math.log(100)
+    after = losses(fake, x)
+    name = fake.selector[1].shape.name
+    assert max(after, key=after.get) == name and after[name] > 0.3

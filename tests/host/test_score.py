@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from ditmos.model.spec import NetworkSpec
+from ditmos.planner import price
 from ditmos.training import score as scoring
 from ditmos.training import shapes
-from ditmos.training.score import Answers, Margins
+from ditmos.training.score import RESERVE, Allowed, Answers, Margins
+from ditmos.training.space import Budget
 
 
 def _early() -> NetworkSpec:
@@ -18,7 +21,6 @@ def _early() -> NetworkSpec:
 
 def test_score_of_early_exits_by_hand() -> None:
     spec = _early()
-    first, second = scoring.branch_macs(spec)
     # routing 0, 0, 1, 1; the selector is sure of class 1 on the first two
     gate = np.array([[1, 0, 0, 5], [1, 0, 0, 5], [0, 1, 0, 0.1], [0, 1, 0, 0.1]], np.float32)
     logits = np.zeros((4, 2, 2), np.float32)
@@ -26,10 +28,12 @@ def test_score_of_early_exits_by_hand() -> None:
     logits[:, 1, 1] = 1
     answers = Answers(spec, gate, logits, np.array([1, 0, 1, 1]))
     without = scoring.score(answers)
-    assert (without.value, without.macs, without.exits) == (0.75, first + second, 0.0)
+    assert (without.value, without.runs, without.exits) == (0.75, 1.0, 0.0)
+    assert without.answered.tolist() == [0, 0, 1, 1]
     assert without.union == 1.0 and without.usage == (0.5, 0.5) and without.classifier == (0.25, 0.75)
     early = scoring.score(answers, Margins(0.5))
-    assert (early.value, early.macs, early.exits) == (0.75, first + second / 2, 0.5)
+    assert (early.value, early.runs, early.exits) == (0.75, 0.5, 0.5)
+    assert early.answered.tolist() == [scoring.SELECTOR, scoring.SELECTOR, 1, 1]
     assert early.predicted.tolist() == [1, 1, 1, 1]
     assert scoring.score(answers, Margins(0.5), balanced=True).value == 0.5
 
@@ -37,37 +41,48 @@ def test_score_of_early_exits_by_hand() -> None:
 def test_margins_keep_the_budget() -> None:
     rng = np.random.default_rng(0)
     spec = _early()
-    first, second = scoring.branch_macs(spec)
     y = rng.integers(0, 2, 500)
     gate = rng.normal(size=(500, 4)).astype(np.float32)
     logits = np.stack([np.eye(2, dtype=np.float32)[y]] * 2, axis=1)  # classifiers know, the selector guesses
     answers = Answers(spec, gate, logits, y)
-    for share in (0.1, 0.5, 0.9):
-        budget = first + share * second
-        margins = scoring.pick_margins(answers, budget)
-        found = scoring.score(answers, margins)
-        allowed = max(0.94 * budget, first)
-        assert allowed - 0.03 * second <= found.macs <= allowed + 0.01 * second
+    for runs in (0.1, 0.5, 0.9):
+        margins = scoring.pick_margins(answers, Allowed(runs, runs))
+        assert runs - 0.03 <= scoring.score(answers, margins).runs <= runs
         assert margins.second is None  # both classifiers say the same
-    assert scoring.score(answers, scoring.pick_margins(answers, first + second)).value == 1.0
+    assert scoring.score(answers, scoring.pick_margins(answers, Allowed(1.0, 0.9))).value == 1.0  # it does not vary
+    nobody = scoring.pick_margins(answers, Allowed(-1.0, -1.0))
+    assert scoring.score(answers, nobody).exits == 1.0  # nothing can be paid: the selector answers
     plain = replace(answers, spec=shapes.build((40, 2, 2), "4k3"), gate=None)
-    assert scoring.pick_margins(plain, 1.0) == Margins()
+    assert scoring.pick_margins(plain, Allowed(0.0, 0.0)) == Margins()
+
+
+def test_budgets_are_runs_of_classifiers() -> None:
+    """Whichever limit is the tightest counts, less a reserve where the cost varies."""
+    spec = _early()
+    macs, instructions = price.macs(spec), price.estimated(spec)
+    allowed = Budget(macs=macs.of(0.5)).allowed(spec, instructions)
+    assert allowed.always == pytest.approx(0.5) and allowed.worst == math.inf
+    assert allowed.varying == pytest.approx((RESERVE * macs.of(0.5) - macs.select) / macs.classify)
+    both = Budget(macs=macs.of(0.5), instructions=instructions.of(0.25), worst=instructions.of(1.5))
+    assert both.allowed(spec, instructions).always == pytest.approx(0.25)
+    assert both.allowed(spec, instructions).worst == pytest.approx(1.5)
+    assert Budget().allowed(spec, instructions) == Allowed()
 
 
 def test_a_second_classifier_is_asked_where_that_pays() -> None:
     """Of three windows, the first classifier is wrong and doubtful in one: the second knows better."""
     spec = shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", classifiers=2, start=1)
-    first, second = scoring.branch_macs(spec)
     gate = np.array([[1, 0]] * 3, np.float32)
     logits = np.array([[[3, 0], [0, 9]], [[0.0, 0.5], [2, 0]], [[0, 4], [9, 0]]], np.float32)
     answers = Answers(spec, gate, logits, np.array([0, 0, 1]))
     assert scoring.score(answers).value == pytest.approx(2 / 3)
     found = scoring.score(answers, Margins(second=1.0))
     assert (found.value, found.exits, found.predicted.tolist()) == (1.0, 0.0, [0, 0, 1])
-    assert found.runs == pytest.approx(4 / 3) and found.macs == pytest.approx(first + second * 4 / 3)
-    margins = scoring.pick_margins(answers, first + 2 * second)
+    assert found.runs == pytest.approx(4 / 3)
+    margins = scoring.pick_margins(answers, Allowed(2.0, 2.0))
     assert margins.second is not None and scoring.score(answers, margins).value == 1.0
-    assert scoring.pick_margins(answers, first + second) == Margins()  # cannot be paid
+    assert scoring.pick_margins(answers, Allowed(1.0, 1.0)) == Margins()  # cannot be paid
+    assert scoring.pick_margins(answers, Allowed(worst=1.0)) == Margins()  # nor for a single window
 
 
 def test_margins_of_integers_lie_between_their_steps() -> None:
@@ -83,4 +98,5 @@ def test_an_ensemble_is_averaged_and_paid_for() -> None:
     spec = shapes.build((40, 2, 2), "4k3", classifiers=2)
     logits = np.array([[[4.0, 0.0], [0.0, 1.0]]], np.float32)
     found = scoring.score(Answers(spec, None, logits, np.array([0])))
-    assert found.value == 1.0 and found.macs == 2 * spec.macs
+    assert found.value == 1.0 and found.runs == 2 == scoring.worst_runs(spec)
+    assert found.answered.tolist() == [scoring.EVERYBODY]

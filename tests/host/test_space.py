@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from ditmos.errors import DitmosError
 from ditmos.model.spec import NetworkSpec
-from ditmos.training import fit as fitting
-from ditmos.training import score as scoring
-from ditmos.training import shapes, space
+from ditmos.planner import front, price
+from ditmos.training import shapes, space, template
+from ditmos.training.score import answers_itself, worst_runs
 
 
 def test_shapes_read_back() -> None:
@@ -26,35 +26,75 @@ def test_shapes_read_back() -> None:
 @pytest.mark.parametrize("family", space.FAMILIES)
 def test_candidates_keep_the_budget(family: str) -> None:
     budget = space.Budget(60_000, ram=1_500, flash=60_000)
-    found = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
-    again = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
-    assert found == again and len(set(found)) == 5
+    found = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(3), strict=False)]
+    again = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(3), strict=False)]
+    assert found == again and len(set(found)) == 3
     for spec in found:
-        first, second = scoring.branch_macs(spec)
-        assert space.whole_plan(spec).arena_size <= 1_500 and space.flash_bytes(spec) <= 60_000
-        if fitting.answers_itself(spec):
-            assert first + second / 3 <= 60_000
+        cost = price.macs(spec)
+        assert front(spec)[0].arena <= 1_500 and space.flash_bytes(spec) <= 60_000
+        if answers_itself(spec):
+            assert cost.of(1 / 3) <= 60_000
         else:
-            assert 0.85 * 60_000 <= scoring.worst_macs(spec) <= 60_000
+            assert 0.85 * 60_000 <= cost.of(worst_runs(spec)) <= 60_000
+
+
+def test_candidates_keep_to_instructions_and_to_the_worst_case() -> None:
+    for budget in (space.Budget(instructions=90_000), space.Budget(worst=90_000)):
+        for spec, _ in zip(space.candidates("wide", (151, 3, 10), budget, 0), range(3), strict=False):
+            assert 0.8 * 90_000 < front(spec)[-1].instructions <= 90_000
+    worst = space.Budget(instructions=60_000, worst=90_000)
+    for spec, _ in zip(space.candidates("routed-exit", (151, 3, 10), worst, 0), range(3), strict=False):
+        assert front(spec)[-1].instructions <= 90_000
+
+
+def test_the_estimate_is_that_of_the_plan() -> None:
+    for family in ("wide", "routed"):
+        specs = space.candidates(family, (151, 3, 10), space.Budget(80_000), 1)
+        for spec, _ in zip(specs, range(4), strict=False):
+            assert price.estimated(spec).of(1) == pytest.approx(front(spec)[-1].instructions, rel=0.03)
 
 
 @pytest.mark.parametrize("family", ["wide", "exit", "routed-exit"])
 def test_candidates_may_be_wider_or_leave_macs_unused(family: str) -> None:
     def first(**keys: float) -> list[NetworkSpec]:
-        found = space.candidates(family, (13, 133, 2), space.Budget(400_000, **keys), 0, spectral=True)
+        wanted = space.Space(spectral=True, **keys)
+        found = space.candidates(family, (13, 133, 2), space.Budget(400_000), 0, wanted)
         return [spec for spec, _ in zip(found, range(10), strict=False)]
 
-    with pytest.raises(DitmosError, match="within 400000 MACs"):
+    with pytest.raises(DitmosError, match="within 400,000 MACs, expected more; the smallest takes"):
         first()  # short windows: the usual widths do not reach that far
-    assert all(sum(scoring.branch_macs(spec)) > 0.85 * 400_000 for spec in first(widths=6.0))
+    assert all(price.macs(spec).of(1) > 0.85 * 400_000 for spec in first(widths=6.0))
     usual, wider = first(fill=0.0), first(fill=0.0, widths=2.0)
-    assert max(map(scoring.worst_macs, usual)) < 0.85 * 400_000
+    assert max(price.macs(spec).of(1) for spec in usual) < 0.85 * 400_000
     pairs = [[spec.classifier.convs[-1].channels for spec in specs] for specs in (usual, wider)]
     assert all(b == pytest.approx(2 * a, abs=1) for a, b in zip(*pairs, strict=True))
 
 
+@pytest.mark.parametrize("bands", [False, True])
+@pytest.mark.parametrize("geometry", [(151, 3, 34), (49, 40, 40), (24, 6, 4), (960, 6, 2), (13, 133, 2)])
+def test_a_template_is_as_wide_as_the_budget_allows(geometry: tuple[int, int, int], bands: bool) -> None:
+    usual = template.usual(geometry, bands=bands)
+    limits = (0.8 * usual, usual, 2 * usual)
+    found = [template.fitted(geometry, space.Budget(instructions=limit), bands=bands) for limit in limits]
+    costs = [price.estimated(spec).of(1) for spec in found]
+    assert costs == sorted(costs) and all(
+        0.6 * limit < cost <= limit for cost, limit in zip(costs, limits, strict=True)
+    )
+    assert all(spec.classifiers == template.CLASSIFIERS for spec in found)
+    assert costs[1] >= 0.95 * usual
+
+
+def test_a_template_that_nothing_fits() -> None:
+    with pytest.raises(DitmosError, match=r"no network of any width within 900 instructions.*smallest takes .* MACs"):
+        template.fitted((151, 3, 34), space.Budget(instructions=900))
+    with pytest.raises(DitmosError, match="windows of 3 samples are too short"):
+        template.shape((3, 3, 4), 1.0)
+
+
 def test_search_says_when_nothing_fits() -> None:
-    with pytest.raises(DitmosError, match="within 10 MACs"):
+    with pytest.raises(
+        DitmosError, match=r"within 10 MACs, expected more; the smallest takes [\d,]+ MACs, [\d,]+ instructions"
+    ):
         next(space.candidates("wide", (151, 3, 10), space.Budget(10), 0))
 
 

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from ditmos.paper import session as sessions
+from ditmos.datasets.tensors import Parts, Windows
 from ditmos.paper import steps
 from ditmos.paper.adversarial import classifier_epoch
-from ditmos.paper.plain import train_plain
+from ditmos.paper.baseline import train_baseline
+from ditmos.paper.config import paper_config
+from ditmos.paper.method import train
 from ditmos.paper.pretraining import pretrain_classifiers, selector_epoch
-from ditmos.paper.recipe import train
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.sides import classifier_side, parameters, selector_side
 from ditmos.paper.strong import train_strong
-from ditmos.training.config import Config, from_dict, merge
-from ditmos.training.data import Parts, Windows
-from ditmos.training.evaluation import evaluate
+from ditmos.training import keep as keeping
+from ditmos.training.keep import Keep
+from ditmos.training.score import answer_float, score
+from ditmos.training.typed_toml import merge
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")), reason="no C compiler"
 )
 
-BRANCH = {
-    "convs": [
-        {"channels": 5, "kernel": 7},
-        {"channels": 6, "kernel": 4, "stride": 2, "pool": 1},
-        {"channels": 3, "kernel": 3, "pool": 1},
-    ],
-    "hidden": [9],
-}
+BRANCH = "5k7 6k4s2p1 3k3p1 h9"
 SETTINGS = {
-    "threads": 1,
-    "network": {"classifiers": 3, "aggregate": [1, 3], "selector": BRANCH, "classifier": BRANCH, "dropout": 0.0},
+    "network": {"classifiers": 3, "aggregate": [1, 3], "selector": BRANCH, "classifier": BRANCH},
+    "dropout": 0.0,
     "strong": {"widths": [8], "kernels": [9], "hidden": 8, "schedule": {"epochs": 1, "lr": 0.01}},
     "splitting": {"n_init": 2},
     "classifiers": {"epochs": 2, "lr": 0.02, "smoothing": 0.1},
@@ -56,10 +50,12 @@ def windows(count: int, seed: int) -> Windows:
     return Windows(torch.sin(time + phase) + 0.5 * torch.randn(count, 2, 61, generator=rng), y)
 
 
-def session(compiled: bool, **changes: object) -> Session:
-    config: Config = replace(from_dict(merge(SETTINGS, changes)), compiled=compiled)
+def session(compiled: bool, keep: Keep | None = None, **changes: object) -> Session:
+    config = paper_config(merge(SETTINGS, {"compiled": compiled, **changes}))
     parts = Parts(windows(204, 0), windows(100, 1), windows(100, 2), (0.1, -0.2), (0.8, 1.1))
-    run = Session(config, config.network.spec(61, 2, 3), parts)
+    run = Session(config, config.spec((61, 2, 3)), parts, keep=keep)
+    if run.history:
+        return run
     run.clusters = run.parts.train.y.clone()
     with torch.no_grad():  # negative gains, statistics that are not the initial ones
         for module in run.network.modules():
@@ -135,15 +131,14 @@ def test_own_batches(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     assert seen == [steps.Mode.OWN] * 2
 
 
-def test_plain_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_of_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = used(monkeypatch)
 
     def epoch(run: Session) -> float:
-        train_plain(run)
+        train_baseline(run)
         return run.history[-1]["loss"]
 
-    network = {"classifier": BRANCH, "classifiers": 1, "selector": None, "aggregate": [], "dropout": 0.0}
-    both(epoch, recipe="plain", network=network)
+    both(epoch, network={"classifier": BRANCH, "classifiers": 1, "selector": "", "aggregate": []})
     assert seen == [steps.Mode.OWN] * 4
 
 
@@ -164,7 +159,7 @@ def test_dropout_leaves_out_the_share_that_it_should() -> None:
     """With weights that never move, the mean loss over many draws is what torch finds."""
 
     def mean_loss(compiled: bool) -> float:
-        run = session(compiled, network={"dropout": 0.4}, selector={"lr": 1e-12})
+        run = session(compiled, dropout=0.4, selector={"lr": 1e-12})
         stepper = Stepper(parameters(selector_side(run.network)), run.config.selector)
         return sum(selector_epoch(run, stepper) for _ in range(30)) / 30
 
@@ -175,41 +170,38 @@ def test_dropout_leaves_out_the_share_that_it_should() -> None:
     assert ours == pytest.approx(theirs, abs=0.25 * abs(theirs - without))
 
 
-def test_a_recipe_learns_and_repeats_itself() -> None:
-    changes = {"recipe": "paper", "network": {"dropout": 0.2}, "classifiers": {"epochs": 6, "smoothing": 0.0}}
+def test_the_method_learns_and_repeats_itself() -> None:
     results = []
     for _ in range(2):
-        run = session(True, **changes)
+        run = session(True, dropout=0.2, classifiers={"epochs": 6, "smoothing": 0.0})
         run.clusters = None
         train(run)
-        results.append(evaluate(run.network, run.parts.test))
-    assert results[0] == results[1]
-    assert results[0].accuracy > 0.6
+        results.append(score(answer_float(run.network, run.parts.test)))
+    assert results[0].predicted.tolist() == results[1].predicted.tolist()
+    assert results[0].value > 0.6
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "CHECKPOINT_SECONDS", 0.0)
-    changes = {"recipe": "paper", "network": {"dropout": 0.2}}
-    whole = session(True, **changes)
+    monkeypatch.setattr(keeping, "SECONDS", 0.0)
+    whole = session(True, dropout=0.2)
     whole.clusters = None
     train(whole)
 
     class Stop(Exception):
         pass
 
-    stopped = session(True, **changes)
+    stopped = session(True, Keep(tmp_path), dropout=0.2)
     stopped.clusters = None
-    stopped._file = tmp_path / "checkpoint.pt"
 
-    def report(stage: str, epoch: int, *_: object) -> None:
-        if (stage, epoch) == ("adversarial", 3):  # its checkpoint is that of epoch 2: amid the classifiers' epochs
+    def report(stage: str, done: float, _: str) -> None:
+        if stage == "adversarial" and done == 1:  # what is kept is epoch 2: amid the classifiers' epochs
             raise Stop
 
     stopped.report = report
     with pytest.raises(Stop):
         train(stopped)
-    again = session(True, **changes)
-    again.resume(tmp_path / "checkpoint.pt")
+    again = session(True, Keep(tmp_path), dropout=0.2)
+    assert again.done == ["strong", "split", "classifiers", "selector"]
     train(again)
     assert again.history == whole.history
     for name, value in whole.network.state_dict().items():
@@ -219,7 +211,6 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, mo
 @pytest.mark.parametrize(
     "changes",
     [
-        {"selector": {"optimizer": "adamw"}},
         {"selector": {"batch": 12}},
         {"network": {"start": 1, "aggregate": []}},
     ],

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ditmos.datasets import synthetic
-from ditmos.datasets.splits import split
+from ditmos.datasets.tensors import Windows
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
-from ditmos.paper.train import train_run
-from ditmos.study import routed, speed, summary, tables
-from ditmos.training import config as configuration
+from ditmos.networks.student import StudentNetwork
+from ditmos.study import speed, summary, tables
 from ditmos.training import fit as fitting
 from ditmos.training import score as scoring
 from ditmos.training import shapes
-from ditmos.training.data import Windows
 from ditmos.training.fit import Batch, FitConfig, routed_loss
+from ditmos.training.keep import Keep
 from ditmos.training.pool import PoolConfig, build, class_weights
+from ditmos.training.routing_figures import routing_figures
 from ditmos.training.score import Answers
-from ditmos.training.student import StudentNetwork
-from ditmos.training.teachers import HandmadeTeacher, PlanarTeacher, Teacher, TeacherConfig, Teachers
+from ditmos.training.teachers import HandmadeTeacher, PlanarTeacher, Teacher, TeacherConfig, Teachers, train_teachers
 from ditmos.training.views import ViewConfig, Views
 
 _C = ConvSpec
@@ -132,9 +129,9 @@ def _toy(count: int, seed: int) -> Windows:
 
 
 def test_mixed_views_carry_both_labels() -> None:
-    config = PoolConfig(TeacherConfig(count=1, epochs=1, widths=(4,), kernels=(3,)), views=4, mixed=0.5)
+    config = PoolConfig(ViewConfig(4, mixed=0.5), TeacherConfig(count=1, epochs=1, widths=(4,), kernels=(3,)))
     train = _toy(200, 0)
-    pool, _ = build(train, 2, config)
+    pool = build(train, 2, config)
     assert pool.x.shape[0] == 800 and (pool.share[:400] == 1).all() and (pool.share[400:] < 1).all()
     rows = torch.arange(800)
     labels = pool.labels(rows)
@@ -150,7 +147,11 @@ def test_mixed_views_carry_both_labels() -> None:
 
 def test_planar_teachers_learn_and_take_any_window() -> None:
     config = TeacherConfig(count=2, planar=1, epochs=6, batch=64, widths=(8, 8), kernels=(5, 3), planes=(4, 8))
-    _, teachers = build(_toy(512, 0), 2, PoolConfig(config, views=1))
+    train = _toy(512, 0)
+    std, mean = (part[:, None] for part in torch.std_mean(train.x, dim=(0, 2)))
+    standard, rng = Windows((train.x - mean) / std, train.y), torch.Generator().manual_seed(0)
+    views = Views(ViewConfig(), mean[:, 0], std[:, 0], rng)
+    teachers = train_teachers(standard, 2, config, views, torch.ones(2), Keep(), balanced=False)
     assert [type(network) for network in teachers.networks] == [Teacher, PlanarTeacher]
     test = _toy(256, 1)
     z = (test.x - test.x.mean((0, 2))[:, None]) / test.x.std((0, 2))[:, None]
@@ -175,9 +176,9 @@ def test_models_on_features_made_by_hand_judge_too() -> None:
 
 
 def test_students_learn_from_the_pool() -> None:
-    config = PoolConfig(TeacherConfig(count=1, epochs=6, batch=64, widths=(8, 8), kernels=(5, 3)), views=2)
-    pool, teachers = build(_toy(512, 0), 2, config)
-    assert pool.x.shape == (1024, 2, 40) and len(teachers.networks) == 1
+    config = PoolConfig(ViewConfig(2), TeacherConfig(count=1, epochs=6, batch=64, widths=(8, 8), kernels=(5, 3)))
+    pool = build(_toy(512, 0), 2, config, judged={"held": _toy(256, 2)})
+    assert pool.x.shape == (1024, 2, 40) and pool.teachers["held"] > 0.8
     assert abs(pool.x[:512].float().mean().item()) < 1e-2 and pool.windows == 512
     test = _toy(256, 1)
     early = shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", classifiers=2, start=1, exit=True)
@@ -196,24 +197,32 @@ def test_class_weights() -> None:
     assert weight[y].mean() == 1 and weight[1] == 3 * weight[0]
 
 
-def _row(method: str, seed: int, value: float, macs: int = 90, budget: int = 100) -> dict:
-    test = {"int8": value, "float": value + 0.01, "union": None, "macs": macs, "usage": [1.0]}
+def _row(method: str, seed: int, value: float, macs: int = 90, budget: int = 100_000) -> dict:
+    test = {"int8": value, "float": value + 0.01, "union": None, "usage": [1.0]}
     return {
-        "data": "d", "split": "file", "metric": "accuracy", "method": method, "budget": budget, "shape": method,
-        "seed": seed, "test": test, "worst_macs": macs, "arena_bytes": 10, "flash_bytes": 20,
+        "data": "d", "split": "file", "metric": "accuracy", "method": method, "budget": {"macs": budget},
+        "shape": method, "seed": seed, "int8": value, "float": value + 0.01, "test": test, "macs": macs,
+        "worst_macs": macs, "arena_bytes": 10, "flash_bytes": 20,
     }  # fmt: skip
 
 
 def test_summary_by_hand() -> None:
     rows = [_row("best", s, v) for s, v in enumerate((0.8, 0.9))] + [_row("wide", 0, 0.7, 80), _row("exit", 0, 0.6, 85)]
     entries = summary.summarise(rows)
-    best = next(e for e in entries if e["method"] == "best" and e["metric"] == "int8 accuracy")
-    assert (best["mean"], best["sd"], best["seeds"]) == (0.85, 0.0707, [0, 1])
-    assert summary.best_rival(entries, "d", 100)["method"] == "wide"
-    assert [e["method"] for e in summary.pareto(summary.integers(entries), "macs")] == ["wide", "best"]
+    best = next(e for e in entries if e["method"] == "best")
+    assert (best["int8"], best["seeds"]) == ({"mean": 0.85, "sd": 0.0707}, [0, 1])
+    assert summary.best_rival(entries, "d", "100 k MACs")["method"] == "wide"
+    assert [e["method"] for e in summary.pareto(entries, "macs")] == ["wide", "best"]
     text = tables.markdown(entries, rows)
     assert "best against the best rival, wide: +15.00 points." in text
     assert "0.8500 ± 0.0707" in text
+    assert "instructions" not in text and "union" not in text  # no column without a figure
+
+
+def test_budgets_in_words() -> None:
+    row = _row("best", 0, 0.8) | {"budget": {"macs": None, "instructions": 50_000, "worst": 90_000, "ram": 4_000}}
+    assert summary.budget_of(row) == (50_000, "50 k instructions, 90 k instructions at worst")
+    assert summary.budget_of(row | {"budget": {}}) == (0, "no limit")
 
 
 def _routed_row(method: str, seed: int, value: float, union: float, selector: float) -> dict:
@@ -230,21 +239,22 @@ def test_ablation_and_gap_by_hand() -> None:
     rows = [_routed_row("paper", s, 0.60 + s / 10, 0.9, 0.7) for s in (0, 1)]
     rows += [_routed_row("paper, no split", 0, 0.5, 0.8, 0.625), _routed_row("best", 0, 0.8, 0.9, 0.9)]
     rows += [_row("paper baseline", 0, 0.55, budget=20_000) | {"board": {"instructions": 1234}}]
-    rows[-2] |= {"teacher": {"validation": 0.9, "test": 0.95}}
+    rows[-2] |= {"teachers": {"validation": 0.95}}
     entries = summary.summarise(rows)
     found = {table.title: table for table in tables.tables(entries, rows, "d")}
-    parts = found["d: what each part is worth"]
+    parts = found["What each part is worth"]
     assert [row[0] for row in parts.rows] == ["paper", "paper, no split"]
     assert parts.rows[1][2:7] == ("-10.00", "0.8000", "0.6250", "0.5000", "0.2500")  # against seed 0 of "paper"
-    gap = {row[0]: row[2:] for row in found["d: routed against union"].rows}
-    assert gap["paper"] == ("0.6300", "0.9000", "27.00", "") and gap["best"] == ("0.8100", "0.9000", "9.00", "67 %")
+    gap = {row[0]: row[2:] for row in found["Routed against union"].rows}
+    assert gap["paper"] == ("0.6300", "0.9000", "27.00") and gap["best"] == ("0.8100", "0.9000", "9.00")
     assert "paper, no split" not in gap
-    assert found["d: routed against union"].note.endswith("(float): 0.9500.")
-    first = found["d: classifiers, in %, the most used first"].rows[0]
-    assert first == ("best", "20 k", "0", "75 25 0", "25 50 12", "38 62 -")
+    assert found["Routed against union"].note.endswith("(float): 0.9500.")
+    first = found["Classifiers, in %, the most used first"].rows[0]
+    assert first == ("best", "20 k MACs", "0", "75 25 0", "25 50 12", "38 62 -")
     results = found["d, 20 k MACs (accuracy)"]
     assert "paper against paper baseline: +10.00 points." in results.note
-    assert {row[0]: row[5] for row in results.rows}["paper baseline"] == "1,234"
+    at = results.head.index("instructions")
+    assert {row[0]: row[at] for row in results.rows}["paper baseline"] == "1,234"
     assert {results.rows[i][0] for i in results.marked} == {"best", "paper", "paper, no split"}
 
 
@@ -253,7 +263,7 @@ def test_routing_figures_by_hand() -> None:
     spec = shapes.build((40, 2, 2), "4k3", selector="3k3", classifiers=2)
     gate = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
     logits = np.array([[[2, 0], [3, 0]], [[0, 9], [1, 0]], [[0, 4], [0, 5]]], np.float32)
-    found = routed.figures(Answers(spec, gate, logits, np.array([0, 0, 0])))
+    found = routing_figures(Answers(spec, gate, logits, np.array([0, 0, 0])))
     assert found["union"] == pytest.approx(2 / 3) and found["selector"] == 1.0 and found["overlap"] == 0.5
     assert found["target"] == pytest.approx(2 / 3)  # window 0: the second is surer; window 2: the first is less sure
     assert found["load"] == pytest.approx([2 / 3, 1 / 3]) and found["routed_accuracy"] == [0.5, 1.0]
@@ -278,23 +288,3 @@ def test_k_classifiers_grow_from_one() -> None:
             torch.testing.assert_close(own, logits.expand_as(own))
         torch.testing.assert_close(outputs[:, spec.classifiers :], gate)
         assert not torch.allclose(stem.grow(spec, delta=0.5, seed=3).eval()(x)[1][0], logits[0])
-
-
-def test_recipe_best_trains_a_run(tmp_path: Path) -> None:
-    dataset = split(synthetic.generate(subjects=8, activities=3, recordings=2, windows=4, window=64), "subject")
-    branch = {"convs": [{"channels": 6, "kernel": 5, "stride": 2}, {"channels": 6, "kernel": 3}]}
-    config = configuration.from_dict(
-        {
-            "recipe": "best",
-            "threads": 1,
-            "network": {"classifiers": 3, "start": 1, "aggregate": [2], "selector": branch, "classifier": {
-                "convs": [{"channels": 8, "kernel": 3}]}},
-            "strong": {"schedule": {"epochs": 4, "lr": 0.01}},
-            "mixture": {"schedule": {"epochs": 8, "lr": 0.01}},
-        }
-    )  # fmt: skip
-    run = train_run(config, dataset, tmp_path / "run")
-    assert run.metadata["metrics"]["chosen"]["stage"] == "best"
-    assert run.metadata["metrics"]["validation"]["accuracy"] > 0.5  # three classes
-    again = train_run(config, dataset, tmp_path / "again")
-    assert again.metadata["metrics"]["test"] == run.metadata["metrics"]["test"]

@@ -14,20 +14,18 @@ import pytest
 from ditmos.datasets import save, synthetic
 
 SWEEP = """
-[fit]
-epochs = 100_000
-batch = 64
+[settings]
+views = { count = 2 }
+teachers = { count = 1, epochs = 1, widths = [4], kernels = [3] }
+fit = { epochs = 100_000, batch = 64 }
 [data.synthetic]
 file = "synthetic.npz"
 split = "subject"
-views = 2
-teachers = 1
-teacher_epochs = 1
 [[job]]
 data = "synthetic"
 method = "wide"
-budget = 9_000
-classifier = "4k5s2 6k3 8k3"
+macs = 12_000
+settings.network = { classifier = "4k5s2 6k3 8k3" }
 """
 
 
@@ -38,8 +36,8 @@ def test_a_sweep_that_is_stopped_leaves_no_worker(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ditmos", "sweep", str(file), "-o", str(tmp_path), "--data-folder", str(tmp_path)]
     process = subprocess.Popen([*command, "-j", "1"], stderr=subprocess.PIPE, start_new_session=True)
     try:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("pools/*.pt")):  # the job has begun
+        deadline = time.monotonic() + 200
+        while not list(tmp_path.glob("work/pool-*/figures.pt")):  # the job has begun
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.1)
         process.terminate()

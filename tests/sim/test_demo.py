@@ -10,7 +10,6 @@ import pytest
 from ditmos import demo, paths
 from ditmos.datasets import TEST, Dataset, load
 from ditmos.errors import DitmosError
-from ditmos.training.config import names
 from recording import Recording
 
 
@@ -72,7 +71,6 @@ def test_synthetic_data_where_there_is_none(folder: Path) -> None:
     index = demo.choose_windows(dataset)
     assert len(index) >= 500
     assert (dataset.split[index] == TEST).all()
-    assert demo.fitting_configuration(folder / "demo" / "synthetic.npz") in names()
 
 
 def dataset(count: int, window: int, dtype: type) -> Dataset:
@@ -99,3 +97,23 @@ def test_rom_has_what_the_board_reads(tmp_path: Path) -> None:
     floats = replace(dataset(4, 10, np.float32), x=np.ones((4, 10, 3), np.float32))
     demo.write_rom(tmp_path / "b", model, floats, np.array([0]))
     assert (np.load(tmp_path / "b" / "windows.npy") == np.float32(0.5)).all()  # real units
+
+
+def test_a_training_that_fails_leaves_the_last_good_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, called = tmp_path / "run", []
+    good = touch(run / "model.dtm")
+
+    def failing(*arguments: object) -> None:
+        called.append(arguments)
+        touch(tmp_path / "run-new" / "request.json")
+        raise DitmosError("demo stopped: ditmos train failed")
+
+    monkeypatch.setattr(demo, "ditmos", failing)
+    with pytest.raises(DitmosError, match="ditmos train failed"):
+        demo.train(run, tmp_path / "d.npz", None)
+    assert good.exists() and called[0][:4] == ("train", tmp_path / "d.npz", "--effort", "quick")
+    monkeypatch.setattr(demo, "ditmos", lambda *arguments: touch(tmp_path / "run-new" / "new.dtm"))
+    demo.train(run, tmp_path / "d.npz", None)
+    assert [file.name for file in run.iterdir()] == ["new.dtm"] and not (tmp_path / "run-new").exists()

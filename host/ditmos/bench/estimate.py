@@ -19,16 +19,12 @@ from typing import Any
 
 from ditmos.bench.cycles import cycles, find_mca
 from ditmos.emulator import EmulatedBoard
-from ditmos.emulator.clock import CORE_HZ
 from ditmos.firmware.targets import nucleo_image
 from ditmos.link.board import Board
 from ditmos.link.romfs import romfs_image
 from ditmos.paths import SOURCES
+from ditmos.planner.chip import CORE_HZ, TYPICAL_MILLIAMPS, VOLTS, microjoules
 
-VOLTS = 3.3
-# Run current where none is given: typical, 216 MHz, code and data in TCM, peripherals off, 25 C; STM32F722xx data sheet
-# (DocID029808 Rev 3, table 25). Same core and clock as the F767, whose own sheet (DS11532) was not at hand.
-TYPICAL_MILLIAMPS = 99.0
 TIMEOUT = 300.0  # seconds without output: counting every access is slow
 _MEMORIES = ("flash", "ITCM", "DTCM", "SRAM")
 
@@ -102,7 +98,7 @@ def estimate(model: Path, milliamps: float | None = None, report: Callable[[str]
         milliamps=current,
         milliamps_assumed=milliamps is None,
         volts=VOLTS,
-        microjoules=VOLTS * current * 1e-3 * seconds * 1e6,
+        microjoules=microjoules(seconds * 1e6, current),
         method=find_mca() or "one cycle per instruction",
     )
 

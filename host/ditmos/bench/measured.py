@@ -38,7 +38,7 @@ class Measured:
 
 
 def trained_like(spec: NetworkSpec) -> QuantizedModel:
-    """Random weights, quantised as `ditmos export` does it: channels a little over the lane bound are scaled down."""
+    """Random weights, quantised as `ditmos train` does it: channels a little over the lane bound are scaled down."""
     model = golden.random_model(np.random.default_rng(SEED), spec, golden.Style.TRAINED)
 
     def under_bound(layers: Sequence[QuantizedLayer], shapes: Sequence[LayerShape]) -> tuple[QuantizedLayer, ...]:

@@ -19,7 +19,7 @@ from ditmos.extras import extra_of, how_to_get
 # What `ditmos --help` shows, in this order: panels, and of each the modules and what their commands are for.
 STORY = {
     "Start": {
-        "demo": "Everything at once: train, export, run on the simulated board.",
+        "demo": "Everything at once: train, run on the simulated board.",
         "doctor": "What is missing between you and a running board.",
     },
     "Data": {
@@ -27,8 +27,7 @@ STORY = {
         "record": "Labelled recordings from a sensor on the board.",
     },
     "Train": {
-        "train": "Train a selector and its classifiers.",
-        "export": "Quantise to int8 and write a model file.",
+        "train": "From a data set to a model file, within a budget.",
     },
     "Model": {
         "plan": "Trade the model's memory against its time.",
@@ -44,7 +43,7 @@ STORY = {
         "device": "Where the board's own scripts are, for mpremote.",
     },
     "Study": {
-        "study": "Who is better at a budget: sweeps, searches, reports.",
+        "study": "Who is better at a budget: sweeps, reports.",
         "bench": "Measure kernels, models and the line; estimate time and energy.",
     },
 }

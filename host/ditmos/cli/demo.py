@@ -17,12 +17,10 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(help="Dataset (.npz); else sisfall.npz of DITMOS_DATA, else synthetic.")
     ] = None,
-    config: Annotated[
-        str | None, typer.Option(help="activity, keywords or workload; else what fits the data's windows.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (TOML) for the training.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
-    """Train, export, build, and run a test set on the simulated board; the result is in build/demo/result.json."""
+    """Train, build, and run a test set on the simulated board; the result is in build/demo/result.json."""
     from rich.console import Console
     from rich.table import Table
 

@@ -169,7 +169,7 @@ def _write(store: Takes, names: list[str], window: int, hop: int, failure: Ditmo
     if failure is not None and not count:
         raise failure
     dataset = store.dataset(names, window, hop)
-    # Drawn anew each time, whole takes on one side; with enough people: ditmos train --set data.split=subject.
+    # Drawn anew each time, whole takes on one side; with enough people: ditmos train --split subject.
     try:
         dataset = split(dataset, "group")
         counts = ", ".join(f"{len(dataset.part(part))} {name}" for part, name in enumerate(SPLIT_NAMES))

@@ -13,13 +13,13 @@ def add(app: typer.Typer) -> None:
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of sweeps or of training runs.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of trainings or of sweeps.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The page.")] = Path("report.html"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Mean and spread of every method.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="The same as tables in Markdown.")] = None,
     title: str = "DiTMoS results",
 ) -> None:
-    """One self-contained HTML page: tables, Pareto fronts, routing, confusion, learning curves."""
+    """One self-contained HTML page: classes, confusion, learning curves, routing, cost against accuracy."""
     from ditmos import atomic
     from ditmos.atomic import write_json
     from ditmos.study import page

@@ -6,5 +6,5 @@ import typer
 
 
 def add(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Who is better at a budget: sweeps, searches, reports.")
+    group = typer.Typer(no_args_is_help=True, help="Who is better at a budget: sweeps, reports.")
     app.add_typer(group, name="study")

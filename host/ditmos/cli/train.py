@@ -1,8 +1,9 @@
-"""`ditmos train`: one configuration, one data set, one run."""
+"""`ditmos train`: from a data set to a model file that a board runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,83 +12,184 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ditmos.training.learn import Learned, Task
+
+
+class Method(StrEnum):
+    best = "best"
+    wide = "wide"
+    exit = "exit"
+    paper = "paper"
+
+
+class Effort(StrEnum):
+    quick = "quick"
+    normal = "normal"
+    full = "full"
+
+
+class Split(StrEnum):
+    file = "file"
+    subject = "subject"
+    group = "group"
+    random = "random"
+
 
 def add(app: typer.Typer) -> None:
     app.command()(train)
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="TOML file, or activity, keywords, workload.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Dataset (.npz); else the one that the configuration names.")
+    data: Annotated[Path, typer.Argument(help="Dataset (.npz).")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; else runs/<name of the data>.")] = None,
+    max_instructions: Annotated[
+        float | None, typer.Option(min=1, help="Mean per decision; if nothing is bounded, by the data.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; else runs/<task>.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Profile of the configuration, e.g. quick.")] = None,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. data.split=random.")
-    ] = None,
+    max_us: Annotated[float | None, typer.Option(min=1, help="Microseconds of the dearest decision.")] = None,
+    max_macs: Annotated[float | None, typer.Option(min=1, help="Multiply-accumulates, mean per decision.")] = None,
+    max_ram: Annotated[int | None, typer.Option(min=1, help="Bytes of arena.")] = None,
+    max_flash: Annotated[int | None, typer.Option(min=1, help="Bytes of the model file.")] = None,
+    effort: Annotated[Effort, typer.Option(help="Minutes, half an hour, hours.")] = Effort.normal,
+    method: Annotated[Method, typer.Option(help="Routed; one network; with early exit; as published.")] = Method.best,
+    config: Annotated[Path | None, typer.Option(help="TOML file: any choice, e.g. [fit] epochs = 80.")] = None,
+    split: Annotated[Split | None, typer.Option(help="What keeps training and test apart; else by the data.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Train the rivals at the same cost, too.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
-    """Train selector and classifiers; Ctrl-C stops, --resume goes on."""
+    """Train, quantise, plan and verify the best routed network within a budget; Ctrl-C stops, --resume goes on."""
     import os
-    from functools import reduce
 
     # Read when torch loads: threads that wait for one another sleep instead of spinning. Where another program wants
     # the same core, spinning makes a step ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+    from dataclasses import replace
+
     from rich.console import Console
 
     from ditmos.atomic import write_json
-    from ditmos.paper.train import train_run
-    from ditmos.progress import Stages
-    from ditmos.training import config as configuration
-    from ditmos.training.data import load_data
-    from ditmos.training.run import with_file
+    from ditmos.cli import terminate_as_interrupt
+    from ditmos.planner import chip
+    from ditmos.training.run import Request
+    from ditmos.training.space import Budget
+    from ditmos.training.typed_toml import read
 
-    nothing: Mapping[str, Any] = {}
-    overrides = reduce(configuration.merge, map(configuration.setting, change or []), nothing)
-    settings = configuration.load(config, profile, overrides)
-    if data is not None:
-        settings = with_file(settings, data)
-    dataset = load_data(settings.data)
-    name = settings.task or Path(config).stem
-    out = out or Path("runs") / (f"{name}-{profile}" if profile else name)
+    terminate_as_interrupt()
+    budget = Budget(max_macs, max_instructions, None if max_us is None else chip.within(max_us), max_ram, max_flash)
+    request = Request(
+        data, budget, method.value, effort.value, seed, split.value if split else None,
+        read(config) if config else None, str(config or "settings"),
+    )  # fmt: skip
+    out = out or Path("runs") / data.stem
     console = Console(stderr=True)
     try:
-        with Stages(console=console) as stages:
-            run = train_run(
-                settings,
-                dataset,
-                out,
-                resume=resume,
-                report=lambda stage, epoch, epochs, metrics: stages.report(stage, epoch, epochs, _figures(metrics)),
-            )
+        result = _run(request, out, _learner(method.value), console, resume=resume)
+        if compare:
+            rivals = [name for name in ("wide", "exit") if name != method]
+            result["rivals"] = {
+                name: _run(replace(request, method=name), out / "rivals" / name, _learner(name), console, resume=True)
+                for name in rivals
+            }
     except KeyboardInterrupt:
-        console.print(f"\nstopped; {out} holds a checkpoint, go on with --resume")
+        console.print(f"\nstopped; {out} holds what is done, go on with --resume")
         raise typer.Exit(130) from None
-    metrics = run.metadata["metrics"]
-    _show(metrics, out, Console())
+    show(result, Console())
+    Console().print(f"{out}/model.dtm", highlight=False)
     if json_file:
-        write_json(json_file, metrics | {"run": str(out)})
+        write_json(json_file, result)
 
 
-def _figures(metrics: dict[str, float]) -> str:
-    return "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
+def _learner(method: str) -> Callable[[Task], Learned]:
+    if method == "paper":
+        from ditmos.paper.method import learn as published
+
+        return published
+    from ditmos.training.learn import learn
+
+    return learn
 
 
-def _show(metrics: dict[str, Any], out: Path, console: Console) -> None:
+def _run(request: Any, out: Path, learner: Callable[[Task], Learned], console: Console, *, resume: bool) -> dict:
+    """One training with its progress on the terminal."""
+    from ditmos.progress import Stages, TimeLeft, in_words
+    from ditmos.training.learn import effort_of
+    from ditmos.training.run import REQUEST, ROW, train
+
+    left, said = TimeLeft([]), ("", -1)
+    resume = resume and ((out / REQUEST).exists() or (out / ROW).exists())
+    with Stages(console=console) as stages:
+
+        def begun(task: Task, reasons: list[tuple[str, str]]) -> None:
+            nonlocal left
+            left = TimeLeft(effort_of(task))
+            for what, why in reasons:
+                console.print(f"  {what} ({why})", highlight=False)
+
+        def report(stage: str, done: float, note: str) -> None:
+            nonlocal said
+            if said == (stage, round(100 * done)) and not note:
+                return
+            said = stage, round(100 * done)
+            seconds = left.after(stage, done)
+            rest = "" if seconds is None else f"about {in_words(seconds)} left"
+            stages.report(stage, round(100 * done), 100, "  ".join(filter(None, (rest, note))))
+
+        return train(request, out, learner, resume=resume, report=report, begun=begun)
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """The one table of a training."""
     from rich.table import Table
 
-    table = Table("", "validation", "test", box=None, title=str(out))
-    for key in ("accuracy", "balanced", "union"):
-        table.add_row(key, *(f"{metrics[part][key]:.4f}" for part in ("validation", "test")))
-    if "strong" in metrics:
-        table.add_row("strong network", *(f"{metrics['strong'][part]:.4f}" for part in ("validation", "test")))
-    for k in range(len(metrics["test"]["usage"])):
-        cells = (f"{metrics[p]['classifier'][k]:.4f}, {metrics[p]['usage'][k]:.0%}" for p in ("validation", "test"))
-        table.add_row(f"classifier {k}: accuracy, chosen", *cells)
+    table = Table("", "validation", "test", box=None)
+    parts = result["validation"], result["test"]
+    table.add_row("windows, people", *(f"{p['windows']:,}, {p['people']}" for p in parts))
+    table.add_row(
+        "accuracy, int8", *(f"{p['accuracy']:.4f} [{p['interval'][0]:.3f}, {p['interval'][1]:.3f}]" for p in parts)
+    )
+    table.add_row("balanced, int8", *(f"{p['balanced']:.4f}" for p in parts))
+    name = "balanced" if result["metric"] == "balanced" else "accuracy"
+    table.add_row(f"{name}, float", *(f"{p['float']:.4f}" for p in parts))
+    if parts[0]["union"] is not None:
+        table.add_row("a classifier is right", *(f"{p['union']:.4f}" for p in parts))
+    if result["margins"]["early"] is not None:
+        table.add_row("selector answers", *(f"{p['exits']:.1%}" for p in parts))
+    table.add_row("instructions, mean", *(f"{p['instructions']:,}" for p in parts))
+    table.add_row("instructions, worst", "", f"{result['worst_instructions']:,}")
+    table.add_row("MACs, mean", *(f"{p['macs']:,}" for p in parts))
+    table.add_row(
+        "time at 216 MHz, estimated", "", f"{result['microseconds']:,.0f} us, worst {result['worst_microseconds']:,.0f}"
+    )
+    table.add_row("energy, from data sheets", "", f"{result['microjoules']:,.0f} uJ")
+    table.add_row("arena, model file", "", f"{result['arena_bytes']:,} B, {result['flash_bytes']:,} B")
+    for rival, row in result.get("rivals", {}).items():
+        cost = f"{row['instructions']:,} instructions"
+        table.add_row(f"rival {rival}, int8", f"{row['validation']['int8']:.4f}", f"{row['int8']:.4f}, {cost}")
     console.print(table)
-    chosen = metrics["chosen"]
-    console.print(f"chosen: {chosen['stage']} {chosen['epoch']}; {metrics['macs']} MACs; {metrics['seconds']} s")
+    _classes(result, console)
+    console.print(f"network: {result['shape']}", highlight=False)
+    if result["loses"]:
+        layer, part = result["loses"]
+        points = 100 * (result["validation"]["float"] - result["validation"]["int8"])
+        console.print(f"integers lose {points:.1f} points on validation, most in {layer} ({part:.0%} of its values)")
+
+
+def _classes(result: dict[str, Any], console: Console) -> None:
+    """Recall and precision of every class, and what it is taken for most often; for few classes, the whole matrix."""
+    from rich.table import Table
+
+    names, matrix = result["class_names"], result["confusion"]
+    few = len(names) <= 8
+    table = Table("class", "windows", "recall", "precision", *(names if few else ["most often taken for"]), box=None)
+
+    def part(value: float | None) -> str:
+        return "" if value is None else f"{value:.2f}"
+
+    for i, row in enumerate(result["per_class"]):
+        others = [(count, names[j]) for j, count in enumerate(matrix[i]) if j != i]
+        worst = max(others, default=(0, ""))
+        last = [str(count) for count in matrix[i]] if few else [f"{worst[1]} ({worst[0]})" if worst[0] else ""]
+        table.add_row(row["name"], str(row["windows"]), part(row["recall"]), part(row["precision"]), *last)
+    console.print(table)

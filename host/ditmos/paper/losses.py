@@ -1,4 +1,4 @@
-"""The losses of METHOD: the selector's target, the four terms of the classifiers' loss, the mixture.
+"""The losses of METHOD: the selector's target, the four terms of the classifiers' loss.
 
 Logits of the classifiers are (N, K, classes), labels (N,).
 """
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.training.config import AdversarialConfig, MixtureConfig
+from ditmos.paper.config import AdversarialConfig
 
 
 def scores(logits: Tensor, y: Tensor) -> Tensor:
@@ -53,34 +53,3 @@ def classifier_losses(logits: Tensor, y: Tensor, routed: Tensor, weights: Advers
         + weights.single * over(single)
         + weights.selection * over(selection)
     )
-
-
-def mixture_log_probabilities(gate: Tensor | None, logits: Tensor) -> Tensor:
-    """(N, classes): log of ``sum_k softmax(gate)_k softmax(logits_k)``; without a gate, of the mean."""
-    log_p = logits.log_softmax(2)
-    if gate is None:
-        return log_p.logsumexp(1) - torch.log(torch.tensor(float(logits.shape[1])))
-    return (gate.log_softmax(1).unsqueeze(2) + log_p).logsumexp(1)
-
-
-def mixture_loss(
-    gate: Tensor | None, logits: Tensor, y: Tensor, config: MixtureConfig, teacher: Tensor | None = None
-) -> Tensor:
-    """Negative log-likelihood of the mixture, with label smoothing, distillation and balance as configured.
-
-    teacher: logits (N, classes) of the strong network, needed where ``config.distill`` is not 0. The balance penalty
-    is the divergence of the batch's mean gate from uniform: 0 where all classifiers are chosen alike, log K where only
-    one is.
-    """
-    log_p = mixture_log_probabilities(gate, logits)
-    smoothing = config.schedule.smoothing
-    loss = (1 - smoothing) * F.nll_loss(log_p, y) - smoothing * log_p.mean()
-    if config.distill:
-        assert teacher is not None  # the recipe trains the strong network first
-        soft = (log_p / config.temperature).log_softmax(1)
-        follow = F.kl_div(soft, (teacher / config.temperature).softmax(1), reduction="batchmean")
-        loss = (1 - config.distill) * loss + config.distill * config.temperature**2 * follow
-    if config.balance and gate is not None:
-        mean = gate.softmax(1).mean(0)
-        loss = loss + config.balance * (mean * (mean * gate.shape[1]).clamp(min=1e-9).log()).sum()
-    return loss

@@ -1,75 +1,58 @@
-"""One training run in memory: networks, data, random state, history, the best model; it can stop and go on.
+"""One training in memory: networks, data, random state, history, the best model; it can stop and go on.
 
-A checkpoint is written at the end of an epoch (not more often than every few seconds) and at the end of a stage. A run
-that goes on from one gives the same numbers as a run that was never stopped.
+It is kept at the end of an epoch (not more often than every half minute) and at the end of a stage. A training that
+goes on gives the same numbers as one that was never stopped.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ditmos.datasets.tensors import Parts
 from ditmos.errors import DitmosError
 from ditmos.model.spec import NetworkSpec
+from ditmos.networks.routed_network import RoutedNetwork
+from ditmos.paper.config import PaperConfig, Schedule
 from ditmos.paper.strong_network import StrongNetwork
-from ditmos.training import checkpoint
-from ditmos.training.config import Config, Schedule
-from ditmos.training.data import Augment, Parts, balanced_batches, batches
-from ditmos.training.evaluation import evaluate
-from ditmos.training.networks import RoutedNetwork
+from ditmos.training.data import balanced_batches, batches
+from ditmos.training.keep import Keep
+from ditmos.training.learn import Report, quiet
+from ditmos.training.score import answer_float, score
 
-CHECKPOINT_SECONDS = 5.0
-
-EpochReport = Callable[[str, int, int, dict[str, float]], None]
-
-
-def learning_rate(schedule: Schedule, done: float, epochs: int) -> float:
-    """Rate after ``done`` epochs (a fraction within an epoch) of ``epochs``."""
-    if schedule.decay == "step":
-        return schedule.lr * schedule.factor ** (int(done) // schedule.every)
-    share, warm = done / max(epochs, 1), 0.3
-    if share < warm:
-        return schedule.lr * (0.04 + 0.96 * (1 - math.cos(math.pi * share / warm)) / 2)
-    return schedule.lr * (1 + math.cos(math.pi * min((share - warm) / (1 - warm), 1))) / 2
+PIECE = "session"
 
 
 class Stepper:
-    """An optimiser that follows a `Schedule`: `step` per batch, `end_epoch` after each epoch."""
+    """SGD that follows a `Schedule`: `step` per batch, `end_epoch` after each epoch."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], schedule: Schedule, epochs: int | None = None) -> None:
         self.schedule = schedule
         self.epochs = schedule.epochs if epochs is None else epochs
         self.epoch = 0
-        parameters = list(parameters)
-        if schedule.optimizer == "sgd":
-            self.optimizer = torch.optim.SGD(
-                parameters, schedule.lr, momentum=0.9, nesterov=True, weight_decay=schedule.weight_decay
-            )
-        else:
-            self.optimizer = torch.optim.AdamW(parameters, schedule.lr, weight_decay=schedule.weight_decay)
+        self.optimizer = torch.optim.SGD(
+            list(parameters), schedule.lr, momentum=0.9, nesterov=True, weight_decay=schedule.weight_decay
+        )
 
-    def rate(self, within: float) -> float:
-        """Learning rate ``within`` (0 to 1) of the epoch."""
-        return learning_rate(self.schedule, self.epoch + within, self.epochs)
+    def rate(self) -> float:
+        """Learning rate of the epoch."""
+        return self.schedule.lr * self.schedule.factor ** (self.epoch // self.schedule.every)
 
     def momentum(self, parameter: nn.Parameter) -> Tensor:
-        """Of one parameter, under SGD; zeros before the first step, which is the same to `step`."""
+        """Of one parameter; zeros before the first step, which is the same to `step`."""
         state = self.optimizer.state[parameter]
         if state.get("momentum_buffer") is None:
             state["momentum_buffer"] = torch.zeros_like(parameter, requires_grad=False)
         return state["momentum_buffer"]
 
-    def step(self, loss: Tensor, within: float) -> float:
-        """One step down ``loss``, ``within`` (0 to 1) of the epoch; returns the loss."""
-        rate = self.rate(within)
+    def step(self, loss: Tensor) -> float:
+        """One step down ``loss``; returns it."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.rate()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -87,41 +70,34 @@ class Stepper:
 
 
 class Session:
-    """What the stages of a recipe work on.
+    """What the stages work on.
 
-    network, strong: the networks in training (strong: None until its stage). clusters (N,): the cluster of every
-    training window, once the split is made. history: one row per epoch. best: the best whole network so far, by the
-    validation part alone. ``report(stage, epoch, epochs, metrics)`` is called after every epoch.
+    network, strong: the networks in training. clusters (N,): the cluster of every training window, once the split is
+    made. history: one row per epoch. best: the best whole network so far, by the validation part alone.
     """
 
     def __init__(
-        self,
-        config: Config,
-        spec: NetworkSpec,
-        parts: Parts,
-        *,
-        checkpoint_file: Path | None = None,
-        report: EpochReport = lambda *_: None,
-    ) -> None:
-        torch.set_num_threads(config.threads)
-        torch.manual_seed(config.seed)
-        self.config, self.parts, self.report = config, parts, report
-        self.rng = torch.Generator().manual_seed(config.seed)
-        self.augment = Augment(config.augment, parts.mean, parts.std, self.rng)
-        network = RoutedNetwork(spec, parts.mean, parts.std, dropout=config.network.dropout)
-        self.network = network.to(config.device)
+        self, config: PaperConfig, spec: NetworkSpec, parts: Parts, *, seed: int = 0, threads: int = 1,
+        balanced: bool = False, keep: Keep | None = None, report: Report = quiet,
+    ) -> None:  # fmt: skip
+        """Goes on where ``keep`` says. Raises DitmosError for a damaged piece, or one of another network."""
+        torch.set_num_threads(threads)
+        torch.manual_seed(seed)
+        self.config, self.parts, self.seed, self.threads, self.balanced = config, parts, seed, threads, balanced
+        self.report, self.keep = report, keep or Keep()
+        self.rng = torch.Generator().manual_seed(seed)
+        self.network = RoutedNetwork(spec, parts.mean, parts.std, dropout=config.dropout)
         strong, shape = config.strong, (spec.window, spec.channels, spec.classes)
         self.strong = StrongNetwork(
             *shape, parts.mean, parts.std, widths=strong.widths, kernels=strong.kernels, hidden=strong.hidden
-        ).to(config.device)
+        )
         self.clusters: Tensor | None = None
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
         self.done: list[str] = []
-        self.seconds = 0.0
         self._running: dict[str, Any] | None = None
-        self._file = checkpoint_file
-        self._saved = self._started = time.monotonic()
+        if state := self.keep.load(PIECE):
+            self._restore(state)
 
     def fit(
         self,
@@ -150,14 +126,15 @@ class Session:
             if whole:
                 metrics |= self._validate(stage, e)
             self.history.append({"stage": stage, "epoch": e + 1, **metrics})
-            self.report(stage, e + 1, epochs, metrics)
+            figures = "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+            self.report(stage, (e + 1) / epochs, figures)
             self._running = {"stage": stage, "epoch": e + 1, "steppers": [s.state_dict() for s in steppers]}
-            if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+            if self.keep.due():
                 self.save()
         self.finish(stage)
 
     def finish(self, stage: str) -> None:
-        """Mark a stage as done and write a checkpoint."""
+        """Mark a stage as done, and keep everything."""
         self.done.append(stage)
         self._running = None
         self.save()
@@ -165,32 +142,24 @@ class Session:
     def batches(self, size: int) -> Tensor:
         """Indices of one epoch's batches, (steps, size); balanced where that is what the model is chosen by."""
         y = self.parts.train.y
-        if self.config.metric == "balanced":
-            return balanced_batches(y.cpu(), size, self.rng)
+        if self.balanced:
+            return balanced_batches(y, size, self.rng)
         return batches(len(y), size, self.rng)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Augmented training windows and their labels."""
-        rows = rows.to(self.parts.train.y.device)
-        return self.augment(self.parts.train.x[rows]), self.parts.train.y[rows]
+        """Training windows and their labels."""
+        return self.parts.train.x[rows], self.parts.train.y[rows]
 
     def _validate(self, stage: str, epoch: int) -> dict[str, float]:
-        result = evaluate(self.network, self.parts.validation)
-        value = getattr(result, self.config.metric)
-        if self.best is None or value > self.best["value"]:
+        self.network.eval()
+        found = score(answer_float(self.network, self.parts.validation), balanced=self.balanced)
+        if self.best is None or found.value > self.best["value"]:
             state = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-            self.best = {"value": value, "stage": stage, "epoch": epoch + 1, "state": state}
-        return {"accuracy": result.accuracy, "balanced": result.balanced, "union": result.union, "used": result.used}
+            self.best = {"value": found.value, "stage": stage, "epoch": epoch + 1, "state": state}
+        return {"validation": found.value, "used": sum(share > 0 for share in found.usage)}
 
     def save(self) -> None:
-        """Write the checkpoint, if the session has a file for it."""
-        if self._file is None:
-            return
-        now = time.monotonic()
-        self.seconds += now - self._started
-        self._saved = self._started = now
         state = {
-            "config": self.config.digest,
             "network": self.network.state_dict(),
             "strong": self.strong.state_dict(),
             "clusters": self.clusters,
@@ -198,27 +167,18 @@ class Session:
             "best": self.best,
             "done": self.done,
             "running": self._running,
-            "seconds": self.seconds,
             "rng": self.rng.get_state(),
             "torch_rng": torch.get_rng_state(),
         }
-        checkpoint.save(self._file, state)
+        self.keep.save(PIECE, state)
 
-    def resume(self, file: Path) -> None:
-        """Go on where the checkpoint was written.
-
-        Raises:
-            DitmosError: no or a damaged file, or one of another configuration.
-        """
-        state = checkpoint.load(file, "a checkpoint of a training run")
-        if state.get("config") != self.config.digest:
-            raise DitmosError(f"{file}: it was made with another configuration, expected the same one to go on")
+    def _restore(self, state: dict[str, Any]) -> None:
         try:
             self.network.load_state_dict(state["network"])
             self.strong.load_state_dict(state["strong"])
             self.clusters, self.history, self.best = state["clusters"], state["history"], state["best"]
-            self.done, self._running, self.seconds = state["done"], state["running"], state["seconds"]
+            self.done, self._running = state["done"], state["running"]
             self.rng.set_state(state["rng"])
             torch.set_rng_state(state["torch_rng"])
         except (KeyError, RuntimeError) as error:
-            raise DitmosError(f"{file}: not a checkpoint of this network ({error})") from None
+            raise DitmosError(f"{self.keep.folder}: not a training of this network ({error})") from None

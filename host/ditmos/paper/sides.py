@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ditmos.training.networks import RoutedNetwork
+from ditmos.networks.routed_network import RoutedNetwork
 
 
 def selector_side(network: RoutedNetwork) -> list[nn.Module]:

@@ -27,11 +27,11 @@ def split_windows(session: Session) -> None:
         return
     config, k, by = session.config, session.network.spec.classifiers, session.config.splitting.by
     if by == "features":
-        session.clusters = kmeans(features(session), k, config.splitting.n_init, config.seed, config.threads)
+        session.clusters = kmeans(features(session), k, config.splitting.n_init, session.seed, session.threads)
     elif by == "random":
         session.clusters = torch.randperm(len(session.parts.train), generator=session.rng) % k
     if session.clusters is not None:
         sizes = torch.bincount(session.clusters, minlength=k).tolist()
         session.history.append({"stage": "split", "epoch": 1, "cluster_sizes": sizes})
-        session.report("split", 1, 1, {f"cluster {i}": size for i, size in enumerate(sizes)})
+        session.report("split", 1.0, f"clusters of {', '.join(map(str, sizes))}")
     session.finish("split")

@@ -23,9 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditmos.model.spec import LayerShape
+from ditmos.networks.routed_network import Branches
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.strong_network import StrongNetwork
-from ditmos.training.networks import Branches
 
 SOURCE = Path(__file__).with_name("steps.c")
 FLAGS = ("-std=gnu11", "-O3", "-march=native", "-funroll-loops", "-fno-math-errno", "-fno-trapping-math")
@@ -97,13 +97,11 @@ def _library(batch: int) -> ctypes.CDLL | None:
     return library
 
 
-def usable(session: Session, stepper: Stepper, index: Tensor) -> bool:
-    """Whether `run` can take these steps: SGD on the CPU, in batches of a vector's size, classifiers that start from
-    the window, and a C compiler at hand."""
+def usable(session: Session, index: Tensor) -> bool:
+    """Whether `run` can take these steps: batches of a vector's size, classifiers that start from the window, and a C
+    compiler at hand."""
     return (
         session.config.compiled
-        and session.config.device == "cpu"
-        and stepper.schedule.optimizer == "sgd"
         and index.shape[1] in BATCHES
         and session.network.spec.start == 0
         and _library(index.shape[1]) is not None
@@ -117,10 +115,10 @@ def run_epoch(
 
     mode: what that loss is to `run`, which takes the steps where it can.
     """
-    if mode is not None and usable(session, stepper, index):
+    if mode is not None and usable(session, index):
         total = run(session, stepper, index, mode)
     else:
-        total = sum(stepper.step(loss(rows), i / len(index)) for i, rows in enumerate(index))
+        total = sum(stepper.step(loss(rows)) for rows in index)
     stepper.end_epoch()
     return total / len(index)
 
@@ -137,7 +135,7 @@ def run(session: Session, stepper: Stepper, index: Tensor, mode: Mode) -> float:
         rows = index[first : first + CHUNK]
         x, y = session.batch(rows.flatten())
         x, y = F.pad(session.network.standardize(x), (margin, margin)).contiguous(), y.int()
-        rates = torch.tensor([stepper.rate((first + i) / len(index)) for i in range(len(rows))])
+        rates = torch.full((len(rows),), stepper.rate())
         seed = int(torch.randint(1 << 31, (), generator=session.rng)) if network.dropout else 0
         short = library.ditmos_steps(
             ctypes.byref(network), int(Mode.OWN if mode == Mode.STRONG else mode), _pointer(x),
@@ -158,7 +156,7 @@ def _describe(session: Session, stepper: Stepper, mode: Mode) -> _Network:
     """The network and its optimiser for C; the tensors are those of the session."""
     spec, config, own = session.network.spec, session.config, session.network
     group, norm = stepper.optimizer.param_groups[0], own.classifiers.layers[0].norm
-    window, dropout = spec.window, config.network.dropout
+    window, dropout = spec.window, config.dropout
     if mode == Mode.STRONG:
         window, dropout = window + 2 * _PADDING, session.strong.head[0].p
         sides = _Side(1, 0), _strong(session.strong, spec.window, spec.channels, stepper)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from ditmos.datasets.tensors import Windows
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.steps import Mode, run_epoch
-from ditmos.training.evaluation import BATCH, accuracy
+
+BATCH = 1024
 
 
 def train_strong(session: Session) -> None:
-    """Nothing where neither the split nor the mixture asks for it."""
-    if session.config.splitting.by != "features" and not session.config.mixture.distill:
+    """Nothing where the split does not ask for it."""
+    if session.config.splitting.by != "features":
         return
     schedule = session.config.strong.schedule
     stepper = Stepper(session.strong.parameters(), schedule)
@@ -36,3 +38,11 @@ def features(session: Session) -> Tensor:
     """(N, feature_size) of the training windows, not augmented."""
     session.strong.eval()
     return torch.cat([session.strong.features(x) for x in session.parts.train.x.split(BATCH)])
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, windows: Windows) -> float:
+    """Of a network with one answer (N, classes)."""
+    network.eval()
+    answers = torch.cat([network(x).argmax(1) for x in windows.x.split(BATCH)])
+    return (answers == windows.y).double().mean().item()

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ditmos.model.quantized import QuantizedLayer
 from ditmos.model.spec import LayerShape
+from ditmos.networks.routed_network import RoutedNetwork, convolve
 from ditmos.quantize.ranges import input_scales, logit_range, relu_scale, stored
-from ditmos.training.networks import RoutedNetwork, convolve
 
 LANE_BOUND = 1 << 20  # docs/format.md, WGHT: channels below it run on the three-lane kernels
 LANE_STRETCH = 2.0  # at most this much coarser weights to get there
@@ -119,10 +119,10 @@ class FakeQuantLayer(nn.Module):
         fits = (stretched <= LANE_STRETCH * scale) & (bound(stretched) < LANE_BOUND)
         return torch.where(fits, stretched, scale)
 
-    def accumulate(self, operands: Sequence[Quantized], weight: Tensor) -> Tensor:
+    def accumulate(self, operands: Sequence[Quantized], weight: Tensor, *, exact: bool = True) -> Tensor:
         """Pooled accumulators (N, K, out[, rows]) without bias, exact: float32 where sums stay below 2^24."""
         fan_in = weight[0, 0].numel()
-        dtype = torch.float32 if 128 * 127 * fan_in < 1 << 24 else torch.float64
+        dtype = torch.float32 if exact and 128 * 127 * fan_in < 1 << 24 else torch.float64
         parts = weight.to(dtype).split(self.shape.input_channels, dim=2)
         acc: Tensor | float = 0.0
         for (x, _), part in zip(operands, parts, strict=True):
@@ -158,6 +158,20 @@ class FakeQuantLayer(nn.Module):
             exact = (self.zero_point + ((product + (1 << 31)) >> 32)).clamp(-128, 127)
         return through(exact.to(acc.dtype), smooth.clamp(-128, 127)), self.scale
 
+    def floats(self, operands: Sequence[Quantized]) -> Tensor:
+        """What the layer would say of these operands without rounding or clipping: (N, K, out[, rows]) real."""
+        weight = self.weight * self._spread(self.weight_unit)
+        real = [((x - self.zero_point_in) * self._operand_scale(x, scale), scale) for x, scale in operands]
+        acc = self.accumulate(real, weight, exact=False)
+        bias = self.bias * self.bias_unit
+        value = acc + (bias.unsqueeze(-1) if self.shape.kind == "conv" else bias)
+        return value.clamp(min=0) if self.shape.relu else value
+
+    @staticmethod
+    def _operand_scale(x: Tensor, scale: Tensor) -> Tensor:
+        """One scale, or one a branch: (K,) against (N, K, ...)."""
+        return scale if len(scale) == 1 else scale.view(1, -1, *[1] * (x.ndim - 2))
+
     @torch.no_grad()
     def export(self, operands: Sequence[Quantized]) -> list[QuantizedLayer]:
         """The layer of each branch."""
@@ -177,19 +191,20 @@ class FakeQuantLayer(nn.Module):
 class FakeQuantNetwork(nn.Module):
     """A `RoutedNetwork` in integers, calibrated on windows x (N, channels, time) in real units."""
 
-    def __init__(self, network: RoutedNetwork, x: Tensor) -> None:
+    def __init__(self, network: RoutedNetwork, x: Tensor, clip: str = "error") -> None:
+        """clip: see `ranges.relu_scale`."""
         super().__init__()
-        self.spec = network.spec
+        self.spec, self.clip = network.spec, clip
         self.input_scale, self.input_zero_point = self._choose_input(network, x)
         folded = {name: (w.detach(), b.detach()) for name, (w, b) in network.folded().items()}
         self.selector = nn.ModuleList(self._layer(s, *folded[s.name]) for s in self.spec.selector_layers())
         self.classifiers = nn.ModuleList(self._layer(s, *folded[s.name]) for s in self.spec.classifier_layers())
         with torch.no_grad():
-            maps = self._window(x)
+            maps = self.window(x)
             one = torch.ones(len(x), 1)
-            gate = self._branch(self.selector, maps, lambda layer, operands: self._calibrate(layer, operands, one))
+            gate = self.branch(self.selector, maps, lambda layer, operands: self._calibrate(layer, operands, one))
             shares = self.shares(self._real(self.selector, gate) if len(self.selector) else None)
-            self._branch(self.classifiers, maps, lambda layer, operands: self._calibrate(layer, operands, shares))
+            self.branch(self.classifiers, maps, lambda layer, operands: self._calibrate(layer, operands, shares))
 
     @torch.no_grad()
     def _choose_input(self, network: RoutedNetwork, x: Tensor) -> tuple[float, int]:
@@ -241,7 +256,7 @@ class FakeQuantNetwork(nn.Module):
         acc = layer.accumulate(operands, weight).double()
         real = (acc + bias.unsqueeze(-1)) * scale_acc.unsqueeze(-1) if acc.ndim == 4 else (acc + bias) * scale_acc
         if layer.shape.relu:
-            scale = torch.tensor([relu_scale(real[:, k]) for k in range(real.shape[1])], dtype=torch.float64)
+            scale = torch.tensor([relu_scale(real[:, k], self.clip) for k in range(real.shape[1])], dtype=torch.float64)
         else:
             scale = self._logit_scale(layer, real, shares.expand(len(real), -1))
             layer.log_scale.requires_grad_(False)
@@ -266,11 +281,11 @@ class FakeQuantNetwork(nn.Module):
         layer.soften(shared / 2 - (low + high) / 2, layer.temperature)
         return shared.expand(len(needed))
 
-    def _window(self, x: Tensor) -> dict[tuple[str, int], Quantized]:
+    def window(self, x: Tensor) -> dict[tuple[str, int], Quantized]:
         q = stored(x, self.input_scale, self.input_zero_point)
         return {("selector", 0): (q, torch.tensor([self.input_scale], dtype=torch.float64))}
 
-    def _branch(self, layers: Sequence[FakeQuantLayer], maps: dict[tuple[str, int], Quantized], run) -> Tensor:
+    def branch(self, layers: Sequence[FakeQuantLayer], maps: dict[tuple[str, int], Quantized], run) -> Tensor:
         """Run a branch with ``run(layer, operands)`` -> logits as stored (N, K, out); adds its maps to ``maps``."""
         result: Quantized | None = None
         for layer in layers:
@@ -288,9 +303,9 @@ class FakeQuantNetwork(nn.Module):
 
     def stored(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (N, channels, time) -> selector logits (N, outputs) and class logits (N, K, classes), int8 values."""
-        maps = self._window(x)
-        selector = self._branch(self.selector, maps, FakeQuantLayer.__call__)
-        return selector, self._branch(self.classifiers, maps, FakeQuantLayer.__call__)
+        maps = self.window(x)
+        selector = self.branch(self.selector, maps, FakeQuantLayer.__call__)
+        return selector, self.branch(self.classifiers, maps, FakeQuantLayer.__call__)
 
     def forward(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
         """The same in real units; None without a selector."""
@@ -307,9 +322,9 @@ class FakeQuantNetwork(nn.Module):
             exported[layer.shape.name] = layer.export(operands)
             return layer(operands)
 
-        maps = self._window(torch.zeros(1, self.spec.channels, self.spec.window))
-        self._branch(self.selector, maps, run)
-        self._branch(self.classifiers, maps, run)
+        maps = self.window(torch.zeros(1, self.spec.channels, self.spec.window))
+        self.branch(self.selector, maps, run)
+        self.branch(self.classifiers, maps, run)
         selector = [exported[layer.shape.name][0] for layer in self.selector]
         classifiers = [
             [exported[layer.shape.name][k] for layer in self.classifiers] for k in range(self.spec.classifiers)

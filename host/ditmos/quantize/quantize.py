@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ditmos.datasets.tensors import Windows
 from ditmos.model.inputs import InputChannel
 from ditmos.model.quantized import QuantizedModel, check
 from ditmos.model.signal import Signal
-from ditmos.model.use import Use, default_use
+from ditmos.networks.routed_network import RoutedNetwork, choice
 from ditmos.quantize.fake import FakeQuantNetwork, divergence
-from ditmos.training.data import Windows
-from ditmos.training.evaluation import choice
-from ditmos.training.networks import RoutedNetwork
 
 CALIBRATION = 1024  # training windows that scales are chosen on
 _BATCH = 128
@@ -26,16 +24,26 @@ _EVALUATION_BATCH = 512
 _LR = 1e-3  # in units of a channel's largest weight
 _SCALE_LR = 3e-4  # of the logarithm of a scale
 
+# What a network is judged by: selector logits (N, outputs) or None, class logits (N, K, classes), labels (N,).
+Judge = Callable[[Tensor | None, Tensor, Tensor], float]
+
 
 @dataclass(frozen=True)
 class Quantization:
-    """Of the fine-tuning: which epoch was kept (0: calibration alone), and (epoch, loss, validation) of each.
+    """What was kept: the rule of clipping and the epoch of fine-tuning (0: calibration alone).
 
-    ``validation`` is routed accuracy, or the mean recall for ``metric="balanced"`` runs.
+    clips: validation by rule, calibrated alone. history: (epoch, loss, validation) of the fine-tuning.
     """
 
+    clip: str
     epoch: int
+    clips: dict[str, float]
     history: tuple[tuple[int, float, float], ...]
+
+
+def routed_accuracy(gate: Tensor | None, logits: Tensor, y: Tensor) -> float:
+    """The selector's first choice answers; early exits are not looked at."""
+    return (logits[torch.arange(len(y)), choice(gate, logits)].argmax(1) == y).double().mean().item()
 
 
 def quantize(
@@ -44,21 +52,25 @@ def quantize(
     validation: Windows,
     *,
     signal: Signal,
-    use: Use | None = None,
+    clips: Sequence[str] = ("error",),
     epochs: int = 4,
     seed: int = 0,
-    metric: Callable[[Tensor, Tensor], float] | None = None,
+    judge: Judge = routed_accuracy,
     metadata: dict[str, Any] | None = None,
     progress: Callable[[float], None] = lambda done: None,
-) -> tuple[QuantizedModel, Quantization]:
-    """Quantise a trained network. Test windows have no business here.
+) -> tuple[QuantizedModel, Quantization, FakeQuantNetwork]:
+    """Quantise a trained network: scales are chosen and weights are tuned on training windows, and of the rules of
+    clipping and of the epochs validation keeps the best. Test windows have no business here.
 
     Args:
         signal: what the windows are: names, units, scales, rate, classes.
-        use: who answers, by which policy; default: the selector's first choice, or all classifiers without one.
+        clips: rules to try, see `ranges.relu_scale`.
         epochs: of fine-tuning, 0 for none.
-        metric: (right (N,) float, y (N,)) -> number to be as large as possible; default: the mean of right.
+        judge: gives a number to be as large as possible.
         progress: called with the part that is done, 0 to 1.
+
+    Returns:
+        The model, what was kept, and the same network in torch.
 
     Raises:
         DitmosError: the integers break a rule of docs/arithmetic.md, for example an accumulator that could overflow.
@@ -66,25 +78,27 @@ def quantize(
     rng = torch.Generator().manual_seed(seed)
     network = copy.deepcopy(network).cpu().eval()
     sample = torch.randperm(len(train), generator=rng)[:CALIBRATION]
-    fake = FakeQuantNetwork(network, train.x[sample])
-    metric = metric or (lambda right, y: right.mean().item())
+    made = {clip: FakeQuantNetwork(network, train.x[sample], clip) for clip in clips}
+    found = {clip: _validate(fake, validation, judge) for clip, fake in made.items()}
+    clip = max(found, key=lambda name: found[name])  # the first of equals
+    fake = made[clip]
 
-    best = _validate(fake, validation, metric), 0, copy.deepcopy(fake.state_dict())
+    best = found[clip], 0, copy.deepcopy(fake.state_dict())
     history = [(0, float("nan"), best[0])]
-    targets = _teach(network, train.x, fake.classifiers[-1].temperature) if epochs else None
+    targets = _teach(network, train.x, fake.classifiers[-1].temperature)
     for epoch in range(1, epochs + 1):
         loss = _epoch(fake, train.x, targets, epoch, epochs, rng, progress)
-        value = _validate(fake, validation, metric)
+        value = _validate(fake, validation, judge)
         history.append((epoch, loss, value))
         if value > best[0]:
             best = value, epoch, copy.deepcopy(fake.state_dict())
     fake.load_state_dict(best[2])
-    model = _model(fake, signal, use, metadata or {})
+    model = _model(fake, signal, metadata or {})
     check(model)
-    return model, Quantization(best[1], tuple(history))
+    return model, Quantization(clip, best[1], found, tuple(history)), fake
 
 
-def _model(fake: FakeQuantNetwork, signal: Signal, use: Use | None, metadata: dict[str, Any]) -> QuantizedModel:
+def _model(fake: FakeQuantNetwork, signal: Signal, metadata: dict[str, Any]) -> QuantizedModel:
     selector, classifiers = fake.export()
     gate = fake.selector[-1] if len(fake.selector) else None
     last = fake.classifiers[-1]
@@ -102,7 +116,6 @@ def _model(fake: FakeQuantNetwork, signal: Signal, use: Use | None, metadata: di
         logit_zero_point=last.zero_point,
         class_names=signal.class_names,
         rate=float(np.float32(signal.rate)),
-        use=use or default_use(fake.spec),
         metadata=metadata,
     )
 
@@ -160,9 +173,6 @@ def _epoch(
 
 
 @torch.no_grad()
-def _validate(fake: FakeQuantNetwork, windows: Windows, metric: Callable[[Tensor, Tensor], float]) -> float:
-    right = []
-    for x, y in zip(windows.x.split(_EVALUATION_BATCH), windows.y.split(_EVALUATION_BATCH), strict=True):
-        gate, logits = fake.stored(x)
-        right.append((logits[torch.arange(len(x)), choice(gate, logits)].argmax(1) == y).double())
-    return metric(torch.cat(right), windows.y)
+def _validate(fake: FakeQuantNetwork, windows: Windows, judge: Judge) -> float:
+    gates, logits = zip(*(fake(x) for x in windows.x.split(_EVALUATION_BATCH)), strict=True)
+    return judge(None if gates[0] is None else torch.cat(gates), torch.cat(logits), windows.y)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ditmos.errors import DitmosError
+
 _SAMPLE = 100_000  # values that decide a scale
 _FRACTIONS = 40  # clipping points tried, evenly spaced up to the largest value
 _INPUT_FRACTIONS = 16  # of the window: from the largest value to a tenth of it, in equal ratios
@@ -18,15 +20,33 @@ def _sample(values: Tensor) -> Tensor:
     return values[::step]
 
 
-def relu_scale(values: Tensor) -> float:
-    """Scale of a map behind a ReLU, ``real = (q + 128) * scale``, with the least squared error on ``values``."""
+def relu_scale(values: Tensor, clip: str = "error") -> float:
+    """Scale of a map behind a ReLU, ``real = (q + 128) * scale``.
+
+    clip: what decides the largest value that is kept: "error", the squared error on ``values``; "largest", all are; a
+    percentile as a number, "99.9". Raises DitmosError for another rule.
+    """
     values = _sample(values).clamp(min=0)
     largest = values.max().item()
     if largest <= 0:
         return 2.0**-20  # a dead map: any scale will do
+    if clip == "largest":
+        return largest / 255
+    if clip != "error":
+        return max(torch.quantile(values, _percentile(clip)).item(), largest / 2.0**10) / 255
     scales = largest / 255 * torch.linspace(1 / _FRACTIONS, 1, _FRACTIONS, dtype=torch.float64)
     errors = [(((values / s).round().clamp(0, 255) * s - values) ** 2).mean().item() for s in scales]
     return scales[min(range(_FRACTIONS), key=errors.__getitem__)].item()
+
+
+def _percentile(clip: str) -> float:
+    try:
+        part = float(clip) / 100
+    except ValueError:
+        part = -1.0
+    if not 0 < part <= 1:
+        raise DitmosError(f"clip is {clip!r}, expected error, largest or a percentile such as 99.9")
+    return part
 
 
 def affine(low: float, high: float) -> tuple[float, int]:

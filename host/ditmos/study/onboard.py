@@ -17,18 +17,17 @@ from ditmos.bench.measured import run_plans
 from ditmos.errors import DitmosError
 from ditmos.model.reader import read_model
 from ditmos.study.sweep import results
+from ditmos.training.run import MODEL
 
 
 def board_file(out: Path, key: str) -> Path:
-    return out / "board" / f"{key}.json"
+    return out / key / "board.json"
 
 
 def pending(out: Path) -> list[Mapping[str, Any]]:
     """Rows whose model has not been measured. Raises DitmosError for a folder without results."""
     return [
-        row
-        for row in results(out)
-        if (out / "models" / f"{row['key']}.dtm").exists() and not board_file(out, row["key"]).exists()
+        row for row in results(out) if (out / row["key"] / MODEL).exists() and not board_file(out, row["key"]).exists()
     ]
 
 
@@ -48,7 +47,7 @@ def measure(out: Path, report: Callable[[str, str], None] = lambda key, problem:
         for row in pending(out):
             problem = ""
             try:
-                figures = _figures(elf, out / "models" / f"{row['key']}.dtm")
+                figures = _figures(elf, out / row["key"] / MODEL)
                 write_json(board_file(out, row["key"]), figures)
             except DitmosError as error:  # of this model
                 failed, problem = failed + 1, str(error)
@@ -67,24 +66,13 @@ def _figures(elf: Path, file: Path) -> dict[str, Any]:
 
 
 def merged(out: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with ``board``, where it was measured; that of a tree router is its model's and the tree's together.
-
-    instructions: of one inference, the mean over the test windows of the row.
-
-    Raises:
-        DitmosError: a row does not say how often classifiers ran.
-    """
-    found = {row["key"]: read_json(file) for row in rows if (file := board_file(out, row["key"])).exists()}
+    """The rows with ``board``, where it was measured: counted instructions of one inference, the mean over the test
+    windows of the row."""
     result = []
     for row in rows:
-        model, tree = found.get(row["key"].removesuffix("-tree")), row.get("tree_board")
-        if model and not isinstance(tree, str):
-            test = row["test"]
-            if "runs" not in test:
-                raise DitmosError(f"{row['key']}: a row of an older version; delete it and run ditmos sweep again")
-            mean = model["load"] + model["select"] + test["runs"] * model["classify"]
-            if tree is not None:
-                mean += (1 - test["exits"]) * tree["instructions"]
-            row = row | {"board": model | {"instructions": round(mean)}}
+        if (file := board_file(out, row["key"])).exists():
+            counted = read_json(file)
+            mean = counted["load"] + counted["select"] + row["test"]["runs"] * counted["classify"]
+            row = row | {"board": counted | {"instructions": round(mean)}}
         result.append(row)
     return result

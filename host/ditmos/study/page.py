@@ -1,84 +1,55 @@
-"""One self-contained HTML page of results: tables and plots, nothing loaded from anywhere."""
+"""One self-contained HTML page of results: tables and pictures, nothing loaded from anywhere; for a phone and in the
+dark, too."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from ditmos.atomic import read_json
 from ditmos.errors import DitmosError
-from ditmos.study import figures
+from ditmos.study import pictures
 from ditmos.study.onboard import merged
-from ditmos.study.summary import OURS, integers, ours, summarise
+from ditmos.study.summary import OURS, Entry, Row, budget_of, ours, summarise
 from ditmos.study.sweep import results
-from ditmos.study.tables import tables
+from ditmos.study.tables import answerers, classes, tables
+from ditmos.training.run import ROW
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #1b1b1b }
-table { border-collapse: collapse; margin: 0.8em 0 1.4em; font-size: 13px }
-td, th { padding: 3px 10px; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top }
-td:first-child, th:first-child, td:last-child, th:last-child { text-align: left }
-tr.ours td { background: #fdf0ee } code { font-size: 12px } img { max-width: 100%; margin: 4px 8px 12px 0 }
+:root { color-scheme: light dark; --line: #8884; --ours: #d9534f22 }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 1080px; margin: 1em auto; padding: 0 1em }
+.scroll { overflow-x: auto; margin: 0.6em 0 1.2em } table { border-collapse: collapse; font-size: 13px }
+td, th { padding: 3px 10px; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
+white-space: nowrap } td:first-child, th:first-child, td:last-child, th:last-child { text-align: left }
+tr.ours td { background: var(--ours) } .pictures { display: flex; flex-wrap: wrap; gap: 12px }
+.pictures svg { max-width: 100%; height: auto }
 """
 
 
-def gather(folders: Iterable[Path]) -> list[dict[str, Any]]:
-    """Rows of sweeps (``results/``) and of training runs (``metrics.json``).
+def gather(folders: Iterable[Path]) -> list[Row]:
+    """Rows of trainings and of folders of them.
 
     Raises:
         DitmosError: a folder that is neither.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for folder in folders:
-        if (folder / "results").is_dir():
+        if (folder / ROW).is_file():
+            row = read_json(folder / ROW)
+            if not isinstance(row, dict) or not {"data", "budget", "method", "int8", "test", "shape"} <= row.keys():
+                raise DitmosError(f"{folder / ROW}: not what ditmos train writes; train again")
+            rows.append({"key": folder.name} | row)
+        elif any(folder.glob(f"*/{ROW}")):
             rows += merged(folder, results(folder))
-        elif (folder / "metrics.json").is_file():
-            rows.append(_run_row(folder))
         else:
-            raise DitmosError(f"{folder}: neither a sweep (results/) nor a training run (metrics.json)")
+            raise DitmosError(f"{folder}: no {ROW} in it or in its folders, expected the folder of a training or sweep")
     return rows
 
 
-def _run_row(folder: Path) -> dict[str, Any]:
-    """A training run in the form of a sweep's row; it has no integer figures before `ditmos export`."""
-    metrics = read_json(folder / "metrics.json")
-    history = read_json(folder / "history.json")
-    try:
-        test, origin = metrics["test"], metrics["origin"]
-        row = {
-            "key": folder.name,
-            "data": origin["data"],
-            "split": f"seed {origin['split_seed']}",
-            "metric": "accuracy",
-            "method": origin["recipe"],
-            "budget": metrics["macs"],
-            "seed": origin["seed"],
-            "shape": f"{len(test['usage'])} x {origin['task']}",
-            "test": {
-                "float": test["accuracy"], "union": test["union"], "usage": test["usage"],
-                "classifier": test["classifier"], "macs": metrics["macs"],
-            },
-            "worst_macs": metrics["macs"],
-            "arena_bytes": 0,
-            "flash_bytes": 0,
-            "curve": [(i + 1, h["loss"]) for i, h in enumerate(history) if "loss" in h],
-        }  # fmt: skip
-    except (KeyError, TypeError) as error:
-        raise DitmosError(f"{folder}/metrics.json: {error} missing, expected what ditmos train writes") from None
-    exported = folder / "model.json"
-    if exported.is_file():
-        figures_ = read_json(exported)
-        row["test"]["int8"] = figures_["test"]["integer"]["accuracy"]
-        row["arena_bytes"], row["flash_bytes"] = figures_["arena_bytes"], figures_["model_bytes"]
-    return row
-
-
-def page(rows: Sequence[Mapping[str, Any]], title: str = "DiTMoS results") -> str:
+def page(rows: Sequence[Row], title: str = "DiTMoS results") -> str:
     """The whole page."""
     entries = summarise(rows)
     parts = [f"<h1>{escape(title)}</h1>", _introduction(rows)]
@@ -86,46 +57,57 @@ def page(rows: Sequence[Mapping[str, Any]], title: str = "DiTMoS results") -> st
         here = [row for row in rows if row["data"] == data]
         parts.append(f"<h2>{escape(data)}</h2>")
         parts += [table.html(3) for table in tables(entries, rows, data)]
-        parts += [_image(figure, name) for name, figure in _plots(entries, here, data)]
+        best = _shown(here)
+        parts += [table.html(3) for table in (classes(best), answerers(best)) if table.rows]
+        drawn = "\n".join(
+            f"<figure role='img' aria-label='{escape(name)}'>{pictures.svg(figure)}</figure>"
+            for name, figure in _pictures([e for e in entries if e["data"] == data], here, data)
+        )
+        parts.append(f"<div class=pictures>{drawn}</div>")
     body = "\n".join(parts)
     return (
-        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
-        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
 
 
-def _introduction(rows: Sequence[Mapping[str, Any]]) -> str:
+def _introduction(rows: Sequence[Row]) -> str:
     seeds = sorted({row["seed"] for row in rows})
     return (
         f"<p>{len(rows)} trainings, seeds {', '.join(map(str, seeds))}. Mean and standard deviation over seeds on test "
-        "windows; int8 is what the reference integers give, which is what the device gives, byte for byte. MACs are "
-        "the mean per inference, where an early exit makes it vary. Shaded: DiTMoS.</p>"
+        "windows; int8 is what the reference integers give, which is what the device gives, byte for byte. MACs and "
+        "instructions are the mean per decision; instructions are counted on the simulated board where the sweep was "
+        "taken there, else the planner's estimate. Shaded: DiTMoS.</p>"
     )
 
 
-def _plots(
-    entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], data: str
-) -> Iterable[tuple[str, Figure]]:
-    if integers(e for e in entries if e["data"] == data):
-        yield "value against MACs", figures.cost(entries, data, "macs", "MACs per inference (mean)")
-        yield "value against RAM", figures.cost(entries, data, "arena_bytes", "arena (bytes)")
-    measured = [e for e in entries if e["data"] == data and "instructions" in e and "feature_macs" not in e]
-    if measured:
-        yield "value against instructions", figures.cost(measured, data, "instructions", "instructions (mean)")
+def _shown(rows: Sequence[Row]) -> Row:
+    """The training that is shown in detail: ours, by what validation says."""
+
+    def key(row: Row) -> tuple[bool, bool, float]:
+        return row["method"] == OURS, "per_class" in row, row.get("validation", {}).get("int8", 0)
+
+    return max(rows, key=key)
+
+
+def _pictures(entries: Sequence[Entry], rows: Sequence[Row], data: str) -> Iterator[tuple[str, Figure]]:
+    if len(entries) > 1:
+        for axis, label in (
+            ("instructions", "instructions per decision (mean)"),
+            ("macs", "MACs per decision (mean)"),
+            ("arena_bytes", "arena (bytes)"),
+        ):
+            if any(entry.get(axis) for entry in entries):
+                yield f"accuracy against {axis}", pictures.cost(entries, data, axis, label)
+    if any("routed" in entry for entry in entries):
+        yield "routed against union", pictures.union(entries, data)
+    best = _shown(rows)
     routed = [row for row in rows if len(row["test"]["usage"]) > 1 and ours(row["method"])]
-    if routed:
-        yield "routed against union", figures.union([e for e in entries if ours(e["method"])], data)
-        best = max(routed, key=lambda row: (row["method"] == OURS, row.get("validation", {}).get("int8", 0)))
-        keys = ("method", "budget", "shape")
-        same = [row for row in routed if all(row[key] == best[key] for key in keys)]
-        yield "routing", figures.routing(same, f"{data}: {best['method']}, {best['budget']:,} MACs")
-        if "confusion" in best:
-            yield "confusion", figures.confusion(best, f"{data}: {best['method']}, seed {best['seed']}")
-    for budget in sorted({row["budget"] for row in rows}):
-        learned = [row for row in rows if row["budget"] == budget and row.get("curve")]
-        if learned:
-            yield "curves", figures.curves(learned, f"{data}, {budget:,} MACs")
-
-
-def _image(figure: Figure, name: str) -> str:
-    return f"<img alt='{escape(name)}' src='data:image/png;base64,{base64.b64encode(figures.png(figure)).decode()}'>"
+    same = [row for row in routed if all(row[key] == best[key] for key in ("method", "budget", "shape"))]
+    if same:
+        yield "routing", pictures.routing(same, f"{data}: {best['method']}, {budget_of(best)[1]}")
+    if "confusion" in best:
+        yield "confusion", pictures.confusion(best, f"{data}: {best['method']}, seed {best['seed']}")
+    for budget, learned in pictures.of_budget(rows).items():
+        yield "learning curves", pictures.curves(learned, f"{data}, {budget}")

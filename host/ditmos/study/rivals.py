@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from ditmos.bench.baremetal import missing_tools
 from ditmos.bench.emlearn_models import OnBoard, Save, answers, load_emlearn, run
+from ditmos.datasets.tensors import Windows
 from ditmos.errors import DitmosError
 from ditmos.frontends.handmade import Floats, features
-from ditmos.training.data import Windows
 
 T = TypeVar("T")
 _TREES, _LEAF = 60, 3

@@ -15,14 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ditmos.datasets.tensors import Parts, Windows
 from ditmos.model.spec import NetworkSpec
+from ditmos.networks.routed_network import RoutedNetwork
+from ditmos.networks.student import StudentNetwork
 from ditmos.paper import steps
+from ditmos.paper.config import PaperConfig
 from ditmos.paper.session import Session, Stepper
-from ditmos.training.config import Config, NetworkConfig
-from ditmos.training.data import Parts, Windows
 from ditmos.training.fit import FitConfig
-from ditmos.training.networks import RoutedNetwork
-from ditmos.training.student import StudentNetwork
 
 AUTHORS_BATCH = 8
 
@@ -93,14 +93,12 @@ def _student(spec: NetworkSpec, x: Tensor, y: Tensor, capacity: float | None) ->
 def _compiled(spec: NetworkSpec, x: Tensor, y: Tensor) -> Callable[[], None] | None:
     """Batches of the authors' size through `ditmos.paper.steps`, an epoch of ``x`` in a call; None without a C
     compiler."""
-    network = NetworkConfig(spec.classifier, spec.selector, spec.classifiers, spec.start, spec.aggregate)
     windows = Windows(x, y)
-    session = Session(
-        Config(network, threads=torch.get_num_threads()), spec, Parts(windows, windows, windows, *_statistics(spec))
-    )
+    parts = Parts(windows, windows, windows, *_statistics(spec))
+    session = Session(PaperConfig(), spec, parts, threads=torch.get_num_threads())
     stepper = Stepper(session.network.classifiers.parameters(), session.config.adversarial.schedule, 1)
     index = torch.arange(len(x) // AUTHORS_BATCH * AUTHORS_BATCH).view(-1, AUTHORS_BATCH)
-    if not steps.usable(session, stepper, index):
+    if not steps.usable(session, index):
         return None
     return lambda: steps.run(session, stepper, index, steps.Mode.CLASSIFIERS)
 

@@ -1,7 +1,7 @@
 """Run the jobs of a sweep in parallel processes, here or on a cluster (cluster.py); go on where it stopped.
 
-A job's result is one JSON file, written when it is complete; a job with a result is not run again. A job that fails
-leaves a ``.error`` file with its traceback and costs nobody else anything.
+A job's result is the run in a folder of its own; a job with one is not run again, and one that was stopped goes on. A
+job that fails leaves a ``.error`` file with its traceback beside it and costs nobody else anything.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
-from ditmos.atomic import read_json, write_json
+from ditmos.atomic import read_json
 from ditmos.errors import DitmosError
-from ditmos.study.entries import Job
 from ditmos.study.job import run_job
-from ditmos.study.sweepfile import SweepFile
+from ditmos.study.sweepfile import Job, SweepFile
+from ditmos.training.run import ROW
 
 JobDone = Callable[[str, bool], None]  # key of a job, and whether it went well
 Call = tuple[SweepFile, Job, Path, Path, int]  # arguments of run_one
@@ -26,12 +26,12 @@ Execute = Callable[[list[Call]], Iterator[tuple[str, bool]]]  # runs jobs anywhe
 
 
 def result_file(out: Path, key: str) -> Path:
-    return out / "results" / f"{key}.json"
+    return out / key / ROW
 
 
 def error_file(out: Path, key: str) -> Path:
     """Where a job that failed says why."""
-    return out / "results" / f"{key}.error"
+    return out / f"{key}.error"
 
 
 def run_one(sweep: SweepFile, job: Job, folder: Path, out: Path, nice: int) -> tuple[str, bool]:
@@ -43,8 +43,7 @@ def run_one(sweep: SweepFile, job: Job, folder: Path, out: Path, nice: int) -> t
     if result_file(out, key).exists():  # another sweep in the same folder was faster
         return key, True
     try:
-        row = run_job(sweep, job, folder, out)
-        write_json(result_file(out, key), row)
+        run_job(sweep, job, folder, out)
         error.unlink(missing_ok=True)
         return key, True
     except Exception:  # one failed job must not end the others
@@ -66,7 +65,7 @@ def run(
     Args:
         execute: where the jobs run; None: in ``processes`` of this machine.
     """
-    (out / "results").mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     jobs = pending(sweep, out)
     calls = [(sweep, job, folder, out, nice) for job in jobs]
     failed = 0
@@ -92,7 +91,7 @@ def _in_processes(calls: list[Call], processes: int) -> Iterator[tuple[str, bool
 
 def results(out: Path) -> list[dict[str, Any]]:
     """All rows of a sweep's folder. Raises DitmosError where there are none."""
-    rows = [read_json(file) for file in sorted((out / "results").glob("*.json"))]
+    rows = [read_json(file) for file in sorted(out.glob(f"*/{ROW}"))]
     if not rows:
         raise DitmosError(f"{out}: no results in it, expected the folder of a sweep")
     return rows

@@ -1,33 +1,29 @@
-"""A sweep file: which data, which networks, which seeds; every combination is one job. ``data`` and ``budget`` of a job
-may be lists.
+"""A sweep file: which data, which methods, which budgets, which seeds; every combination is one training. ``data`` and
+the budgets of a job may be lists.
 
 ```toml
 seeds = [0, 1, 2]
+effort = "normal"            # as of `ditmos train`
 
-[fit]                       # FitConfig, for every job
-epochs = 40
+[settings.int8]              # any table of a settings file (ditmos.training.settings), for every job that reads it
+epochs = 2
 
 [data.sisfall-random]
-file = "sisfall.npz"        # in the data folder
-split = "random"            # see ditmos.datasets.splits
-preset = "motion"           # see ditmos.training.presets
+file = "sisfall.npz"         # in the data folder
+split = "random"
+settings.fit.epochs = 120    # for every job on this data that reads it
 
 [[job]]
 data = "sisfall-random"
-method = "best"             # a name for the tables
-budget = 100_000            # MACs
-selector = "10k5s2 6k7 8k3" # shapes: see ditmos.training.shapes
-classifier = "16k7 32k3 h40"
-classifiers = 16
-start = 1
-aggregate = [2, 3]
+method = "best"              # a name for the tables, and how it is trained unless `by` says otherwise
+macs = [50_000, 100_000]     # or instructions, worst; ram, flash
 
-[[job]]                     # by a recipe of ditmos.training in place of ditmos.training.fit
+[[job]]
 data = "sisfall-random"
-method = "paper"
-budget = 223_000
-recipe = "paper"            # METHOD's networks, unless shapes are given
-config.adversarial.rounds = 10 # any key of ditmos.training.config; here an ablation
+method = "paper, no adversarial training"   # below `paper` in a table of its own
+by = "paper"                 # best, wide, exit, paper; forest, mlp: of emlearn on features made by hand
+macs = 263_000
+settings.paper.adversarial.rounds = 0
 ```
 """
 
@@ -37,43 +33,83 @@ import hashlib
 import itertools
 import json
 import math
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
+from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
 from ditmos.paths import data_folders
-from ditmos.study import recipes
-from ditmos.study.entries import DataEntry, Job
-from ditmos.training.config import convert
-from ditmos.training.fit import FitConfig
-from ditmos.training.presets import preset
-from ditmos.training.space import known_family
+from ditmos.training.choose import Effort
+from ditmos.training.run import Request
+from ditmos.training.settings import Method, Settings, only_read
+from ditmos.training.space import Budget
+from ditmos.training.typed_toml import convert, merge, read
+
+HANDMADE = ("forest", "mlp")
+_LIMITS = ("macs", "instructions", "worst")
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    """One data set with one split; None: as the data ask for it."""
+
+    file: str
+    split: SplitKind | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training. See `Budget` for the limits (0: none)."""
+
+    data: str
+    method: str
+    by: str = ""
+    macs: int = 0
+    instructions: int = 0
+    worst: int = 0
+    ram: int = 0
+    flash: int = 0
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def way(self) -> str:
+        """How it is trained."""
+        return self.by or self.method
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(
+            self.macs or None, self.instructions or None, self.worst or None, self.ram or None, self.flash or None
+        )
 
 
 @dataclass(frozen=True)
 class SweepFile:
-    """``jobs``: one per seed. ``fit``: what they share."""
+    """``jobs``: one per seed. ``settings``: what they share."""
 
     data: Mapping[str, DataEntry]
     jobs: tuple[Job, ...]
-    fit: FitConfig
+    settings: Mapping[str, Any]
+    effort: Effort = "normal"
 
-    def fit_of(self, job: Job) -> FitConfig:
-        """Raises DitmosError: a wrong key or value, in a job that was not read from a file."""
-        own = dict(self.data[job.data].fit) | dict(job.fit)
-        return _fit(self.fit, own, f"job {job.method} on {job.data}")
+    def request(self, job: Job, folder: Path) -> Request:
+        """What is trained for a job; ``folder``: where data sets lie."""
+        source, method = self.data[job.data], cast(Method, "best" if job.way in HANDMADE else job.way)
+        shared = only_read(merge(self.settings, source.settings), method)
+        return Request(
+            folder / source.file, job.budget, method, self.effort, job.seed, source.split, merge(shared, job.settings),
+            f"job {job.method} on {job.data}",
+        )  # fmt: skip
 
     def key(self, job: Job) -> str:
         """Names a job in file names, and changes with everything that changes its result."""
-        source = asdict(self.data[job.data])
-        del source["fit"]  # part of fit_of
-        views = asdict(preset(self.data[job.data].preset))
-        text = json.dumps([asdict(job), source, views, asdict(self.fit_of(job))], sort_keys=True)
+        text = json.dumps([asdict(job), asdict(self.data[job.data]), self.settings, self.effort], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        return f"{job.data}-{job.method}-{job.budget}-s{job.seed}-{digest}"
+        return f"{job.data}-{job.method}-s{job.seed}-{digest}"
 
 
 def data_folder(name: Path | None = None) -> Path:
@@ -85,27 +121,22 @@ def data_folder(name: Path | None = None) -> Path:
     return folders[0].resolve()
 
 
-def read(file: Path) -> SweepFile:
+def read_sweep(file: Path) -> SweepFile:
     """Raises DitmosError naming the key that is wrong."""
-    try:
-        content = tomllib.loads(file.read_text())
-    except OSError as error:
-        raise DitmosError(f"{file}: cannot be read ({error.strerror or error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise DitmosError(f"{file}: {error}") from None
-    return parse(content, str(file))
+    return parse(read(file), str(file))
 
 
 def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
     """What TOML gives -> jobs. Raises DitmosError."""
-    unknown = set(content) - {"seeds", "fit", "data", "job"}
+    unknown = set(content) - {"seeds", "effort", "settings", "data", "job"}
     if unknown:
-        raise DitmosError(f"{where}: unknown key {min(unknown)}, expected seeds, fit, data, job")
-    seeds = _seeds(content.get("seeds", [0]), where)
+        raise DitmosError(f"{where}: unknown key {min(unknown)}, expected seeds, effort, settings, data, job")
+    seeds, effort = _seeds(content.get("seeds", [0]), where), convert(content.get("effort", "normal"), Effort, where)
     tables = convert(content.get("data", {}), Mapping[str, Any], where, "data")
-    data = {name: _source(table, f"{where}: data.{name}") for name, table in tables.items()}
-    fit = _fit(FitConfig(), convert(content.get("fit", {}), Mapping[str, Any], where, "fit"), where)
-    common = {name: _fit(fit, source.fit, f"{where}: data.{name}") for name, source in data.items()}
+    data = {name: convert(table, DataEntry, f"{where}: data.{name}") for name, table in tables.items()}
+    settings = convert(content.get("settings", {}), Mapping[str, Any], where, "settings")
+    for name, source in data.items():  # a wrong key is named where it stands
+        Settings().checked(merge(settings, source.settings), f"{where}: data.{name}")
     jobs = []
     for i, given in enumerate(_listed(content.get("job", []))):
         at = f"{where}: job {i + 1}"
@@ -113,18 +144,18 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
             raise DitmosError(f"{at} is {given!r}, expected a table")
         table = dict(given)
         own = _seeds(table.pop("seeds", seeds), at)
-        for name, budget in itertools.product(_listed(table.get("data")), _listed(table.get("budget"))):
-            if not isinstance(name, str) or name not in data:
-                raise DitmosError(f"{at}: data is {name!r}, expected one of {', '.join(data) or 'none defined'}")
-            one = {**table, "data": name, "budget": budget}
+        axes = {key: _listed(table.get(key)) for key in ("data", *_LIMITS) if key in table}
+        for values in itertools.product(*axes.values()):
+            one = table | dict(zip(axes, values, strict=True))
+            if one.get("data") not in data:
+                raise DitmosError(f"{at}: data is {one.get('data')!r}, expected one of {', '.join(data) or 'none'}")
             jobs += [convert({**one, "seed": seed}, Job, at) for seed in own]
-            _check(jobs[-1], data[name], at)
-            _fit(common[name], jobs[-1].fit, at)
+            _check(jobs[-1], at)
     jobs.sort(key=lambda job: job.seed)  # the first seed makes what the others use
-    return SweepFile(data, tuple(jobs), fit)
+    return SweepFile(data, tuple(jobs), settings, effort)
 
 
-def _listed(value: Any) -> list:
+def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -134,61 +165,16 @@ def _seeds(value: Any, where: str) -> list[int]:
     return value
 
 
-def _least(of: DataEntry | Job | FitConfig, least: Mapping[str, int], at: str) -> None:
-    """Raises DitmosError for a number below the least that it may be, or infinite."""
-    for key, limit in least.items():
-        if not limit <= getattr(of, key) < math.inf:
-            raise DitmosError(f"{at}: {key} is {getattr(of, key)!r}, expected {limit} or more")
-
-
-def _positive(of: Job | FitConfig, keys: Iterable[str], at: str) -> None:
-    """Raises DitmosError for a number that is not above 0, or infinite."""
-    for key in keys:
-        if not 0 < getattr(of, key) < math.inf:
-            raise DitmosError(f"{at}: {key} is {getattr(of, key)}, expected a number above 0")
-
-
-def _source(table: Any, at: str) -> DataEntry:
-    source = convert(table, DataEntry, at)
-    preset(source.preset)
-    _least(source, {"views": 1, "teachers": 1, "planar_teachers": 0, "teacher_epochs": 1, "split_seed": 0}, at)
-    if source.planar_teachers > source.teachers:
-        raise DitmosError(f"{at}: planar_teachers is {source.planar_teachers}, expected at most {source.teachers}")
-    if not 0 <= source.mixed <= 1:
-        raise DitmosError(f"{at}: mixed is {source.mixed}, expected 0 to 1")
-    if source.folds != 0 and source.folds < 2:
-        raise DitmosError(f"{at}: folds is {source.folds}, expected 0, or 2 or more")
-    return source
-
-
-def _check(job: Job, source: DataEntry, at: str) -> None:
-    _least(job, {"budget": 1, "count": 1, "keep": 1, "fill": 0, "ram": 0, "flash": 0, "finetune": 0}, at)
+def _check(job: Job, at: str) -> None:
+    for key in (*_LIMITS, "ram", "flash"):
+        if not 0 <= getattr(job, key) < math.inf:
+            raise DitmosError(f"{at}: {key} is {getattr(job, key)!r}, expected 0 or more")
     if "/" in job.data + job.method:
         raise DitmosError(f"{at}: {job.method} on {job.data}, expected names without /, for files")
-    _positive(job, ["widths"], at)
-    if not job.rounds or not all(0 < fraction < math.inf for fraction in job.rounds):
-        raise DitmosError(f"{at}: rounds is {list(job.rounds)}, expected fractions of the epochs, each above 0")
-    if job.recipe:
-        recipes.settings(job, source, at)
-    elif bool(job.classifier) == bool(job.family) or job.config:
-        raise DitmosError(f"{at}: expected one of classifier, family and recipe; config needs a recipe")
-    elif job.family:
-        known_family(job.family, at)
-
-
-def _fit(base: FitConfig, change: Mapping[str, Any], at: str) -> FitConfig:
-    """``base`` with some keys changed. Raises DitmosError: a wrong key or value."""
-    at = f"{at}: fit"
-    fit = convert(asdict(base) | dict(change), FitConfig, at)
-    _positive(fit, ("epochs", "lr", "capacity"), at)
-    _least(fit, {"batch": 2}, at)  # for batch normalisation
-    free = ("weight_decay", "delta", "own_rate", "noise", "clusters", "balance", "exit")
-    _least(fit, dict.fromkeys(free, 0), at)
-    for key in ("dropout", "decay", "stem"):
-        if not 0 <= getattr(fit, key) < 1:
-            raise DitmosError(f"{at}: {key} is {getattr(fit, key)}, expected 0 to below 1")
-    if not 0 <= fit.distill <= 1:
-        raise DitmosError(f"{at}: distill is {fit.distill}, expected 0 to 1")
-    if not 0 <= fit.mixture[0] <= fit.mixture[1] <= 1:
-        raise DitmosError(f"{at}: mixture is {list(fit.mixture)}, expected fractions of the training, the larger last")
-    return fit
+    ways = (*get_args(Method), *HANDMADE)
+    if job.way not in ways:
+        raise DitmosError(f"{at}: it is trained by {job.way!r}, expected by to be one of {', '.join(ways)}")
+    if job.way in HANDMADE and job.settings:
+        raise DitmosError(f"{at}: {job.way} has no settings, expected none")
+    if job.way not in HANDMADE:
+        Settings().changed(job.settings, cast(Method, job.way), at)

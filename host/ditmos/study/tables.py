@@ -1,4 +1,5 @@
-"""The tables of a report, in Markdown or HTML: results by budget, ablation, classifiers, the gap to the union."""
+"""The tables of a report, in Markdown or HTML: results by budget, ablation, classifiers, the gap to the union; and of
+one training what it scores on each class."""
 
 from __future__ import annotations
 
@@ -8,10 +9,7 @@ from html import escape
 from statistics import fmean
 from typing import Any
 
-from ditmos.study.summary import BASES, OURS, base_of, best_of, best_rival, ours
-
-Entries = Sequence[Mapping[str, Any]]
-Rows = Sequence[Mapping[str, Any]]
+from ditmos.study.summary import BASES, OURS, Entry, Row, base_of, best_of, best_rival, budget_of, ours
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,12 @@ class Table:
     marked: frozenset[int] = frozenset()
     note: str = ""
 
+    def full(self) -> Table:
+        """Without columns that say nothing."""
+        kept = [i for i in range(len(self.head)) if any(row[i] for row in self.rows)]
+        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
+        return Table(self.title, tuple(self.head[i] for i in kept), rows, self.marked, self.note)
+
     def markdown(self, level: int) -> str:
         lines = [f"{'#' * level} {self.title}", "", _line(self.head), "|---" * len(self.head) + "|"]
         lines += [_line(row) for row in self.rows]
@@ -31,107 +35,84 @@ class Table:
 
     def html(self, level: int) -> str:
         head = "".join(f"<th>{escape(cell)}</th>" for cell in self.head)
-        lines = [f"<h{level}>{escape(self.title)}</h{level}>", f"<table><tr>{head}</tr>"]
+        lines = [f"<h{level}>{escape(self.title)}</h{level}>", f"<div class=scroll><table><tr>{head}</tr>"]
         for i, row in enumerate(self.rows):
             cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
             lines.append(f"<tr{' class=ours' if i in self.marked else ''}>{cells}</tr>")
-        return "\n".join([*lines, "</table>", *([f"<p>{escape(self.note)}</p>"] if self.note else [])])
+        return "\n".join([*lines, "</table></div>", *([f"<p>{escape(self.note)}</p>"] if self.note else [])])
 
 
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def tables(entries: Entries, rows: Rows, data: str) -> list[Table]:
-    """All tables of one data set."""
-    budgets = sorted({entry["budget"] for entry in entries if entry["data"] == data})
-    found = [results(entries, data, budget) for budget in budgets]
-    for table in (ablation(entries, rows, data), classifiers(rows, data), gap(entries, rows, data)):
-        found += [table] if table.rows else []
-    return found
+def tables(entries: Sequence[Entry], rows: Sequence[Row], data: str) -> list[Table]:
+    """All tables of one data set that have something to say."""
+    here = [e for e in entries if e["data"] == data]
+    own = [row for row in rows if row["data"] == data]
+    found = [results(here, budget) for budget in dict.fromkeys(e["budget"] for e in here)]
+    found += [ablation(here, own), classifiers(own), gap(here, own)]
+    return [table.full() for table in found if table.rows]
 
 
-def _by_method(entries: Entries) -> dict[tuple[int, str, str], dict[str, Mapping[str, Any]]]:
-    """Budget, method and shape -> entry by metric, without the kind of accuracy."""
-    found: dict[tuple[int, str, str], dict[str, Mapping[str, Any]]] = {}
-    for entry in entries:
-        metric = entry["metric"].removesuffix(" balanced accuracy").removesuffix(" accuracy")
-        found.setdefault((entry["budget"], entry["method"], entry["shape"]), {})[metric] = entry
-    return found
-
-
-def _first(kinds: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    return kinds.get("int8") or kinds["float"]
-
-
-def results(entries: Entries, data: str, budget: int) -> Table:
+def results(entries: Sequence[Entry], budget: str) -> Table:
     """The best method first, and the lead over the best rival."""
-    here = [e for e in entries if (e["data"], e["budget"]) == (data, budget)]
-    by_method = sorted(_by_method(here).values(), key=lambda kinds: -_first(kinds)["mean"])
-    kind = "balanced accuracy" if "balanced" in here[0]["metric"] else "accuracy"
+    here = sorted((e for e in entries if e["budget"] == budget), key=lambda e: -e["int8"]["mean"])
     rows = tuple(
         (
-            entry["method"], _spread(kinds.get("int8")), _mean(kinds.get("float")), _mean(kinds.get("float union")),
-            f"{entry['macs']:,}", _instructions(entry), f"{entry['arena_bytes']:,}", f"{entry['flash_bytes']:,}",
-            f"{len(entry['seeds'])}", entry["shape"],
+            e["method"], _spread(e.get("int8")), _mean(e.get("float")), _mean(e.get("union")), f"{e['macs']:,}",
+            _instructions(e), _count(e.get("worst_instructions")), _count(e["arena_bytes"]), _count(e["flash_bytes"]),
+            f"{len(e['seeds'])}", e["shape"],
         )
-        for kinds in by_method
-        for entry in [_first(kinds)]
+        for e in here
     )  # fmt: skip
-    head = ("method", "int8", "float", "union", "MACs (mean)", "instructions", "arena B", "flash B", "seeds", "network")
-    marked = frozenset(i for i, kinds in enumerate(by_method) if ours(_first(kinds)["method"]))
-    return Table(f"{data}, {budget // 1000} k MACs ({kind})", head, rows, marked, _leads(here, data, budget))
+    head = (
+        "method", "int8", "float", "union", "MACs (mean)", "instructions", "worst", "arena B", "flash B", "seeds",
+        "network",
+    )  # fmt: skip
+    kind = "balanced accuracy" if here[0]["metric"] == "balanced" else "accuracy"
+    marked = frozenset(i for i, e in enumerate(here) if ours(e["method"]))
+    return Table(f"{here[0]['data']}, {budget} ({kind})", head, rows, marked, _leads(here, budget))
 
 
-def _leads(entries: Entries, data: str, budget: int) -> str:
+def _leads(entries: Sequence[Entry], budget: str) -> str:
     notes = []
-    pairs = [(best_of(entries, (OURS,)), best_rival(entries, data, budget))]
+    pairs = [(best_of(entries, (OURS,)), best_rival(entries, entries[0]["data"], budget))]
     pairs += [(best_of(entries, (method,)), best_of(entries, (base,))) for method, base in BASES.items()]
     for one, other in pairs:
         if one and other:
-            points = 100 * (one["mean"] - other["mean"])
+            points = 100 * (one["int8"]["mean"] - other["int8"]["mean"])
             which = "the best rival, " if one["method"] == OURS else ""
             notes.append(f"{one['method']} against {which}{other['method']}: {points:+.2f} points.")
-    if any(entry.get("instructions") and entry.get("feature_macs") for entry in entries):
+    if any(entry.get("feature_macs") for entry in entries):
         notes.append("+ F: features by hand are not counted in instructions; their multiply-adds are in the MACs.")
     return " ".join(notes)
 
 
-def ablation(entries: Entries, rows: Rows, data: str) -> Table:
+def ablation(entries: Sequence[Entry], rows: Sequence[Row]) -> Table:
     """Each method with a part switched off ("paper, no split") below the method itself; ``points``: the difference on
     the seeds that both have."""
-    by_seed = {
-        (row["budget"], row["method"], row["seed"]): row["test"].get("int8", row["test"].get("float"))
-        for row in rows
-        if row["data"] == data
-    }
+    by_seed = {(budget_of(row)[1], row["method"], row["seed"]): row["int8"] for row in rows}
 
-    def points(budget: int, method: str, base: str) -> str:
+    def points(entry: Entry, base: str) -> str:
+        budget, method = entry["budget"], entry["method"]
         seeds = [s for b, m, s in by_seed if (b, m) == (budget, method) and (budget, base, s) in by_seed]
         apart = [by_seed[budget, method, seed] - by_seed[budget, base, seed] for seed in seeds]
         return f"{100 * fmean(apart):+.2f}" if apart else ""
 
     lines = []
-    by_method = _by_method([e for e in entries if e["data"] == data])
-    for (budget, base, _), whole in sorted(by_method.items(), key=lambda item: item[0]):
-        parts = [
-            kinds
-            for (other, method, _), kinds in sorted(by_method.items(), key=lambda item: item[0])
-            if other == budget and base_of(method) == base
-        ]
-        if not parts:
-            continue
-        for kinds in (whole, *parts):
-            entry = _first(kinds)
+    for whole in sorted(entries, key=lambda e: (e["limit"], e["method"])):
+        same = [e for e in entries if e["budget"] == whole["budget"] and base_of(e["method"]) == whole["method"]]
+        for entry in (whole, *sorted(same, key=lambda e: e["method"])) if same else ():
             lines.append(
                 (
-                    entry["method"], _spread(entry), "" if kinds is whole else points(budget, entry["method"], base),
-                    *(_mean(kinds.get(f"float {name}")) for name in ("union", "selector", "target", "overlap")),
+                    entry["method"], _spread(entry["int8"]), "" if entry is whole else points(entry, whole["method"]),
+                    *(_mean(entry.get(name)) for name in ("union", "selector", "target", "overlap")),
                     f"{entry['macs']:,}", f"{len(entry['seeds'])}",
                 )
             )  # fmt: skip
     head = ("method", "int8", "points", "union", "selector", "target", "overlap", "MACs (mean)", "seeds")
-    return Table(f"{data}: what each part is worth", head, tuple(lines), note=_ROUTING if lines else "")
+    return Table("What each part is worth", head, tuple(lines), note=_ROUTING)
 
 
 _ROUTING = (
@@ -141,68 +122,91 @@ _ROUTING = (
 )
 
 
-def classifiers(rows: Rows, data: str) -> Table:
+def classifiers(rows: Sequence[Row]) -> Table:
     """Load and accuracy of every classifier of the first seed of the routed methods."""
-    lines = []
-    seen = set()
-    for row in sorted((r for r in rows if r["data"] == data), key=lambda r: (r["method"], r["budget"], r["seed"])):
-        known = row["test"].get("routing")
-        if not known or (row["method"], row["budget"]) in seen:
+    lines: dict[tuple[str, str], tuple[str, ...]] = {}
+    for row in sorted(rows, key=lambda r: (r["method"], budget_of(r), r["seed"])):
+        known, which = row["test"].get("routing"), (row["method"], budget_of(row)[1])
+        if not known or which in lines:
             continue
-        seen.add((row["method"], row["budget"]))
         order = sorted(range(len(known["load"])), key=lambda k: -known["load"][k])
         routed = known["routed_accuracy"]
-        lines.append(
-            (
-                row["method"], f"{row['budget'] // 1000} k", f"{row['seed']}",
-                " ".join(f"{100 * known['load'][k]:.0f}" for k in order),
-                " ".join(f"{100 * known['accuracy'][k]:.0f}" for k in order),
-                " ".join("-" if routed[k] is None else f"{100 * routed[k]:.0f}" for k in order),
-            )
+        lines[which] = (
+            *which, f"{row['seed']}",
+            " ".join(f"{100 * known['load'][k]:.0f}" for k in order),
+            " ".join(f"{100 * known['accuracy'][k]:.0f}" for k in order),
+            " ".join("-" if routed[k] is None else f"{100 * routed[k]:.0f}" for k in order),
         )  # fmt: skip
-    head = ("method", "MACs", "seed", "load", "accuracy, all windows", "accuracy, own windows")
-    return Table(f"{data}: classifiers, in %, the most used first", head, tuple(lines))
+    head = ("method", "budget", "seed", "load", "accuracy, all windows", "accuracy, own windows")
+    return Table("Classifiers, in %, the most used first", head, tuple(lines.values()))
 
 
-def gap(entries: Entries, rows: Rows, data: str) -> Table:
-    """What the selector leaves of the union, against what METHOD's recipe leaves on the same data. Below, the other
-    ceiling: the teachers."""
-    by_method = _by_method([e for e in entries if e["data"] == data])
-    gaps = {
-        key: kinds["float union"]["mean"] - kinds["float routed"]["mean"]
-        for key, kinds in by_method.items()
-        if "float routed" in kinds and base_of(key[1]) is None
-    }
-    paper = next((gaps[key] for key in sorted(gaps) if key[1] == "paper"), None)
+def gap(entries: Sequence[Entry], rows: Sequence[Row]) -> Table:
+    """What the selector leaves of the union. Below, the other ceiling: the teachers."""
     lines = tuple(
         (
-            key[1], f"{key[0] // 1000} k", _mean(by_method[key]["float routed"]), _mean(by_method[key]["float union"]),
-            f"{100 * left:.2f}", "" if not paper or key[1] == "paper" else f"{100 * (1 - left / paper):.0f} %",
+            e["method"], e["budget"], _mean(e["routed"]), _mean(e["union"]),
+            f"{100 * (e['union']['mean'] - e['routed']['mean']):.2f}",
         )
-        for key, left in sorted(gaps.items())
+        for e in sorted(entries, key=lambda e: (e["limit"], e["method"]))
+        if "routed" in e and base_of(e["method"]) is None
     )  # fmt: skip
-    head = ("method", "MACs", "routed (float)", "union", "gap, points", "of the gap of paper, closed")
-    teachers = {r["teacher"]["test"] for r in rows if r["data"] == data and "test" in r.get("teacher", {})}
-    strong = ", ".join(f"{value:.4f}" for value in sorted(teachers))
-    note = f"The teachers, strong networks without a budget (float): {strong}." if strong else ""
-    return Table(f"{data}: routed against union", head, lines, note=note)
+    head = ("method", "budget", "routed (float)", "union", "gap, points")
+    teachers = sorted({row["teachers"]["validation"] for row in rows if "validation" in row.get("teachers", {})})
+    strong = ", ".join(f"{value:.4f}" for value in teachers)
+    note = f"The teachers, strong networks without a budget, on validation (float): {strong}." if strong else ""
+    return Table("Routed against union", head, lines, note=note)
 
 
-def _mean(entry: Mapping[str, Any] | None) -> str:
-    return f"{entry['mean']:.4f}" if entry else ""
+def classes(row: Row) -> Table:
+    """What one training scores on every class, and what that is taken for most often."""
+    lines = []
+    for i, entry in enumerate(row.get("per_class", ())):
+        others = [(count, name) for j, (count, name) in enumerate(
+            zip(row["confusion"][i], row["class_names"], strict=True)) if j != i]  # fmt: skip
+        count, name = max(others, default=(0, ""))
+        lines.append(
+            (entry["name"], f"{entry['windows']}", _share(entry["recall"]), _share(entry["precision"]),
+             f"{name} ({count})" if count else "")
+        )  # fmt: skip
+    head = ("class", "windows", "recall", "precision", "most often taken for")
+    return Table(f"Classes: {row['method']}, {budget_of(row)[1]}, seed {row['seed']}", head, tuple(lines)).full()
 
 
-def _spread(entry: Mapping[str, Any] | None) -> str:
-    return f"{entry['mean']:.4f} ± {entry['sd']:.4f}" if entry else ""
+def answerers(row: Row) -> Table:
+    """Who answers windows of which class: of each, the classes that it answers most."""
+    total = max(sum(sum(counts) for _, counts in row.get("answered_by", ())), 1)
+    lines = []
+    for who, counts in row.get("answered_by", ()):
+        order = sorted(range(len(counts)), key=lambda c: -counts[c])[:4]
+        named = ", ".join(f"{row['class_names'][c]} ({counts[c]})" for c in order if counts[c])
+        lines.append((who, f"{100 * sum(counts) / total:.1f} %", named))
+    return Table("Who answers what", ("who", "windows", "classes, the most first"), tuple(lines)).full()
 
 
-def _instructions(entry: Mapping[str, Any]) -> str:
-    if not entry.get("instructions"):
-        return ""
-    return f"{entry['instructions']:,}" + (" + F" if entry.get("feature_macs") else "")
+def _mean(figure: Mapping[str, Any] | None) -> str:
+    return f"{figure['mean']:.4f}" if figure else ""
 
 
-def markdown(entries: Entries, rows: Rows) -> str:
+def _spread(figure: Mapping[str, Any] | None) -> str:
+    return f"{figure['mean']:.4f} ± {figure['sd']:.4f}" if figure else ""
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _count(value: float | None) -> str:
+    return "" if not value else f"{value:,}"
+
+
+def _instructions(entry: Entry) -> str:
+    return _count(entry.get("instructions")) + (" + F" if entry.get("feature_macs") and "instructions" in entry else "")
+
+
+def markdown(entries: Sequence[Entry], rows: Sequence[Row]) -> str:
     """All tables of all data sets."""
     names = sorted({entry["data"] for entry in entries})
-    return "\n".join(table.markdown(3) for data in names for table in tables(entries, rows, data))
+    return "\n".join(
+        f"## {data}\n\n" + "\n".join(table.markdown(3) for table in tables(entries, rows, data)) for data in names
+    )

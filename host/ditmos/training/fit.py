@@ -11,9 +11,9 @@ plain early-exit network.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +21,12 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from ditmos.model.spec import NetworkSpec
-from ditmos.training.data import batches
-from ditmos.training.networks import RoutedNetwork
+from ditmos.networks.routed_network import RoutedNetwork
+from ditmos.networks.student import StudentNetwork
+from ditmos.training.keep import Keep
+from ditmos.training.loop import Curve, Cycle, learn
 from ditmos.training.pool import Pool
-from ditmos.training.student import StudentNetwork
-from ditmos.training.teachers import follow
+from ditmos.training.score import answers_itself
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,6 @@ class Batch:
     done: float
 
 
-def answers_itself(spec: NetworkSpec) -> bool:
-    """Whether the selector gives class logits, after its K routing outputs if K > 1."""
-    routes = spec.classifiers if spec.classifiers > 1 else 0
-    return spec.selector is not None and spec.selector_outputs == routes + spec.classes
-
-
 def plain_loss(logits: Tensor, batch: Batch) -> Tensor:
     """Weighted cross-entropy of (..., N, classes), summed over leading axes."""
     loss = -(batch.target * logits.log_softmax(-1)).sum(-1)
@@ -118,70 +113,58 @@ def clusters_of(pool: Pool, count: int, seed: int) -> Tensor:
 
 def fit(
     spec: NetworkSpec, pool: Pool, config: FitConfig, seed: int = 0,
-    progress: Callable[[float], None] = lambda done: None, curve: list[tuple[float, float]] | None = None,
+    progress: Callable[[float], None] = lambda done: None, curve: Curve | None = None, keep: Keep | None = None,
 ) -> RoutedNetwork:  # fmt: skip
     """Train, and return the moving average of the weights as a network for windows in real units.
 
     K classifiers without a selector learn independently of each other (an ensemble). ``curve`` receives (epoch, mean
-    loss since the last entry), some 40 entries over the training.
+    loss since the last entry), some 40 entries over the training. ``keep``: where a run that is stopped goes on from.
+
+    Raises:
+        DitmosError: the loss is no longer a number.
     """
-    routed = spec.selector is not None and spec.classifiers > 1
+    routed, keep = spec.selector is not None and spec.classifiers > 1, keep or Keep()
     network = StudentNetwork(spec, delta=config.delta if routed else None, dropout=config.dropout, seed=seed)
     curve = [] if curve is None else curve
     if routed and config.stem:
         stem = replace(spec, classifiers=1, selector_outputs=spec.classes)
         start = StudentNetwork(stem, dropout=config.dropout, seed=seed)
         first = replace(config, epochs=config.epochs * config.stem)
-        start = _train(start, pool, first, seed, lambda done: progress(done * config.stem), curve)
+        start = _train(start, pool, first, seed, lambda done: progress(done * config.stem), curve, keep, "stem")
         network = start.grow(spec, delta=config.delta, seed=seed)
-        rest = replace(config, epochs=config.epochs * (1 - config.stem))
-        later: list[tuple[float, float]] = []
-        done = _train(network, pool, rest, seed, lambda d: progress(config.stem + d * (1 - config.stem)), later)
+        config = replace(config, epochs=config.epochs * (1 - config.stem))
+        share, later = first.epochs / (first.epochs + config.epochs), Curve()
+        done = _train(network, pool, config, seed, lambda d: progress(share + d * (1 - share)), later, keep, "student")
         curve += [(first.epochs + epoch, loss) for epoch, loss in later]
     else:
-        done = _train(network, pool, config, seed, progress, curve)
+        done = _train(network, pool, config, seed, progress, curve, keep, "student")
     return done.export(pool.mean.tolist(), pool.std.tolist())
 
 
 def _train(
-    network: StudentNetwork, pool: Pool, config: FitConfig, seed: int, progress: Callable[[float], None],
-    curve: list[tuple[float, float]],
+    network: StudentNetwork, pool: Pool, config: FitConfig, seed: int, progress: Callable[[float], None], curve: Curve,
+    keep: Keep, name: str,
 ) -> StudentNetwork:  # fmt: skip
     """One cycle of the learning rate; returns the moving average in evaluation mode."""
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)
     spec = network.spec
-    average = copy.deepcopy(network)
     steps = max(int(config.epochs * pool.windows / config.batch), 1)
-    groups = _groups(network, config)
-    optimizer = torch.optim.AdamW(groups, fused=True)
-    rates = [group["lr"] for group in groups]
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, steps, pct_start=0.15)
     routed = spec.selector is not None and spec.classifiers > 1
     cluster = clusters_of(pool, spec.classifiers, seed) if routed and config.clusters else None
-    network.train()
-    order = iter(())
-    losses: list[float] = []
-    for step in range(steps):
-        rows = next(order, None)
-        if rows is None:
-            order = iter(batches(len(pool.y), config.batch, rng))
-            rows = next(order)
-        loss = _loss(network, pool, rows, cluster, step / steps, config, rng)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        scheduler.step()
-        follow(average, network, config.decay if step > 100 else 0.8)
-        progress((step + 1) / steps)
-        losses.append(loss.item())
-        if len(losses) >= max(steps // 40, 1):
-            curve.append(((step + 1) * config.batch / pool.windows, sum(losses) / len(losses)))
-            losses.clear()
-    return average.eval()
+
+    def loss(rows: Tensor, done: float) -> Tensor:
+        return _loss(network, pool, rows, cluster, done, config, rng)
+
+    cycle = Cycle(
+        steps, config.batch, len(pool.y), _groups(network, config), 0.15, (0.8, config.decay), 100, rng, fused=True
+    )  # fmt: skip
+    result = learn(network, cycle, loss, keep, name, progress)
+    curve += [(step * config.batch / pool.windows, loss) for step, loss in cycle.curve]
+    return result
 
 
-def _groups(network: StudentNetwork, config: FitConfig) -> list[dict]:
+def _groups(network: StudentNetwork, config: FitConfig) -> list[dict[str, Any]]:
     """Parameters by weight decay and learning rate: common weights, classifiers' own, and normalisation and biases."""
     own = [layer.weight for layer in network.classifiers if layer.base is not None]
     ids = {id(p) for p in own}

@@ -8,38 +8,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.datasets import Dataset
-from ditmos.training import checkpoint
-from ditmos.training.data import Windows
+from ditmos.datasets.tensors import Windows
+from ditmos.training.keep import Keep
+from ditmos.training.score import value
 from ditmos.training.teachers import TeacherConfig, Teachers, train_teachers
 from ditmos.training.views import ViewConfig, Views
 
 _BATCH = 1024
+_KEPT = ("x", "soft", "other", "share")  # of a view
 
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """``views`` copies of every training window, the first unchanged; a share ``mixed`` of them, the last ones, are
-    mixtures of two. balanced: classes count alike in every loss.
+    """balanced: classes count alike in every loss.
 
     Mixtures with the teachers' opinion show a student what the teachers think between the windows (Beyer et al.,
     "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022).
     """
 
-    teacher: TeacherConfig = field(default_factory=TeacherConfig)
-    views: int = 24
-    mixed: float = 0.5
-    change: ViewConfig = field(default_factory=ViewConfig)
+    views: ViewConfig
+    teachers: TeacherConfig
     balanced: bool = False
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,8 @@ class Pool:
     """x (views * N, channels, time) float16, standardised; soft (views * N, classes) float16 probabilities; y.
 
     A view is ``share`` of a window of class y, the rest of it one of class ``other``. mean, std: per channel, of the
-    training part. weight: of each class in a loss. windows: N.
+    training part. weight: of each class in a loss. windows: N. teachers: how good they are on windows that they have
+    not seen, by name.
     """
 
     x: Tensor
@@ -59,6 +57,7 @@ class Pool:
     std: Tensor
     weight: Tensor
     windows: int
+    teachers: Mapping[str, float]
 
     @property
     def classes(self) -> int:
@@ -80,47 +79,63 @@ def class_weights(y: Tensor, classes: int, balanced: bool) -> Tensor:
 
 
 def build(
-    train: Windows, classes: int, config: PoolConfig, progress: Callable[[float], None] = lambda done: None
-) -> tuple[Pool, Teachers]:
-    """Train the teachers on ``train`` (real units) and let them judge every view of it."""
+    train: Windows, classes: int, config: PoolConfig, *, judged: Mapping[str, Windows] | None = None,
+    keep: Keep | None = None, progress: Callable[[float], None] = lambda done: None,
+) -> Pool:  # fmt: skip
+    """Train the teachers on ``train`` (real units), let them judge every view of it, and say how they do on ``judged``.
+
+    Teachers and views are kept one by one. ``progress``: nine tenths are the teachers.
+    """
+    keep = keep or Keep()
     std, mean = torch.std_mean(train.x.double(), dim=(0, 2))
     mean, std = mean.float(), std.clamp(min=1e-6).float()
     standard = Windows((train.x - mean[:, None]) / std[:, None], train.y)
     weight = class_weights(train.y, classes, config.balanced)
-    rng = torch.Generator().manual_seed(config.seed)
-    views = Views(config.change, mean, std, rng)
+    rng = torch.Generator().manual_seed(config.teachers.seed)
+    views = Views(config.views, mean, std, rng)
     teachers = train_teachers(
-        standard, classes, config.teacher, views, weight, config.seed, balanced=config.balanced, progress=progress
-    )
-    plain = config.views - int(config.mixed * config.views)
-    xs, softs, others, shares = [], [], [], []
-    for i in range(config.views):
-        x = standard.x if i == 0 else torch.cat([views(part) for part in standard.x.split(_BATCH)])
-        other, share = train.y, torch.ones(len(train))
-        if i >= plain:
-            order = torch.randperm(len(train), generator=rng)
-            other, share = train.y[order], 0.5 + 0.5 * torch.rand(len(train), generator=rng)
-            x = share[:, None, None] * x + (1 - share[:, None, None]) * x[order]
-        xs.append(x.half())
-        softs.append(teachers(x).half())
-        others.append(other)
-        shares.append(share)
-    x, soft, other, share = (torch.cat(parts) for parts in (xs, softs, others, shares))
-    y = train.y.repeat(config.views)
-    return Pool(x, soft, y, other, share, mean, std, weight, len(train)), teachers
+        standard, classes, config.teachers, views, weight, keep, balanced=config.balanced,
+        progress=lambda done: progress(0.9 * done),
+    )  # fmt: skip
+    found: list[dict[str, Any]] = []
+    for i in range(config.views.count):
+        view = keep.load(f"view-{i}")
+        if view is None:
+            view = _view(standard, teachers, views, i, config.views)
+            keep.save(f"view-{i}", view | {"rng": rng.get_state()})
+        else:
+            rng.set_state(view["rng"])
+        found.append(view)
+        progress(0.9 + 0.1 * (i + 1) / config.views.count)
+    x, soft, other, share = (torch.cat([view[name] for view in found]) for name in _KEPT)
+    figures = keep.load("figures") or _figures(teachers, judged or {}, mean, std, config.balanced)
+    keep.save("figures", figures)
+    y = train.y.repeat(config.views.count)
+    return Pool(x, soft, y, other, share, mean, std, weight, len(train), figures)
 
 
-def pool_key(dataset: Dataset, parts: Sequence[int], config: PoolConfig) -> str:
-    """Names data, split, which parts are trained on, and the configuration."""
-    split = b"" if dataset.split is None else dataset.split.tobytes()
-    text = json.dumps([dataset.sha256, list(parts), asdict(config)], sort_keys=True).encode()
-    return hashlib.sha256(text + split).hexdigest()[:16]
+def _view(standard: Windows, teachers: Teachers, views: Views, i: int, config: ViewConfig) -> dict[str, Tensor]:
+    """The ith copy of all windows."""
+    count = len(standard)
+    x = standard.x if i == 0 else torch.cat([views(part) for part in standard.x.split(_BATCH)])
+    other, share = standard.y, torch.ones(count)
+    if i >= config.count - int(config.mixed * config.count):
+        order = torch.randperm(count, generator=views.rng)
+        other, share = standard.y[order], 0.5 + 0.5 * torch.rand(count, generator=views.rng)
+        x = share[:, None, None] * x + (1 - share[:, None, None]) * x[order]
+    return {"x": x.half(), "soft": teachers(x).half(), "other": other, "share": share}
 
 
-def save(pool: Pool, file: Path) -> None:
-    checkpoint.save(file, dict(vars(pool)))
+def _figures(
+    teachers: Teachers, judged: Mapping[str, Windows], mean: Tensor, std: Tensor, balanced: bool
+) -> dict[str, float]:
+    def of(windows: Windows) -> float:
+        answers = teachers((windows.x - mean[:, None]) / std[:, None]).argmax(1)
+        return value((answers == windows.y).numpy(), windows.y.numpy(), balanced)
+
+    return {name: of(windows) for name, windows in judged.items()}
 
 
-def load(file: Path) -> Pool:
-    """Raises DitmosError for an unreadable file."""
-    return Pool(**checkpoint.load(file, "a pool of training windows"))
+def pool_key(data: str, config: PoolConfig) -> str:
+    """Names what a pool is made of; ``data``: which windows."""
+    return hashlib.sha256(json.dumps([data, asdict(config)], sort_keys=True).encode()).hexdigest()[:16]

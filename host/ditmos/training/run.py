@@ -1,114 +1,230 @@
-"""A training run on disk: ``config.toml``, ``model.pt``, ``metrics.json``, ``history.json`` in one folder.
+"""A training on disk: from a data set to a folder with a model that is ready for a board.
 
-While it trains the folder holds ``checkpoint.pt`` instead of the model; every file is whole at any time.
+    RUN/model.dtm      the model, planned
+    RUN/run.json       the row: what it scores, what it costs, what was chosen and why
+    RUN/settings.toml  every choice, complete: `--config` takes it again
+    RUN/network.pt     the float network
+    RUN/work/          unfinished work, until it is finished
+
+Every file is whole at any time; a run that was stopped goes on with the numbers of one that was not.
 """
 
 from __future__ import annotations
 
+import json
 import platform
 import time
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sklearn
 import torch
 
 import ditmos
-from ditmos.datasets import Dataset
+from ditmos import atomic
+from ditmos.atomic import read_json, write_json
+from ditmos.datasets import load
+from ditmos.datasets.splits import SplitKind
+from ditmos.datasets.tensors import prepare
 from ditmos.errors import DitmosError
 from ditmos.model.spec import NetworkSpec
+from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.paths import commit
-from ditmos.training import checkpoint
-from ditmos.training import config as configuration
-from ditmos.training.config import Config
-from ditmos.training.networks import RoutedNetwork
+from ditmos.training import keep as keeping
+from ditmos.training.choose import Choice, Effort, choose, choose_data
+from ditmos.training.data import DataConfig, load_data
+from ditmos.training.export import export, write
+from ditmos.training.keep import Keep
+from ditmos.training.learn import Learned, Report, Task, quiet
+from ditmos.training.results import row
+from ditmos.training.settings import Method, Settings
+from ditmos.training.space import Budget
+from ditmos.training.template import usual
+from ditmos.training.typed_toml import convert, merge, read, render
 
-FORMAT = 1
-CONFIG, CHECKPOINT, MODEL, METRICS, HISTORY = (
-    "config.toml",
-    "checkpoint.pt",
-    "model.pt",
-    "metrics.json",
-    "history.json",
-)
-
-
-class Run(NamedTuple):
-    """A finished run: the network in evaluation mode, its configuration, and what else an artefact needs to say.
-
-    metadata: ``class_names``, ``channels``, ``sample_scale`` (the data set's ``scale``), ``units``, ``fs``, and under
-    ``origin`` what the model was made from.
-    """
-
-    network: RoutedNetwork
-    config: Config
-    metadata: dict[str, Any]
+MODEL, ROW, SETTINGS, NETWORK, WORK, REQUEST = (
+    "model.dtm", "run.json", "settings.toml", "network.pt", "work", "request.json",
+)  # fmt: skip
 
 
-def origin(config: Config, dataset: Dataset) -> dict[str, Any]:
-    """Seeds, versions, hashes: what it takes to make the same model again."""
-    return {
-        "ditmos": ditmos.__version__,
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "scikit-learn": sklearn.__version__,
-        "python": platform.python_version(),
-        "git_commit": commit(),
-        "config_sha256": config.digest,
-        "task": config.task,
-        "recipe": config.recipe,
-        "seed": config.seed,
-        "split_seed": config.data.split_seed,
-        "threads": config.threads,
-        "data": dataset.name,
-        "features": config.data.features,
-        "standardise": config.data.standardise,
-        "data_sha256": dataset.sha256,
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for. settings: of a TOML file."""
+
+    data: Path
+    budget: Budget = field(default_factory=Budget)
+    method: Method = "best"
+    effort: Effort = "normal"
+    seed: int = 0
+    split: SplitKind | None = None
+    settings: Mapping[str, Any] | None = None
+    where: str = "settings"  # of `settings`, for messages
 
 
-def save_model(path: Path, network: RoutedNetwork, config: Config, metadata: dict[str, Any]) -> None:
-    state = {
-        "format": FORMAT,
-        "spec": network.spec.to_dict(),
-        "mean": network.mean.tolist(),
-        "std": network.std.tolist(),
-        "state": network.state_dict(),
-        "config": config.to_toml(),
-        "metadata": metadata,
-    }
-    checkpoint.save(path, state)
-
-
-def load_run(path: str | Path) -> Run:
-    """A finished run from its folder, or from its ``model.pt``.
+def prepare_task(request: Request, keep: Keep, report: Report = quiet) -> tuple[Task, list[Choice]]:
+    """Look at the data, choose, load, split.
 
     Raises:
-        DitmosError: not there, unfinished, damaged, or of another format.
+        DitmosError: data or settings are not as they should be.
     """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / MODEL).exists() and (path / CHECKPOINT).exists():
-            raise DitmosError(f"{path}: the run in it is not finished; go on with `ditmos train --resume`")
-        path = path / MODEL
-    state = checkpoint.load(path, "a trained model (model.pt, from `ditmos train`)")
-    if state.get("format") != FORMAT:
-        raise DitmosError(f"{path}: format is {state.get('format')!r}, expected {FORMAT}")
+    report("data", 0.0, "")
+    raw, given = load(request.data), dict(request.settings or {})
+    own = given.get("data", {})
+    if request.split is not None and isinstance(own, Mapping) and own.get("split", request.split) != request.split:
+        raise DitmosError(f"--split {request.split}: {request.where} says {own['split']!r}, expected one of the two")
+    wanted = request.split or (own.get("split") if isinstance(own, Mapping) else None)
+    data, kind, reasons = choose_data(raw, wanted)
+    data = convert(merge(asdict(data), own if isinstance(own, Mapping) else {}), DataConfig, request.where, "data")
+    dataset = load_data(data, raw)
+    parts = prepare(dataset)
+    chosen = choose(dataset, data, kind, request.effort, request.method)
+    settings = chosen.settings.changed(given, request.method, request.where)
+    budget = request.budget
+    if not budget.bounded and request.method != "paper":
+        most = usual((dataset.window, len(dataset.channels), dataset.classes), bands=settings.search.bands)
+        budget = replace(budget, instructions=most)
+        reasons.append(Choice(f"{most:,} instructions on average", "no budget was named"))
+    task = Task(dataset, parts, settings, budget, request.method, request.seed, keep, report)
+    return task, [*reasons, *(chosen.reasons if request.method != "paper" else ())]
+
+
+def train(
+    request: Request, out: Path, learn: Callable[[Task], Learned], *, resume: bool = False, work: Path | None = None,
+    report: Report = quiet, begun: Callable[[Task, list[Choice]], None] = lambda task, reasons: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train, quantise, plan, verify; writes the folder and returns the row.
+
+    Args:
+        learn: `ditmos.training.learn.learn`, or another method's.
+        work: where unfinished work is kept, if others share it; else in ``out``, until the run is finished.
+        begun: called when everything is chosen.
+
+    Raises:
+        DitmosError: the folder holds another run, nothing keeps the budget, a disk that is full.
+    """
+    asked = {"ditmos": 1, **asdict(replace(request, data=request.data.resolve(), where=""))}
+    asked["data"] = load(request.data).sha256
+    if (found := finished(out, asked, resume)) is not None:
+        return found
+    keep = Keep(work or out / WORK)
+    started, before = time.monotonic(), _spent(out)
+    task, reasons = prepare_task(request, keep, report)
+    write_json(out / REQUEST, asked)
+    torch.set_num_threads(task.settings.threads)
+    begun(task, reasons)
     try:
-        config = configuration.from_toml(state["config"], str(path))
-        spec = NetworkSpec.from_dict(state["spec"])
-        network = RoutedNetwork(spec, state["mean"], state["std"], dropout=config.network.dropout)
-        network.load_state_dict(state["state"])
-        metadata = state["metadata"]
+        learned = learn(task)
+        metadata = describe(task, asked["data"])
+        exported = export(task, learned.network, metadata)
+        report("figures", 0.0, "")
+        result = row(task, learned, exported)
+        size = write(out / MODEL, exported, request.budget.flash)
+        save_network(out / NETWORK, learned.network)
+        atomic.write(out / SETTINGS, render(asdict(task.settings)).encode())
+        result |= {
+            "flash_bytes": size,
+            "effort": request.effort,
+            "chosen": [list(choice) for choice in reasons],
+            "origin": metadata["origin"],
+            "seconds": round(before + time.monotonic() - started, 1),
+        }
+        write_json(out / ROW, result)
+    except BaseException as error:
+        if isinstance(error, DitmosError) and not (out / WORK).exists():  # nothing to go on with
+            (out / REQUEST).unlink()
+        else:
+            write_json(out / REQUEST, asked | {"seconds": before + time.monotonic() - started})
+        raise
+    if work is None:
+        keep.clear()
+    (out / REQUEST).unlink()
+    report("figures", 1.0, "")
+    return result
+
+
+def finished(out: Path, asked: Mapping[str, Any], resume: bool) -> dict[str, Any] | None:
+    """The row of a finished run that goes on; None where there is something to do.
+
+    Raises:
+        DitmosError: a run in the folder that is another one, or that nobody wants to go on with.
+    """
+    if (out / REQUEST).exists():
+        if not resume:
+            raise DitmosError(f"{out}: there is an unfinished run in it; go on with --resume, or name a new folder")
+        old = {key: value for key, value in read_json(out / REQUEST).items() if key != "seconds"}
+        now = _plain(asked)
+        if old != now:
+            key = next(key for key in now if old.get(key) != now[key])
+            raise DitmosError(f"{out}: it was begun with {key} {old.get(key)!r}, expected the same to go on")
+        return None
+    if (out / ROW).exists():
+        if resume:
+            return read_json(out / ROW)
+        raise DitmosError(f"{out}: there is a finished run in it, expected a new folder")
+    if resume:
+        raise DitmosError(f"{out}: there is no run in it to go on with")
+    return None
+
+
+def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON has it."""
+    return json.loads(json.dumps(asked))
+
+
+def read_run(out: Path) -> tuple[dict[str, Any], Settings]:
+    """Row and settings of a finished run. Raises DitmosError where there is none."""
+    if not (out / ROW).exists():
+        unfinished = "; the run in it is not finished, go on with --resume" if (out / REQUEST).exists() else ""
+        raise DitmosError(f"{out}: no {ROW} in it, expected the folder of a finished training{unfinished}")
+    return read_json(out / ROW), convert(read(out / SETTINGS), Settings, str(out / SETTINGS))
+
+
+def _spent(out: Path) -> float:
+    """Seconds before the run was stopped."""
+    return float(read_json(out / REQUEST).get("seconds", 0.0)) if (out / REQUEST).exists() else 0.0
+
+
+def describe(task: Task, raw: str) -> dict[str, Any]:
+    """What the model file says of windows and origin: what it takes to feed it, and to make it again. ``raw``: hash of
+    the data without front end."""
+    dataset, settings = task.dataset, task.settings
+    return {
+        "origin": {
+            "ditmos": ditmos.__version__,
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
+            "python": platform.python_version(),
+            "git_commit": commit(),
+            "settings_sha256": settings.digest,
+            "method": task.method,
+            "seed": task.seed,
+            "data": dataset.name,
+            "data_sha256": dataset.sha256,
+            "raw_sha256": raw,
+            "split": settings.data.split,
+            "split_seed": settings.data.split_seed,
+            "features": settings.data.front_end,
+            "standardise": settings.data.standardise,
+            "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        },
+    }
+
+
+def save_network(file: Path, network: RoutedNetwork) -> None:
+    state = {"spec": network.spec.to_dict(), "mean": network.mean.tolist(), "std": network.std.tolist()}
+    keeping.save(file, state | {"weights": network.state_dict()})
+
+
+def load_network(file: Path) -> RoutedNetwork:
+    """Inverse of `save_network`, in evaluation mode. Raises DitmosError."""
+    state = keeping.load(file, "a trained network (network.pt, from `ditmos train`)")
+    try:
+        network = RoutedNetwork(NetworkSpec.from_dict(state["spec"]), state["mean"], state["std"])
+        network.load_state_dict(state["weights"])
     except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-        raise DitmosError(f"{path}: not a trained model ({error})") from None
-    network.eval().requires_grad_(False)
-    return Run(network, config, metadata)
-
-
-def with_file(config: Config, file: Path) -> Config:
-    """The configuration that names ``file`` as its data, so that later commands find them again."""
-    return replace(config, data=replace(config.data, file=str(file.resolve())))
+        raise DitmosError(f"{file}: not a trained network ({error})") from None
+    return network.eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""How good a network is, and what it costs on average: float or integers, by the policy that its shape asks for.
+"""How good a network is, and how many classifiers it runs: float or integers, by the policy that its shape asks for.
 
 A selector that also gives class logits answers by itself where its two best classes are far enough apart; that
 inference costs the selector alone. Where the chosen classifier's two best classes are too close, the selector's second
@@ -9,22 +9,24 @@ averaged and all paid for. Otherwise the selector's first choice answers.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from ditmos.datasets.tensors import Windows
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reference import Model
 from ditmos.model.spec import NetworkSpec
-from ditmos.training.data import Windows
-from ditmos.training.fit import answers_itself
-from ditmos.training.networks import RoutedNetwork
+from ditmos.networks.routed_network import RoutedNetwork
 
 Floats = NDArray[np.float32]
 _BATCH = 512
-_RESERVE = 0.94  # share of a mean budget that margins are chosen for: new people may be harder than those at hand
+SELECTOR, EVERYBODY = -1, -2  # who answered, where it was not one classifier
+RESERVE = 0.94  # share of a mean budget that margins are chosen for, where the cost varies
 _EARLY = np.linspace(0, 1, 101)  # of the windows, that go on to a classifier
 _SECOND = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)  # of the windows, that a second classifier sees
 
@@ -94,8 +96,19 @@ def _lead(logits: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
+class Allowed:
+    """How many classifier runs a decision may take: the mean where it is the same for every window, the mean where it
+    varies (less a reserve: new people may be harder), and the most for any one window."""
+
+    always: float = math.inf
+    varying: float = math.inf
+    worst: float = math.inf
+
+
+@dataclass(frozen=True)
 class Score:
-    """value: accuracy, or mean recall where the set is judged by that. macs: the mean over the windows.
+    """value: accuracy, or mean recall where the set is judged by that. predicted (N,): the answers; answered (N,): the
+    classifier that gave each (where two were asked, the first), or SELECTOR, or EVERYBODY.
 
     exits: share of the windows that the selector answered. runs: classifier runs per window. union: at least one
     classifier is right (None: there is but one). usage: share of the windows each classifier is chosen for. classifier:
@@ -103,30 +116,29 @@ class Score:
     """
 
     value: float
-    macs: float
     exits: float
     runs: float
     union: float | None
     usage: tuple[float, ...]
     classifier: tuple[float, ...]
     predicted: NDArray[np.int64]
+    answered: NDArray[np.int64]
 
 
-def branch_macs(spec: NetworkSpec) -> tuple[int, int]:
-    """MACs of the selector and of one classifier."""
-    return sum(s.macs for s in spec.selector_layers()), sum(s.macs for s in spec.classifier_layers())
+def answers_itself(spec: NetworkSpec) -> bool:
+    """Whether the selector gives class logits, after its K routing outputs if K > 1."""
+    routes = spec.classifiers if spec.classifiers > 1 else 0
+    return spec.selector is not None and spec.selector_outputs == routes + spec.classes
 
 
-def worst_macs(spec: NetworkSpec, margins: Margins | None = None) -> int:
-    """MACs of an inference in which every branch that can be asked for is run."""
-    first, second = branch_macs(spec)
-    asked = 1 if margins is None or margins.second is None else 2
-    return first + second * (spec.classifiers if spec.selector is None else asked)
+def worst_runs(spec: NetworkSpec, margins: Margins | None = None) -> int:
+    """Classifiers that a decision runs where every one that can be asked is asked."""
+    if spec.selector is None:
+        return spec.classifiers
+    return 1 if margins is None or margins.second is None else 2
 
 
 def answer_float(network: RoutedNetwork, windows: Windows) -> Answers:
-    import torch
-
     gates, logits = [], []
     with torch.no_grad():
         for x in windows.x.split(_BATCH):
@@ -153,27 +165,27 @@ def answer_integer(model: QuantizedModel, windows: Windows) -> Answers:
 
 def score(answers: Answers, margins: Margins | None = None, *, balanced: bool = False) -> Score:
     spec, y = answers.spec, answers.y
-    predicted, exits, runs = _outcome(answers, margins or Margins())
-    first, second = branch_macs(spec)
+    predicted, answered, runs = _outcome(answers, margins or Margins())
     right = answers.logits.argmax(2) == y[:, None]
     return Score(
         value=value(predicted == y, y, balanced),
-        macs=first + second * runs,
-        exits=exits,
+        exits=float((answered == SELECTOR).mean()),
         runs=runs,
         union=float(right.any(1).mean()) if spec.classifiers > 1 else None,
         usage=tuple((np.bincount(answers.choice, minlength=spec.classifiers) / len(y)).tolist()),
         classifier=tuple(right.mean(0).tolist()),
         predicted=predicted,
+        answered=answered,
     )
 
 
-def _outcome(answers: Answers, margins: Margins) -> tuple[NDArray[np.int64], float, float]:
-    """Predicted classes (N,), share of early exits, classifier runs per window."""
+def _outcome(answers: Answers, margins: Margins) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+    """Predicted classes (N,), who answered (N,), classifier runs per window."""
     spec = answers.spec
     if spec.selector is None:
-        return _softmax(answers.logits).mean(1).argmax(1), 0.0, float(spec.classifiers)
-    predicted = answers.first.argmax(1)
+        predicted = _softmax(answers.logits).mean(1).argmax(1)
+        return predicted, np.full(len(predicted), EVERYBODY if spec.classifiers > 1 else 0), float(spec.classifiers)
+    predicted, answered = answers.first.argmax(1), answers.choice
     early = again = np.zeros(len(predicted), bool)
     if margins.early is not None and answers_itself(spec):
         assert answers.gate is not None
@@ -182,13 +194,15 @@ def _outcome(answers: Answers, margins: Margins) -> tuple[NDArray[np.int64], flo
         again = ~early & (answers.doubt < margins.second)
         predicted = np.where(again, answers.both.argmax(1), predicted)
     if early.any():
+        assert answers.gate is not None
         predicted = np.where(early, answers.gate[:, -spec.classes :].argmax(1), predicted)
-    return predicted, float(early.mean()), float(1 - early.mean() + again.mean())
+        answered = np.where(early, SELECTOR, answered)
+    return predicted, answered, float(1 - early.mean() + again.mean())
 
 
-def pick_margins(answers: Answers, budget: float, *, balanced: bool = False) -> Margins:
-    """The margins with the best value on these (validation) windows among those whose mean cost is in the budget, less
-    a reserve where the cost varies; the cheapest of equals."""
+def pick_margins(answers: Answers, allowed: Allowed, *, balanced: bool = False) -> Margins:
+    """The margins with the best value on these (validation) windows among those that keep to what is allowed; the
+    cheapest of equals. Where none do: those that let the selector answer every window, if it can."""
     spec = answers.spec
     if spec.selector is None:
         return Margins()
@@ -196,17 +210,15 @@ def pick_margins(answers: Answers, budget: float, *, balanced: bool = False) -> 
     seconds: list[float | None] = [None]
     if answers_itself(spec):
         earlies += _between(np.quantile(answers.margin, _EARLY), answers.steps[0])
-    if spec.classifiers > 1:
+    if spec.classifiers > 1 and allowed.worst >= 2:
         seconds += _between(np.quantile(answers.doubt, _SECOND), answers.steps[1])
-    first, second = branch_macs(spec)
     best: tuple[float, float, Margins] | None = None
     for margins in itertools.starmap(Margins, itertools.product(earlies, seconds)):
         predicted, _, runs = _outcome(answers, margins)
-        macs = first + second * runs
-        allowed = budget if margins == Margins() else _RESERVE * budget
         found = value(predicted == answers.y, answers.y, balanced)
-        if macs <= allowed and (best is None or (found, -macs) > best[:2]):
-            best = found, -macs, margins
+        most = allowed.always if margins == Margins() else allowed.varying
+        if runs <= most and (best is None or (found, -runs) > best[:2]):
+            best = found, -runs, margins
     if best is None:
         return Margins(_between(answers.margin.min(), answers.steps[0])[0]) if answers_itself(spec) else Margins()
     return best[2]

@@ -2,12 +2,15 @@
 the given validation part, or every window of a cross-validation.
 
 Successive halving (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization",
-AISTATS 2016). Every method gets the same number of candidates and of epochs.
+AISTATS 2016). Every method gets the same number of candidates and of epochs. What has been tried is kept, so that a
+search that was stopped goes on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,14 +18,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ditmos.atomic import read_json, write_json
+from ditmos.datasets.tensors import Windows
 from ditmos.model.spec import NetworkSpec
-from ditmos.planner import whole_plan
-from ditmos.training.data import Windows
+from ditmos.planner import price
 from ditmos.training.fit import FitConfig, fit
+from ditmos.training.keep import Keep
 from ditmos.training.pool import Pool
 from ditmos.training.score import Answers, Margins, answer_float, pick_margins, score
 from ditmos.training.shapes import describe
-from ditmos.training.space import Budget, candidates, flash_bytes
+from ditmos.training.space import Budget, Space, candidates, flash_bytes
 
 
 class Fold(NamedTuple):
@@ -34,49 +39,68 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """One training per fold: value and mean MACs on the validation windows."""
+    """One training per fold: value and mean cost on the validation windows."""
 
     family: str
     spec: NetworkSpec
     epochs: float
-    seed: int
     value: float
-    macs: float
+    runs: float
     margins: Margins
     union: float | None
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "method": self.family,
+            "family": self.family,
             "shape": describe(self.spec),
             "network": self.spec.to_dict(),
             "epochs": self.epochs,
-            "seed": self.seed,
-            "value": round(self.value, 4),
-            "macs": round(self.macs),
+            "value": self.value,
+            "runs": self.runs,
+            "macs": round(price.macs(self.spec).of(self.runs)),
+            "instructions": round(price.estimated(self.spec).of(self.runs)),
+            "flash_bytes": flash_bytes(self.spec),
             "margins": asdict(self.margins),
             "union": self.union,
-            "arena_bytes": whole_plan(self.spec).arena_size,
-            "flash_bytes": flash_bytes(self.spec),
             "seconds": round(self.seconds, 1),
         }
 
 
+def read_trial(row: dict[str, Any]) -> Trial:
+    """Inverse of `Trial.to_dict`."""
+    spec, margins = NetworkSpec.from_dict(row["network"]), Margins(**row["margins"])
+    return Trial(
+        row["family"], spec, row["epochs"], row["value"], row["runs"], margins, row["union"], row["seconds"]
+    )  # fmt: skip
+
+
 def attempt(
     family: str, spec: NetworkSpec, folds: Sequence[Fold], budget: Budget, config: FitConfig, seed: int,
-    *, balanced: bool = False,
+    *, balanced: bool = False, keep: Keep | None = None, progress: Callable[[float], None] = lambda done: None,
 ) -> Trial:  # fmt: skip
     """Train once per fold; margins and score are of all held windows together, as if one network had answered them."""
-    started = time.monotonic()
-    answers = _joined([answer_float(fit(spec, fold.pool, config, seed), fold.held) for fold in folds])
-    margins = pick_margins(answers, budget.macs, balanced=balanced)
+    started, keep, count = time.monotonic(), keep or Keep(), len(folds)
+    answers = joined(
+        [
+            answer_float(
+                fit(
+                    spec, fold.pool, config, seed, lambda done, i=i: progress((i + done) / count),
+                    keep=keep.within(f"fold-{i}"),
+                ),
+                fold.held,
+            )
+            for i, fold in enumerate(folds)
+        ]
+    )  # fmt: skip
+    keep.clear()
+    margins = pick_margins(answers, budget.allowed(spec, price.estimated(spec)), balanced=balanced)
     found = score(answers, margins, balanced=balanced)
     seconds = time.monotonic() - started
-    return Trial(family, spec, config.epochs, seed, found.value, found.macs, margins, found.union, seconds)
+    return Trial(family, spec, config.epochs, found.value, found.runs, margins, found.union, seconds)
 
 
-def _joined(parts: Sequence[Answers]) -> Answers:
+def joined(parts: Sequence[Answers]) -> Answers:
     """The windows of all parts, which networks of one shape have answered."""
     gates = [part.gate for part in parts if part.gate is not None]
     logits, y = np.concatenate([part.logits for part in parts]), np.concatenate([part.y for part in parts])
@@ -85,30 +109,46 @@ def _joined(parts: Sequence[Answers]) -> Answers:
 
 def search(
     family: str, geometry: tuple[int, int, int], folds: Sequence[Fold], budget: Budget, config: FitConfig,
-    *, count: int = 12, keep: int = 3, rounds: Sequence[float] = (0.15, 0.4), seed: int = 0,
-    balanced: bool = False, spectral: bool = False, report: Callable[[Trial], None] = lambda trial: None,
+    *, count: int = 12, by: int = 3, rounds: Sequence[float] = (0.15, 0.4), space: Space | None = None,
+    balanced: bool = False, keep: Keep | None = None,
+    report: Callable[[float, Trial | None], None] = lambda done, trial: None,
 ) -> list[Trial]:  # fmt: skip
     """All trials, the best one of the last round first.
 
     Args:
         folds: one is the usual split in training and validation part.
-        count: candidates of the first round; each further round keeps one in ``keep``.
+        count: candidates of the first round; each further round keeps one in ``by``.
         rounds: epochs of each round, as fractions of ``config.epochs``.
-        report: called after every trial.
+        report: called with the part of the search that is done, and with every new trial.
 
     Raises:
         DitmosError: no network of this family fits the budget.
     """
-    specs = list(itertools.islice(candidates(family, geometry, budget, seed, spectral=spectral), count))
+    keep = keep or Keep()
+    specs = list(itertools.islice(candidates(family, geometry, budget, 0, space), count))
+    file = keep.file("trials.json")
+    known = [read_trial(row) for row in read_json(file)] if file is not None and file.exists() else []
+    sizes = [max(count // by**i, 1) for i in range(len(rounds))]
+    total = sum(size * fraction for size, fraction in zip(sizes, rounds, strict=True))
     done: list[Trial] = []
-    last: list[Trial] = []
+    spent = 0.0
     for fraction in rounds:
-        last = []
+        step, last = replace(config, epochs=config.epochs * fraction), []
         for spec in specs:
-            step = replace(config, epochs=config.epochs * fraction)
-            last.append(attempt(family, spec, folds, budget, step, seed, balanced=balanced))
-            report(last[-1])
-        last.sort(key=lambda trial: -trial.value)
+            trial = next((t for t in known if t.spec == spec and t.epochs == step.epochs), None)
+            if trial is None:
+                name = hashlib.sha256(json.dumps([spec.to_dict(), step.epochs]).encode()).hexdigest()[:10]
+                trial = attempt(
+                    family, spec, folds, budget, step, 0, balanced=balanced, keep=keep.within(name),
+                    progress=lambda part, spent=spent, f=fraction: report((spent + f * part) / total, None),
+                )  # fmt: skip
+                known.append(trial)
+                if file is not None:
+                    write_json(file, [t.to_dict() for t in known])
+                report((spent + fraction) / total, trial)
+            spent += fraction
+            last.append(trial)
+        last.sort(key=lambda t: -t.value)
         done = last + done
-        specs = [trial.spec for trial in last[: max(len(last) // keep, 1)]]
+        specs = [t.spec for t in last[: max(len(last) // by, 1)]]
     return done

@@ -7,6 +7,7 @@ a first width that then grows (narrow first and wide last: late layers are cheap
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,28 +15,59 @@ from functools import partial
 
 from ditmos.errors import DitmosError
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
-from ditmos.planner import whole_plan
-from ditmos.training.fit import answers_itself
-from ditmos.training.score import branch_macs, worst_macs
+from ditmos.planner import front, price
+from ditmos.planner.price import Price
+from ditmos.training.score import RESERVE, Allowed, answers_itself, worst_runs
 
-_FULL = 0.85  # a candidate uses at least this share of the MACs it may use
+_FULL = 0.85  # a candidate uses at least this share of what it may use
 _ATTEMPTS = 5_000
 _HEADER_BYTES = 512  # of a model file: header, plan, names, all but weights and requantisation
+_TOO_LARGE = 30  # candidates that need too much RAM, of which each takes a while
+ESTIMATE = 1.01  # a plan may take that much more than `price.estimated` says
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Per inference: MACs (the mean where the cost varies), arena bytes, bytes of the model file; None: no limit.
+    """What a decision may cost: multiply-accumulates and instructions, the mean where it varies; ``worst``: the
+    instructions of the dearest decision; bytes of arena (ram) and of the model file (flash). None: no limit."""
 
-    widths: factor on the first width of a trunk, for budgets that the usual widths cannot use up. fill: how much of the
-    MACs has to be used, relative to what is usual (`within`); 0: as little as one likes.
-    """
-
-    macs: int
+    macs: float | None = None
+    instructions: float | None = None
+    worst: float | None = None
     ram: int | None = None
     flash: int | None = None
-    widths: float = 1.0
-    fill: float = 1.0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether anything says how much may be computed."""
+        return any(limit is not None for limit in (self.macs, self.instructions, self.worst))
+
+    def means(self, spec: NetworkSpec, instructions: Price) -> list[tuple[Price, float]]:
+        """A network's price and its limit, for each limit on the mean. With a worst case alone, that is the limit."""
+        pairs = [(price.macs(spec), self.macs), (instructions, self.instructions)]
+        found = [(cost, limit) for cost, limit in pairs if limit is not None]
+        return found or ([(instructions, self.worst)] if self.worst is not None else [])
+
+    def allowed(self, spec: NetworkSpec, instructions: Price) -> Allowed:
+        """Classifier runs that the limits leave after the selector."""
+
+        def runs(cost: Price, limit: float) -> float:
+            return (limit - cost.select) / cost.classify
+
+        means = self.means(spec, instructions)
+        return Allowed(
+            min((runs(cost, limit) for cost, limit in means), default=math.inf),
+            min((runs(cost, RESERVE * limit) for cost, limit in means), default=math.inf),
+            math.inf if self.worst is None else runs(instructions, self.worst),
+        )
+
+    def __str__(self) -> str:
+        names = {
+            "macs": "MACs", "instructions": "instructions", "worst": "instructions at worst", "ram": "bytes of RAM",
+            "flash": "bytes of flash",
+        }  # fmt: skip
+        limits = [f"{value:,.0f} {names[key]}" for key, value in vars(self).items() if value is not None]
+        return ", ".join(limits) or "no limit"
 
 
 def flash_bytes(spec: NetworkSpec) -> int:
@@ -45,29 +77,52 @@ def flash_bytes(spec: NetworkSpec) -> int:
     return _HEADER_BYTES + selector + spec.classifiers * classifier
 
 
-def within(spec: NetworkSpec, budget: Budget) -> bool:
-    """Whether the network keeps the budget and makes use of it.
+def least_arena(spec: NetworkSpec) -> int:
+    """Bytes of the smallest plan."""
+    return front(spec)[0].arena
+
+
+def keeps_but_ram(spec: NetworkSpec, budget: Budget) -> bool:
+    """Whether the network keeps what the budget says of computing and flash.
 
     A network with an early exit must be able to keep it on average: the selector alone in three quarters of it, and
     the whole when a third of the windows go on.
     """
-    first, second = branch_macs(spec)
+    cost = price.estimated(spec)
+    cost = Price(ESTIMATE * cost.select, ESTIMATE * cost.classify)
     if answers_itself(spec):
-        fits = first <= 0.75 * budget.macs and first + second / 3 <= budget.macs
-        fits = fits and budget.fill * budget.macs <= 1.15 * (first + second)
+        fits = all(p.select <= 0.75 * limit and p.of(1 / 3) <= limit for p, limit in budget.means(spec, cost))
     else:
-        fits = _FULL * budget.fill * budget.macs <= worst_macs(spec) <= budget.macs
-    if not fits or (budget.flash is not None and flash_bytes(spec) > budget.flash):
-        return False
-    return budget.ram is None or whole_plan(spec).arena_size <= budget.ram
+        fits = all(p.of(worst_runs(spec)) <= limit for p, limit in budget.means(spec, cost))
+    fits = fits and (budget.worst is None or cost.of(worst_runs(spec)) <= budget.worst)
+    return fits and (budget.flash is None or flash_bytes(spec) <= budget.flash)
+
+
+def keeps(spec: NetworkSpec, budget: Budget) -> bool:
+    """Whether the network keeps all of the budget, RAM too, which takes a while to find out."""
+    return keeps_but_ram(spec, budget) and (budget.ram is None or least_arena(spec) <= budget.ram)
+
+
+def uses(spec: NetworkSpec, budget: Budget, fill: float) -> bool:
+    """Whether the network makes use of the budget: a share ``fill`` of what is usual (`Space`)."""
+    means = budget.means(spec, price.estimated(spec))
+    if answers_itself(spec):
+        return any(fill * limit <= 1.15 * p.of(1) for p, limit in means) or not means
+    return any(_FULL * fill * limit <= p.of(worst_runs(spec)) for p, limit in means) or not means
 
 
 @dataclass(frozen=True)
 class Space:
-    """spectral: the window's channels are frequency bands, so short kernels in time suffice. widths: see `Budget`."""
+    """What shapes are drawn from.
+
+    spectral: the window's channels are frequency bands, so short kernels in time suffice. widths: factor on the first
+    width of a trunk, for budgets that the usual widths cannot use up. fill: how much of the budget has to be used,
+    relative to what is usual (`uses`); 0: as little as one likes.
+    """
 
     spectral: bool = False
     widths: float = 1.0
+    fill: float = 1.0
 
 
 def draw_branch(rng: random.Random, depths: tuple[int, ...], space: Space) -> BranchSpec:
@@ -143,33 +198,56 @@ def known_family(family: str, where: str = "search") -> None:
 
 
 def candidates(
-    family: str, geometry: tuple[int, int, int], budget: Budget, seed: int, *, spectral: bool = False
+    family: str, geometry: tuple[int, int, int], budget: Budget, seed: int, space: Space | None = None
 ) -> Iterator[NetworkSpec]:
     """Different networks within the budget, without end.
 
     The nth attempt draws the same trunk for ``exit`` and for ``routed-exit``: they are searched over the same shapes.
 
     Raises:
-        DitmosError: unknown family, or none found in many attempts.
+        DitmosError: unknown family, or none found in many attempts; it names what the cheapest one costs.
     """
     known_family(family)
+    space = space or Space()
     window, channels, classes = geometry
     base = NetworkSpec(window, channels, classes, 1, BranchSpec((ConvSpec(1, 1, 1, 1),)))
     seen: set[NetworkSpec] = set()
     attempts = itertools.count()
+    least: NetworkSpec | None = None
+    too_large = 0  # for the RAM alone
     while True:
         for attempt in itertools.islice(attempts, _ATTEMPTS):
             rng = random.Random(f"{seed}, {attempt}")
             try:
-                spec = FAMILIES[family](rng, base, Space(spectral, budget.widths))
+                spec = FAMILIES[family](rng, base, space)
             except DitmosError:  # too few rows for these kernels
                 continue
-            if spec not in seen and within(spec, budget):
+            if least is None or price.estimated(spec).of(1) < price.estimated(least).of(1):
+                least = spec
+            if spec in seen or not (uses(spec, budget, space.fill) and keeps_but_ram(spec, budget)):
+                continue
+            if budget.ram is None or least_arena(spec) <= budget.ram:
                 break
+            least, too_large = spec, too_large + 1
+            if too_large == _TOO_LARGE:
+                raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
         else:
-            raise DitmosError(
-                f"search: no {family} network for {window} x {channels} windows within {budget.macs} MACs, "
-                f"{budget.ram or 'any'} bytes of RAM, {budget.flash or 'any'} bytes of flash; allow more"
-            )
+            raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
         seen.add(spec)
         yield spec
+
+
+def nothing_fits(what: str, budget: Budget, least: NetworkSpec | None) -> DitmosError:
+    """The budget that nothing meets, and what the smallest costs."""
+    if least is None:
+        return DitmosError(f"no {what}: the windows are too short for any, expected longer ones")
+    return DitmosError(f"no {what} within {budget}, expected more; the smallest takes {cost_of(least)}")
+
+
+def cost_of(spec: NetworkSpec) -> str:
+    """In words, of a decision that runs one classifier."""
+    cost = price.estimated(spec)
+    return (
+        f"{price.macs(spec).of(1):,.0f} MACs, {cost.of(1):,.0f} instructions, {least_arena(spec):,} bytes of RAM, "
+        f"{flash_bytes(spec):,} bytes of flash"
+    )

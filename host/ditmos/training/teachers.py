@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ditmos.datasets.tensors import Windows
 from ditmos.frontends.handmade import features
-from ditmos.training.data import Windows, batches
+from ditmos.training.keep import Keep
+from ditmos.training.loop import Cycle, learn
 from ditmos.training.views import Views
 
 _BATCH = 1024
@@ -27,7 +28,8 @@ class TeacherConfig:
     planar: so many of them convolve along the channels too, with ``planes`` maps in each layer: for channels that are
     neighbours, as frequency bands are. handmade: a linear model and a forest on features made by hand judge too, each
     with as much weight as all networks together. mix: share of the steps that train on mixtures of two windows. decay:
-    of the moving average of the weights, which is the teacher.
+    of the moving average of the weights, which is the teacher. seed: their own, so that runs that differ in theirs can
+    share a pool.
     """
 
     count: int = 2
@@ -44,6 +46,7 @@ class TeacherConfig:
     planar: int = 0
     planes: tuple[int, ...] = (16, 32, 64, 96)
     handmade: bool = False
+    seed: int = 0
 
 
 class Teacher(nn.Module):
@@ -100,7 +103,7 @@ class PlanarTeacher(nn.Module):
 
 
 class HandmadeTeacher:
-    """A linear model and a forest on `ditmos.study.rivals.features`; classes count alike where ``balanced``."""
+    """A linear model and a forest on `ditmos.frontends.handmade.features`; classes count alike where ``balanced``."""
 
     def __init__(self, train: Windows, classes: int, *, balanced: bool, seed: int) -> None:
         """``train`` standardised; a class that it lacks has probability 0."""
@@ -147,67 +150,45 @@ class Teachers:
         return torch.cat(parts)
 
 
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move ``average`` towards ``network``, running statistics included."""
-    with torch.no_grad():
-        for a, b in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if a.is_floating_point():
-                a.lerp_(b, 1 - decay)
-            else:
-                a.copy_(b)
-
-
 def train_network(
     kind: type[Teacher] | type[PlanarTeacher], train: Windows, classes: int, config: TeacherConfig, views: Views,
-    weight: Tensor, seed: int, progress: Callable[[float], None] = lambda done: None,
+    weight: Tensor, seed: int, keep: Keep, name: str, progress: Callable[[float], None] = lambda done: None,
 ) -> nn.Module:  # fmt: skip
     """``train`` standardised. Returns the moving average, in evaluation mode."""
     rng = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     network = kind(train.x.shape[1], train.x.shape[2], classes, config)
-    average = copy.deepcopy(network)
-    per_epoch = max(len(train) // config.batch, 1)
-    steps = config.epochs * per_epoch
-    optimizer = torch.optim.AdamW(network.parameters(), config.lr, weight_decay=config.weight_decay)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, steps, pct_start=0.2)
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(logits, y, weight, label_smoothing=config.smoothing)
 
-    network.train()
-    step = 0
-    for _ in range(config.epochs):
-        for rows in batches(len(train), config.batch, rng):
-            x, y = views(train.x[rows]), train.y[rows]
-            if torch.rand((), generator=rng) < config.mix:
-                share = float(torch.distributions.Beta(0.4, 0.4).sample())
-                other = torch.randperm(len(x), generator=rng)
-                logits = network(share * x + (1 - share) * x[other])
-                value = share * loss(logits, y) + (1 - share) * loss(logits, y[other])
-            else:
-                value = loss(network(x), y)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
-            scheduler.step()
-            step += 1
-            follow(average, network, config.decay if step > 200 else 0.9)
-        progress(step / steps)
-    return average.eval()
+    def of(rows: Tensor, done: float) -> Tensor:
+        x, y = views(train.x[rows]), train.y[rows]
+        if torch.rand((), generator=rng) >= config.mix:
+            return loss(network(x), y)
+        share = float(torch.distributions.Beta(0.4, 0.4).sample())
+        other = torch.randperm(len(x), generator=rng)
+        logits = network(share * x + (1 - share) * x[other])
+        return share * loss(logits, y) + (1 - share) * loss(logits, y[other])
+
+    groups = [{"params": list(network.parameters()), "lr": config.lr, "weight_decay": config.weight_decay}]
+    steps = config.epochs * max(len(train) // config.batch, 1)
+    cycle = Cycle(steps, config.batch, len(train), groups, 0.2, (0.9, config.decay), 199, rng, [views.rng])
+    return learn(network, cycle, of, keep, name, progress)
 
 
 def train_teachers(
-    train: Windows, classes: int, config: TeacherConfig, views: Views, weight: Tensor, seed: int, *, balanced: bool,
+    train: Windows, classes: int, config: TeacherConfig, views: Views, weight: Tensor, keep: Keep, *, balanced: bool,
     progress: Callable[[float], None] = lambda done: None,
 ) -> Teachers:  # fmt: skip
     """All teachers that ``config`` names, on standardised windows."""
     kinds = [Teacher] * (config.count - config.planar) + [PlanarTeacher] * config.planar
     networks = [
         train_network(
-            kind, train, classes, config, views, weight, seed + i,
+            kind, train, classes, config, views, weight, config.seed + i, keep, f"teacher-{i}",
             lambda done, i=i: progress((i + done) / config.count),
         )
         for i, kind in enumerate(kinds)
     ]  # fmt: skip
-    handmade = HandmadeTeacher(train, classes, balanced=balanced, seed=seed) if config.handmade else None
+    handmade = HandmadeTeacher(train, classes, balanced=balanced, seed=config.seed) if config.handmade else None
     return Teachers(networks, handmade)

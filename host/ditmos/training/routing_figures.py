@@ -9,7 +9,7 @@ import numpy as np
 from ditmos.training.score import Answers
 
 
-def figures(answers: Answers) -> dict[str, Any] | None:
+def routing_figures(answers: Answers) -> dict[str, Any] | None:
     """Fractions of the windows, early exits left aside; None where there is nothing to choose.
 
     union: at least one classifier is right. selector: of the windows of the union, those where the chosen one is right.

@@ -130,6 +130,18 @@ class Branches(nn.Module):
         return logits, tuple(own)
 
 
+def choice(gate: Tensor | None, logits: Tensor) -> Tensor:
+    """(N,): top-1 of the first K of the selector's outputs (N, S); 0 for one classifier, or without a selector
+    (S = 0, or None).
+
+    logits: (N, K, classes).
+    """
+    count = logits.shape[1]
+    if gate is None or count == 1 or gate.ndim < 2 or not gate.shape[1]:
+        return torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    return gate[:, :count].argmax(1)
+
+
 class RoutedNetwork(nn.Module):
     """Selector (or none) and K classifiers; the input is in real units, (N, channels, time).
 

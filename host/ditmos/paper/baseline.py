@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -10,16 +12,16 @@ from ditmos.paper.session import Session, Stepper
 from ditmos.paper.steps import Mode, run_epoch
 
 
-def train_plain(session: Session) -> None:
+def train_baseline(session: Session) -> None:
     """A classifier's pre-training schedule on all windows, then that of its epochs in the adversarial rounds."""
     config, network = session.config, session.network
     if network.selector is not None or network.spec.classifiers > 1:
-        raise DitmosError(f"recipe {config.recipe} trains one network, expected no selector and classifiers = 1")
+        raise DitmosError("paper.baseline trains one network, expected no selector and classifiers = 1")
     later = config.adversarial
 
     for stage, schedule, epochs in (
-        ("plain", config.classifiers, config.classifiers.epochs),
-        ("plain-later", later.schedule, later.rounds * later.classifier_epochs),
+        ("baseline", config.classifiers, config.classifiers.epochs),
+        ("later", later.schedule, later.rounds * later.classifier_epochs),
     ):
         stepper = Stepper(network.parameters(), schedule, epochs)
 
@@ -27,7 +29,7 @@ def train_plain(session: Session) -> None:
             x, y = session.batch(rows.flatten())
             return F.cross_entropy(network(x)[1].squeeze(1), y, label_smoothing=smoothing)
 
-        def epoch(_: int, stepper: Stepper = stepper, loss=loss) -> dict[str, float]:
+        def epoch(_: int, stepper: Stepper = stepper, loss: Callable[[Tensor], Tensor] = loss) -> dict[str, float]:
             network.train().requires_grad_(True)
             index = session.batches(stepper.schedule.batch)
             return {"loss": run_epoch(session, stepper, index.unsqueeze(2), loss, Mode.OWN)}

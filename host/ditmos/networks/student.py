@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditmos.model.spec import LayerShape, NetworkSpec
-from ditmos.training.networks import RoutedNetwork
+from ditmos.networks.routed_network import RoutedNetwork
 
 Dispatch = Callable[[Tensor], Tensor]
 Operand = tuple[Tensor, bool]  # a map, and whether all branches share it

@@ -1,0 +1,62 @@
+"""Windows as tensors in memory: the three parts of a split data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ditmos.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset
+from ditmos.errors import DitmosError
+
+FEWEST = 8  # windows of the training part: batch normalisation needs some
+
+
+@dataclass(frozen=True)
+class Windows:
+    """``x`` (N, channels, time) float32 in real units, ``y`` (N,) int64."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The three parts of a data set, and mean and standard deviation of the training part per channel."""
+
+    train: Windows
+    validation: Windows
+    test: Windows
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def prepare(dataset: Dataset) -> Parts:
+    """The parts of a data set that has a split.
+
+    Raises:
+        DitmosError: fewer than two classes, a part without windows, too few to train on, a class without any there.
+    """
+    if dataset.classes < 2:
+        raise DitmosError(f"{dataset.name}: one class ({dataset.class_names[0]!r}), expected 2 or more to tell apart")
+    parts = []
+    for which, name in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
+        index = dataset.part(which)
+        if not len(index):
+            raise DitmosError(f"{dataset.name}: no {name} window in the split, expected some; try --split group")
+        parts.append(Windows(torch.from_numpy(dataset.real(index)), torch.from_numpy(dataset.y[index])))
+    train = parts[0]
+    if len(train) < FEWEST:
+        raise DitmosError(f"{dataset.name}: {len(train)} training windows, expected {FEWEST} or more; record more")
+    absent = [name for i, name in enumerate(dataset.class_names) if not (train.y == i).any()]
+    if absent:
+        raise DitmosError(
+            f"{dataset.name}: no training window of class {absent[0]!r} ({len(absent)} such classes), expected some of "
+            "every class; record more, or leave the class out"
+        )
+    std, mean = torch.std_mean(train.x.double(), dim=(0, 2))
+    return Parts(*parts, mean=tuple(mean.tolist()), std=tuple(std.clamp(min=1e-6).tolist()))

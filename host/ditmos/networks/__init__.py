@@ -1,0 +1,1 @@
+"""Torch modules of routed networks: as they are exported, and as they are trained."""

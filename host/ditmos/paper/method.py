@@ -1,0 +1,61 @@
+"""The published method, and its baseline: one more way from a task to a trained network (`training.learn`)."""
+
+from __future__ import annotations
+
+from ditmos.errors import DitmosError
+from ditmos.paper.adversarial import train_adversarially
+from ditmos.paper.baseline import train_baseline
+from ditmos.paper.config import paper_config
+from ditmos.paper.pretraining import pretrain_classifiers, pretrain_selector
+from ditmos.paper.session import Session
+from ditmos.paper.splitting import split_windows
+from ditmos.paper.strong import accuracy, train_strong
+from ditmos.training.learn import Learned, Task
+from ditmos.training.loop import Curve
+from ditmos.training.shapes import describe
+from ditmos.training.space import keeps, nothing_fits
+
+STAGES = (train_strong, split_windows, pretrain_classifiers, pretrain_selector, train_adversarially)
+_NO_CLASSIFIER = ("strong", "split", "selector")  # stages that train none
+
+
+def learn(task: Task) -> Learned:
+    """METHOD, part by part; the epoch that validation likes best.
+
+    Raises:
+        DitmosError: the network does not keep the budget, settings that cannot be, no epoch of a whole network.
+    """
+    config = paper_config(task.settings.paper)
+    spec = config.spec(task.geometry)
+    if not keeps(spec, task.budget):
+        raise nothing_fits("room for the published network", task.budget, spec)
+    keep = task.keep.within(f"paper-{task.digest}")
+    session = Session(
+        config, spec, task.parts, seed=task.seed, threads=task.settings.threads, balanced=task.balanced, keep=keep,
+        report=task.report,
+    )  # fmt: skip
+    task.report("network", 0.0, describe(spec))
+    train(session)
+    assert session.best is not None  # or `train` would have said so
+    stages, curve = [], Curve()
+    for row in session.history:
+        loss = row.get("classifier_loss", None if row["stage"] in _NO_CLASSIFIER else row.get("loss"))
+        if loss is not None:
+            curve.append((len(curve) + 1, loss))
+            if stages and stages[-1][0] == row["stage"]:
+                stages.pop()
+            stages.append((row["stage"], float(len(curve))))
+    how = {"epoch": {key: session.best[key] for key in ("stage", "epoch", "value")}}
+    if "strong" in session.done:
+        how["teachers"] = {"validation": accuracy(session.strong, task.parts.validation)}
+    return Learned(session.network, stages, curve, how)
+
+
+def train(session: Session) -> None:
+    """Run what is not done yet, then put the best network on the validation part in place."""
+    for stage in (train_baseline,) if session.config.baseline else STAGES:
+        stage(session)
+    if session.best is None:
+        raise DitmosError("paper: no epoch of a whole network was asked for, expected some")
+    session.network.load_state_dict(session.best["state"])
+    session.network.eval().requires_grad_(False)

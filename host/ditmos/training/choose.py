@@ -1,0 +1,180 @@
+"""What suits the data: looked up in the windows (rate, units, channels, people, size, balance), never in names.
+
+The numbers were chosen on validation data, or by cross-validation over training and validation subjects, of the sets
+that docs/results.md names. Every one of them can be set in a TOML file (`ditmos.training.settings`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
+from ditmos.datasets.splits import SplitKind
+from ditmos.errors import DitmosError
+from ditmos.training.data import DataConfig
+from ditmos.training.fit import FitConfig
+from ditmos.training.settings import Int8Config, Method, SearchConfig, Settings
+from ditmos.training.teachers import TeacherConfig
+from ditmos.training.views import ViewConfig
+
+Effort = Literal["quick", "normal", "full"]
+Kind = Literal["sound", "bands", "electrodes", "motion", "other"]
+
+_SOUND_HZ = 4000.0  # sampled faster than this, one channel is sound
+_BAND_HZ = (90.0, 2048.0)  # rates that band power takes
+_MANY = 8  # channels, from which on they may be bands or electrodes
+_ALIKE = 0.8  # correlation of neighbouring channels, from which on they are bands of one spectrum
+_VOLTS = {"v", "mv", "uv", "µv", "nv"}
+_MOTION = {"g", "mg", "m/s2", "m/s^2", "m/s²", "rad/s", "deg/s", "dps", "°/s", "ut", "µt", "gauss"}
+_MAJORITY = 0.6  # share of the largest class, from which on a constant answer would look good
+_FEW_PEOPLE = 4  # that validate: fewer, and shapes are judged by folds
+_SMALL = 4000  # training windows: below, few classifiers and more views
+_STEPS = {
+    "quick": 1_000,
+    "normal": 1_500,
+    "full": 3_000,
+}  # of the network, at least: schedules in epochs starve small sets
+_SAMPLE = 500  # windows that are looked at
+
+
+class Choice(NamedTuple):
+    """A choice, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Chosen:
+    settings: Settings
+    kind: Kind
+    reasons: tuple[Choice, ...]
+
+
+def kind_of(dataset: Dataset) -> tuple[Kind, str]:
+    """What the windows are, and by what that can be told."""
+    channels, units = len(dataset.channels), {unit.strip().lower() for unit in dataset.units.split(",")}
+    if channels == 1 and dataset.fs >= _SOUND_HZ:
+        return "sound", f"one channel at {dataset.fs:,.0f} Hz"
+    if channels >= _MANY and (alike := neighbours_alike(dataset)) >= _ALIKE:
+        return "bands", f"{channels} channels, neighbours alike ({alike:.2f})"
+    if channels >= _MANY and units <= _VOLTS:
+        return "electrodes", f"{channels} channels in {dataset.units}"
+    if channels % 3 == 0 and units <= _MOTION:
+        return "motion", f"{channels} channels in {dataset.units}"
+    return "other", f"{channels} channels in {dataset.units}"
+
+
+def neighbours_alike(dataset: Dataset) -> float:
+    """Mean correlation of a channel with the next, over some windows."""
+    x = dataset.x[np.linspace(0, len(dataset) - 1, min(len(dataset), _SAMPLE)).astype(int)].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        table = np.corrcoef(x.reshape(-1, x.shape[2]).T)
+    return float(np.nan_to_num(np.diag(table, 1)).mean())
+
+
+def choose_split(dataset: Dataset) -> tuple[SplitKind, str]:
+    """Raises DitmosError where nothing can be kept apart."""
+    if dataset.split is not None and (dataset.split == TEST).any():
+        return "file", "the file has one"
+    if (people := len(np.unique(dataset.subject))) >= 3:
+        return "subject", f"{people} people: test people are new ones"
+    if (groups := len(np.unique(dataset.group))) >= 3:
+        return "group", f"{people} people only, {groups} recordings: test recordings are new ones of known people"
+    raise DitmosError(
+        f"{dataset.name}: {people} people and {groups} recordings, expected 3 or more of either, to train, choose and "
+        "test on different ones; record more, or take --split random, which says nothing about new recordings"
+    )
+
+
+def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, Kind, list[Choice]]:
+    """How windows are made and kept apart, from a set as it lies in its file."""
+    kind, by = kind_of(dataset)
+    reasons = [Choice(f"kind {kind}", by)]
+    if split is None:
+        split, why = choose_split(dataset)
+        reasons.append(Choice(f"split {split}", why))
+    config = DataConfig(split=split)
+    if kind == "sound":
+        config = replace(config, front_end="log-mel")
+        reasons.append(Choice("front end log-mel", "sound"))
+    if kind == "electrodes" and _BAND_HZ[0] <= dataset.fs <= _BAND_HZ[1]:
+        config = replace(config, front_end="log-bands", standardise="subject")
+        reasons.append(
+            Choice("front end log-bands, each person on a scale of their own", f"electrodes at {dataset.fs:g} Hz")
+        )
+    largest = np.bincount(dataset.y, minlength=dataset.classes).max() / len(dataset)
+    if largest >= _MAJORITY:
+        config = replace(config, metric="balanced")
+        reasons.append(
+            Choice("judged by the mean recall of the classes", f"{largest:.0%} of the windows are one class")
+        )
+    return config, kind, reasons
+
+
+def choose(dataset: Dataset, data: DataConfig, kind: Kind, effort: Effort, method: Method) -> Chosen:
+    """Everything else, from a set with its front end and split."""
+    train, validating = dataset.part(TRAIN), dataset.part(VALIDATION)
+    people = len(np.unique(dataset.subject[validating]))
+    new_people = not np.isin(dataset.subject[dataset.part(TEST)], dataset.subject[train]).any()
+    views, reasons = _views(kind, new_people)
+    small = len(train) < _SMALL
+    if small:
+        views = replace(views, count=2 * views.count)
+        reasons.append(Choice(f"{views.count} views of every window", f"{len(train):,} training windows"))
+    batch = 512 if not small else 256 if len(train) >= _SMALL // 2 else 128
+    batch = min(batch, max(len(train) // 8, 8))  # small sets: enough steps for the schedule to mean something
+    bands = kind in ("sound", "bands", "electrodes")
+    base = {"quick": 100, "normal": 80, "full": 160}[effort] * (
+        4 if kind in ("sound", "bands") and effort != "quick" else 1
+    )
+    epochs = max(base, round(_STEPS[effort] * batch / max(len(train), 1)))
+    fit = FitConfig(epochs=epochs, batch=batch)
+    if effort == "quick":
+        fit = replace(fit, dropout=0.2)
+    reasons.append(
+        Choice(f"{epochs} epochs in batches of {batch}", f"{len(train):,} training windows, effort {effort}")
+    )
+    search = SearchConfig(count=0, bands=bands) if effort == "quick" else SearchConfig(bands=bands)
+    if effort != "quick":
+        search = replace(search, count=12 if effort == "normal" else 24, epochs=min(epochs, 120))
+        if small and method == "best":
+            search = replace(search, family="routed-few")
+            reasons.append(Choice("2 or 4 classifiers", f"{len(train):,} training windows"))
+        if people < _FEW_PEOPLE and data.split in ("file", "subject"):
+            search = replace(search, folds=4)
+            reasons.append(Choice("shapes judged by 4 folds", f"{people} people validate"))
+    return Chosen(
+        Settings(
+            data, views, _teachers(kind, effort), search, fit=fit, int8=Int8Config(epochs=1 if effort == "quick" else 4)
+        ),
+        kind,
+        tuple(reasons),
+    )
+
+
+def _views(kind: Kind, new_people: bool) -> tuple[ViewConfig, list[Choice]]:
+    if kind in ("sound", "bands"):
+        return ViewConfig(shift=5, noise=0.1, mask=5, stretch=0.12, warp=0.1, offset=0.15), []
+    if kind == "electrodes":
+        return ViewConfig(noise=0.2, offset=0.3, drop=0.1), []
+    if kind == "motion" and new_people:
+        views = ViewConfig(rotate=40.0, scale=0.15, shift=8, noise=0.1, stretch=0.1)
+        return views, [Choice("strong views: rotations up to 40 degrees", "new people wear the sensor in another way")]
+    if kind == "motion":
+        return ViewConfig(rotate=12.0, scale=0.08, shift=4, noise=0.03, stretch=0.12), []
+    return ViewConfig(scale=0.1, shift=8, noise=0.1, stretch=0.1), []
+
+
+def _teachers(kind: Kind, effort: Effort) -> TeacherConfig:
+    """Two that are soon done for a first look, as good as they get else."""
+    if effort == "quick":
+        return TeacherConfig(epochs=16)
+    if kind == "electrodes":
+        return TeacherConfig(epochs=20, dropout=0.5, handmade=True)
+    if kind in ("sound", "bands"):
+        return TeacherConfig(count=3, planar=1, epochs=80)
+    return TeacherConfig(epochs=40)

@@ -1,0 +1,132 @@
+"""A trained network -> int8 model and plan: calibrated and tuned on training windows, chosen on validation windows,
+planned within the budget, and held against the reference before anybody gets it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ditmos.datasets.tensors import Windows
+from ditmos.errors import DitmosError
+from ditmos.model.inputs import quantize_input
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.reader import read_model
+from ditmos.model.reference import Model
+from ditmos.model.use import Use, default_use
+from ditmos.model.writer import write_model
+from ditmos.networks.routed_network import RoutedNetwork
+from ditmos.planner import Candidate, choose, front, price
+from ditmos.planner.price import Price
+from ditmos.quantize import quantize
+from ditmos.quantize.blame import losses
+from ditmos.quantize.fake import FakeQuantNetwork
+from ditmos.training.learn import Task
+from ditmos.training.score import Answers, Margins, answer_float, answer_integer, pick_margins, score
+
+LOSS = 0.01  # beyond that the layer is named
+_CHECKED = 64  # windows that reference and torch are compared on
+_BLAMED = 256
+
+
+@dataclass(frozen=True)
+class Exported:
+    """cost: instructions of select and of one classify by the plan. loses: the layer that loses most, and how much of
+    its values, where integers answer worse than floats by more than `LOSS`. how: what the row says."""
+
+    model: QuantizedModel
+    margins: Margins
+    candidate: Candidate
+    cost: Price
+    loses: tuple[str, float] | None
+    how: dict[str, Any]
+
+
+def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Exported:
+    """Raises DitmosError: no plan within the RAM, or integers that break a rule of docs/arithmetic.md."""
+    parts, settings, spec, balanced = task.parts, task.settings, network.spec, task.balanced
+    allowed = task.budget.allowed(spec, price.estimated(spec))
+
+    def judge(gate: Tensor | None, logits: Tensor, y: Tensor) -> float:
+        """By the policy that the model will have."""
+        real = None if gate is None else gate.float().numpy()
+        answers = Answers(spec, real, logits.float().numpy(), y.numpy())
+        return score(answers, pick_margins(answers, allowed, balanced=balanced), balanced=balanced).value
+
+    task.report("integers", 0.0, "calibration")
+    model, tuning, fake = quantize(
+        network, parts.train, parts.validation, signal=task.dataset.signal,
+        clips=settings.int8.clips, epochs=settings.int8.epochs, seed=task.seed, judge=judge, metadata=metadata,
+        progress=lambda done: task.report("integers", done, ""),
+    )  # fmt: skip
+    plans = front(spec, model)
+    candidate = choose(plans, task.budget.ram)
+    cost = price.planned(model, candidate.plan)
+    answers = answer_integer(model, parts.validation)
+    allowed = task.budget.allowed(spec, cost)
+    margins = pick_margins(answers, allowed, balanced=balanced)
+    model = replace(model, use=use_of(model, margins))
+    check(model, fake, parts.validation)
+    real = answer_float(network, parts.validation)
+    lost = (
+        score(real, pick_margins(real, allowed, balanced=balanced), balanced=balanced).value
+        - score(answers, margins, balanced=balanced).value
+    )
+    how = {
+        "int8_choice": asdict(tuning),
+        "plans": [(plan.arena, plan.instructions) for plan in plans],
+    }
+    return Exported(model, margins, candidate, cost, worst_layer(fake, parts.validation) if lost > LOSS else None, how)
+
+
+def use_of(model: QuantizedModel, margins: Margins) -> Use:
+    """The policy that the model file names: margins in steps of int8, 256 (never) where the selector does not answer,
+    0 (never) where no second classifier is asked."""
+    usual = default_use(model.spec)
+    if margins == Margins() or usual.policy != "top1":
+        return usual
+    early = 256 if margins.early is None else ceil(margins.early / model.selector_scale)
+    second = 0 if margins.second is None else ceil(margins.second / model.logit_scale)
+    return Use("early", usual.rule, (early, second))
+
+
+def worst_layer(fake: FakeQuantNetwork, windows: Windows) -> tuple[str, float]:
+    """The layer that loses most (`ditmos.quantize.blame`), and how much."""
+    return max(losses(fake, windows.x[:_BLAMED]).items(), key=lambda item: item[1])
+
+
+def check(model: QuantizedModel, fake: FakeQuantNetwork, windows: Windows) -> None:
+    """Raises DitmosError where the reference and the network in torch differ in a single logit."""
+    x = windows.x[:_CHECKED]
+    reference = Model(model)
+    q = quantize_input(np.ascontiguousarray(x.numpy().transpose(0, 2, 1)), model.inputs)
+    with torch.no_grad():
+        gate, logits = fake.stored(x)
+    same = np.array_equal(reference.classify_batch(q), logits.numpy().astype(np.int8))
+    if gate.numel():
+        same = same and np.array_equal(reference.select_batch(q), gate.numpy().astype(np.int8))
+    if not same:
+        raise DitmosError("the reference answers differently from the network in torch: a fault of this program")
+
+
+def write(file: Path, exported: Exported, flash: int | None) -> int:
+    """The model file, read back; its bytes.
+
+    Raises:
+        DitmosError: more than ``flash``; the file that was there stays.
+    """
+    part = file.with_name(f"{file.name}.new")
+    size = write_model(part, exported.model, exported.candidate.plan)
+    try:
+        if flash is not None and size > flash:
+            raise DitmosError(f"the model file takes {size:,} bytes of flash, expected at most {flash:,}; allow more")
+        read_model(part)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return size

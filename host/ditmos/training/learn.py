@@ -1,0 +1,179 @@
+"""From a task to a trained network: views and teachers, a shape, the student. Methods best, wide and exit.
+
+`ditmos.paper.method` is the same for the published method. What one does is kept in pieces, so that it goes on where it
+was stopped, and others on the same data share the pool.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
+
+from ditmos.datasets import Dataset
+from ditmos.datasets.splits import folds
+from ditmos.datasets.tensors import Parts, Windows, prepare
+from ditmos.model.spec import NetworkSpec
+from ditmos.networks.routed_network import RoutedNetwork
+from ditmos.training.fit import fit
+from ditmos.training.keep import Keep
+from ditmos.training.loop import Curve
+from ditmos.training.pool import Pool, PoolConfig, build, pool_key
+from ditmos.training.search import Fold, Trial, search
+from ditmos.training.settings import Method, Settings
+from ditmos.training.shapes import describe
+from ditmos.training.space import Budget, Space, candidates, keeps, nothing_fits
+from ditmos.training.template import fitted
+
+Report = Callable[[str, float, str], None]  # stage, the part of it that is done, what there is to say
+
+
+def quiet(stage: str, done: float, note: str = "") -> None:
+    """A report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained. dataset: with front end and split; parts: of it. keep: where pieces are."""
+
+    dataset: Dataset
+    parts: Parts
+    settings: Settings
+    budget: Budget
+    method: Method
+    seed: int = 0
+    keep: Keep = field(default_factory=Keep)
+    report: Report = quiet
+
+    @property
+    def geometry(self) -> tuple[int, int, int]:
+        return self.dataset.window, len(self.dataset.channels), self.dataset.classes
+
+    @property
+    def balanced(self) -> bool:
+        return self.settings.data.balanced
+
+    @property
+    def digest(self) -> str:
+        """Names the training in file names: it changes with everything that changes the network."""
+        said = [_windows(self.dataset), self.settings.digest, asdict(self.budget), self.method, self.seed]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
+
+
+class Learned(NamedTuple):
+    """A trained network; stages: (name, epochs) in order; curve: (epoch, loss) of the classifiers; how: what else the
+    row says of the training."""
+
+    network: RoutedNetwork
+    stages: list[tuple[str, float]]
+    curve: Curve
+    how: dict[str, Any]
+
+
+def learn(task: Task) -> Learned:
+    """Raises DitmosError where no network keeps the budget."""
+    settings, how = task.settings, {}
+    spec, trials = _shape(task)
+    if trials:
+        how["trials"] = [trial.to_dict() for trial in trials]
+    pool = ensure_pool(task, task.dataset, task.parts.train, {"validation": task.parts.validation}, "teachers")
+    how["teachers"] = dict(pool.teachers)
+    config, curve = settings.fit, Curve()
+    task.report("network", 0.0, describe(spec))
+    network = fit(
+        spec, pool, config, task.seed, lambda done: task.report("network", done, ""), curve,
+        task.keep.within(f"fit-{task.digest}"),
+    )  # fmt: skip
+    routed = spec.selector is not None and spec.classifiers > 1
+    stages = [("one classifier", config.stem * config.epochs)] if routed and config.stem else []
+    stages.append((f"{spec.classifiers} classifiers" if routed else "network", config.epochs))
+    return Learned(network, stages, curve, how)
+
+
+def _shape(task: Task) -> tuple[NetworkSpec, list[Trial]]:
+    """The given one, a template, or what a search finds, with its trials."""
+    settings, chosen = task.settings, task.settings.search
+    if settings.network.classifier:
+        spec = settings.network.spec(task.geometry)
+        if not keeps(spec, task.budget):
+            raise nothing_fits("room for this network", task.budget, spec)
+        return spec, []
+    if not chosen.count and task.method == "best":
+        return fitted(task.geometry, task.budget, bands=chosen.bands), []
+    space = Space(chosen.bands, chosen.widths, chosen.fill)
+    config = replace(settings.fit, epochs=chosen.epochs or settings.fit.epochs)
+    family, count = settings.family(task.method), max(chosen.count, 1)
+    next(candidates(family, task.geometry, task.budget, 0, space))  # or nothing fits: say so before the teachers learn
+    said = [_windows(task.dataset), settings.digest, asdict(task.budget), family]
+    name = f"search-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]}"
+
+    def report(done: float, trial: Trial | None) -> None:
+        task.report("search", done, "" if trial is None else f"{trial.value:.3f}  {describe(trial.spec)}")
+
+    with task.keep.locked(name):
+        trials = search(
+            family, task.geometry, _held(task), task.budget, config, count=count, by=chosen.keep,
+            rounds=chosen.rounds if chosen.count else chosen.rounds[:1], space=space, balanced=task.balanced,
+            keep=task.keep.within(name), report=report,
+        )  # fmt: skip
+    return trials[0].spec, trials
+
+
+def _held(task: Task) -> Sequence[Fold]:
+    """What a search learns from and is judged by: with folds, parts of training and validation windows in turn, each
+    with a pool of its own, whose teachers have not seen the held windows either."""
+    count = task.settings.search.folds
+    if not count:
+        pool = ensure_pool(task, task.dataset, task.parts.train, {"validation": task.parts.validation}, "teachers")
+        return [Fold(pool, task.parts.validation)]
+    found = []
+    for i, part in enumerate(folds(task.dataset, count, task.settings.data.split)):
+        own = prepare(part)
+        pool = ensure_pool(task, part, own.train, {"held": own.validation}, f"teachers of fold {i + 1}")
+        found.append(Fold(pool, own.validation))
+    return found
+
+
+def ensure_pool(task: Task, dataset: Dataset, train: Windows, judged: dict[str, Windows], stage: str) -> Pool:
+    """The pool of these windows, made if it is not there."""
+    settings = task.settings
+    size = 1 << max(len(train) // 8, 8).bit_length() - 1  # small sets: enough steps for the schedule to mean something
+    teachers = replace(settings.teachers, batch=min(settings.teachers.batch, size))
+    config = PoolConfig(settings.views, teachers, task.balanced)
+    name = f"pool-{pool_key(_windows(dataset), config)}"
+    with task.keep.locked(name):
+        return build(
+            train, dataset.classes, config, judged=judged, keep=task.keep.within(name),
+            progress=lambda done: task.report(stage, done, ""),
+        )  # fmt: skip
+
+
+def _windows(dataset: Dataset) -> str:
+    """Names the windows and their split."""
+    split = b"" if dataset.split is None else dataset.split.tobytes()
+    return hashlib.sha256(dataset.sha256.encode() + split).hexdigest()
+
+
+def effort_of(task: Task) -> list[tuple[str, float]]:
+    """Stages in order and about how long each takes, in multiply-accumulates: for the time that is left."""
+    settings, (rows, channels, _) = task.settings, task.geometry
+    count = len(task.parts.train)
+    width = channels
+    teacher = 0.0
+    for i, (out, kernel) in enumerate(zip(settings.teachers.widths, settings.teachers.kernels, strict=True)):
+        teacher += rows / 2**i * width * out * kernel
+        width = out
+    teachers = settings.teachers.count * settings.teachers.epochs * count * teacher * 0.4  # large layers run faster
+    mean = task.budget.macs or task.budget.instructions or task.budget.worst or 100_000
+    epoch = count * (mean + 60_000)  # a step costs something, however small the network
+    student = 1.5 * settings.fit.epochs * epoch
+    rounds = [max(settings.search.count // settings.search.keep**i, 1) for i in range(len(settings.search.rounds))]
+    trial = (settings.search.epochs or settings.fit.epochs) * 1.5 * epoch * max(settings.search.folds, 1)
+    searched = sum(n * r for n, r in zip(rounds, settings.search.rounds, strict=True)) * trial
+    stages = [("teachers", teachers)]
+    if settings.search.count and not settings.network.classifier:
+        extra = [(f"teachers of fold {i + 1}", teachers) for i in range(settings.search.folds)]
+        stages = [*(extra or stages), ("search", searched), *(stages if extra else [])]
+    return [*stages, ("network", student), ("integers", (1 + settings.int8.epochs) * count * 1.5 * (mean + 400_000))]

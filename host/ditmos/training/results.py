@@ -1,0 +1,150 @@
+"""The row that a training leaves: what `ditmos train --json` writes, RUN/run.json holds and a study's tables read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.datasets import TEST, VALIDATION
+from ditmos.planner import chip, price
+from ditmos.training.export import Exported
+from ditmos.training.learn import Learned, Task
+from ditmos.training.routing_figures import routing_figures
+from ditmos.training.score import (
+    EVERYBODY,
+    SELECTOR,
+    Answers,
+    Score,
+    answer_float,
+    answer_integer,
+    score,
+    value,
+    worst_runs,
+)
+from ditmos.training.shapes import describe
+
+_SAMPLES = 2000  # of the bootstrap
+_PEOPLE = 3  # from which on intervals are over people
+
+
+def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
+    """All figures. The test part is looked at here, and only here."""
+    network, model, margins = learned.network, exported.model, exported.margins
+    spec, cost, classes = network.spec, exported.cost, task.dataset.class_names
+    parts = {}
+    scores: dict[str, Score] = {}
+    for name, windows, which in (
+        ("validation", task.parts.validation, VALIDATION),
+        ("test", task.parts.test, TEST),
+    ):
+        people = task.dataset.subject[task.dataset.part(which)]
+        real, integer = answer_float(network, windows), answer_integer(model, windows)
+        floats = score(real, margins, balanced=task.balanced)
+        scores[name] = score(integer, margins, balanced=task.balanced)
+        parts[name] = _part(integer, scores[name], floats, people) | {"routing": routing_figures(real)}
+        parts[name] |= {
+            "macs": round(price.macs(spec).of(scores[name].runs)),
+            "instructions": round(cost.of(scores[name].runs)),
+        }
+    test, worst = parts["test"], worst_runs(spec, margins)
+    instructions, dearest = cost.of(scores["test"].runs), cost.of(worst)
+    y = task.parts.test.y.numpy()
+    return {
+        "data": task.dataset.name,
+        "split": task.settings.data.split,
+        "metric": task.settings.data.metric,
+        "method": task.method,
+        "seed": task.seed,
+        "budget": asdict(task.budget),
+        "int8": test["int8"],
+        "float": test["float"],
+        "instructions": round(instructions),
+        "worst_instructions": round(dearest),
+        "macs": test["macs"],
+        "worst_macs": round(price.macs(spec).of(worst)),
+        "microseconds": round(chip.microseconds(instructions), 1),
+        "worst_microseconds": round(chip.microseconds(dearest), 1),
+        "microjoules": round(chip.microjoules(chip.microseconds(instructions)), 1),
+        "arena_bytes": exported.candidate.arena,
+        "classifiers": spec.classifiers,
+        "shape": describe(spec),
+        "network": spec.to_dict(),
+        "margins": asdict(margins),
+        "cost": asdict(cost),
+        **parts,
+        "per_class": _per_class(scores["test"].predicted, y, classes),
+        "confusion": confusion(scores["test"].predicted, y, len(classes)).tolist(),
+        "answered_by": _answered_by(scores["test"], y, spec.classifiers, len(classes)),
+        "class_names": list(classes),
+        "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in learned.curve],
+        "stages": learned.stages,
+        "loses": exported.loses,
+        **learned.how,
+        **exported.how,
+    }
+
+
+def _part(integer: Answers, found: Score, floats: Score, people: NDArray[np.int64]) -> dict[str, Any]:
+    right, y = found.predicted == integer.y, integer.y
+    return {
+        "windows": len(y),
+        "people": len(np.unique(people)),
+        "int8": found.value,
+        "float": floats.value,
+        "accuracy": value(right, y, balanced=False),
+        "balanced": value(right, y, balanced=True),
+        "interval": interval(right, people),
+        "union": floats.union,
+        "exits": found.exits,
+        "runs": found.runs,
+        "usage": found.usage,
+        "classifier": found.classifier,
+    }
+
+
+def interval(right: NDArray[np.bool_], people: NDArray[np.int64]) -> tuple[float, float]:
+    """95 % of the accuracy: bootstrap over people, whose windows are alike, or over windows where people are few."""
+    rng = np.random.default_rng(0)
+    names, unit = np.unique(people, return_inverse=True)
+    if len(names) < _PEOPLE:
+        names, unit = np.arange(len(right)), np.arange(len(right))
+    hits, sizes = np.bincount(unit, weights=right), np.bincount(unit)
+    drawn = rng.integers(0, len(names), (_SAMPLES, len(names)))
+    low, high = np.quantile(hits[drawn].sum(1) / sizes[drawn].sum(1), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _per_class(
+    predicted: NDArray[np.int64], y: NDArray[np.int64], names: tuple[str, ...]
+) -> list[dict[str, float | int | str | None]]:
+    """Recall (None: no window), precision (None: never said) and windows of each class."""
+    rows = []
+    for c, name in enumerate(names):
+        own, said = y == c, predicted == c
+        hits = int((own & said).sum())
+        rows.append(
+            {
+                "name": name,
+                "windows": int(own.sum()),
+                "recall": hits / int(own.sum()) if own.any() else None,
+                "precision": hits / int(said.sum()) if said.any() else None,
+            }
+        )
+    return rows
+
+
+def _answered_by(found: Score, y: NDArray[np.int64], classifiers: int, classes: int) -> list[tuple[str, list[int]]]:
+    """Who answered, and how many windows of each class; those that never did are left out."""
+    names = {SELECTOR: "selector", EVERYBODY: "all together"} | {k: f"classifier {k}" for k in range(classifiers)}
+    counts = {who: np.bincount(y[found.answered == who], minlength=classes) for who in names}
+    return [(names[who], count.tolist()) for who, count in counts.items() if count.any()]
+
+
+def confusion(predicted: NDArray[np.int64], y: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Counts: rows are true classes, columns predicted ones."""
+    table = np.zeros((classes, classes), np.int64)
+    np.add.at(table, (y, predicted), 1)
+    return table

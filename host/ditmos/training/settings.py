@@ -1,0 +1,205 @@
+"""Every choice of a training, as one small TOML file can set them; what a key means is said at its dataclass.
+
+```toml
+[data]      # ditmos.training.data.DataConfig
+split = "subject"
+
+[views]     # ditmos.training.views.ViewConfig
+rotate = 40.0
+
+[teachers]  # ditmos.training.teachers.TeacherConfig
+[search]    # SearchConfig
+[network]   # ShapeConfig: no search
+[fit]       # ditmos.training.fit.FitConfig
+[int8]      # Int8Config
+[paper]     # ditmos.paper.config, for the method of the paper alone
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ditmos.errors import DitmosError
+from ditmos.model.spec import NetworkSpec
+from ditmos.training.data import DataConfig
+from ditmos.training.fit import FitConfig
+from ditmos.training.shapes import build
+from ditmos.training.space import known_family
+from ditmos.training.teachers import TeacherConfig
+from ditmos.training.typed_toml import convert, merge, paths
+from ditmos.training.views import ViewConfig
+
+Method = Literal["best", "wide", "exit", "paper"]
+FAMILY = {"best": "routed-exit", "wide": "wide", "exit": "exit"}  # that a method searches, unless told otherwise
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Which shape: successive halving over ``count`` candidates; with 0, a template made as wide as the budget allows.
+
+    family: what is drawn (`ditmos.training.space.FAMILIES`); "": what the method stands for. keep: each further round
+    keeps one in so many. rounds: epochs of each, as fractions of ``epochs`` (0: of the network's). folds: candidates
+    are judged by a cross-validation of so many folds over training and validation windows
+    (`ditmos.datasets.splits.folds`), for where few people validate; 0: on the validation part. bands, widths, fill: see
+    `ditmos.training.space.Space`.
+    """
+
+    family: str = ""
+    count: int = 12
+    keep: int = 3
+    rounds: tuple[float, ...] = (0.15, 0.4)
+    epochs: float = 0
+    folds: int = 0
+    bands: bool = False
+    widths: float = 1.0
+    fill: float = 1.0
+
+
+@dataclass(frozen=True)
+class ShapeConfig:
+    """A shape that is given (`ditmos.training.shapes.build`); no ``classifier``: it is searched for."""
+
+    classifier: str = ""
+    selector: str = ""
+    classifiers: int = 1
+    start: int = 0
+    aggregate: tuple[int, ...] = ()
+    exit: bool = False
+
+    def spec(self, geometry: tuple[int, int, int]) -> NetworkSpec:
+        return build(
+            geometry, self.classifier, selector=self.selector, classifiers=self.classifiers, start=self.start,
+            aggregate=self.aggregate, exit=self.exit,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Int8Config:
+    """How the network becomes integers (`ditmos.quantize`): rules of clipping to choose from, and epochs of
+    fine-tuning, of which validation keeps the best."""
+
+    clips: tuple[str, ...] = ("error", "largest")
+    epochs: int = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See the tables above. threads: of torch; more than there are free cores is much slower."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    views: ViewConfig = field(default_factory=ViewConfig)
+    teachers: TeacherConfig = field(default_factory=TeacherConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    network: ShapeConfig = field(default_factory=ShapeConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    int8: Int8Config = field(default_factory=Int8Config)
+    paper: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 2
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, with every default spelt out."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def family(self, method: Method) -> str:
+        return self.search.family or FAMILY[method]
+
+    def checked(self, content: Mapping[str, Any], where: str) -> Settings:
+        """With what a TOML file says. Raises DitmosError: an unknown key, a wrong value."""
+        settings: Settings = convert(merge(asdict(self), content), Settings, where)
+        check(settings, where)
+        return settings
+
+    def changed(self, content: Mapping[str, Any], method: Method, where: str) -> Settings:
+        """`checked`, for one method. Raises DitmosError for a key that it does not read, too."""
+        settings = self.checked(content, where)
+        for key in paths(content):
+            if reason := _unread(key, settings, method):
+                raise DitmosError(f"{where}: {key} is set, but {reason}; leave it out")
+        return settings
+
+
+def only_read(content: Mapping[str, Any], method: Method) -> dict[str, Any]:
+    """What a method reads of settings that several share."""
+    settings = Settings().checked(content, "settings")
+
+    def kept(table: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        found = {}
+        for name, item in table.items():
+            if isinstance(item, Mapping):
+                found[name] = kept(item, f"{prefix}{name}.")
+            elif not _unread(prefix + name, settings, method):
+                found[name] = item
+        return found
+
+    return kept(content, "")
+
+
+_ROUTING = ("stem", "delta", "own_rate", "capacity", "noise", "clusters", "balance", "mixture")  # of fit
+
+
+def _unread(key: str, settings: Settings, method: Method) -> str | None:
+    """Why this training does not read a key, or None."""
+    table, _, name = key.partition(".")
+    if method == "paper":
+        return None if table in ("data", "int8", "paper", "threads") else "method paper has no such choice"
+    if table == "paper":
+        return f"method {method} is not that of the paper"
+    if table == "fit" and ((name in _ROUTING and method != "best") or (name == "exit" and method == "wide")):
+        return f"method {method} has nothing to route" if name != "exit" else "method wide has no early exit"
+    if table == "search" and settings.network.classifier:
+        return "network.classifier gives the shape"
+    if table == "search" and not settings.search.count and name not in ("count", "bands"):
+        return "search.count is 0: the shape is a template"
+    if table == "network" and not settings.network.classifier:
+        return "network.classifier is not: a shape needs one"
+    return None
+
+
+_LEAST = {
+    "views.count": 1, "teachers.count": 1, "teachers.epochs": 1, "teachers.batch": 2, "teachers.planar": 0,
+    "search.count": 0, "search.keep": 1, "search.epochs": 0, "search.fill": 0, "network.classifiers": 1,
+    "fit.batch": 2, "fit.weight_decay": 0, "fit.delta": 0, "fit.own_rate": 0, "fit.noise": 0, "fit.clusters": 0,
+    "fit.balance": 0, "fit.exit": 0, "int8.epochs": 0, "threads": 1, "data.split_seed": 0,
+}  # fmt: skip
+_ABOVE_0 = ("fit.epochs", "fit.lr", "fit.capacity", "search.widths", "teachers.lr")
+_BELOW_1 = ("fit.dropout", "fit.decay", "fit.stem", "teachers.dropout", "teachers.decay", "teachers.smoothing")
+_FRACTION = ("views.mixed", "fit.distill", "teachers.mix")
+
+
+def check(settings: Settings, where: str) -> None:
+    """Raises DitmosError for a number out of its range."""
+
+    def need(ok: bool, key: str, expected: str) -> None:
+        if not ok:
+            raise DitmosError(f"{where}: {key} is {of(key)!r}, expected {expected}")
+
+    def of(key: str) -> Any:
+        value: Any = settings
+        for name in key.split("."):
+            value = getattr(value, name)
+        return list(value) if isinstance(value, tuple) else value
+
+    for key, least in _LEAST.items():
+        need(least <= of(key) < math.inf, key, f"{least} or more")
+    for key in _ABOVE_0:
+        need(0 < of(key) < math.inf, key, "a number above 0")
+    for key in _BELOW_1:
+        need(0 <= of(key) < 1, key, "0 to below 1")
+    for key in _FRACTION:
+        need(0 <= of(key) <= 1, key, "0 to 1")
+    start, end = settings.fit.mixture
+    need(0 <= start <= end <= 1, "fit.mixture", "fractions of the training, the larger last")
+    need(settings.search.folds == 0 or settings.search.folds >= 2, "search.folds", "0, or 2 or more")
+    rounds = settings.search.rounds
+    need(bool(rounds) and all(0 < r < math.inf for r in rounds), "search.rounds", "fractions of the epochs, above 0")
+    need(settings.teachers.planar <= settings.teachers.count, "teachers.planar", f"at most {settings.teachers.count}")
+    need(bool(settings.int8.clips), "int8.clips", "one rule or more")
+    if settings.search.family:
+        known_family(settings.search.family, where)

@@ -1,0 +1,346 @@
+"""`ditmos train`: from a data set to a model file; stopped, killed, gone on with; what is refused, and what stays."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ditmos.cli import application
+from ditmos.datasets import TEST, Dataset, save
+from ditmos.datasets.splits import split
+from ditmos.datasets.synthetic import generate
+from ditmos.errors import DitmosError
+from ditmos.model.inputs import quantize_input
+from ditmos.model.reader import read_model
+from ditmos.model.reference import Model
+from ditmos.training import keep as keeping
+from ditmos.training import run as running
+from ditmos.training.learn import learn
+from ditmos.training.results import interval
+from ditmos.training.run import Request, load_network, read_run, train
+from ditmos.training.score import Margins, answer_integer, score
+from ditmos.training.space import Budget
+from ditmos.training.typed_toml import render
+from typer.testing import CliRunner
+
+SHAPE = {"classifier": "6k3", "selector": "4k5s2 4k3", "classifiers": 3, "start": 1, "aggregate": [2], "exit": True}
+SMALL = {
+    "threads": 1,
+    "views": {"count": 2},
+    "teachers": {"count": 1, "epochs": 1, "widths": [4], "kernels": [3]},
+    "fit": {"epochs": 4.0, "batch": 32},
+    "int8": {"epochs": 1, "clips": ["error"]},
+}
+GIVEN = {**SMALL, "network": SHAPE}
+
+
+def synthetic(seed: int = 3) -> Dataset:
+    made = generate(subjects=8, activities=3, recordings=2, windows=3, window=48, seed=seed)
+    return split(made, "subject", validation=0.25)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(synthetic(), tmp_path_factory.mktemp("data") / "d.npz")
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    train(Request(data, settings=GIVEN), out, learn)
+    return out
+
+
+def same(a: dict, b: dict) -> bool:
+    """Whether two rows say the same, but for when and where."""
+    kept = [{k: v for k, v in json.loads(json.dumps(row)).items() if k not in ("seconds", "origin")} for row in (a, b)]
+    for row in kept:
+        for trial in row.get("trials", ()):
+            trial.pop("seconds")
+        row["int8_choice"]["history"][0][1] = None  # not a number before the first epoch
+    return kept[0] == kept[1]
+
+
+def test_a_run_holds_all_that_is_promised(data: Path, finished: Path) -> None:
+    assert {file.name for file in finished.iterdir()} == {"model.dtm", "run.json", "settings.toml", "network.pt"}
+    row, settings = read_run(finished)
+    keys = ("int8", "float", "instructions", "worst_instructions", "arena_bytes", "flash_bytes")
+    assert all(isinstance(row[key], int | float) for key in keys)
+    model, plan = read_model(finished / "model.dtm")
+    assert plan.arena_size == row["arena_bytes"] and (finished / "model.dtm").stat().st_size == row["flash_bytes"]
+    assert settings.network.classifier == "6k3" and settings.fit.epochs == 4
+    assert model.spec == load_network(finished / "network.pt").spec
+    test = row["test"]
+    assert sum(map(sum, row["confusion"])) == test["windows"] == sum(c["windows"] for c in row["per_class"])
+    assert sum(row["confusion"][i][i] for i in range(3)) == pytest.approx(test["accuracy"] * test["windows"])
+    assert test["interval"][0] <= test["accuracy"] <= test["interval"][1]
+    assert row["instructions"] <= row["worst_instructions"] and row["int8"] == test["int8"]
+    assert sum(sum(counts) for _, counts in row["answered_by"]) == test["windows"]
+    assert [what for what, _ in row["chosen"]][:2] == ["kind motion", "split file"]
+
+
+def test_the_figures_are_those_of_the_file(data: Path, finished: Path) -> None:
+    """The model file, run by the reference with the margins of the row, over the test windows."""
+    row, settings = read_run(finished)
+    dataset = running.load_data(settings.data, data)
+    model, _ = read_model(finished / "model.dtm")
+    parts = running.prepare(dataset)
+    found = score(answer_integer(model, parts.test), Margins(**row["margins"]))
+    assert found.value == row["int8"] and found.runs == row["test"]["runs"]
+    reference, index = Model(model), dataset.part(TEST)
+    x = quantize_input(dataset.x[index] * np.float32(dataset.scale), model.inputs)
+    gate, logits = reference.select_batch(x), reference.classify_batch(x)
+    early = row["margins"]["early"]
+    for i in range(len(index)):
+        own = np.sort(gate[i, 3:].astype(int))
+        if early is not None and (own[-1] - own[-2]) * model.selector_scale >= early:
+            assert found.answered[i] == -1
+        else:
+            assert found.answered[i] == gate[i, :3].argmax() and found.predicted[i] in logits[i].argmax(1)
+
+
+def test_nothing_depends_on_names(tmp_path: Path, data: Path, finished: Path) -> None:
+    made = synthetic()
+    other = replace(made, class_names=("x", "y", "z"), channels=tuple("abcdef"))
+    renamed = save(other, tmp_path / "renamed.npz")
+    row = train(Request(renamed, settings=GIVEN), tmp_path / "run", learn)
+    before = read_run(finished)[0]
+    for key in ("int8", "float", "instructions", "margins", "curve", "network", "confusion"):
+        assert json.loads(json.dumps(row[key])) == before[key]
+    assert [what for what, _ in row["chosen"]] == [what for what, _ in before["chosen"]]
+
+
+def test_another_seed_is_another_network(tmp_path: Path, data: Path, finished: Path) -> None:
+    row = train(Request(data, settings=GIVEN, seed=1), tmp_path / "run", learn)
+    assert row["curve"] != read_run(finished)[0]["curve"]
+
+
+def test_a_search_keeps_the_budget_and_leaves_its_trials(tmp_path: Path, data: Path) -> None:
+    settings = {**SMALL, "search": {"count": 3, "folds": 0}, "fit": {"epochs": 2.0, "batch": 32}}
+    for method, budget in (("best", Budget(macs=30_000)), ("wide", Budget(instructions=40_000))):
+        row = train(Request(data, budget, method, settings=settings), tmp_path / method, learn)
+        assert len(row["trials"]) == 4 and row["network"] == row["trials"][0]["network"]
+        validation = row["validation"]
+        assert validation["macs"] <= 30_000 if method == "best" else validation["instructions"] <= 40_000
+    assert row["classifiers"] == 1
+
+
+def test_quick_has_a_template(tmp_path: Path, data: Path) -> None:
+    settings = {**SMALL, "fit": {"epochs": 1.0, "batch": 32}}
+    row = train(Request(data, effort="quick", settings=settings), tmp_path / "run", learn)
+    assert row["classifiers"] == 6 and row["margins"]["early"] is None and "trials" not in row
+
+
+# --- stop and go on ---------------------------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("stage", "share"), [("teachers", 0.95), ("network", 0.3), ("network", 0.9), ("integers", 0)])
+def test_a_stopped_run_goes_on_to_the_same_numbers(
+    data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, share: float
+) -> None:
+    monkeypatch.setattr(keeping, "SECONDS", 0.0)
+    request, out = Request(data, settings=GIVEN), tmp_path / "run"
+
+    def stop(name: str, done: float, _: str) -> None:
+        if name == stage and done >= share:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(request, out, learn, report=stop)
+    with pytest.raises(DitmosError, match="unfinished run in it; go on with --resume"):
+        train(request, out, learn)
+    with pytest.raises(DitmosError, match="not finished"):
+        read_run(out)
+    row = train(request, out, learn, resume=True)
+    assert same(row, read_run(finished)[0])
+    assert (out / "model.dtm").read_bytes()[-64:] == (finished / "model.dtm").read_bytes()[-64:]
+    assert not (out / "work").exists()
+
+
+def test_a_stopped_search_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "SECONDS", 0.0)
+    settings = {**SMALL, "search": {"count": 3, "folds": 2}, "fit": {"epochs": 2.0, "batch": 32}}
+    request = Request(data, Budget(macs=30_000), settings=settings)
+    whole = train(request, tmp_path / "whole", learn)
+
+    def stop(name: str, done: float, _: str) -> None:
+        if name == "search" and done > 0.5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(request, tmp_path / "stopped", learn, report=stop)
+    assert same(train(request, tmp_path / "stopped", learn, resume=True), whole)
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_a_process_that_is_stopped_or_killed_can_go_on(
+    data: Path, tmp_path: Path, how: signal.Signals, code: int
+) -> None:
+    out, toml = tmp_path / "run", tmp_path / "long.toml"
+    toml.write_text(render({**GIVEN, "fit": {"epochs": 1e5, "batch": 32}}))
+    command = [sys.executable, "-m", "ditmos", "train", str(data), "--config", str(toml), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 200
+        while not list(out.glob("work/pool-*/figures.pt")) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(how)
+        _, errors = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == code, errors
+    assert how == signal.SIGKILL or "--resume" in errors
+    assert (out / "request.json").exists() and not (out / "model.dtm").exists()
+
+
+def test_a_full_disk_leaves_what_is_done(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "SECONDS", 0.0)
+    real, calls = os.fsync, 0
+
+    def full(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DitmosError, match="No space left on device"):
+        train(Request(data, settings=GIVEN), tmp_path / "run", learn)
+    monkeypatch.setattr(os, "fsync", real)
+    train(Request(data, settings=GIVEN), tmp_path / "run", learn, resume=True)
+
+
+def test_another_training_in_the_folder_is_refused(data: Path, finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(DitmosError, match="there is a finished run in it"):
+        train(Request(data, settings=GIVEN), finished, learn)
+    assert train(Request(data, settings=GIVEN), finished, learn, resume=True) == read_run(finished)[0]
+    with pytest.raises(DitmosError, match="no run in it to go on with"):
+        train(Request(data, settings=GIVEN), tmp_path / "none", learn, resume=True)
+
+    def stop(name: str, *_: object) -> None:
+        if name == "network":
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(Request(data, settings=GIVEN), tmp_path / "run", learn, report=stop)
+    with pytest.raises(DitmosError, match="begun with seed 0, expected the same"):
+        train(Request(data, settings=GIVEN, seed=1), tmp_path / "run", learn, resume=True)
+
+
+def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    file = tmp_path / "run" / "network.pt"
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    for damaged in (b"", whole[: len(whole) // 2], rng.bytes(100)):
+        file.write_bytes(damaged)
+        with pytest.raises(DitmosError, match=r"network\.pt: not a trained network"):
+            load_network(file)
+    (tmp_path / "run" / "run.json").write_text("{")
+    with pytest.raises(DitmosError, match=r"run\.json: not JSON"):
+        read_run(tmp_path / "run")
+    with pytest.raises(DitmosError, match="expected the folder of a finished training"):
+        read_run(tmp_path / "nowhere")
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        (Budget(macs=500), r"no routed-few network .* within 500 MACs, expected more; the smallest takes [\d,]+ MACs"),
+        (Budget(macs=30_000, ram=64), "64 bytes of RAM, expected more; the smallest takes"),
+        (Budget(macs=30_000, flash=600), "600 bytes of flash, expected more; the smallest takes"),
+    ],
+)
+def test_a_budget_that_nothing_meets(data: Path, tmp_path: Path, budget: Budget, message: str) -> None:
+    with pytest.raises(DitmosError, match=message):
+        train(Request(data, budget, settings={**SMALL, "search": {"count": 2, "folds": 0}}), tmp_path / "run", learn)
+
+
+def test_data_that_cannot_be_learned_from(tmp_path: Path) -> None:
+    made = synthetic()
+
+    def wrong(name: str, dataset: Dataset, split: str | None = None) -> str:
+        file = save(dataset, tmp_path / f"{name}.npz")
+        with pytest.raises(DitmosError) as caught:
+            train(Request(file, split=split, settings=GIVEN), tmp_path / name, learn)
+        return str(caught.value)
+
+    one = replace(made, y=np.zeros_like(made.y), class_names=("walk",))
+    assert "one class ('walk'), expected 2 or more" in wrong("one", one)
+    lacking = replace(made, y=np.where((made.split == 0) & (made.y == 1), 0, made.y))
+    assert re.search(r"no training window of class '.*expected some of every class", wrong("lacking", lacking))
+    alone = replace(made, subject=np.zeros_like(made.subject), group=np.zeros_like(made.group), split=None)
+    assert "1 people and 1 recordings, expected 3 or more of either" in wrong("alone", alone)
+    assert "1 subject or group to split, expected at least 2" in wrong("subject", alone, "subject")
+    few = replace(made, split=np.where(np.arange(len(made)) % 50 == 0, 0, made.split).astype(np.int8))
+    few = replace(few, split=np.where((few.split == 0) & (np.arange(len(few)) % 50 != 0), 1, few.split).astype(np.int8))
+    few = replace(few, group=np.arange(len(few)))
+    assert re.search(r"\d training windows, expected 8 or more; record more", wrong("few", few))
+
+
+def test_a_failure_leaves_the_last_good_model(data: Path, finished: Path, tmp_path: Path) -> None:
+    before = {file.name: file.read_bytes() for file in finished.iterdir()}
+    with pytest.raises(DitmosError):
+        train(Request(data, settings=GIVEN), finished, learn)
+    assert {file.name: file.read_bytes() for file in finished.iterdir()} == before
+    tight = {**GIVEN, "network": {**SHAPE, "classifier": "60k3"}}
+    with pytest.raises(DitmosError, match=r"no room for this network within .*3,000 bytes of flash, expected more"):
+        train(Request(data, Budget(flash=3_000), settings=tight), tmp_path / "run", learn)
+    assert not (tmp_path / "run" / "model.dtm").exists()
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_prints_one_table_and_writes_the_row(data: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "small.toml"
+    toml.write_text(render(GIVEN))
+    arguments = ["train", str(data), "--config", str(toml), "--out", str(tmp_path / "run"), "--seed", "2"]
+    arguments += ["--max-macs", "40000", "--max-ram", "4000", "--json", str(tmp_path / "row.json")]
+    result = CliRunner().invoke(application(), arguments)
+    assert result.exit_code == 0, result.output
+    for said in ("accuracy, int8", "instructions, worst", "arena, model file", "recall", "walk"):
+        assert said in result.output
+    row = json.loads((tmp_path / "row.json").read_text())
+    assert row["seed"] == 2 and row["budget"]["macs"] == 40_000 and row["arena_bytes"] <= 4_000
+    assert json.loads((tmp_path / "run" / "run.json").read_text()) == row
+
+
+def test_settings_that_a_method_does_not_read_are_refused(data: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "small.toml"
+    for method, table, message in (
+        ("wide", {"fit": {"delta": 0.2}}, "fit.delta is set, but method wide has nothing to route"),
+        ("best", {"paper": {"dropout": 0.1}}, "paper.dropout is set, but method best is not that of the paper"),
+        ("paper", {"views": {"count": 3}}, "views.count is set, but method paper has no such choice"),
+        ("best", {"network": SHAPE, "search": {"keep": 2}}, "search.keep is set, but network.classifier gives"),
+    ):
+        toml.write_text(render(table))
+        arguments = ["train", str(data), "--config", str(toml), "--out", str(tmp_path / "run"), "--method", method]
+        result = CliRunner().invoke(application(), arguments)
+        assert isinstance(result.exception, DitmosError) and message in str(result.exception)
+
+
+def test_intervals_are_over_people() -> None:
+    right = np.array([True] * 50 + [False] * 50)
+    windows = interval(right, np.zeros(100, int))
+    people = interval(right, np.repeat(np.arange(4), 25))  # two people all right, two all wrong
+    assert windows[0] > 0.35 and windows[1] < 0.65
+    assert people == (0.0, 1.0)
