@@ -10,6 +10,8 @@ SAMPLES: int
 RESULT: int
 STATUS: int
 END: int
+POLICY: int
+SETUP: int
 MORE: int
 BOARD: int
 RESULT_LAYOUT: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ import pytest
 from ditmos.errors import DitmosError
 from ditmos.link.board import Board
 from ditmos.link.record import Sensor
+from ditmos.link.tape import Tape
 from ditmos.simulated.qemu import Simulator
 from recording import Recording
 
@@ -79,6 +81,41 @@ def test_a_sensor_whose_board_is_unplugged_says_so(dying):
     unplug()
     with pytest.raises(DitmosError, match="the line broke"):
         list(blocks)
+
+
+@pytest.mark.parametrize("end", ["unplugged", "killed"])
+def test_a_stream_that_ends_early_leaves_its_tape(firmware, recording, tmp_path, end):
+    rows = np.random.default_rng(1).integers(-9000, 9000, (151 + 3000, 3))
+    np.savetxt(tmp_path / "rows.csv", rows, fmt="%d", delimiter=",")
+    tape, summary = tmp_path / "tape.npz", tmp_path / "summary.json"
+    with Simulator(firmware, romfs=recording.folder) as simulator:
+        command = [
+            sys.executable,
+            "-m",
+            "ditmos",
+            "stream",
+            "--port",
+            simulator.port,
+            "--source",
+            tmp_path / "rows.csv",
+        ]
+        command += ["--hop", "8", "--rate", "100"]
+        command += ["--record", tape, "--json", summary]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        lines = 0
+        began = time.monotonic()
+        while lines < 5 or (not tape.exists() and time.monotonic() - began < 30):  # written every two seconds
+            lines += bool(process.stdout.readline())
+        if end == "killed":
+            process.kill()
+        else:
+            os.kill(simulator.pid, signal.SIGKILL)
+        _, errors = process.communicate(timeout=20)
+    kept = Tape.load(tape)
+    assert len(kept.results) > 0 and len(kept.samples) > 151
+    if end == "unplugged":
+        assert process.returncode == 2 and "the line broke" in errors and "Traceback" not in errors, errors
+        assert len(kept.results) >= lines and "the line broke" in json.loads(summary.read_text())["error"]
 
 
 def test_a_port_that_died_between_two_uses(dying):

@@ -222,10 +222,19 @@ def test_a_take_that_cannot_be_written_leaves_the_others(take, tmp_path, monkeyp
     assert len(np.unique(load(tmp_path / "own.npz").group)) == 3
 
 
-def start(port: str, out: Path, *options: str) -> subprocess.Popen:
+def start(port: str, out: Path, *options: str, run: bool = True) -> subprocess.Popen | list[str]:
     command = [sys.executable, "-m", "ditmos", "record", "--port", port, "--labels", "walk,run", "--window", "16"]
     command += ["--seconds", "0.4", "--out", str(out), "--no-ask", "--takes", "200", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return command if not run else subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_take_is_shown_and_recorded_again_at_the_next_question(simulated, tmp_path):
+    command = start(simulated.port, tmp_path / "own.npz", "--ask", "--takes", "1", run=False)
+    done = subprocess.run(command, input="\nr\n\nr\n\n", capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    kept = re.findall(r"0000-walk.npz: 20 rows|0001-run.npz: 20 rows", done.stderr)
+    assert [name[:4] for name in kept] == ["0000", "0000", "0001", "0001"], done.stderr
+    assert "▁" in done.stderr and len(Takes(tmp_path / "own.npz").files()) == 2
 
 
 def test_an_unplugged_board_leaves_all_complete_takes(firmware, tmp_path):

@@ -38,7 +38,7 @@ def record(
     again: Annotated[
         int | None, typer.Option(min=0, help="record this take once more, in the place of the old")
     ] = None,
-    ask: Annotated[bool, typer.Option(help="wait for Enter before each take, show it, ask whether to keep it")] = True,
+    ask: Annotated[bool, typer.Option(help="wait for Enter before each take, and show it")] = True,
 ) -> None:
     """Record takes of each label and write them as a dataset that `ditmos train` reads.
 
@@ -100,23 +100,50 @@ def _record(
     ask: bool,
 ) -> DitmosError | None:
     """Record what is to do; what ended it early, if it was no interrupt."""
+    last: tuple[str, int] | None = None
     try:
         for i, (label, number) in enumerate(todo):
-            while True:
-                if ask:
-                    console.input(f"take {i + 1} of {len(todo)}: [bold]{label}[/], {seconds:g} s, Enter to start ")
-                take = _take(console, device, label, seconds, subject)
-                if take.slow:
-                    console.print(
-                        f"[yellow]{take.rate:.1f} of {device.signal.rate:g} rows a second[/]: the driver or its bus is "
-                        f"slower than the rate it names. The take is kept with {take.rate:.1f}"
-                    )
-                if not ask or _good(console, take):
-                    break
-            console.print(f"{_keep(console, store, take, number, ask)}: {len(take.samples)} rows of {label}")
+            while ask and _again(
+                console, f"take {i + 1} of {len(todo)}: [bold]{label}[/], {seconds:g} s, Enter starts", last
+            ):
+                last = _one(console, store, device, last, seconds, subject, ask)
+            last = _one(console, store, device, (label, number), seconds, subject, ask)
+        while ask and _again(console, "Enter ends", last):
+            last = _one(console, store, device, last, seconds, subject, ask)
     except DitmosError as error:
         return error
     return None
+
+
+def _again(console: Console, question: str, last: tuple[str, int] | None) -> bool:
+    """Ask; whether the take before is to be recorded again."""
+    more = ", r records the last one again " if last else " "
+    return console.input(question + more).strip().lower().startswith("r") and last is not None
+
+
+def _one(
+    console: Console,
+    store: Takes,
+    device: Sensor,
+    which: tuple[str, int | None] | None,
+    seconds: float,
+    subject: int,
+    ask: bool,
+) -> tuple[str, int]:
+    """Record and keep a take, in the place of another one if it has a number; its label and number."""
+    assert which
+    label, number = which
+    take = _take(console, device, label, seconds, subject)
+    if take.slow:
+        console.print(
+            f"[yellow]{take.rate:.1f} of {device.signal.rate:g} rows a second[/]: the driver or its bus is slower than "
+            f"the rate it names. The take is kept with {take.rate:.1f}"
+        )
+    path = _keep(console, store, take, number, ask)
+    if ask:
+        _show(console, take)
+    console.print(f"{path}: {len(take.samples)} rows of {label}")
+    return label, int(path.name[:4])
 
 
 def _take(console: Console, device: Sensor, label: str, seconds: float, subject: int) -> Take:
@@ -137,15 +164,14 @@ def _take(console: Console, device: Sensor, label: str, seconds: float, subject:
     return Take(label, np.concatenate(blocks), device.signal, subject, device.rate)
 
 
-def _good(console: Console, take: Take) -> bool:
-    """Show a take, and ask."""
+def _show(console: Console, take: Take) -> None:
+    """A line for each channel."""
     from ditmos.link.view import sparkline
 
     for name, values in zip(take.signal.channels, take.samples.T, strict=True):
         low, high = int(values.min()), int(values.max())
         ends = f"{low * take.signal.scale:g} to {high * take.signal.scale:g} {take.signal.units}"
         console.print(f"{name:>8} [cyan]{sparkline(values, 60, low, high)}[/] {ends}")
-    return not console.input("Enter keeps it, r records it again ").strip().lower().startswith("r")
 
 
 def _keep(console: Console, store: Takes, take: Take, number: int | None, ask: bool) -> Path:
