@@ -26,6 +26,7 @@ from ditmos import __version__
 from ditmos.atomic import write_json
 from ditmos.bench.route import quantized_windows
 from ditmos.datasets import TEST, Dataset, load, save
+from ditmos.datasets.features import Prepared
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.datasets.tensors import Windows
@@ -36,7 +37,7 @@ from ditmos.model.reference import Model
 from ditmos.paths import BUILD, SOURCES, checkout, commit, data_folders
 from ditmos.progress import Report
 from ditmos.simulated.qemu import ROMFS_SIZE, Simulator
-from ditmos.training.data import load_data
+from ditmos.training.data import load_prepared
 from ditmos.training.run import MODEL, NETWORK, load_network, read_run
 from ditmos.training.score import answer_float, score
 
@@ -136,7 +137,7 @@ def choose_windows(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def write_rom(folder: Path, model: Path, dataset: Dataset, index: NDArray[np.int64]) -> None:
-    """The files that `device/infer.py` looks for: raw windows, so that the board quantises them itself."""
+    """The files that `device/infer.py` looks for: raw windows, so that the board does all of the work itself."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.dtm").write_bytes(model.read_bytes())
     x = dataset.x[index]
@@ -221,12 +222,13 @@ def choices(selector: NDArray[np.int8], classifiers: int) -> NDArray[np.int64]:
 
 
 def figures(
-    data: Path, run: Path, dataset: Dataset, index: NDArray[np.int64], device: Device
+    data: Path, run: Path, prepared: Prepared, index: NDArray[np.int64], device: Device
 ) -> dict[str, Any]:  # fmt: skip
     """What goes to result.json; every accuracy is over the windows that the board ran."""
     model = run / MODEL
     reference = Model(read_model(model)[0])
-    x = quantized_windows(reference, dataset, index)
+    dataset = prepared.dataset
+    x = quantized_windows(reference, prepared.sent, index)
     selector, classes = reference.select_batch(x), reference.classify_batch(x)
     choice, y = choices(selector, classes.shape[1]), dataset.y[index]
     answers = classes.argmax(2)
@@ -274,12 +276,12 @@ def demo(named: Path | None, config: Path | None = None, report: Report = lambda
     ditmos("firmware", "build", "sim")
     if not trained(run, data, config):
         train(run, data, config)
-    dataset = load_data(read_run(run)[1].data, data)
-    index = choose_windows(dataset)
-    write_rom(FOLDER / "rom", run / MODEL, dataset, index)
+    prepared = load_prepared(read_run(run)[1].data, data)
+    index = choose_windows(prepared.sent)
+    write_rom(FOLDER / "rom", run / MODEL, prepared.sent, index)
     print("$ mpremote run device/infer.py", flush=True)
     device = run_board(FOLDER / "rom", report)
-    result = figures(data, run, dataset, index, device)
+    result = figures(data, run, prepared, index, device)
     result["seconds"] = round(time.monotonic() - began, 1)
     write_json(FOLDER / "result.json", result)
     return result

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ditmos.atomic import read_json
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.errors import DitmosError
+from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.integers import sat16
 from ditmos.model.policy import Policy
 from ditmos.model.reference import Model
 from ditmos.routing import Counter
@@ -27,11 +29,14 @@ def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
 
 
 def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
-    """Windows of a dataset as the model takes them, int8 (n, time, channels).
+    """Windows of a dataset as the model takes them, int8 (n, time, channels). Windows of raw samples go through the
+    model's front end.
 
     Raises:
-        DitmosError: shape or sample scale of the data are not the model's.
+        DitmosError: shape, rate or sample scale of the data are not the model's.
     """
+    if (front := model.model.front_end) and dataset.channels == front.channel_names:
+        return _through(front, model, dataset, index)
     expected, found = (model.window, model.channels), dataset.x.shape[1:]
     if found != expected:
         raise DitmosError(f"{dataset.name}: windows of {found[0]} x {found[1]}, the model takes {expected}")
@@ -41,6 +46,23 @@ def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]
         raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for {scale}")
     q = model.quantize(x if x.dtype == np.int16 else x * np.float32(dataset.scale))
     return np.ascontiguousarray(q)  # data may be stored channel by channel
+
+
+def _through(front: FrontEnd, model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
+    """Windows of raw samples; sets of floats in steps of the model's."""
+    if not np.isclose(dataset.fs, front.fs, rtol=1e-5):
+        raise DitmosError(f"{dataset.name}: {dataset.fs:g} samples a second, the model was made for {front.fs:g}")
+    if front.rows(dataset.window) != model.window:
+        raise DitmosError(
+            f"{dataset.name}: windows of {dataset.window} samples make {front.rows(dataset.window)} rows, the model "
+            f"takes {model.window}"
+        )
+    x = dataset.x[index]
+    if x.dtype != np.int16:
+        x = sat16(np.rint(x * np.float32(dataset.scale / front.scale)))
+    elif not np.isclose(dataset.scale, front.scale, rtol=1e-5):
+        raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for samples of {front.scale}")
+    return np.ascontiguousarray(model.quantize(x))
 
 
 class Replay:

@@ -43,7 +43,7 @@ def plan(
     from ditmos.errors import DitmosError
     from ditmos.model.reader import read_model
     from ditmos.model.writer import write_model
-    from ditmos.planner import candidate, choose, front, stream_plan
+    from ditmos.planner import candidate, choose, feed_of, front, stream_plan
     from ditmos.planner.cost import layer_costs
     from ditmos.planner.describe import describe, summary, unsliced
     from ditmos.planner.picture import draw
@@ -59,7 +59,7 @@ def plan(
         candidates = front(spec, quantized, once=once)
     costs = layer_costs(spec, quantized)
     if stream or not picked:
-        chosen = candidate(spec, stream_plan(spec) if stream else current, costs)
+        chosen = candidate(spec, stream_plan(spec, feed_of(quantized)) if stream else current, costs)
     else:
         chosen = choose(candidates, ram)
     plain = replace(spec, aggregate=())

@@ -20,10 +20,22 @@ OWN_UNITS = "deviations of the subject, of "
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows for a network, and the front end that makes them of samples; None where the samples are the rows."""
+    """Rows for a network, the front end that makes them of samples, and those samples, windows of int16 in the order
+    of the dataset; the latter two None where the samples are the rows."""
 
     dataset: Dataset
-    front: FrontEnd | None
+    front: FrontEnd | None = None
+    samples: Int16 | None = None
+
+    @property
+    def sent(self) -> Dataset:
+        """The windows as a board gets them: raw samples where there is a front end."""
+        front, samples = self.front, self.samples
+        if front is None or samples is None:
+            return self.dataset
+        return replace(
+            self.dataset, x=samples, channels=front.channel_names, scale=front.scale, units=front.units, fs=front.fs
+        )
 
 
 def samples_of(dataset: Dataset) -> tuple[Int16, float]:
@@ -47,7 +59,7 @@ def to_log_mel(dataset: Dataset) -> Prepared:
         raise DitmosError(f"{dataset.name}: {len(dataset.channels)} channels, log-mel features need 1 channel of sound")
     samples, scale = samples_of(dataset)
     front = log_mel.front_end(dataset.fs, scale, dataset.units, dataset.channels[0])
-    return Prepared(_through(dataset, front, samples, log_mel.NAMES, log_mel.UNITS), front)
+    return Prepared(_through(dataset, front, samples, log_mel.NAMES, log_mel.UNITS), front, samples)
 
 
 def to_log_bands(dataset: Dataset) -> Prepared:
@@ -61,7 +73,7 @@ def to_log_bands(dataset: Dataset) -> Prepared:
     samples, scale = samples_of(dataset)
     front = log_bands.front_end(dataset.fs, scale, dataset.units, dataset.channels)
     names = tuple(f"{channel} {band}" for channel in dataset.channels for band in log_bands.BANDS)
-    return Prepared(_through(dataset, front, samples, names, log_bands.UNITS.format(dataset.units)), front)
+    return Prepared(_through(dataset, front, samples, names, log_bands.UNITS.format(dataset.units)), front, samples)
 
 
 def _through(dataset: Dataset, front: FrontEnd, samples: Int16, names: tuple[str, ...], units: str) -> Dataset:
@@ -106,7 +118,7 @@ def standardise_subjects(prepared: Prepared) -> Prepared:
     else:
         front = FrontEnd((stranger,), dataset.fs, float(np.float32(scale)), dataset.units, dataset.channels)
     standard = replace(dataset, x=x, scale=1 / ONE, units=OWN_UNITS + dataset.units).check()
-    return Prepared(standard, front)
+    return Prepared(standard, front, rows if prepared.samples is None else prepared.samples)
 
 
 def _own(windows: NDArray[np.int16]) -> Affine:

@@ -283,6 +283,11 @@ def _budgets(edges: Iterable[_Edge]) -> list[int]:
     return sorted({sizes[bisect_right(sizes, step) - 1] for step in steps} | {high})
 
 
+def feed_of(model: QuantizedModel | None) -> Memory | None:
+    """What the front end of a model works in; None without one."""
+    return memory(model.front_end, model.spec.window) if model is not None and model.front_end else None
+
+
 def front(
     spec: NetworkSpec,
     model: QuantizedModel | None = None,
@@ -298,8 +303,7 @@ def front(
     so that there is no second classify. feed: what a front end works in, with which the window lasts;
     default: what the model's does.
     """
-    if feed is None and model is not None and model.front_end:
-        feed = memory(model.front_end, spec.window)
+    feed = feed or feed_of(model)
     candidates = Planner(spec, model, feed).front(durable=durable, once=once)
     names = {0: "smallest", len(candidates) - 1: "fastest"}
     return [replace(c, plan=replace(c.plan, name=names.get(i, f"{c.arena} bytes"))) for i, c in enumerate(candidates)]

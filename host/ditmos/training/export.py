@@ -64,6 +64,7 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
         clips=settings.int8.clips, epochs=settings.int8.epochs, seed=task.seed, judge=judge, metadata=metadata,
         progress=lambda done: task.report("integers", done, ""),
     )  # fmt: skip
+    model = replace(model, front_end=task.front_end)
     plans = front(spec, model)
     candidate = choose(plans, task.budget.ram)
     cost = price.planned(model, candidate.plan)

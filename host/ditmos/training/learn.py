@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ditmos.datasets import Dataset
 from ditmos.datasets.splits import folds
 from ditmos.datasets.tensors import Parts, Windows, prepare
+from ditmos.frontends.frontend import FrontEnd
 from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.training.fit import fit
@@ -36,7 +37,8 @@ def quiet(stage: str, done: float, note: str = "") -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be trained. dataset: with front end and split; parts: of it. keep: where pieces are."""
+    """What is to be trained. dataset: with front end and split; parts: of it. keep: where pieces are. front_end: what
+    made the rows of the dataset of raw samples; it goes into the model file."""
 
     dataset: Dataset
     parts: Parts
@@ -46,6 +48,7 @@ class Task:
     seed: int = 0
     keep: Keep = field(default_factory=Keep)
     report: Report = quiet
+    front_end: FrontEnd | None = None
 
     @property
     def geometry(self) -> tuple[int, int, int]:

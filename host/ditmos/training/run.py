@@ -35,7 +35,7 @@ from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.paths import commit
 from ditmos.training import keep as keeping
 from ditmos.training.choose import Choice, Effort, choose, choose_data
-from ditmos.training.data import DataConfig, load_data
+from ditmos.training.data import DataConfig, load_prepared
 from ditmos.training.export import export, write
 from ditmos.training.keep import Keep
 from ditmos.training.learn import Learned, Report, Task, quiet
@@ -78,7 +78,8 @@ def prepare_task(request: Request, keep: Keep, report: Report = quiet) -> tuple[
     wanted = request.split or (own.get("split") if isinstance(own, Mapping) else None)
     data, kind, reasons = choose_data(raw, wanted)
     data = convert(merge(asdict(data), own if isinstance(own, Mapping) else {}), DataConfig, request.where, "data")
-    dataset = load_data(data, raw)
+    prepared = load_prepared(data, raw)
+    dataset = prepared.dataset
     parts = prepare(dataset)
     chosen = choose(dataset, data, kind, request.effort, request.method)
     settings = chosen.settings.changed(given, request.method, request.where)
@@ -87,7 +88,7 @@ def prepare_task(request: Request, keep: Keep, report: Report = quiet) -> tuple[
         most = usual((dataset.window, len(dataset.channels), dataset.classes), bands=settings.search.bands)
         budget = replace(budget, instructions=most)
         reasons.append(Choice(f"{most:,} instructions on average", "no budget was named"))
-    task = Task(dataset, parts, settings, budget, request.method, request.seed, keep, report)
+    task = Task(dataset, parts, settings, budget, request.method, request.seed, keep, report, prepared.front)
     return task, [*reasons, *(chosen.reasons if request.method != "paper" else ())]
 
 
