@@ -278,3 +278,55 @@ def test_split_of_a_file(tmp_path: Path) -> None:
     assert "people" in text and not {*dataset.subject[dataset.part(2)]} & {*dataset.subject[dataset.part(0)]}
     run("split", out, "--by", "group", "-o", tmp_path / "e.npz")
     assert (load(tmp_path / "e.npz").split != dataset.split).any()
+
+
+ODD = [
+    "",
+    "0",
+    "-1",
+    "1e9",
+    "nan",
+    "inf",
+    "x",
+    "1,2",
+    "a=b",
+    "{label}",
+    "{",
+    "ü",
+    ";",
+    "tab",
+    "1s",
+    "0.5ms",
+    "9999999s",
+]
+ODD += ["ax,ay,az", "4", "none"]
+TAKEN = """pattern label subject label-column subject-column take-column sensor-column columns names time-column
+    time-unit rate units scale encoding separator decimal key resample window hop pad peak fill rename unlabelled labels
+    preset"""
+
+
+def odd_options(tmp_path: Path, rounds: range) -> None:
+    for name in ("a_1", "a_2", "b_1", "b_2"):
+        table(tmp_path / f"{name}.csv", motion(120), head="t,ax,ay,az", first=lambda i: f"{i / 50}")
+    app = typer.Typer()
+    data_cli.add(app)
+    app.callback()(lambda: None)
+    for seed in rounds:
+        rng = np.random.default_rng(seed)
+        chosen = rng.choice(TAKEN.split(), rng.integers(1, 4), replace=False)
+        arguments = [text for name in chosen for text in (f"--{name}", str(rng.choice(ODD)))]
+        result = CliRunner().invoke(app, ["data", "import", str(tmp_path), "--dry-run", *arguments])
+        error = result.exception
+        assert result.exit_code in (0, 2) or isinstance(error, DitmosError), (arguments, repr(error))
+        assert "\n" not in (str(error) if isinstance(error, DitmosError) else ""), arguments
+
+
+@pytest.mark.parametrize("block", range(2))
+def test_odd_options(tmp_path: Path, block: int) -> None:
+    odd_options(tmp_path, range(block * 25, block * 25 + 25))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_many_odd_options(tmp_path: Path) -> None:
+    odd_options(tmp_path, range(1000, 2500))
