@@ -10,6 +10,7 @@ from ditmos.errors import DitmosError
 from ditmos.link.romfs import romfs_image
 from ditmos.model.policy import parse_policy
 from ditmos.text import guess_encoding, read_text
+from ditmos.training import typed_toml
 
 POLICY = "def policy(model, window):\n    # größer als das\n    return 0, 0\n"
 
@@ -57,6 +58,20 @@ def test_no_json_is_said(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(DitmosError, match="not JSON"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_toml_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.toml").write_bytes('name = "Füße"\r\n'.encode(encoding))
+    assert typed_toml.read(tmp_path / "a.toml") == {"name": "Füße"}
+
+
+@pytest.mark.parametrize("content", [b"a = ", b"a = " + b"[" * 20000, b"\0\1"])
+def test_no_toml_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.toml").write_bytes(content)
+    with pytest.raises(DitmosError, match=r"a\.toml: ") as caught:
+        typed_toml.read(tmp_path / "a.toml")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["ü.npy", "Ordner ä/x.npy", "\U0001f600.py", "a/b/ü/c.txt"])

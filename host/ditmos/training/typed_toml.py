@@ -11,15 +11,14 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ditmos.errors import DitmosError
+from ditmos.text import read_text
 
 
 def read(file: Path) -> dict[str, Any]:
     """Raises DitmosError for a file that is not there, or no TOML."""
     try:
-        return tomllib.loads(file.read_text("utf-8", errors="replace"))
-    except OSError as error:
-        raise DitmosError(f"{file}: cannot be read ({error.strerror or error})") from None
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(read_text(file)[0])
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DitmosError(f"{file}: {error}") from None
 
 
