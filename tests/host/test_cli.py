@@ -18,7 +18,7 @@ from ditmos import cli, extras
 from ditmos.paths import SOURCES
 from typer.testing import CliRunner
 
-TIMEOUT = 120
+TIMEOUT = 240  # seconds, on a busy machine
 WIDE = {"COLUMNS": "200", "TERM": "dumb"}
 
 
