@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+HISTORY = ("CHANGELOG.md", "diary.md")  # pages that tell what was
 SOURCES = sorted(
     path for folder in ("host", "device", "examples", "boards", "tests") for path in ROOT.glob(f"{folder}/**/*.py")
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from said import PAGES, ROOT, blocks, links
+from said import HISTORY, PAGES, ROOT, blocks, links
 
 CODE = re.compile(r"`((?:host|cmodule|device|tests|boards|docs|examples)/[\w./-]+)`")
 
@@ -35,7 +35,7 @@ def test_links_of_a_page(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_that_a_page_names_exist(page: Path) -> None:
-    if page.name in ("CHANGELOG.md", "diary.md"):  # what was
+    if page.name in HISTORY:
         return
     for name in CODE.findall(page.read_text()):
         assert (ROOT / name).exists() or "NAME" in name or name.startswith("docs/results/runs"), (
