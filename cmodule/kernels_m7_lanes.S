@@ -639,58 +639,6 @@ ditmos_m7_packed_next:
     code ditmos_m7_half_code, half_taps_end, half_second, half_done
     code ditmos_m7_window_code, window_taps_end, window_second, window_done
 
-// ----- packing ------------------------------------------------------------------------------------------------------
-
-.macro pack_two_words step
-    ldrsb r4, [r1], #(4 * \step)
-    ldrsb r5, [r1, #(-3 * \step)]
-    ldrsb r6, [r1, #(-2 * \step)]
-    ldrsb r7, [r1, #-\step]
-    add.w r4, r4, r5, lsl #21
-    add.w r6, r6, r7, lsl #21
-    strd r4, r6, [r0], #16
-.endm
-
-// void NAME(const m7_pack_t *pack), rows `step` bytes apart. Two words a turn, then one of an odd number.
-.macro pack_function name, step
-    function \name
-    push {r4-r11, lr}
-    mov r12, r0
-    ldmia.w r12!, {r2, lr} // words, planes
-    ldmia.w r12, {r0, r1, r8-r11} // output, input, and bytes to the next ones
-11:
-    lsrs r12, r2, #1
-    beq 13f
-12:
-    pack_two_words \step
-    subs r12, #1
-    bne 12b
-13:
-    lsls r12, r2, #31
-    beq 14f
-    ldrsb r4, [r1]
-    ldrsb r5, [r1, #\step]
-    add.w r4, r4, r5, lsl #21
-    str r4, [r0]
-14:
-    add r0, r8
-    add r1, r10
-    mov r3, r8
-    mov r4, r10
-    mov r8, r9
-    mov r10, r11
-    mov r9, r3
-    mov r11, r4
-    subs lr, #1
-    bne 11b
-    pop {r4-r11, pc}
-    .size \name, . - \name
-.endm
-
-    .section .itcm.ditmos, "ax", %progbits
-    pack_function ditmos_m7_pack, 1
-    pack_function ditmos_m7_pack_even, 2
-
 #endif // __ARM_FEATURE_DSP
 
 #if defined(__linux__)

@@ -153,34 +153,6 @@ quads_sums:
     pop {r4-r11, pc}
     .size ditmos_m7_quad_sums, . - ditmos_m7_quad_sums
 
-// int32_t *ditmos_m7_pack_windows(int32_t *to, const m7_run_t *run, uint32_t row, uint32_t taps)
-    function ditmos_m7_pack_windows
-    push {r4-r9, lr}
-    ldmia r1, {r4-r7} // the planes, bytes to the next ones, pairs of planes
-    add r1, r4, r2
-    add r2, r5
-    lsr r12, r3, #16 // rows from the first window to the second
-    uxtb r3, r3
-    sub r6, r3
-1:
-    mov lr, r3
-2:
-    ldrsb r4, [r1, r12]
-    ldrsb r5, [r2, r12]
-    ldrsb r8, [r1], #1
-    ldrsb r9, [r2], #1
-    pkhbt r5, r4, r5, lsl #16
-    pkhbt r4, r8, r9, lsl #16
-    subs lr, #1
-    strd r4, r5, [r0], #8
-    bne 2b
-    add r1, r6
-    add r2, r6
-    subs r7, #1
-    bne 1b
-    pop {r4-r9, pc}
-    .size ditmos_m7_pack_windows, . - ditmos_m7_pack_windows
-
     .section .rodata.ditmos_m7_smlad, "a", %progbits
     code ditmos_m7_quads_code, quads_taps, quads_both, quads_pooled
     code ditmos_m7_single_code, quads_single_taps, quads_single, quads_single

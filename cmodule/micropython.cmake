@@ -29,7 +29,7 @@ set(DITMOS_SOURCES
     kernels_smlad.c
 )
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "arm|cortex")
-    list(APPEND DITMOS_SOURCES kernels_m7_lanes.S kernels_m7_smlad.S spectrum_m7.S) # empty but on cores with the DSP extension
+    list(APPEND DITMOS_SOURCES kernels_m7_lanes.S kernels_m7_pack.S kernels_m7_smlad.S spectrum_m7.S) # empty but on cores with the DSP extension
 endif()
 list(TRANSFORM DITMOS_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 

@@ -29,4 +29,4 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     )
 
 # Empty but on cores with the DSP extension.
-SRC_USERMOD_LIB_ASM += $(DITMOS_MOD_DIR)/kernels_m7_lanes.S $(DITMOS_MOD_DIR)/kernels_m7_smlad.S $(DITMOS_MOD_DIR)/spectrum_m7.S
+SRC_USERMOD_LIB_ASM += $(DITMOS_MOD_DIR)/kernels_m7_lanes.S $(DITMOS_MOD_DIR)/kernels_m7_pack.S $(DITMOS_MOD_DIR)/kernels_m7_smlad.S $(DITMOS_MOD_DIR)/spectrum_m7.S

@@ -11,20 +11,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
-from math import prod
 
 from ditmos.model.dryrun import rows_needed
 from ditmos.model.plan import NONE, Phase, Stage
 from ditmos.model.spec import LayerShape
-from ditmos.planner.calls import LayerCost, call_events, move_events, packed_size, pair_scratch
+from ditmos.planner.calls import LayerCost, call_events, move_events
+from ditmos.planner.choices import chunk_choices, scratch_sizes
 from ditmos.planner.cost import instructions
 from ditmos.planner.nests import Host, Nest, Step, nests
 from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
 from ditmos.planner.ways import Overlay, StageOption, StageWay, Way, thin
-
-_MOST_SCRATCH = 8  # sizes
 
 
 @dataclass(frozen=True)
@@ -102,33 +99,11 @@ class SliceShape:
                 done[position] += count
         return moved
 
-    def chunk_choices(self) -> Iterator[tuple[int, ...]]:
-        """Chunks to try, one for each stage. Stages of one level have the same: they feed the same reader."""
-        shapes = self.shapes
-        levels = [s.inputs[0].level if s.kind == "conv" else -1 for s in shapes]
-        order = sorted({level for level in levels if level >= 0})
-        if len(self.layers) == 1 or not order:
-            yield tuple(s.rows_out for s in shapes)
-            return
-        options = []
-        for level in order:
-            rows = max(s.rows_out for s, at in zip(shapes, levels, strict=True) if at == level)
-            sizes = [1, 2, 4, 6, 8, 12, 16, 24, 32]
-            options.append([c for c in sizes if 2 * c <= rows] + [rows] * (level == order[-1] or rows <= 2))
-        while (total := prod(map(len, options))) > self.combinations:
-            longest = max(options, key=len)
-            del longest[len(longest) // 2 if len(longest) > 2 else -1]
-            if total == prod(map(len, options)):
-                break
-        for choice in product(*options):
-            by_level = dict(zip(order, choice, strict=True))
-            yield tuple(1 if at < 0 else min(by_level[at], s.rows_out) for s, at in zip(shapes, levels, strict=True))
-
     def fronts(self) -> dict[int | None, tuple[Way, ...]]:
         """The ways that no other beats in both bytes and instructions, by rising size, for each map that the last one
         can grow over (None: for none)."""
         ways: dict[int | None, list[Way]] = {}
-        for chunks in self.chunk_choices():
+        for chunks in chunk_choices(self.shapes, self.combinations):
             for way in self._ways(chunks):
                 ways.setdefault(way.place, []).append(way)
             ways = {
@@ -148,7 +123,8 @@ class SliceShape:
         plain = [self._stage_options(i, chunks[i], counts[i], lines[i], 0) for i in range(len(self.layers))]
         overlays = [(None, 0), *self._overlays(calls)]
         result: list[Way] = []
-        for scratch in self._scratch_sizes(counts):
+        gathered = [s.channels_in if self._runs(i) else 0 for i, s in enumerate(self.shapes)]
+        for scratch in scratch_sizes(self.options, counts, gathered):
             partial: list[tuple[int, float, tuple[StageWay, ...]]] = [(fixed + scratch, 0.0, ())]
             for i, shape in enumerate(self.shapes):
                 options = plain[i]
@@ -273,21 +249,6 @@ class SliceShape:
     def _runs(self, i: int) -> int:
         """Pieces that a fully connected layer gathers its inputs from."""
         return len(self.sources[i]) if self.shapes[i].kind == "fc" and len(self.sources[i]) > 1 else 0
-
-    def _scratch_sizes(self, counts: Sequence[Counter]) -> list[int]:
-        sizes, quads = {0}, set()
-        for i, (options, count) in enumerate(zip(self.options, counts, strict=True)):
-            largest = max(n for n, _ in count)
-            if self._runs(i):
-                sizes.add(-(-self.shapes[i].channels_in // 4) * 4)
-            for cost in options:
-                quads.add(cost.quad_scratch)
-                if cost.pairs:
-                    sizes |= {pair_scratch(cost, largest, windows) for windows in (4, 8, 16, 32, largest + 2)}
-                if cost.has_carry:
-                    sizes |= {packed_size(cost, windows) for windows in (4, 8, 16) if windows <= largest}
-        ordered = sorted(sizes)
-        return sorted({*ordered[:: -(-len(ordered) // _MOST_SCRATCH)], *quads})
 
     def _lines(self, i: int, rows: int, calls: Sequence[tuple[int, int]]) -> list[tuple[int, int, float]]:
         """(bytes more, rows, instructions of moving) of the output of a stage that needs ``rows`` rows of it."""
