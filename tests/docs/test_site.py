@@ -52,7 +52,7 @@ def test_the_site_builds(tmp_path: Path) -> None:
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr
     page = unescape(re.sub(r"<[^>]+>", "", (tmp_path / "site/reference/device/index.html").read_text()))
