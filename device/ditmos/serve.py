@@ -36,6 +36,7 @@ WARM = 100  # results after which the heap has to stay as it is
 WAITING = 12  # frames for the host beyond which no samples are taken
 DESERTED = 10000  # ms without a sign of the host: back to the REPL
 ITEM = {"b": 1, "h": 2, "f": 4}
+MOST_SAMPLES = 1024  # raw, taken in at a time
 
 
 class Port:
@@ -191,41 +192,39 @@ class Sliding(Counter):
         return self.model.select(window)
 
 
-class Classifier(Server):
-    """Samples in, results out. agreed: what else the first message says, beside what the stream is like."""
+class Answers(Server):
+    """Samples in, results out; subclasses say what is done with samples.
 
-    def __init__(self, model, policy, hop, typecode, logits, first, agreed=None, before=None):
-        if not 1 <= hop <= model.window:
-            raise ValueError("hop is %d, expected 1 to %d" % (hop, model.window))
-        if typecode not in ITEM:
-            raise ValueError("typecode is %r, expected one of %s" % (typecode, " ".join(sorted(ITEM))))
-        self.model = Sliding(model)
+    size: values that are taken in at a time, at most. geometry: rows of a window, how many more a window may have that
+    are left out, channels of a row, real units of a step of a raw sample. agreed: what else the first message says,
+    beside what the stream is like.
+    """
+
+    def __init__(self, model, policy, hop, typecode, logits, first, size, geometry, agreed, before):
+        self.model = model  # that counts
         self.policy = policy
         self.hop = hop
         self.logits = logits
         self.number = first  # of the next result
-        self._quantize = None if typecode == "b" else model.quantize
         self._item = ITEM[typecode]
-        self._size = model.window * model.channels  # values of a window
         # Values as they come; bytes are put in through a second view of the same memory.
-        self._raw = memoryview(array(typecode, bytes(self._size * self._item)))
-        self._bytes = uctypes.bytearray_at(uctypes.addressof(self._raw), self._size * self._item)
+        self._raw = memoryview(array(typecode, bytes(size * self._item)))
+        self._bytes = uctypes.bytearray_at(uctypes.addressof(self._raw), size * self._item)
         self._have = 0
-        self._need = self._size * self._item
-        # The last windows, int8. The current one ends at _end; it is moved to the start when the room runs out.
-        self._ring = memoryview(array("b", bytes(2 * self._size)))
-        self._end = 0
+        self._need = size * self._item
+        window, spare, channels, scale = geometry
         hello = {"hop": hop, "type": typecode, "logits": bool(logits), "first": first}
         hello.update(agreed or {})
         hello.update(
             {
-                "window": model.window,
-                "channels": model.channels,
+                "window": window,
+                "spare": spare,
+                "channels": channels,
                 "classifiers": model.classifiers,
                 "logit_scale": model.logit_scale,
-                "logit_zero_point": model.logit_zero_point,
-                "class_names": list(model.class_names),
-                "scale": model.inputs[0][4],
+                "logit_zero_point": model.model.logit_zero_point,
+                "class_names": list(model.model.class_names),
+                "scale": scale,
             }
         )
         super().__init__(hello, before)
@@ -241,8 +240,40 @@ class Classifier(Server):
             start += take
             if self._have == self._need:
                 self._have = 0
-                self._answer(self._need // self._item)
+                self._take(self._need // self._item)
         return True
+
+    def _send(self, label, k, start):
+        model = self.model
+        result = struct.pack(
+            RESULT_LAYOUT,
+            self.number,
+            NO_LABEL if label is None else label,
+            NOBODY if k is None else k,
+            model.runs,
+            time.ticks_diff(time.ticks_us(), start),
+        )
+        if self.logits and model.runs:
+            result += bytes(model.logits)
+        self.link.send(RESULT, result)
+        self.number += 1
+        self.answers += 1
+
+
+class Classifier(Answers):
+    """Rows of a window in."""
+
+    def __init__(self, model, policy, hop, typecode, logits, first, agreed=None, before=None):
+        hop = hop or model.window
+        if not 1 <= hop <= model.window:
+            raise ValueError("hop is %d, expected 1 to %d" % (hop, model.window))
+        self._quantize = None if typecode == "b" else model.quantize
+        self._size = model.window * model.channels  # values of a window
+        # The last windows, int8. The current one ends at _end; it is moved to the start when the room runs out.
+        self._ring = memoryview(array("b", bytes(2 * self._size)))
+        self._end = 0
+        geometry = model.window, 0, model.channels, model.inputs[0][4]
+        super().__init__(Sliding(model), policy, hop, typecode, logits, first, self._size, geometry, agreed, before)
 
     def _shift(self, count):
         """Take `count` new values into the ring; returns (window, what is new)."""
@@ -259,33 +290,64 @@ class Classifier(Server):
             new[:] = self._raw[:count]
         return ring[self._end - size : self._end], new
 
-    def _answer(self, count):
+    def _take(self, count):
         start = time.ticks_us()
         model = self.model
         window, new = self._shift(count)
         model.move(new if count < self._size else None)
         label, k = self.policy(model, window)
-        spent = time.ticks_diff(time.ticks_us(), start)
-        result = struct.pack(
-            RESULT_LAYOUT,
-            self.number,
-            NO_LABEL if label is None else label,
-            NOBODY if k is None else k,
-            model.runs,
-            spent,
-        )
-        if self.logits and model.runs:
-            result += bytes(model.logits)
-        self.link.send(RESULT, result)
-        self.number += 1
-        self.answers += 1
+        self._send(label, k, start)
         self._need = self.hop * self.model.model.channels * self._item
+
+
+class Fed(Answers):
+    """Raw samples in, through the model's front end. hop: samples, a multiple of the front end's, or a whole window."""
+
+    def __init__(self, model, policy, hop, logits, first, agreed=None, before=None):
+        step, whole = model.raw_hop, model.raw_window
+        hop = hop or whole
+        if hop % step and hop != whole:
+            raise ValueError("hop is %d samples, expected a multiple of %d, or %d" % (hop, step, whole))
+        self._channels = model.raw_channels
+        self._room = min(hop, MOST_SAMPLES)
+        self._missing = whole  # samples until the next result
+        geometry = whole, step - 1, model.raw_channels, model.raw_scale
+        size = self._room * self._channels
+        super().__init__(Counter(model), policy, hop, "h", logits, first, size, geometry, agreed, before)
+        model.feed_reset()
+        self._next()
+
+    def _next(self):
+        self._need = min(self._missing, self._room) * self._channels * 2
+
+    def _take(self, count):
+        start = time.ticks_us()
+        model = self.model.model
+        model.feed(self._raw[:count])
+        self._missing -= count // self._channels
+        if self._missing == 0:
+            label, k = self.policy(self.model, None)
+            self._send(label, k, start)
+            self._missing = self.hop
+            if self.hop == model.raw_window:  # windows that have nothing to do with each other
+                model.feed_reset()
+        self._next()
+
+
+def answers(model, policy, hop, typecode, logits, first, agreed=None, before=None):
+    """What serves such a stream: a model with a front end takes raw samples where they are int16."""
+    if typecode not in ITEM:
+        raise ValueError("typecode is %r, expected one of %s" % (typecode, " ".join(sorted(ITEM))))
+    if typecode == "h" and model.raw_window:
+        return Fed(model, policy, hop, logits, first, agreed, before)
+    return Classifier(model, policy, hop, typecode, logits, first, agreed, before)
 
 
 def serve(model, policy=top1, hop=0, typecode="h", logits=False, first=0):
     """Serve one host until it ends the stream, is gone for 10 s, or Ctrl-C.
 
     hop: rows between two results, 0 for whole windows. typecode: of the samples, "b" int8 as the model takes them, "h"
-    raw int16, "f" real units. logits: send the last classifier's. first: number of the first result.
+    raw int16 (of the front end where the model has one; hop then counts them), "f" real units. logits: send the last
+    classifier's. first: number of the first result.
     """
-    Classifier(model, policy, hop or model.window, typecode, logits, first).run()
+    answers(model, policy, hop, typecode, logits, first).run()

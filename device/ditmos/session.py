@@ -12,7 +12,7 @@ from . import routing
 from .engine import find, load_model
 from .framing import POLICY, SETUP
 from .install import crc
-from .serve import Classifier, Server
+from .serve import Server, answers
 
 IN_RAM = "RAM"  # in the place of a path: a model that `ditmos deploy --to ram` brought
 
@@ -73,10 +73,10 @@ def session(names):
     if not wanted:
         return
     try:
-        server = Classifier(
+        server = answers(
             names["_model"],
             names["_policy"],
-            wanted["hop"] or names["_model"].window,
+            wanted["hop"],
             wanted["type"],
             wanted["logits"],
             wanted["first"],

@@ -35,7 +35,8 @@ def stream(
     ] = None,
     policy: Annotated[str, typer.Option(help="FILE.py, FILE.py:name, or one of routing.py")] = "top1",
     hop: Annotated[
-        int | None, typer.Option(min=1, help="rows from window to window", show_default="whole windows")
+        int | None,
+        typer.Option(min=1, help="rows (raw: samples) from window to window", show_default="whole windows"),
     ] = None,
     rate: Annotated[
         str, typer.Option(help="real (the source's own rate), max (what the line takes), or rows per second")
@@ -54,6 +55,8 @@ def stream(
     if replay:
         _show(Tape.load(replay), view)
         return
+    import numpy as np
+
     from ditmos.atomic import check_writable, write_json
     from ditmos.cli import terminate_as_interrupt
     from ditmos.link.board import Board
@@ -72,16 +75,19 @@ def stream(
         running = Stream(
             board, model=model, policy=policy, hop=hop, rate=rows_per_second, logits=view or record is not None
         )
-        running.prepare()
+        running.prepare(opened.dtype)
         names, scale = tuple(running.hello["class_names"]), running.hello["scale"]
         if opened.scale is not None and abs(opened.scale - scale) > 1e-5 * scale:
             raise DitmosError(f"{source}: scale is {opened.scale:g}, the model was made for raw samples of {scale:g}")
+        blocks = opened.blocks
+        if hop is None and opened.window and isinstance(blocks, np.ndarray):
+            blocks = running.cut(blocks)
         tape = Tape(running.window, running.hop, names, rows_per_second or opened.fs, keep=record)
         failure: DitmosError | None = None
         right = 0
         began = time.monotonic()
         try:
-            for result in _watched(running, opened.blocks, opened.dtype, tape, view):
+            for result in _watched(running, blocks, opened.dtype, tape, view):
                 if opened.labels is not None and running.hop == running.window:
                     right += result.label == opened.labels[result.number]
         except KeyboardInterrupt:

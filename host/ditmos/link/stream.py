@@ -176,14 +176,27 @@ class Stream:
         """What the board said of itself, its model and the stream when it last started."""
         return self._talk.hello
 
-    def prepare(self) -> None:
+    def prepare(self, dtype: np.dtype | type = np.int8) -> None:
         """Load model and policy on the board, where they stay: the next stream of the same model starts at once.
+        ``dtype``: of the samples that will come; int16 are raw samples of the front end where the model has one.
 
         Raises:
             DitmosError: no model, a damaged one, another than ``crc``, a policy that does not run.
         """
-        self._start("b")
+        self._start(TYPECODES[np.dtype(dtype)])
         self._talk.stop()
+
+    def cut(self, windows: NDArray) -> NDArray:
+        """Windows (n, time, channels) of just what the board takes: raw ones may have some samples more than their rows
+        are made of.
+
+        Raises:
+            DitmosError: they do not fit.
+        """
+        rows, channels = windows.shape[1:]
+        if channels != self.channels or not self.window <= rows <= self.window + self.hello["spare"]:
+            raise DitmosError(f"windows are {rows} x {channels}, the model takes {self.window} x {self.channels}")
+        return windows[:, : self.window]
 
     def run(self, blocks: Iterable[NDArray], dtype: np.dtype | type) -> Generator[Result]:
         """Results for blocks of samples (rows, channels) of any number of rows: int8, raw int16, or float32 real units.
@@ -336,12 +349,8 @@ def classify(board: Repl, windows: NDArray, **options: Any) -> Iterator[Result]:
     if windows.ndim != 3:
         raise DitmosError(f"windows have shape {windows.shape}, expected (n, time, channels)")
     stream = Stream(board, **options)
-    stream.prepare()
-    if windows.shape[1:] != (stream.window, stream.channels):
-        raise DitmosError(
-            f"windows are {windows.shape[1]} x {windows.shape[2]}, the model takes {stream.window} x {stream.channels}"
-        )
-    return stream.run(windows, windows.dtype)
+    stream.prepare(windows.dtype if windows.dtype in TYPECODES else np.int8)
+    return stream.run(stream.cut(windows), windows.dtype)
 
 
 def samples(board: Repl, blocks: Iterable[NDArray] | NDArray, dtype: Any = None, **options: Any) -> Iterator[Result]:
