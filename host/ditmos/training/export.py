@@ -21,7 +21,7 @@ from ditmos.model.reference import Model
 from ditmos.model.use import Use, default_use
 from ditmos.model.writer import write_model
 from ditmos.networks.routed_network import RoutedNetwork
-from ditmos.planner import Candidate, choose, front, price
+from ditmos.planner import Candidate, choose, default, front, price
 from ditmos.planner.price import Price
 from ditmos.quantize import quantize
 from ditmos.quantize.blame import losses
@@ -66,7 +66,7 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
     )  # fmt: skip
     model = replace(model, front_end=task.front_end)
     plans = front(spec, model)
-    candidate = choose(plans, task.budget.ram)
+    candidate = default(plans) if task.budget.ram is None else choose(plans, task.budget.ram)
     cost = price.planned(model, candidate.plan)
     answers = answer_integer(model, parts.validation)
     allowed = task.budget.allowed(spec, cost)

@@ -23,7 +23,7 @@ _FULL = 0.85  # a candidate uses at least this share of what it may use
 _ATTEMPTS = 5_000
 _HEADER_BYTES = 512  # of a model file: header, plan, names, all but weights and requantisation
 _TOO_LARGE = 30  # candidates that need too much RAM, of which each takes a while
-ESTIMATE = 1.01  # a plan may take that much more than `price.estimated` says
+ESTIMATE = 1.03  # a plan may take that much more than `price.estimated` says
 
 
 @dataclass(frozen=True)
