@@ -48,10 +48,13 @@ def test_candidates_keep_to_instructions_and_to_the_worst_case() -> None:
 
 
 def test_the_estimate_is_that_of_the_plan() -> None:
+    """Mostly the same; never so much less that a plan would break the budget."""
+    ratios = []
     for family in ("wide", "routed"):
         specs = space.candidates(family, (151, 3, 10), space.Budget(80_000), 1)
         for spec, _ in zip(specs, range(4), strict=False):
-            assert price.estimated(spec).of(1) == pytest.approx(front(spec)[-1].instructions, rel=0.03)
+            ratios.append(front(spec)[-1].instructions / price.estimated(spec).of(1))
+    assert max(ratios) <= space.ESTIMATE and sorted(ratios)[len(ratios) // 2] == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("family", ["wide", "exit", "routed-exit"])
