@@ -25,25 +25,31 @@ def test_shapes_read_back() -> None:
 
 @pytest.mark.parametrize("family", space.FAMILIES)
 def test_candidates_keep_the_budget(family: str) -> None:
-    budget = space.Budget(60_000, ram=1_500, flash=60_000)
-    found = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(3), strict=False)]
-    again = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(3), strict=False)]
-    assert found == again and len(set(found)) == 3
+    budget = space.Budget(60_000, flash=60_000)
+    found = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
+    again = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
+    assert found == again and len(set(found)) == 5
     for spec in found:
         cost = price.macs(spec)
-        assert front(spec)[0].arena <= 1_500 and space.flash_bytes(spec) <= 60_000
+        assert space.flash_bytes(spec) <= 60_000
         if answers_itself(spec):
             assert cost.of(1 / 3) <= 60_000
         else:
             assert 0.85 * 60_000 <= cost.of(worst_runs(spec)) <= 60_000
 
 
+def test_candidates_keep_to_the_ram() -> None:
+    first = next(space.candidates("wide", (151, 3, 10), space.Budget(60_000), 0))
+    tight = front(first)[0].arena - 1
+    assert front(next(space.candidates("wide", (151, 3, 10), space.Budget(60_000, ram=tight), 0)))[0].arena <= tight
+
+
 def test_candidates_keep_to_instructions_and_to_the_worst_case() -> None:
     for budget in (space.Budget(instructions=90_000), space.Budget(worst=90_000)):
-        for spec, _ in zip(space.candidates("wide", (151, 3, 10), budget, 0), range(3), strict=False):
+        for spec, _ in zip(space.candidates("wide", (151, 3, 10), budget, 0), range(1), strict=False):
             assert 0.8 * 90_000 < front(spec)[-1].instructions <= 90_000
     worst = space.Budget(instructions=60_000, worst=90_000)
-    for spec, _ in zip(space.candidates("routed-exit", (151, 3, 10), worst, 0), range(3), strict=False):
+    for spec, _ in zip(space.candidates("routed-exit", (151, 3, 10), worst, 0), range(1), strict=False):
         assert front(spec)[-1].instructions <= 90_000
 
 
@@ -52,7 +58,7 @@ def test_the_estimate_is_that_of_the_plan() -> None:
     ratios = []
     for family in ("wide", "routed"):
         specs = space.candidates(family, (151, 3, 10), space.Budget(80_000), 1)
-        for spec, _ in zip(specs, range(4), strict=False):
+        for spec, _ in zip(specs, range(2), strict=False):
             ratios.append(front(spec)[-1].instructions / price.estimated(spec).of(1))
     assert max(ratios) <= space.ESTIMATE and sorted(ratios)[len(ratios) // 2] == pytest.approx(1, abs=0.01)
 
