@@ -39,9 +39,12 @@ def test_candidates_keep_the_budget(family: str) -> None:
 
 
 def test_candidates_keep_to_the_ram() -> None:
-    first = next(space.candidates("wide", (151, 3, 10), space.Budget(60_000), 0))
-    tight = front(first)[0].arena - 1
-    assert front(next(space.candidates("wide", (151, 3, 10), space.Budget(60_000, ram=tight), 0)))[0].arena <= tight
+    """The first of them that needs no more than half of them do."""
+    free = space.candidates("wide", (151, 3, 10), space.Budget(60_000), 0)
+    arenas = [front(spec)[0].arena for spec, _ in zip(free, range(5), strict=False)]
+    tight = sorted(arenas)[2]
+    found = next(space.candidates("wide", (151, 3, 10), space.Budget(60_000, ram=tight), 0))
+    assert front(found)[0].arena == next(arena for arena in arenas if arena <= tight)
 
 
 def test_candidates_keep_to_instructions_and_to_the_worst_case() -> None:
