@@ -237,6 +237,16 @@ def test_a_damaged_file_in_a_folder_is_left_out_by_name(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(tmp_path / "x.npz").x[-7:], load(tmp_path / "x.npz").x[:7])
 
 
+def test_the_rate_that_most_recordings_have(tmp_path: Path) -> None:
+    for i, rate in enumerate((16000, 16000, 8000)):
+        soundfile.write(tmp_path / f"a_{i}.wav", np.random.default_rng(i).normal(size=rate) / 9, rate)
+    text = run("import", tmp_path, "--label", "a", "-o", tmp_path / "x.npz")
+    assert load(tmp_path / "x.npz").fs == 16000 and "resampled to 16000 Hz: 8000, 16000 Hz" in text
+    (tmp_path / "a_0.wav").unlink()
+    run("import", tmp_path, "--label", "a", "-o", tmp_path / "x.npz")
+    assert load(tmp_path / "x.npz").fs == 16000
+
+
 def test_labels_beside_the_recordings_are_none_of_them(tmp_path: Path) -> None:
     for name in ("a", "b"):
         table(tmp_path / f"{name}.csv", motion(), head="t,ax,ay,az", first=lambda i: f"{i / 50}")

@@ -145,7 +145,7 @@ def show(dataset: Dataset, report: Report) -> None:
         typer.echo(f"  {guess}")
     for line in report.lines():
         typer.echo(f"  {line}")
-    if report.subjects and any(name != str(number) for number, name in report.subjects.items()):
+    if any(str(number) not in name for number, name in report.subjects.items()):
         typer.echo(f"  people: {', '.join(f'{number} is {name}' for number, name in report.subjects.items())}")
     units = f" in {dataset.units}" if dataset.units else ", units unknown: --units"
     typer.echo(f"first rows{units}, at {dataset.fs:g} Hz:")

@@ -181,9 +181,12 @@ def _rate(recordings: Sequence[Recording], options: Options, report: Report) -> 
             f"rate is {options.rate:g}, but the time stamps say {np.median(stated):.5g}; leave out --rate, "
             "or the stamps: --time-column none"
         )
-    common = nominal(float(np.median(highest)))
-    target = options.resample or common
     low, high = min(highest), max(highest)
+    common = nominal(float(np.median(highest)))
+    if not same_rate(low, high):  # clocks do not explain it: the rate that most have, of equally many the highest
+        found = Counter(map(nominal, highest))
+        common = max(found, key=lambda rate: (found[rate], rate))
+    target = options.resample or common
     if low == high:
         report.guesses.append(f"rate {low:.6g} Hz")
     else:
