@@ -195,6 +195,31 @@ def test_two_sensors_in_turns(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.diff(gyro.times), 0.02)
 
 
+def test_two_sensors_side_by_side_with_times_of_their_own(tmp_path: Path) -> None:
+    """The gyroscope at 20 Hz has fewer rows: its cells are empty at the end."""
+    lines = ["acc_time,ax,ay,gyro_time,gx"]
+    for i in range(200):
+        slow = f"{i * 50 + 7},{VALUES[i, 2]:.4f}" if i < 80 else ","
+        lines.append(f"{i * 20},{VALUES[i, 0]:.4f},{VALUES[i, 1]:.4f},{slow}")
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+    (recording,) = read(tmp_path / "x.csv", Options())
+    acc, gyro = recording.signals
+    assert (acc.channels, gyro.channels) == (("ax", "ay"), ("gx",))
+    np.testing.assert_allclose(gyro.samples[:, 0], VALUES[:80, 2])
+    np.testing.assert_allclose(gyro.times, 0.007 + np.arange(80) / 20)
+    np.testing.assert_allclose(acc.times, np.arange(200) / 50)
+
+
+def test_a_second_time_on_another_clock_is_left_out(tmp_path: Path) -> None:
+    lines = ["t,ax,unix_time,ay"] + [
+        f"{i / 50:.2f},{a:.4f},{1.7e9 + i / 50:.2f},{b:.4f}" for i, (a, b, _) in enumerate(VALUES)
+    ]
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+    (recording,) = read(tmp_path / "x.csv", Options())
+    (signal,) = recording.signals
+    assert signal.channels == ("ax", "ay") and "'unix_time' (another time)" in " ".join(recording.notes)
+
+
 def test_slow_sensor_leaves_cells_empty(tmp_path: Path) -> None:
     lines = ["t,ax,temp"] + [f"{i / 50:.2f},{VALUES[i, 0]:.4f},{20.5 + i if i % 10 == 0 else ''}" for i in range(200)]
     (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")

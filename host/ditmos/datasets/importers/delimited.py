@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,30 +64,37 @@ def _signals(
     table: Table, roles: Roles, rows: NDArray[np.int64], options: Options, path: str
 ) -> tuple[tuple[Signal, ...], tuple[str, ...]]:
     notes: list[str] = []
-    times = None
-    if roles.time:
-        column = table.columns[roles.time][rows]
-        if roles.date:
-            column = np.array(
-                [f"{d} {t}" for d, t in zip(table.columns[roles.date][rows], column, strict=True)], object
-            )
-        unit = table.dialect.units[table.dialect.names.index(roles.time)]
-        times, form = to_seconds(column, roles.time, unit, options.time_unit)
-        notes.append(f"time stamps in {form}")
     result = []
-    for name, chosen in _by_sensor(table, roles, rows):
-        groups = [roles.channels] if times is None else _together(table, roles.channels, rows[chosen])
-        for channels in groups:
-            signal, note = _signal(table, roles, rows[chosen], None if times is None else times[chosen], channels)
-            if name:
-                signal = Signal(**{**vars(signal), "channels": tuple(f"{name}.{c}" for c in signal.channels)})
-            result.append(signal)
-            notes += note
-    if len(result) > 1 and times is None:
+    apart = {name for _, channels in roles.beside for name in channels}
+    first = tuple(name for name in roles.channels if name not in apart)
+    for time, own in ((roles.time, first), *roles.beside):
+        times = None
+        if time:
+            times, form = _times(table, time, roles.date, rows, options)
+            notes.append(f"time stamps in {form}")
+        for name, chosen in _by_sensor(table, roles, rows):
+            groups = [own] if times is None else _together(table, own, rows[chosen])
+            for channels in groups:
+                signal, note = _signal(table, roles, rows[chosen], None if times is None else times[chosen], channels)
+                if name:
+                    signal = replace(signal, channels=tuple(f"{name}.{c}" for c in signal.channels))
+                result.append(signal)
+                notes += note
+    if len(result) > 1 and not roles.time:
         raise DitmosError(
             f"{path}: its signals have rows of their own but no time stamps; name them with --time-column"
         )
     return tuple(result), tuple(dict.fromkeys(notes))
+
+
+def _times(
+    table: Table, name: str, date: str | None, rows: NDArray[np.int64], options: Options
+) -> tuple[NDArray[np.float64], str]:
+    """(rows,) seconds, and how they are written."""
+    column = table.columns[name][rows]
+    if date:
+        column = np.array([f"{d} {t}" for d, t in zip(table.columns[date][rows], column, strict=True)], object)
+    return to_seconds(column, name, table.dialect.units[table.dialect.names.index(name)], options.time_unit)
 
 
 def _by_sensor(table: Table, roles: Roles, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:

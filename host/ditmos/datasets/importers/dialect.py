@@ -159,9 +159,12 @@ def _header(head: Sequence[str], name: str, mark: str, point: str, group: str | 
     if begins is None or not numeric:
         raise DitmosError(f"{name}: no row of numbers")
     first = rows[begins][0]
-    while width > 1 and all(row[width - 1] == "" for row in sample):  # each row ends in a separator
+    before = [line for line in head[:first] if line.strip()]
+    whole = [row for _, row in rows if len(row) == width]
+    whole += [row for line in before[-3:] if len(row := fields(line.strip().lstrip("#%/ \t"))) == width]
+    while width > 1 and all(row[width - 1] == "" for row in whole):  # each row ends in a separator
         width -= 1
-    names, units = _names([line for line in head[:first] if line.strip()], fields, width, point)
+    names, units = _names(before, fields, width, point)
     rates = [m for line in head[:first] if (m := _RATE.search(line)) and fields(line) != list(names or ())]
     rate = None
     if rates:

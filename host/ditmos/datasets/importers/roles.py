@@ -35,7 +35,8 @@ _FEW = 100  # names of classes in one file
 
 @dataclass(frozen=True)
 class Roles:
-    """Names of columns; None or empty where there is none. left_out: column to why."""
+    """Names of columns; None or empty where there is none. beside: further time columns, each with the channels that
+    stand behind it and are stamped by it. left_out: column to why."""
 
     channels: tuple[str, ...]
     time: str | None = None
@@ -44,6 +45,7 @@ class Roles:
     subject: str | None = None
     take: str | None = None
     sensor: tuple[str, ...] = ()
+    beside: tuple[tuple[str, tuple[str, ...]], ...] = ()
     left_out: tuple[str, ...] = ()
 
     def describe(self) -> str:
@@ -51,6 +53,8 @@ class Roles:
         text = ", ".join(f"{role} '{name}'" for role, name in said.items() if name)
         if self.sensor:
             text += f", sensor '{', '.join(self.sensor)}'"
+        for time, channels in self.beside:
+            text += f", time of {', '.join(channels)} '{time}'"
         text = f"channels {', '.join(self.channels)}" + (f"; {text.lstrip(', ')}" if text else "")
         return text + (f"; left out: {', '.join(self.left_out)}" if self.left_out else "")
 
@@ -92,7 +96,8 @@ def assign(table: Table, options: Options, path: str) -> Roles:
         roles |= _time(table, [n for n in free if n not in taken])
     taken |= {v for v in (roles.get("time"), roles.get("date")) if v}
     left_out = []
-    if not channels:
+    guessed = not channels
+    if guessed:
         rest = [n for n in free if n not in taken]
         for name in rest:
             why = _no_channel(table, name, alone=len(rest) == 1)
@@ -105,7 +110,11 @@ def assign(table: Table, options: Options, path: str) -> Roles:
             raise DitmosError(f"{path}: column '{name}' is text, expected numbers")
     if not channels:
         raise DitmosError(f"{path}: no column of numbers is left for the channels; name them with --columns")
-    return Roles(channels, left_out=tuple(left_out), **roles)
+    beside: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    if guessed and options.time_column is None and not roles["sensor"] and "time" in roles:
+        beside = _beside(table, roles["time"], channels)
+        left_out = [text for text in left_out if not any(text.startswith(f"'{time}' (") for time, _ in beside)]
+    return Roles(channels, left_out=tuple(left_out), beside=beside, **roles)
 
 
 def _by_name(table: Table, free: list[str], said: dict[str, str], sensor: tuple[str, ...]) -> dict:
@@ -155,9 +164,40 @@ def _time(table: Table, free: list[str]) -> dict[str, str]:
     return {"time": found[0]}
 
 
+def _beside(table: Table, time: str, channels: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Two sensors side by side, each behind its own time: the time columns after the first, and their channels.
+
+    A time that shares no stretch with the first is another clock, which cannot be joined with it.
+    """
+
+    def span(name: str) -> tuple[float, float]:
+        column = table.columns[name].astype(np.float64)
+        return float(np.nanmin(column)), float(np.nanmax(column))
+
+    def is_time(name: str) -> bool:
+        column = table.columns[name]
+        return (
+            not _is_text(column) and bool(_TIME.fullmatch(name)) and np.isfinite(column).any() and _rises(column, 0.8)
+        )
+
+    if not is_time(time):
+        return ()
+    low, high = span(time)
+    blocks: list[tuple[str, list[str]]] = []
+    for name in list(table.columns)[list(table.columns).index(time) :]:
+        if is_time(name) and span(name)[0] < high and low < span(name)[1]:
+            blocks.append((name, []))
+        elif name in channels and blocks:
+            blocks[-1][1].append(name)
+    if len(blocks) < 2 or not all(own for _, own in blocks):
+        return ()
+    return tuple((name, tuple(own)) for name, own in blocks[1:])
+
+
 def _rises(column: NDArray, share: float) -> bool:
     """That share of the steps is not backward, and some go forward."""
-    steps = np.diff(column.astype(np.float64))
+    values = column.astype(np.float64)
+    steps = np.diff(values[np.isfinite(values)])
     return bool(steps.size and np.mean(steps >= 0) >= share and (steps > 0).any())
 
 
