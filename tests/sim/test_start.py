@@ -85,11 +85,9 @@ class Flip:
         (b"globals()", b"globalr()"),
     ],
 )
-@pytest.mark.parametrize("policy", ["top1", "FILE"])
-def test_a_bit_flipped_at_the_start_changes_no_answer(board, models, tmp_path, old, new, policy):
-    if policy == "FILE":
-        policy = str(tmp_path / "mine.py")
-        Path(policy).write_text(POLICY)
+def test_a_bit_flipped_at_the_start_changes_no_answer(board, models, tmp_path, old, new):
+    policy = str(tmp_path / "mine.py")
+    Path(policy).write_text(POLICY)
     path, model = models[0]
     deploy(board, path, Place.ram)
     board.disturb(lambda port: Flip(port, old, new))
