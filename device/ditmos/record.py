@@ -9,7 +9,7 @@ from .framing import PAYLOAD, SAMPLES
 from .serve import Server
 
 _FULL = 100  # frames waiting for the host before rows are lost: 10 KB
-_BEHIND = 10  # periods that reading may be late; beyond, the time that passed is given up
+_BEHIND = 1000000  # us that reading may be late and catch up; beyond, the time that passed is given up
 
 
 class Row:
@@ -78,7 +78,7 @@ class Recorder(Server):
         late = time.ticks_diff(now, self._due)
         if late < 0:
             return min(5, -late // 1000)
-        if late > _BEHIND * self._period:
+        if late > _BEHIND:
             self._due = now
         self._due = time.ticks_add(self._due, self._period)
         if self.done:

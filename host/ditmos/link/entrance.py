@@ -37,25 +37,26 @@ class Entrance:
         """Interrupt what runs and be at the raw REPL. None when it is there, else what was heard instead.
 
         ``timeout``: seconds that a board has to answer; the same once more if ``release`` asks to free it from a mount
-        whose host was killed.
+        whose host was killed, which takes a soft reset.
         """
-        heard = self._knock(soft_reset, timeout)
+        # A mount takes what interrupts for its answer, and is lost where it takes it for a number: at first but once.
+        heard = self._knock(soft_reset, timeout, 1 if release else _KNOCKS)
         if heard is not None and release:
             self._release()
-            heard = self._knock(soft_reset, timeout)
+            heard = self._knock(True, timeout, _KNOCKS)  # the folder is still mounted, and the current one
         self._transport.in_raw_repl = self._transport.use_raw_paste = True
         return heard
 
-    def _knock(self, soft_reset: bool, timeout: float) -> bytes | None:
+    def _knock(self, soft_reset: bool, timeout: float, knocks: int) -> bytes | None:
         heard = b""
         for knock in range(_NOISY):
-            if knock >= _KNOCKS and not heard:
+            if knock >= knocks and not heard:
                 break
             self._line.write(_INTERRUPT)
             time.sleep(0.05)
             self._line.reset_input_buffer()
             self._line.write(b"\r\x01")
-            answer = self._heard(_RAW_REPL, timeout / _KNOCKS)
+            answer = self._heard(_RAW_REPL, timeout / knocks)
             if answer.endswith(_RAW_REPL) and self._settled(timeout) and (not soft_reset or self._restart()):
                 return None
             heard = answer or heard

@@ -32,6 +32,8 @@ except ImportError:  # Windows
 ANSWER_TIMEOUT = 0.8  # seconds a board may take to leave its program and show the raw REPL; then it is freed
 _PASTE_TIMEOUT = 5.0  # the same while a board takes in code: it may be erasing flash, or have a busy host
 _CHUNK = 3072  # bytes of a file that one command carries
+# A folder that is mounted now had its host at this port before us: whatever looks there would wait for it.
+_UNMOUNT = "import os\ntry:\n os.umount('/remote')\n os.chdir('/flash')\nexcept OSError:\n pass"
 # What the operating system says through pyserial of a port that was pulled; and mpremote of half a number.
 LINE_ERRORS: tuple[type[Exception], ...] = (OSError, serial.SerialException, *_TERMINAL_ERRORS, struct.error)
 
@@ -43,6 +45,7 @@ class BoardError(DitmosError):
         lines = [line.strip() for line in traceback.strip().splitlines()] or ["an exception without a name"]
         self.reason = lines[-1]
         frames = [line for line in lines if line.startswith("File ") and not line.endswith("<module>")]
+        frames = [line for line in frames if not line.startswith('File "ditmos/')] or frames  # the user's own, if any
         super().__init__(f"{port}: the board raised {self.reason}" + (f" ({frames[-1]})" if frames else ""))
         self.traceback = traceback
         self.output = output
@@ -77,6 +80,8 @@ class Repl:
         self._transport = _open(self.port)
         try:
             self._enter(soft_reset)
+            if not soft_reset:
+                self.exec(_UNMOUNT)
         except BaseException:
             self._close_line()
             raise
