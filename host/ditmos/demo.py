@@ -121,7 +121,8 @@ def train(run: Path, data: Path, config: Path | None) -> None:
     """
     new, old = run.with_name(f"{run.name}-new"), run.with_name(f"{run.name}-old")
     shutil.rmtree(new, ignore_errors=True)
-    ditmos("train", data, "--effort", EFFORT, "--out", new, *(["--config", config] if config else []))
+    settings: list[str | Path] = ["--config", config] if config else []
+    ditmos("train", data, "--effort", EFFORT, "--out", new, *settings)
     shutil.rmtree(old, ignore_errors=True)
     if run.exists():
         run.rename(old)

@@ -344,3 +344,13 @@ def test_intervals_are_over_people() -> None:
     people = interval(right, np.repeat(np.arange(4), 25))  # two people all right, two all wrong
     assert windows[0] > 0.35 and windows[1] < 0.65
     assert people == (0.0, 1.0)
+
+
+def test_rivals_at_the_same_cost_stand_in_the_table(data: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "small.toml"
+    toml.write_text(render({**SMALL, "fit": {"epochs": 1.0, "batch": 32, "delta": 0.2}, "search": {"count": 1}}))
+    arguments = ["train", str(data), "--config", str(toml), "--out", str(tmp_path / "run"), "--compare"]
+    result = CliRunner().invoke(application(), [*arguments, "--max-macs", "40000"])
+    assert result.exit_code == 0, result.output
+    assert "rival wide, int8" in result.output and "rival exit, int8" in result.output
+    assert (tmp_path / "run" / "rivals" / "wide" / "model.dtm").is_file()

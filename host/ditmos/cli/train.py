@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ditmos.training.choose import Choice
     from ditmos.training.learn import Learned, Task
 
 
@@ -73,6 +74,8 @@ def train(
     from ditmos.cli import terminate_as_interrupt
     from ditmos.planner import chip
     from ditmos.training.run import Request
+    from ditmos.training.settings import Method as MethodName
+    from ditmos.training.settings import only_read
     from ditmos.training.space import Budget
     from ditmos.training.typed_toml import read
 
@@ -87,11 +90,12 @@ def train(
     try:
         result = _run(request, out, _learner(method.value), console, resume=resume)
         if compare:
-            rivals = [name for name in ("wide", "exit") if name != method]
-            result["rivals"] = {
-                name: _run(replace(request, method=name), out / "rivals" / name, _learner(name), console, resume=True)
-                for name in rivals
-            }
+            result["rivals"] = {}
+            rivals: tuple[MethodName, ...] = ("wide", "exit")
+            for name in rivals:
+                read_too = only_read(request.settings or {}, name)
+                rival = replace(request, method=name, settings=read_too)
+                result["rivals"][name] = _run(rival, out / "rivals" / name, _learner(name), console, resume=True)
     except KeyboardInterrupt:
         console.print(f"\nstopped; {out} holds what is done, go on with --resume")
         raise typer.Exit(130) from None
@@ -121,7 +125,7 @@ def _run(request: Any, out: Path, learner: Callable[[Task], Learned], console: C
     resume = resume and ((out / REQUEST).exists() or (out / ROW).exists())
     with Stages(console=console) as stages:
 
-        def begun(task: Task, reasons: list[tuple[str, str]]) -> None:
+        def begun(task: Task, reasons: list[Choice]) -> None:
             nonlocal left
             left = TimeLeft(effort_of(task))
             for what, why in reasons:

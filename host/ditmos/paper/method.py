@@ -37,7 +37,8 @@ def learn(task: Task) -> Learned:
     task.report("network", 0.0, describe(spec))
     train(session)
     assert session.best is not None  # or `train` would have said so
-    stages, curve = [], Curve()
+    stages: list[tuple[str, float]] = []
+    curve = Curve()
     for row in session.history:
         loss = row.get("classifier_loss", None if row["stage"] in _NO_CLASSIFIER else row.get("loss"))
         if loss is not None:

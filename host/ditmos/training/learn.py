@@ -77,7 +77,8 @@ class Learned(NamedTuple):
 
 def learn(task: Task) -> Learned:
     """Raises DitmosError where no network keeps the budget."""
-    settings, how = task.settings, {}
+    settings = task.settings
+    how: dict[str, Any] = {}
     spec, trials = _shape(task)
     if trials:
         how["trials"] = [trial.to_dict() for trial in trials]

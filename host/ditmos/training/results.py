@@ -121,7 +121,7 @@ def _per_class(
     predicted: NDArray[np.int64], y: NDArray[np.int64], names: tuple[str, ...]
 ) -> list[dict[str, float | int | str | None]]:
     """Recall (None: no window), precision (None: never said) and windows of each class."""
-    rows = []
+    rows: list[dict[str, float | int | str | None]] = []
     for c, name in enumerate(names):
         own, said = y == c, predicted == c
         hits = int((own & said).sum())
