@@ -89,3 +89,8 @@ def in_words(seconds: float) -> str:
         return f"{max(round(seconds / 10), 1) * 10} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def share(progress: Callable[[float], None], index: int, count: int) -> Callable[[float], None]:
+    """What reports the progress (0 to 1) of part ``index`` of ``count`` equal ones to the progress of the whole."""
+    return lambda done: progress((index + done) / count)

@@ -43,13 +43,13 @@ def prepare(dataset: Dataset) -> Parts:
     """
     if dataset.classes < 2:
         raise DitmosError(f"{dataset.name}: one class ({dataset.class_names[0]!r}), expected 2 or more to tell apart")
-    parts = []
+    parts: list[Windows] = []
     for which, name in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
         index = dataset.part(which)
         if not len(index):
             raise DitmosError(f"{dataset.name}: no {name} window in the split, expected some; try --split group")
         parts.append(Windows(torch.from_numpy(dataset.real(index)), torch.from_numpy(dataset.y[index])))
-    train = parts[0]
+    train, validation, test = parts
     if len(train) < FEWEST:
         raise DitmosError(f"{dataset.name}: {len(train)} training windows, expected {FEWEST} or more; record more")
     absent = [name for i, name in enumerate(dataset.class_names) if not (train.y == i).any()]
@@ -59,4 +59,4 @@ def prepare(dataset: Dataset) -> Parts:
             "every class; record more, or leave the class out"
         )
     std, mean = torch.std_mean(train.x.double(), dim=(0, 2))
-    return Parts(*parts, mean=tuple(mean.tolist()), std=tuple(std.clamp(min=1e-6).tolist()))
+    return Parts(train, validation, test, mean=tuple(mean.tolist()), std=tuple(std.clamp(min=1e-6).tolist()))

@@ -11,6 +11,8 @@ shared map is never copied K times.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -57,8 +59,8 @@ class ConvLayer(nn.Module):
     def forward(self, operands: Sequence[Tensor]) -> Tensor:
         """Operands in the order of ``shape.inputs`` -> (N, K, out, rows)."""
         weights = self.weight.split(self.shape.input_channels, dim=2)
-        x = sum(convolve(x, weight, self.shape.stride) for x, weight in zip(operands, weights, strict=True))
-        x = self.norm(as_image(x))
+        parts = (convolve(x, weight, self.shape.stride) for x, weight in zip(operands, weights, strict=True))
+        x = self.norm(as_image(reduce(torch.add, parts)))
         if self.shape.pool > 1:  # before the ReLU: the same values, half the work
             x = F.max_pool2d(x, (1, self.shape.pool))
         return F.relu(x, inplace=True).squeeze(2).unflatten(1, (self.weight.shape[0], -1))
@@ -66,6 +68,7 @@ class ConvLayer(nn.Module):
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight (K, out, in, kernel) and bias (K, out) with the running batch normalisation absorbed."""
         norm, branches = self.norm, self.weight.shape[0]
+        assert norm.running_var is not None and norm.running_mean is not None  # it tracks them
         factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         bias = norm.bias - norm.running_mean * factor
         return self.weight * factor.view(branches, -1, 1, 1), bias.view(branches, -1)
@@ -103,7 +106,8 @@ class Branches(nn.Module):
         super().__init__()
         self.count = count
         self.dropout = dropout
-        self.layers = nn.ModuleList((ConvLayer if s.kind == "conv" else DenseLayer)(s, count) for s in shapes)
+        layers = nn.ModuleList((ConvLayer if s.kind == "conv" else DenseLayer)(s, count) for s in shapes)
+        self.layers = cast("Sequence[ConvLayer | DenseLayer]", layers)  # a ModuleList does not say what it holds
 
     def forward(self, maps: Maps, branch: Branch) -> tuple[Tensor, Maps]:
         """Run from shared ``maps`` (index: level; 0 is the window) -> logits (N, K, out), own maps by level.
@@ -115,6 +119,7 @@ class Branches(nn.Module):
         logits: Tensor | None = None
         for layer in self.layers:
             if logits is not None:
+                assert isinstance(layer, DenseLayer)
                 logits = layer([logits], self.dropout)
                 continue
             operands = [
@@ -149,6 +154,9 @@ class RoutedNetwork(nn.Module):
     the authors' batch normalisation of the input, whose affine part the first convolution absorbs anyway; `folded`
     absorbs the standardisation too, so that quantised networks read real units.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, spec: NetworkSpec, mean: Sequence[float], std: Sequence[float], *, dropout: float = 0.2) -> None:
         """Raises DitmosError where mean or std do not fit the channels of the network."""

@@ -1,6 +1,6 @@
 """A routed network laid out for fast training on a CPU, and its way back to a `RoutedNetwork`.
 
-Three things differ from `networks.py`, none of which the exported network shows:
+Three things differ from `routed_network.py`, none of which the exported network shows:
 
 - maps are channels-last 2-D maps of height 1, which halves the time of a step;
 - pooling comes before batch normalisation. Its factor is kept positive, so the order makes no difference to the values;
@@ -13,12 +13,15 @@ same for any K (expert-choice routing: Zhou et al., "Mixture-of-Experts with Exp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditmos.model.spec import LayerShape, NetworkSpec
+from ditmos.networks import routed_network
 from ditmos.networks.routed_network import RoutedNetwork
 
 Dispatch = Callable[[Tensor], Tensor]
@@ -36,7 +39,7 @@ class _Layer(nn.Module):
         super().__init__()
         self.shape, self.branches = shape, branches
         weight = _uniform((branches, *shape.weight_shape), bound, rng)
-        self.base = None
+        self.base: nn.Parameter | None = None
         if branches > 1 and delta is not None:
             self.base = nn.Parameter(_uniform((1, *shape.weight_shape), bound, rng))
             weight = weight * delta
@@ -47,6 +50,9 @@ class _Layer(nn.Module):
 
 
 class ConvLayer(_Layer):
+    mean: Tensor
+    var: Tensor
+
     def __init__(self, shape: LayerShape, branches: int, delta: float | None, rng: torch.Generator) -> None:
         super().__init__(shape, branches, (3 / (shape.channels_in * shape.kernel)) ** 0.5, delta, rng)
         width = branches * shape.channels_out
@@ -57,10 +63,11 @@ class ConvLayer(_Layer):
     def forward(self, operands: Sequence[Operand]) -> Tensor:
         """Maps (N, in, 1, T) or (N, K * in, 1, T) -> (N, K * out, 1, T')."""
         weights = self.weights().flatten(0, 1).unsqueeze(2).split(self.shape.input_channels, dim=1)
-        x = sum(
+        parts = (
             F.conv2d(x, w, stride=(1, self.shape.stride), groups=1 if shared else self.branches)
             for (x, shared), w in zip(operands, weights, strict=True)
         )
+        x = reduce(torch.add, parts)
         if self.shape.pool > 1:
             x = F.max_pool2d(x, (1, self.shape.pool))
         return F.relu(F.batch_norm(x, self.mean, self.var, self.gain.abs(), self.shift, self.training))
@@ -74,11 +81,14 @@ class DenseLayer(_Layer):
 
     def forward(self, operands: Sequence[Operand], dropout: float = 0.0) -> Tensor:
         """Operands (N, in) or (K, N, in) -> (K, N, out). ``dropout`` is applied to the inputs."""
-        total = self.bias
+        total: Tensor = self.bias
         weights = self.weights().transpose(1, 2).split(self.shape.input_channels, dim=1)
         for (x, _), weight in zip(operands, weights, strict=True):
             total = total + torch.matmul(F.dropout(x, dropout, self.training), weight)
         return F.relu(total) if self.shape.relu else total
+
+
+Layers = Sequence[ConvLayer | DenseLayer]
 
 
 class StudentNetwork(nn.Module):
@@ -89,10 +99,11 @@ class StudentNetwork(nn.Module):
         self.spec, self.dropout = spec, dropout
         rng = torch.Generator().manual_seed(seed)
 
-        def layers(shapes: Sequence[LayerShape], branches: int) -> nn.ModuleList:
-            return nn.ModuleList(
+        def layers(shapes: Sequence[LayerShape], branches: int) -> Layers:
+            made = nn.ModuleList(
                 (ConvLayer if shape.kind == "conv" else DenseLayer)(shape, branches, delta, rng) for shape in shapes
             )
+            return cast(Layers, made)  # a ModuleList does not say what it holds
 
         self.selector = layers(spec.selector_layers(), 1)
         self.classifiers = layers(spec.classifier_layers(), spec.classifiers)
@@ -109,6 +120,7 @@ class StudentNetwork(nn.Module):
         logits (K, capacity, classes), and the rows (K, capacity).
         """
         gate, maps = self._select(x)
+        assert gate is not None  # what is dispatched has a selector
         rows = dispatch(gate)
         count, capacity = rows.shape
         read = {r.level for layer in self.classifiers for r in layer.shape.inputs if r.branch == "selector"}
@@ -129,13 +141,14 @@ class StudentNetwork(nn.Module):
         return logits[0], maps | window
 
     def _run(
-        self, layers: nn.ModuleList, maps: dict[int, Tensor], branch: str, count: int, *, shared: bool
+        self, layers: Layers, maps: dict[int, Tensor], branch: str, count: int, *, shared: bool
     ) -> tuple[Tensor, dict[int, Tensor]]:
         """Logits (count, N, out) and this branch's own maps by level; ``shared``: ``maps`` serve all branches."""
         own: dict[int, Tensor] = {}
         logits: Tensor | None = None
         for layer in layers:
             if logits is not None:
+                assert isinstance(layer, DenseLayer)
                 logits = layer([(logits, False)], self.dropout)
                 continue
             operands = [
@@ -168,6 +181,7 @@ class StudentNetwork(nn.Module):
                 elif target.shape.channels_out > spec.classifiers:  # the head: routes, then classes
                     into.narrow(-1 if name == "bias" else 1, spec.classifiers, spec.classes).copy_(value)
         for target, source in zip(grown.classifiers, self.classifiers, strict=True):
+            assert target.base is not None  # K classifiers with a delta
             target.base.copy_(source.weight)
             for name in {"gain", "shift", "mean", "var", "bias"} & dict(source.state_dict()).keys():
                 value = getattr(source, name)
@@ -181,10 +195,12 @@ class StudentNetwork(nn.Module):
         for branches, layers in ((network.selector, self.selector), (network.classifiers, self.classifiers)):
             for target, layer in zip(branches.layers if branches is not None else (), layers, strict=True):
                 target.weight.copy_(layer.weights())
-                if isinstance(layer, DenseLayer):
+                if isinstance(target, routed_network.DenseLayer) and isinstance(layer, DenseLayer):
                     target.bias.copy_(layer.bias.squeeze(1))
                     continue
+                assert isinstance(target, routed_network.ConvLayer) and isinstance(layer, ConvLayer)
                 norm = target.norm
+                assert norm.running_mean is not None and norm.running_var is not None  # it tracks them
                 norm.weight.copy_(layer.gain.abs())
                 norm.bias.copy_(layer.shift)
                 norm.running_mean.copy_(layer.mean)

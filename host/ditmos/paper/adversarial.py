@@ -36,6 +36,7 @@ def classifier_epoch(session: Session, stepper: Stepper) -> float:
     def loss(rows: Tensor) -> Tensor:
         x, y = session.batch(rows)
         gate, maps = network.forward_selector(x)
+        assert gate is not None  # this stage is of a selector
         return classifier_losses(network.forward_classifiers(maps), y, gate.argmax(1), weights).sum()
 
     index = session.batches(stepper.schedule.batch)

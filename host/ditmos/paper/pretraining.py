@@ -64,6 +64,7 @@ def selector_epoch(session: Session, stepper: Stepper) -> float:
     def loss(rows: Tensor) -> Tensor:
         x, y = session.batch(rows)
         gate, maps = network.forward_selector(x)
+        assert gate is not None  # this stage is of a selector
         with torch.no_grad():
             target = selector_target(network.forward_classifiers(maps), y)
         return F.cross_entropy(gate, target, label_smoothing=schedule.smoothing)

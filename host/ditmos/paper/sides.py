@@ -18,7 +18,7 @@ def selector_side(network: RoutedNetwork) -> list[nn.Module]:
 
 
 def classifier_side(network: RoutedNetwork) -> list[nn.Module]:
-    shared = network.selector.layers[: network.spec.start] if network.selector is not None else []
+    shared: Sequence[nn.Module] = network.selector.layers[: network.spec.start] if network.selector is not None else []
     return [*shared, network.classifiers]
 
 

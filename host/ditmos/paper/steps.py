@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditmos.model.spec import LayerShape
-from ditmos.networks.routed_network import Branches
+from ditmos.networks.routed_network import Branches, ConvLayer, DenseLayer
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.strong_network import StrongNetwork
 
@@ -144,21 +145,25 @@ def run(session: Session, stepper: Stepper, index: Tensor, mode: Mode) -> float:
         if short:
             raise MemoryError
     for norm in _learning_norms(session, mode):
+        assert norm.num_batches_tracked is not None
         norm.num_batches_tracked += len(index)
     return loss.value
 
 
-def _pointer(tensor: Tensor) -> ctypes.POINTER(ctypes.c_float):
+def _pointer(tensor: Tensor) -> Any:  # what ctypes.POINTER(ctypes.c_float) makes
     return ctypes.cast(tensor.data_ptr(), _float_p)
 
 
 def _describe(session: Session, stepper: Stepper, mode: Mode) -> _Network:
     """The network and its optimiser for C; the tensors are those of the session."""
     spec, config, own = session.network.spec, session.config, session.network
-    group, norm = stepper.optimizer.param_groups[0], own.classifiers.layers[0].norm
+    group, first = stepper.optimizer.param_groups[0], own.classifiers.layers[0]
+    assert isinstance(first, ConvLayer)
     window, dropout = spec.window, config.dropout
     if mode == Mode.STRONG:
-        window, dropout = window + 2 * _PADDING, session.strong.head[0].p
+        ahead = session.strong.head[0]
+        assert isinstance(ahead, nn.Dropout)
+        window, dropout = window + 2 * _PADDING, ahead.p
         sides = _Side(1, 0), _strong(session.strong, spec.window, spec.channels, stepper)
     else:
         sides = (
@@ -168,7 +173,7 @@ def _describe(session: Session, stepper: Stepper, mode: Mode) -> _Network:
     weights = config.adversarial
     return _Network(
         *sides, window, spec.channels, spec.classes, dropout, group["weight_decay"], group["momentum"],
-        norm.momentum, norm.eps, stepper.schedule.smoothing,
+        first.norm.momentum, first.norm.eps, stepper.schedule.smoothing,
         (ctypes.c_float * 4)(weights.union, weights.overlap, weights.single, weights.selection),
     )  # fmt: skip
 
@@ -177,7 +182,7 @@ def _side(branches: Branches | None, shapes: Sequence[LayerShape], stepper: Step
     if branches is None:
         return _Side(1, 0)
     layers = [
-        _layer(_shape(shape), layer.weight, layer.norm if shape.kind == "conv" else layer, stepper)
+        _layer(_shape(shape), layer.weight, layer.norm if isinstance(layer, ConvLayer) else layer, stepper)
         for shape, layer in zip(shapes, branches.layers, strict=True)
     ]
     return _joined(branches.count, layers)
@@ -198,7 +203,9 @@ def _strong(strong: StrongNetwork, rows: int, channels: int, stepper: Stepper) -
             1, 1, kernel, 1, pool, rows + 2 * _PADDING, positions, positions // pool, margin, module.out_channels, 1,
             _pair([channels]), _pair([len(layers)]), _pair([not layers]),
         )  # fmt: skip
-        layers.append(_layer(shape, module.weight, modules[i + 1], stepper))
+        norm = modules[i + 1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        layers.append(_layer(shape, module.weight, norm, stepper))
         rows, channels = positions // pool, module.out_channels
     for i, module in enumerate(m for m in strong.head if isinstance(m, nn.Linear)):
         shape = _Shape(
@@ -209,18 +216,21 @@ def _strong(strong: StrongNetwork, rows: int, channels: int, stepper: Stepper) -
     return _joined(1, layers)
 
 
-def _layer(shape: _Shape, weight: Tensor, other: nn.Module, stepper: Stepper) -> tuple[_Shape, _Parameters]:
+def _layer(
+    shape: _Shape, weight: Tensor, other: nn.BatchNorm2d | nn.Linear | DenseLayer, stepper: Stepper
+) -> tuple[_Shape, _Parameters]:
     """``other``: the layer's normalisation, or whose ``bias`` it adds."""
     learning = {id(p) for group in stepper.optimizer.param_groups for p in group["params"]}
     target = _Parameters()
     tensors = {"weight": weight, "shift": other.bias}
-    if shape.conv:
+    if isinstance(other, nn.BatchNorm2d):
+        assert other.running_mean is not None and other.running_var is not None  # it tracks them
         tensors["gain"] = other.weight
         target.mean, target.var = _pointer(other.running_mean), _pointer(other.running_var)
     for name, tensor in tensors.items():
         setattr(target, name, _pointer(tensor))
         if id(tensor) in learning:
-            setattr(target, f"{name}_m", _pointer(stepper.momentum(tensor)))
+            setattr(target, f"{name}_m", _pointer(stepper.momentum(cast(nn.Parameter, tensor))))
     return shape, target
 
 
@@ -232,6 +242,7 @@ def _joined(count: int, layers: Sequence[tuple[_Shape, _Parameters]]) -> _Side:
 def _learning_norms(session: Session, mode: Mode) -> Iterator[nn.BatchNorm2d]:
     network = session.network
     side = {Mode.SELECTOR: network.selector, Mode.STRONG: session.strong}.get(mode, network.classifiers)
+    assert side is not None  # without a selector there are no steps of one
     return (module for module in side.modules() if isinstance(module, nn.BatchNorm2d))
 
 

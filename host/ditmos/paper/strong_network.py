@@ -32,6 +32,8 @@ class StrongNetwork(nn.Module):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None])
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None])
         layers: list[nn.Module] = []

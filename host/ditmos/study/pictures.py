@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -36,7 +37,9 @@ def svg(figure: Figure) -> str:
 
 def _picture(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
     colours = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "axes.titlecolor")
-    with matplotlib.rc_context({**dict.fromkeys(colours, _INK), "font.size": 9, "legend.frameon": False}):
+    style: dict[Any, Any] = {colour: _INK for colour in colours}
+    style |= {"font.size": 9, "legend.frameon": False}
+    with matplotlib.rc_context(style):
         figure, axes = plt.subplots(figsize=(width, height))
     axes.grid(alpha=0.25, color=_INK)
     axes.set_axisbelow(True)
@@ -48,7 +51,7 @@ def _label(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set(xlabel=x, ylabel=y)
 
 
-def _style(method: str) -> dict[str, str]:
+def _style(method: str) -> dict[str, Any]:
     """Marker and colour: red where it routes, and a rival's own colour everywhere."""
     if ours(method):
         return {"color": _OURS, "fmt": _ROUTED.get(method, _MARKERS[sum(map(ord, method)) % len(_MARKERS)])}

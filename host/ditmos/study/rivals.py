@@ -62,10 +62,10 @@ def learn(
     from sklearn.neural_network import MLPClassifier
 
     x, y = features(train.x.numpy()), train.y.numpy()
-    mean, std = x.mean(0), x.std(0) + 1e-6
+    mean, std = x.mean(0), x.std(0) + np.float32(1e-6)
 
     def scaled(values: Floats) -> Floats:
-        return np.clip(np.rint((values - mean) / std * _SCALE), -32767, 32767)
+        return np.clip(np.rint((values - mean) / std * _SCALE), -32767, 32767).astype(np.float32)
 
     x, z = scaled(x), scaled(features(test.x.numpy()))
     cost = feature_cost(train.x.shape[1], train.x.shape[2])
@@ -74,7 +74,7 @@ def learn(
         model = RandomForestClassifier(_TREES, min_samples_leaf=_LEAF, class_weight=weight, random_state=seed, n_jobs=1)
         settings = {"method": "inline", "dtype": "int16_t"}
     else:
-        x, z = x / _SCALE, z / _SCALE
+        x, z = x / np.float32(_SCALE), z / np.float32(_SCALE)
         if balanced:
             x, y = _evened(x, y, seed)
         model = MLPClassifier((_HIDDEN,), alpha=1e-3, max_iter=60, early_stopping=True, random_state=seed)

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ from ditmos.training.fit import FitConfig
 AUTHORS_BATCH = 8
 
 
-def _median_seconds(step: Callable[[], None], repetitions: int) -> float:
+def _median_seconds(step: Callable[[], object], repetitions: int) -> float:
     step()
     times = []
     for _ in range(repetitions):
@@ -90,11 +91,12 @@ def _student(spec: NetworkSpec, x: Tensor, y: Tensor, capacity: float | None) ->
     return step
 
 
-def _compiled(spec: NetworkSpec, x: Tensor, y: Tensor) -> Callable[[], None] | None:
+def _compiled(spec: NetworkSpec, x: Tensor, y: Tensor) -> Callable[[], object] | None:
     """Batches of the authors' size through `ditmos.paper.steps`, an epoch of ``x`` in a call; None without a C
     compiler."""
     windows = Windows(x, y)
-    parts = Parts(windows, windows, windows, *_statistics(spec))
+    mean, std = _statistics(spec)
+    parts = Parts(windows, windows, windows, mean, std)
     session = Session(PaperConfig(), spec, parts, threads=torch.get_num_threads())
     stepper = Stepper(session.network.classifiers.parameters(), session.config.adversarial.schedule, 1)
     index = torch.arange(len(x) // AUTHORS_BATCH * AUTHORS_BATCH).view(-1, AUTHORS_BATCH)
@@ -103,11 +105,11 @@ def _compiled(spec: NetworkSpec, x: Tensor, y: Tensor) -> Callable[[], None] | N
     return lambda: steps.run(session, stepper, index, steps.Mode.CLASSIFIERS)
 
 
-def _statistics(spec: NetworkSpec) -> tuple[list[float], list[float]]:
-    return [0.0] * spec.channels, [1.0] * spec.channels
+def _statistics(spec: NetworkSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return (0.0,) * spec.channels, (1.0,) * spec.channels
 
 
-def measure(spec: NetworkSpec, *, batch: int = 512, repetitions: int = 15, threads: int = 1) -> list[dict]:
+def measure(spec: NetworkSpec, *, batch: int = 512, repetitions: int = 15, threads: int = 1) -> list[dict[str, Any]]:
     """Rows: name, batch, steps per second, windows per second, and how many times as fast as the authors' loop.
 
     Windows are random: the time does not depend on them.
@@ -125,7 +127,7 @@ def measure(spec: NetworkSpec, *, batch: int = 512, repetitions: int = 15, threa
         ("student, every window to every classifier", batch, _student(spec, x, y, None)),
         ("student, dispatched", batch, _student(spec, x, y, FitConfig().capacity)),
     ]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, size, step in cases:
         if step is None:
             continue

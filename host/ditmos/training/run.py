@@ -216,7 +216,7 @@ def describe(task: Task, raw: str) -> dict[str, Any]:
 
 
 def save_network(file: Path, network: RoutedNetwork) -> None:
-    state = {"spec": network.spec.to_dict(), "mean": network.mean.tolist(), "std": network.std.tolist()}
+    state: dict[str, Any] = {"spec": network.spec.to_dict(), "mean": network.mean.tolist(), "std": network.std.tolist()}
     keeping.save(file, state | {"weights": network.state_dict()})
 
 

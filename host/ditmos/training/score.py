@@ -152,11 +152,12 @@ def answer_float(network: RoutedNetwork, windows: Windows) -> Answers:
 def answer_integer(model: QuantizedModel, windows: Windows) -> Answers:
     """Through the reference integers."""
     reference, spec = Model(model), model.spec
-    gates, logits = [], []
+    gates: list[NDArray[np.float32]] = []
+    logits: list[NDArray[np.float32]] = []
     for x in windows.x.split(_BATCH):
         q = reference.quantize(x.numpy().transpose(0, 2, 1))
-        gate, z = reference.select_batch(q), reference.classify_batch(q)
-        gates.append((gate.astype(np.float32) - reference.selector_zero_point) * reference.selector_scale)
+        s, z = reference.select_batch(q), reference.classify_batch(q)
+        gates.append((s.astype(np.float32) - reference.selector_zero_point) * reference.selector_scale)
         logits.append((z.astype(np.float32) - reference.logit_zero_point) * reference.logit_scale)
     gate = None if spec.selector is None else np.concatenate(gates)
     steps = reference.selector_scale, reference.logit_scale

@@ -22,6 +22,7 @@ from ditmos.atomic import read_json, write_json
 from ditmos.datasets.tensors import Windows
 from ditmos.model.spec import NetworkSpec
 from ditmos.planner import price
+from ditmos.progress import share
 from ditmos.training.fit import FitConfig, fit
 from ditmos.training.keep import Keep
 from ditmos.training.pool import Pool
@@ -85,7 +86,7 @@ def attempt(
         [
             answer_float(
                 fit(
-                    spec, fold.pool, config, seed, lambda done, i=i: progress((i + done) / count),
+                    spec, fold.pool, config, seed, share(progress, i, count),
                     keep=keep.within(f"fold-{i}"),
                 ),
                 fold.held,
@@ -140,7 +141,7 @@ def search(
                 name = hashlib.sha256(json.dumps([spec.to_dict(), step.epochs]).encode()).hexdigest()[:10]
                 trial = attempt(
                     family, spec, folds, budget, step, 0, balanced=balanced, keep=keep.within(name),
-                    progress=lambda part, spent=spent, f=fraction: report((spent + f * part) / total, None),
+                    progress=_share_of(report, spent / total, fraction / total),
                 )  # fmt: skip
                 known.append(trial)
                 if file is not None:
@@ -152,3 +153,8 @@ def search(
         done = last + done
         specs = [t.spec for t in last[: max(len(last) // by, 1)]]
     return done
+
+
+def _share_of(report: Callable[[float, Trial | None], None], start: float, size: float) -> Callable[[float], None]:
+    """The progress (0 to 1) of one trial as that of the search."""
+    return lambda part: report(start + size * part, None)

@@ -26,7 +26,7 @@ def parse(text: str) -> BranchSpec:
             raise DitmosError(f"shape {text!r}: {word!r}, expected words like 10k5s2p2, and h48 at the end")
         if wide:
             hidden = (int(wide[1]),)
-        else:
+        elif conv:
             convs.append(ConvSpec(int(conv[1]), int(conv[2]), int(conv[3] or 1), int(conv[4] or 2)))
     return BranchSpec(tuple(convs), hidden)
 

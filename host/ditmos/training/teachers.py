@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ditmos.datasets.tensors import Windows
 from ditmos.frontends.handmade import features
+from ditmos.progress import share
 from ditmos.training.keep import Keep
 from ditmos.training.loop import Cycle, learn
 from ditmos.training.views import Views
@@ -67,7 +68,7 @@ class Teacher(nn.Module):
             channels, rows = width, rows // 2
         self.convs = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(channels * rows, classes))
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardised windows (N, channels, time) -> logits (N, classes)."""
@@ -95,7 +96,7 @@ class PlanarTeacher(nn.Module):
             maps, height, width = planes, height // pool[0], width // pool[1]
         self.convs = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(maps * height * width, classes))
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardised windows (N, channels, time) -> logits (N, classes)."""
@@ -186,7 +187,7 @@ def train_teachers(
     networks = [
         train_network(
             kind, train, classes, config, views, weight, config.seed + i, keep, f"teacher-{i}",
-            lambda done, i=i: progress((i + done) / config.count),
+            share(progress, i, config.count),
         )
         for i, kind in enumerate(kinds)
     ]  # fmt: skip

@@ -45,7 +45,7 @@ def convert(value: Any, kind: Any, where: str, key: str = "") -> Any:
     def wrong(expected: str) -> DitmosError:
         return DitmosError(f"{where}{key and ': '}{key} is {value!r}, expected {expected}")
 
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise wrong("a table")
         hints, prefix = get_type_hints(kind), f"{key}." if key else ""

@@ -86,12 +86,12 @@ class Views:
         if config.noise:
             x = x + config.noise * self._std * torch.randn(x.shape, generator=self.rng)
         if config.mask:
-            for axis, length in ((2, rows), (1, channels)):
+            for dim, length in ((2, rows), (1, channels)):
                 first = torch.randint(length, (count, 1), generator=self.rng)
                 width = torch.randint(config.mask + 1, (count, 1), generator=self.rng)
                 position = torch.arange(length)
                 hidden = (position >= first) & (position < first + width)
-                x = torch.where(hidden.unsqueeze(3 - axis), self._mean, x)
+                x = torch.where(hidden.unsqueeze(3 - dim), self._mean, x)
         return x
 
     def _uniform(self, count: int) -> Tensor:
