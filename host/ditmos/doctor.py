@@ -32,7 +32,7 @@ _EXTRAS = {
     "firmware": "ditmos firmware build",
     "import": "ditmos data import, streams of text",
     "edf": "ditmos data import of EDF and BDF",
-    "train": "ditmos train, export, study, demo",
+    "train": "ditmos train, study, demo",
     "emulator": "ditmos sim --board nucleo, ditmos estimate",
     "cluster": "ditmos study sweep --ray",
 }

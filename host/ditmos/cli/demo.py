@@ -20,13 +20,16 @@ def demo(
     config: Annotated[Path | None, typer.Option(help="Settings (TOML) for the training.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
-    """Train, build, and run a test set on the simulated board; the result is in build/demo/result.json."""
+    """Train, build, and run a test set on the simulated board; what it made stays in build/demo.
+
+    Without a checkout, in the folder demo of the user's cache (~/.cache/ditmos on Linux). The result is in result.json.
+    """
     from rich.console import Console
     from rich.table import Table
 
     from ditmos.atomic import write_json
+    from ditmos.demo import FOLDER, rows
     from ditmos.demo import demo as run_demo
-    from ditmos.demo import rows
     from ditmos.errors import DitmosError
     from ditmos.progress import Stages
 
@@ -47,6 +50,7 @@ def demo(
     for row in rows(result):
         table.add_row(*row)
     Console().print(table)
+    typer.echo(f"{FOLDER}: rom with model and windows, result.json", err=True)
     if json_file:
         write_json(json_file, result)
     if result["mismatches"]:

@@ -52,7 +52,7 @@ def train(
     max_flash: Annotated[int | None, typer.Option(min=1, help="Bytes of the model file.")] = None,
     effort: Annotated[Effort, typer.Option(help="Minutes, half an hour, hours.")] = Effort.normal,
     method: Annotated[Method, typer.Option(help="Routed; one network; with early exit; as published.")] = Method.best,
-    config: Annotated[Path | None, typer.Option(help="TOML file: any choice, e.g. [fit] epochs = 80.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file: any choice, e.g. fit.epochs = 80.")] = None,
     split: Annotated[Split | None, typer.Option(help="What keeps training and test apart; else by the data.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
