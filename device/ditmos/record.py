@@ -9,7 +9,7 @@ from .framing import PAYLOAD, SAMPLES
 from .serve import Server
 
 _FULL = 100  # frames waiting for the host before rows are lost: 10 KB
-_BEHIND = 1000000  # us that reading may be late and catch up; beyond, the time that passed is given up
+_BEHIND = 60000000  # us that reading may be late and catch up; beyond, the time that passed is given up
 
 
 class Row:

@@ -70,8 +70,7 @@ class Still(ADC16):
 
 @pytest.fixture(scope="module")
 def simulated(firmware: Path) -> Iterator[Simulator]:
-    """Its time is that of its instructions: a busy machine does not slow the sensor."""
-    with Simulator(firmware, icount=True) as board:
+    with Simulator(firmware) as board:
         yield board
 
 

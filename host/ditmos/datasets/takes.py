@@ -23,6 +23,7 @@ from ditmos.errors import DitmosError
 from ditmos.locks import try_lock
 
 RATE_TOLERANCE = 0.02  # of a rate: what clocks and the first and last row of a take may differ by
+SPREAD = 1.25  # of the rates of takes that make a set: a driver that is too slow keeps no even rate
 _KEYS = ("samples", "label", "subject", "channels", "units", "scale", "rate", "measured")
 _EARLIER = "earlier.npz"
 
@@ -221,7 +222,7 @@ def common_rate(takes: Sequence[Take]) -> float:
         return takes[0].signal.rate
     rates = [take.signal.rate if take.rate is None else take.rate for take in takes]
     low, high = min(rates), max(rates)
-    if high / low - 1 > 2 * RATE_TOLERANCE:
+    if high / low > SPREAD:
         raise DitmosError(
             f"take {rates.index(low)} has {low:.1f} rows a second, take {rates.index(high)} {high:.1f}: they make no "
             "set; record one of them again (--again NUMBER)"
