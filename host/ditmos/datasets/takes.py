@@ -23,6 +23,7 @@ from ditmos.errors import DitmosError
 from ditmos.locks import try_lock
 
 RATE_TOLERANCE = 0.02  # of a rate: what clocks and the first and last row of a take may differ by
+LATE = 0.25  # seconds that the last row may come late: the board was busy, and the next rows would have caught up
 SPREAD = 1.25  # of the rates of takes that make a set: a driver that is too slow keeps no even rate
 _KEYS = ("samples", "label", "subject", "channels", "units", "scale", "rate", "measured")
 _EARLIER = "earlier.npz"
@@ -53,11 +54,12 @@ class Take:
 
     @property
     def slow(self) -> bool:
-        """Whether the rate is another one than the sensor's, by more than clocks and the ends of a take explain."""
+        """Whether the rate is another one than the sensor's, by more than clocks and a late last row explain."""
         if self.rate is None:
             return False
-        allowed = RATE_TOLERANCE + 2 / max(1, len(self.samples) - 1)
-        return abs(self.rate / self.signal.rate - 1) > allowed
+        rows = len(self.samples) - 1
+        meant, took = rows / self.signal.rate, rows / self.rate
+        return abs(took - meant) > RATE_TOLERANCE * meant + LATE
 
 
 class Takes:
