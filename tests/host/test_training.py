@@ -20,12 +20,13 @@ from ditmos.cli import application
 from ditmos.datasets import TEST, Dataset, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
+from ditmos.datasets.tensors import prepare
 from ditmos.errors import DitmosError
 from ditmos.model.inputs import quantize_input
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.training import keep as keeping
-from ditmos.training import run as running
+from ditmos.training.data import load_data
 from ditmos.training.learn import learn
 from ditmos.training.results import interval
 from ditmos.training.run import Request, load_network, read_run, train
@@ -93,9 +94,9 @@ def test_a_run_holds_all_that_is_promised(data: Path, finished: Path) -> None:
 def test_the_figures_are_those_of_the_file(data: Path, finished: Path) -> None:
     """The model file, run by the reference with the margins of the row, over the test windows."""
     row, settings = read_run(finished)
-    dataset = running.load_data(settings.data, data)
+    dataset = load_data(settings.data, data)
     model, _ = read_model(finished / "model.dtm")
-    parts = running.prepare(dataset)
+    parts = prepare(dataset)
     found = score(answer_integer(model, parts.test), Margins(**row["margins"]))
     assert found.value == row["int8"] and found.runs == row["test"]["runs"]
     reference, index = Model(model), dataset.part(TEST)
