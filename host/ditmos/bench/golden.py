@@ -143,7 +143,6 @@ def random_model(rng: Generator, spec: NetworkSpec, style: Style | None = None) 
         logit_zero_point=zero_points["classifier"],
         class_names=tuple(f"class {i}" for i in range(spec.classes)),
         rate=float(rng.integers(0, 100)),
-        use=random_use(rng, spec),
     )
 
 
@@ -232,7 +231,8 @@ def case(seed: int, *, windows: int = 4, max_rows: int = 160, max_classifiers: i
     rng = np.random.default_rng(seed)
     spec = random_spec(rng, max_rows=max_rows, max_classifiers=max_classifiers)
     style = rng.choice(list(Style)) if rng.random() < 0.25 else None
-    return Case(seed, random_model(rng, spec, style), random_windows(rng, spec, windows))
+    model, inputs = random_model(rng, spec, style), random_windows(rng, spec, windows)
+    return Case(seed, replace(model, use=random_use(rng, spec)), inputs)
 
 
 def cases(count: int, first: int = 0, **limits: int) -> Iterator[Case]:

@@ -15,7 +15,8 @@ from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import sat16
 from ditmos.model.policy import Policy
 from ditmos.model.reference import Model
-from ditmos.routing import Counter
+from ditmos.model.spec import MAX_CLASSIFIERS
+from ditmos.routing import Counter, verdict
 
 
 def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
@@ -68,8 +69,8 @@ def _through(front: FrontEnd, model: Model, dataset: Dataset, index: NDArray[np.
 class Replay:
     """`reference.Model` for one window after the other, all logits computed beforehand.
 
-    Logits are memoryviews of int8 that the next call of the same kind overwrites, as on the board: a policy that
-    breaks there breaks here. ``select`` takes the window that the policy was handed, no other.
+    Logits are memoryviews of int8 that the next call overwrites, as on the board: a policy that breaks there breaks
+    here. ``select`` takes the window that the policy was handed, no other.
     """
 
     def __init__(self, model: Model, windows: NDArray[np.int8]) -> None:
@@ -77,6 +78,8 @@ class Replay:
         self.logit_scale = model.logit_scale
         self.classes = model.classes
         self.classifiers = model.classifiers
+        self.routes = model.routes
+        self.exits = model.exits
         self._select = model.select_batch(windows)
         self._classify = model.classify_batch(windows)
         self._windows = windows
@@ -103,29 +106,42 @@ class Replay:
             raise RuntimeError("classify before select")
         if not 0 <= k < self.classifiers:
             raise ValueError(f"classifier is {k}, expected 0 to {self.classifiers - 1}")
+        self._selector_logits[:] = self._at % 251 - 125  # a plan may put anything there
         self._logits[:] = self._classify[self._at, k]
         return self._logits.data
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a policy did, window by window: label and classifier (-1: abstained), classifier runs."""
+    """What a policy did, window by window: label (-1: abstained), who answered (routing.py), classifier runs."""
 
     label: NDArray[np.int64]
-    classifier: NDArray[np.int64]
+    who: NDArray[np.int64]
     runs: NDArray[np.int64]
+
+    @property
+    def classifier(self) -> NDArray[np.int64]:
+        """The classifier that answered, -1 where none did by itself."""
+        return np.where(self.who < MAX_CLASSIFIERS, self.who, -1)
 
 
 def decide(policy: Policy, model: Model, windows: NDArray[np.int8]) -> Decisions:
-    """Run a policy, from its initial state, over int8 windows (N, time, channels) in their order."""
+    """Run a policy, from its initial state, over int8 windows (N, time, channels) in their order.
+
+    Raises:
+        DitmosError: the policy cannot run on this model, or returned what no policy may.
+    """
     function = policy.load()
     replay = Replay(model, windows)
     counted = Counter(replay)
     rows = []
-    for _ in range(len(windows)):
+    for i in range(len(windows)):
         counted.runs = 0
-        label, k = function(counted, replay.next())
-        rows.append((-1 if label is None else label, -1 if k is None else k, counted.runs))
+        try:
+            label, who = verdict(replay, function(counted, replay.next()))
+        except ValueError as error:
+            raise DitmosError(f"policy {policy.text}, window {i}: {error}") from None
+        rows.append((-1 if label is None else label, who, counted.runs))
     table = np.array(rows, np.int64).reshape(-1, 3)
     return Decisions(*table.T)
 
@@ -165,7 +181,8 @@ class Figures:
     """One row of the table.
 
     accuracy: right answers of all windows, abstentions counted as wrong. extra_runs: classifier runs per window beyond
-    the first. confusion: windows by (policy right, top1 right): [[neither, only top1], [only policy, both]].
+    the first. confusion: windows by (policy right, base right): [[neither, only base], [only policy, both]],
+    base being the model's own policy.
     costs: per inference, by unit.
     """
 
@@ -179,10 +196,10 @@ class Figures:
 
 
 def report(
-    policy: str, decisions: Decisions, top1: Decisions, y: NDArray[np.int64], costs: tuple[Costs, ...]
+    policy: str, decisions: Decisions, base: Decisions, y: NDArray[np.int64], costs: tuple[Costs, ...]
 ) -> Figures:
-    """Figures of one policy against the true labels and against top1."""
-    right, before = decisions.label == y, top1.label == y
+    """Figures of one policy against the true labels and against another one."""
+    right, before = decisions.label == y, base.label == y
     confusion = [[int(((right == a) & (before == b)).sum()) for b in (False, True)] for a in (False, True)]
     return Figures(
         policy=policy,

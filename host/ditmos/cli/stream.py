@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ditmos.errors import DitmosError
+from ditmos.routing import name_of
 
 if TYPE_CHECKING:
     from ditmos.link.stream import Result, Stream
@@ -33,7 +34,9 @@ def stream(
     model: Annotated[
         str | None, typer.Option(help="path on the board", show_default="model.dtm where the board finds it")
     ] = None,
-    policy: Annotated[str, typer.Option(help="FILE.py, FILE.py:name, or one of routing.py")] = "top1",
+    policy: Annotated[
+        str | None, typer.Option(help="FILE.py, FILE.py:name, or one of routing.py [default: the model's own]")
+    ] = None,
     hop: Annotated[
         int | None,
         typer.Option(min=1, help="rows (raw: samples) from window to window", show_default="whole windows"),
@@ -136,7 +139,7 @@ def _watched(running: Stream, blocks: Iterable, dtype: object, tape: Tape, view:
             _print(result)
             yield result
         return
-    screen = _view(tape, running.policy.text)
+    screen = _view(tape, running.policy.text if running.policy else "")
     with Live(refresh_per_second=10, screen=sys.stdout.isatty()) as live:
         drawn = 0.0
         for result in results:
@@ -158,9 +161,8 @@ def _view(tape: Tape, title: str) -> View:
 
 
 def _print(result: Result) -> None:
-    classifier = "-" if result.classifier is None else result.classifier
     print(
-        f"{result.number:6d}  {result.name or '-':24s} classifier {classifier}  "
+        f"{result.number:6d}  {result.name or '-':24s} {name_of(result.who):14s} "
         f"{result.microseconds:6d} us on the device  {result.latency * 1000:7.1f} ms",
         flush=True,
     )
