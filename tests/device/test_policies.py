@@ -45,7 +45,7 @@ def test_they_are_all_tried(expected: Expected) -> None:
     assert {policy for policy, _ in POLICIES} == set(SHIPPED)
     answers = [str([expected.answers[kind, *entry] for kind in ("routed", "early")]) for entry in POLICIES]
     assert len(set(answers)) == len(POLICIES) - 1  # early(NEVER) is top1
-    assert {row[1] for row in expected.answers["early", "early", (10, 60)]} > {SELECTOR}
+    assert SELECTOR in {row[1] for row in expected.answers["early", "early", (10, 60)]}
 
 
 def test_the_lab_decides_alike(expected: Expected) -> None:
