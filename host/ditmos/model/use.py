@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from math import ceil
 
 from ditmos.errors import DitmosError
 from ditmos.model.spec import NetworkSpec
 
 MAX_MARGINS = 8
 MAX_POLICY = 31  # bytes of its name
-NEVER = 256  # a margin that no two int8 logits have between them
 
 
 class Rule(IntEnum):
@@ -43,19 +41,6 @@ def default_use(spec: NetworkSpec) -> Use:
     """The selector's first choice answers; without one, all classifiers together."""
     rule = default_rule(spec)
     return Use("average" if rule == Rule.ALL else "top1", rule)
-
-
-def steps(margin: float, scale: float) -> int:
-    """The margin of int8 logits that stands for a difference of real ones: leads of that many steps reach it."""
-    return min(ceil(margin / scale - 1e-6), NEVER)
-
-
-def early_use(
-    rule: Rule, early: float | None, second: float | None, *, selector_scale: float, logit_scale: float
-) -> Use:
-    """The policy `early` of routing.py with margins in real logits; None: never."""
-    first = NEVER if early is None else steps(early, selector_scale)
-    return Use("early", rule, (first, 0 if second is None else steps(second, logit_scale)))
 
 
 def routes(spec: NetworkSpec, rule: Rule) -> int:
