@@ -196,8 +196,8 @@ class Answers(Server):
     """Samples in, results out; subclasses say what is done with samples.
 
     size: values that are taken in at a time, at most. geometry: rows of a window, how many more a window may have that
-    are left out, of each channel (name, units, scale, zero point, real units of a raw sample), rows a second. agreed: what else the first message says,
-    beside what the stream is like.
+    are left out, of each channel (name, units, scale, zero point, real units of a raw sample), rows a second. agreed:
+    what else the first message says, beside what the stream is like.
     """
 
     def __init__(self, model, policy, hop, typecode, logits, first, size, geometry, agreed, before):

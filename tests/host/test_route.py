@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from ditmos import routing
 from ditmos.bench import golden
-from ditmos.bench.route import Costs, decide, quantized_windows, report
+from ditmos.bench.route import Costs, class_numbers, decide, quantized_windows, report
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
 from ditmos.framing import ALL, NOBODY, SELECTOR
 from ditmos.model.policy import parse_policy
 from ditmos.model.reference import Model
+from ditmos.model.signal import Signal, fit
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
@@ -175,7 +176,7 @@ def test_ranked_keeps_equals_in_order():
 
 @pytest.fixture(scope="module")
 def model():
-    spec = reference_spec(classes=9, channels=6)
+    spec = reference_spec(classes=14, channels=6)
     return Model(golden.random_model(np.random.default_rng(3), spec, golden.Style.TRAINED))
 
 
@@ -207,13 +208,53 @@ def test_decide_equals_calling_the_policy_on_the_reference(model, windows):
 
 def test_windows_may_be_stored_channel_by_channel(model):
     dataset = synthetic.generate(subjects=2, recordings=1, windows=2)
-    quantized = golden.for_samples(model.model, dataset.scale)
+    quantized = golden.made_for(model.model, dataset.signal)
     model, index = Model(quantized), np.arange(len(dataset))
     turned = replace(dataset, x=np.asfortranarray(dataset.x))
     found, expected = (
         decide(parse_policy("top1"), model, quantized_windows(model, given, index)) for given in (turned, dataset)
     )
     np.testing.assert_array_equal(found.label, expected.label)
+
+
+def test_data_are_what_the_model_was_made_for(model):
+    """Case 40 and 41, and their kind: order of classes and channels, other classes, rate, units, scale."""
+    data = synthetic.generate(subjects=1, recordings=1, windows=2)
+    model = Model(golden.made_for(model.model, data.signal))
+    index = np.arange(len(data))
+    plain = quantized_windows(model, data, index)
+    numbers, notes = class_numbers(model, data)
+    assert numbers.tolist() == list(range(data.classes)) and not notes
+
+    turned = replace(data, class_names=data.class_names[::-1], y=data.classes - 1 - data.y)
+    numbers, notes = class_numbers(model, turned)
+    assert (numbers[turned.y] == data.y).all() and "compared by name" in notes[0]
+    fewer = replace(data, class_names=(data.class_names[2],), y=np.zeros_like(data.y))
+    assert class_numbers(model, fewer)[0].tolist() == [2]
+    with pytest.raises(DitmosError, match="class 'flying' is none of the model's: "):
+        class_numbers(model, replace(data, class_names=(*data.class_names[:-1], "flying")))
+
+    swapped = replace(data, channels=data.channels[::-1], x=data.x[:, :, ::-1])
+    assert np.array_equal(quantized_windows(model, swapped, index), plain)
+    assert "channels taken in the model's order" in class_numbers(model, swapped)[1][0]
+    for changed, message in (
+        (replace(data, channels=(*data.channels[:-1], "heart")), "channels are .*heart, the model was made for"),
+        (replace(data, fs=data.fs / 2), "fs is 25 Hz, the model was made for 50"),
+        (replace(data, units="m/s2, rad/s"), "is in m/s2, rad/s, the model was made for g, rad/s"),
+        (replace(data, scale=data.scale * 2), "the model was made for raw samples of"),
+    ):
+        with pytest.raises(DitmosError, match=message):
+            quantized_windows(model, changed, index)
+    quantized_windows(model, replace(data, fs=data.fs * 1.01), index)  # clocks differ
+
+
+def test_units_are_one_however_they_are_written():
+    model = Signal.of("a", ["x"], "m/s2", 1.0)
+    for units in ("m/s^2", "m/s²", "m s-2", "M/S2"):
+        fit(model, Signal.of((), ["x"], units, 1.0), "data", raw=True)
+    with pytest.raises(DitmosError, match="channel x is in g, the model was made for m/s2"):
+        fit(model, Signal.of((), ["x"], "g", 1.0), "data", raw=True)
+    fit(model, Signal((), (), (), ()), "stdin", raw=True)  # nothing is known
 
 
 def test_a_view_kept_over_a_second_call_is_overwritten_as_on_the_board(model, windows, tmp_path):
@@ -260,7 +301,7 @@ def test_command(model, tmp_path):
     from ditmos.cli import route
 
     dataset = synthetic.generate(subjects=2, recordings=1, windows=2)
-    quantized = golden.for_samples(model.model, dataset.scale)
+    quantized = golden.made_for(model.model, dataset.signal)
     write_model(tmp_path / "m.dtm", quantized, whole_plan(model.spec))
     save(dataset, tmp_path / "d.npz")
     (tmp_path / "slices.json").write_text(

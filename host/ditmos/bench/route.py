@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import sat16
 from ditmos.model.policy import Policy
 from ditmos.model.reference import Model
+from ditmos.model.signal import Signal, fit
 from ditmos.model.spec import MAX_CLASSIFIERS
 from ditmos.routing import Counter, verdict
 
@@ -30,29 +31,41 @@ def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
 
 
 def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
-    """Windows of a dataset as the model takes them, int8 (n, time, channels). Windows of raw samples go through the
-    model's front end.
+    """Windows of a dataset as the model takes them, int8 (n, time, channels), channels in the model's order. Windows of
+    raw samples go through the model's front end.
 
     Raises:
-        DitmosError: shape, rate or sample scale of the data are not the model's.
+        DitmosError: the data are not what the model was made for (`signal.fit`, but for the classes).
     """
-    if (front := model.model.front_end) and dataset.channels == front.channel_names:
+    raw = dataset.x.dtype == np.int16
+    found = replace(dataset.signal, class_names=())
+    order = fit(_made_for(model, dataset), found, dataset.name, raw=raw).order
+    if front := _front_for(model, dataset):
         return _through(front, model, dataset, index)
-    expected, found = (model.window, model.channels), dataset.x.shape[1:]
-    if found != expected:
-        raise DitmosError(f"{dataset.name}: windows of {found[0]} x {found[1]}, the model takes {expected}")
-    x = dataset.x[index]
-    scale = model.inputs[0].sample_scale
-    if x.dtype == np.int16 and not np.isclose(dataset.scale, scale, rtol=1e-5):
-        raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for {scale}")
-    q = model.quantize(x if x.dtype == np.int16 else x * np.float32(dataset.scale))
+    expected, shape = (model.window, model.channels), dataset.x.shape[1:]
+    if shape != expected:
+        raise DitmosError(f"{dataset.name}: windows of {shape[0]} x {shape[1]}, the model takes {expected}")
+    x = dataset.x[index] if order is None else dataset.x[index][:, :, list(order)]
+    q = model.quantize(x if raw else x * np.float32(dataset.scale))
     return np.ascontiguousarray(q)  # data may be stored channel by channel
+
+
+def _front_for(model: Model, dataset: Dataset) -> FrontEnd | None:
+    """The model's front end where the data are the samples that it takes, not its rows."""
+    front = model.model.front_end
+    return front if front and dataset.channels == front.channel_names else None
+
+
+def _made_for(model: Model, dataset: Dataset) -> Signal:
+    """Of the two that a model with a front end takes, samples or rows, the one that the data are."""
+    whole = model.model
+    if _front_for(model, dataset):
+        return Signal.of_model(whole)
+    return Signal.of_inputs(whole.class_names, whole.inputs, whole.rate)
 
 
 def _through(front: FrontEnd, model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
     """Windows of raw samples; sets of floats in steps of the model's."""
-    if not np.isclose(dataset.fs, front.fs, rtol=1e-5):
-        raise DitmosError(f"{dataset.name}: {dataset.fs:g} samples a second, the model was made for {front.fs:g}")
     if front.rows(dataset.window) != model.window:
         raise DitmosError(
             f"{dataset.name}: windows of {dataset.window} samples make {front.rows(dataset.window)} rows, the model "
@@ -61,9 +74,18 @@ def _through(front: FrontEnd, model: Model, dataset: Dataset, index: NDArray[np.
     x = dataset.x[index]
     if x.dtype != np.int16:
         x = sat16(np.rint(x * np.float32(dataset.scale / front.scale)))
-    elif not np.isclose(dataset.scale, front.scale, rtol=1e-5):
-        raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for samples of {front.scale}")
     return np.ascontiguousarray(model.quantize(x))
+
+
+def class_numbers(model: Model, dataset: Dataset) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The model's number of each class of a dataset, and what a person should know of how the two differ.
+
+    Raises:
+        DitmosError: the model lacks a class of the data, or the data are not what it was made for.
+    """
+    raw = dataset.x.dtype == np.int16
+    found = fit(_made_for(model, dataset), dataset.signal, dataset.name, raw=raw)
+    return np.array(found.classes, np.int64), found.notes
 
 
 class Replay:

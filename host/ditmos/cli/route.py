@@ -35,7 +35,7 @@ def route(
     from rich.progress import track
 
     from ditmos.atomic import write_json
-    from ditmos.bench.route import Costs, decide, part_of, quantized_windows, report
+    from ditmos.bench.route import Costs, class_numbers, decide, part_of, quantized_windows, report
     from ditmos.datasets import load
     from ditmos.model.policy import own_policy, parse_policy
     from ditmos.model.reader import read_model
@@ -46,7 +46,10 @@ def route(
     reference = Model(read_model(model)[0])
     index = part_of(dataset, part)
     windows = quantized_windows(reference, dataset, index)
-    y = np.asarray(dataset.y[index])
+    numbers, notes = class_numbers(reference, dataset)
+    for note in notes:
+        typer.echo(note, err=True)
+    y = numbers[np.asarray(dataset.y[index])]
     costs = (Costs.of_macs(reference), *((Costs.measured(slices),) if slices else ()))
     console = Console(stderr=True)
     own = own_policy(reference.model)

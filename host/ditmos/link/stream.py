@@ -21,6 +21,7 @@ from ditmos.framing import NO_LABEL, PAYLOAD, POLICY, RESULT, RESULT_LAYOUT, SAM
 from ditmos.link.conversation import Conversation, Counts, Disturbed
 from ditmos.link.repl import Repl
 from ditmos.model.policy import Policy, parse_policy
+from ditmos.model.signal import Signal
 from ditmos.model.spec import MAX_CLASSIFIERS
 
 TYPECODES = {np.dtype(np.int8): "b", np.dtype(np.int16): "h", np.dtype(np.float32): "f"}
@@ -183,6 +184,12 @@ class Stream:
     def hello(self) -> dict[str, Any]:
         """What the board said of itself, its model and the stream when it last started."""
         return self._talk.hello
+
+    @property
+    def signal(self) -> Signal:
+        """What the board's model was made for, from `prepare` on."""
+        said = self._talk.hello
+        return Signal.of_inputs(said["class_names"], said["inputs"], said["rate"])
 
     def prepare(self, dtype: np.dtype | type = np.int8) -> None:
         """Load model and policy on the board, where they stay: the next stream of the same model starts at once.
