@@ -169,7 +169,13 @@ class FakeQuantLayer(nn.Module):
     def floats(self, operands: Sequence[Quantized]) -> Tensor:
         """What the layer would say of these operands without rounding or clipping: (N, K, out[, rows]) real."""
         weight = self.weight * self._spread(self.weight_unit)
-        real = [((x - self.zero_point_in) * self._operand_scale(x, scale), scale) for x, scale in operands]
+        zeros = self.zero_in.view(weight.shape[2], -1)[:, 0].split(self.shape.input_channels)
+        if self.shape.kind == "conv":
+            zeros = tuple(zero.unsqueeze(1) for zero in zeros)
+        real = [
+            ((x - zero) * self._operand_scale(x, scale), scale)
+            for (x, scale), zero in zip(operands, zeros, strict=True)
+        ]
         acc = self.accumulate(real, weight, exact=False)
         bias = self.bias * self.bias_unit
         value = acc + (bias.unsqueeze(-1) if self.shape.kind == "conv" else bias)
@@ -199,10 +205,9 @@ class FakeQuantLayer(nn.Module):
 class FakeQuantNetwork(nn.Module):
     """A `RoutedNetwork` in integers, calibrated on windows x (N, channels, time) in real units."""
 
-    def __init__(
-        self, network: RoutedNetwork, x: Tensor, clip: str = "error", used: Tensor | None = None
-    ) -> None:
-        """clip: see `ranges.relu_scale`. used (channels,): False for channels that are left out; by default those that are constant in x."""
+    def __init__(self, network: RoutedNetwork, x: Tensor, clip: str = "error", used: Tensor | None = None) -> None:
+        """clip: see `ranges.relu_scale`. used (channels,): False for channels that are left out; by default those that
+        are constant in x."""
         super().__init__()
         self.spec, self.clip = network.spec, clip
         self.inputs = self._choose_input(network, x, varies(x) if used is None else used)
