@@ -82,7 +82,8 @@ def measure(engine, window, repeat):
     model = engine.model
     watch = Stopwatch()
     model.select(window)
-    k = engine.policy(model, window)[1] or 0
+    who = engine.decide(window)[1]
+    k = who if who < model.classifiers else 0
     rows = [("select",) + statistics(watch, repeat, model.select, window)]
     rows.append(("classify",) + statistics(watch, repeat, model.classify, k))
     model.select(window)

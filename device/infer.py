@@ -3,7 +3,7 @@
 Reads model.dtm, windows.npy and, if there, labels.npy from the current folder (`mpremote mount FOLDER run ...`), /flash
 or /rom. Options, in sys.argv:
 
-    --json       one JSON object a line instead of text: logits, classifier, ticks of each part
+    --json       one JSON object a line instead of text: logits, who answered, ticks of each part
     --count N    the first N windows only
 
 Ticks are those of `time.ticks_cpu()`: cycles on the STM32, instructions on the simulated board under `--icount`.
@@ -15,6 +15,7 @@ import time
 from binascii import hexlify
 
 import ditmos
+from ditmos.routing import best, name_of
 from ditmos.script import Stopwatch, option
 
 
@@ -23,7 +24,7 @@ def parts(engine, window, k, watch):
     model = engine.model
     return (
         watch.measure(model.select, window),
-        watch.measure(model.classify, k or 0),
+        watch.measure(model.classify, k),
         watch.measure(engine.policy, model, window),
     )
 
@@ -38,17 +39,20 @@ def labels(count):
 
 
 def run_json(engine, windows, count):
+    """`k`: who answered, as routing.py numbers them; the logits are that classifier's, else those of the chosen one."""
     model = engine.model
     watch = Stopwatch()
-    print(json.dumps({"windows": count, "classes": model.classes, "arena": model.arena_size}))
+    print(json.dumps({"windows": count, "classes": model.classes, "arena": model.arena_size, "policy": model.policy}))
     for i in range(count):
         if i % 16 == 0:
             gc.collect()  # so that none falls into a measured part
         window = engine.quantize(windows[i])
-        label, k = engine.policy(model, window)
-        selector = hexlify(bytes(model.select(window)))
-        logits = hexlify(bytes(model.classify(k or 0)))
-        result = {"i": i, "label": label, "k": k, "selector": selector.decode(), "logits": logits.decode()}
+        label, who = engine.decide(window)
+        logits = model.select(window)
+        k = who if who < model.classifiers else best(logits[: model.routes])
+        selector = hexlify(bytes(logits)).decode()
+        logits = hexlify(bytes(model.classify(k))).decode()
+        result = {"i": i, "label": label, "k": who, "who": name_of(who), "selector": selector, "logits": logits}
         result["ticks"] = parts(engine, window, k, watch)
         print(json.dumps(result))
 
@@ -56,23 +60,20 @@ def run_json(engine, windows, count):
 def run_text(engine, windows, count):
     model = engine.model
     truth = labels(count)
-    used = [0] * model.classifiers
-    right = abstained = total_us = 0
+    used = {}
+    right = total_us = 0
     for i in range(count):
         samples = windows[i]
         began = time.ticks_us()
-        label, k = engine(samples)
+        label, who = engine(samples)
         us = time.ticks_diff(time.ticks_us(), began)
         total_us += us
-        if label is None:
-            abstained += 1
-        else:
-            used[k] += 1
-            right += truth is not None and model.class_names[truth[i]] == label
-        print("%5d  %-24s classifier %s  %d us" % (i, label, "-" if k is None else k, us))
-    print("%d windows, %d us each; classifiers used: %s" % (count, total_us // count, used))
-    if abstained:
-        print("abstained on %d" % abstained)
+        name = name_of(who)
+        used[name] = used.get(name, 0) + 1
+        right += truth is not None and label is not None and model.class_names[truth[i]] == label
+        print("%5d  %-24s %-14s %d us" % (i, label or "-", name, us))
+    answers = ", ".join("%s %d" % (name, used[name]) for name in sorted(used))
+    print("%d windows, %d us each; answered by %s" % (count, total_us // count, answers))
     if truth:
         print("right: %d of %d, %.1f %%" % (right, count, 100 * right / count))
 

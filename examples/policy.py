@@ -16,7 +16,7 @@ def sure(margin):
         logits = model.select(window)
         first, second = routing.ranked(logits)[:2]
         if (logits[first] - logits[second]) * model.selector_scale < margin:
-            return None, None
+            return None, routing.NOBODY
         return routing.best(model.classify(first)), first
 
     return policy

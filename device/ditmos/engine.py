@@ -11,16 +11,21 @@ rom.mount()
 
 
 class Engine:
-    """`engine(samples)` -> (class name, classifier); the name is None when the policy abstains.
+    """`engine(samples)` -> (class name, who answered): a classifier's number, or SELECTOR, ALL, NOBODY of routing.py.
 
-    `engine.policy` may be replaced at any time, also from the REPL: a callable `policy(model, window) -> (label, k)`.
+    The name is None where the policy abstains, which is by NOBODY. `engine.policy` may be replaced at any time, also
+    from the REPL: a callable `policy(model, window) -> (label, who)`; given none, it is what the model's file says.
+    `engine.on_nan` says what becomes of a window with a NaN or infinity in it: "abstain", or "raise" (ValueError).
     """
 
-    def __init__(self, model, policy=routing.top1):
+    on_nan = "abstain"
+
+    def __init__(self, model, policy=None):
         self.model = model
-        self.policy = policy
+        self.policy = policy or own_policy(model)
         self.window = array("b", bytes(model.window * model.channels))
         self.raw = model.raw_window * model.raw_channels  # values of a raw window, 0 without a front end
+        self.finite = True
 
     def __call__(self, samples):
         """`samples`: one window, time by channels flattened: array('h') raw, array('f') real units, array('b') int8. Of
@@ -28,20 +33,34 @@ class Engine:
 
         Raises ValueError for another length, TypeError for another type.
         """
-        label, k = self.policy(self.model, self.quantize(samples))
-        return None if label is None else self.model.class_names[label], k
+        label, who = self.decide(self.quantize(samples))
+        return None if label is None else self.model.class_names[label], who
+
+    def decide(self, window):
+        """(class index or None, who answered) for what `quantize` returned."""
+        if not self.finite:
+            return None, routing.NOBODY
+        return routing.verdict(self.model, self.policy(self.model, window))
 
     def quantize(self, samples):
         """The same window as int8: in a buffer that the next call overwrites, or `samples` where they are int8. None
-        where they have gone through the front end: to `select`, None is the window that was fed."""
+        where they have gone through the front end: to `select`, None is the window that was fed.
+
+        `engine.finite` says whether all of it were numbers; ValueError where not and `on_nan` is "raise".
+        """
         if self.raw and self.raw <= len(samples) < self.raw + self.model.raw_hop * self.model.raw_channels:
+            self.finite = True
             self.model.feed_reset()
             self.model.feed(samples)
             return None
         try:
-            self.model.quantize(samples, self.window)
+            row = self.model.quantize(samples, self.window)
         except TypeError:
+            self.finite = True
             return samples  # select() refuses whatever is not int8
+        self.finite = not row
+        if row and self.on_nan == "raise":
+            raise ValueError("row %d of the window has a value that is no number" % (row - 1))
         return self.window
 
 
@@ -96,6 +115,24 @@ def _in_tcm(buffer, memory):
     return model
 
 
-def load(path=None, policy=routing.top1):
-    """An `Engine` with the model of `load_model(path)`."""
+def own_policy(model):
+    """The policy of a model where nobody gives one: `policy` in a file policy.py that lies where models are looked for
+    (`ditmos deploy --policy` puts it there), else the one that the model's file names.
+
+    Raises ValueError where routing.py has no such policy.
+    """
+    try:
+        path = find("policy.py")
+    except OSError:
+        return routing.named(model.policy, model.margins)
+    space = {}
+    with open(path) as file:
+        exec(file.read(), space)
+    if "policy" not in space:
+        raise ValueError("%s: defines no policy" % path)
+    return space["policy"]
+
+
+def load(path=None, policy=None):
+    """An `Engine` with the model of `load_model(path)` and a policy, `own_policy` if none is given."""
     return Engine(load_model(path), policy)

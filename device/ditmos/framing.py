@@ -14,7 +14,10 @@ BOARD = 0x40  # flag of a kind: sent by the board
 
 RESULT_LAYOUT = "<IHBBI"  # number, label, who answered, classifier runs, microseconds; logits follow
 NO_LABEL = 0xFFFF  # label of a result when the policy abstains
-NOBODY = 0xFF  # who answered then
+# Who answered: a classifier, 0 to 63, or one of these. Experts of other kinds come below, downward.
+NOBODY = 0xFF  # the policy abstained
+SELECTOR = 0xFE  # the selector, by class logits of its own
+ALL = 0xFD  # all classifiers together
 
 PAYLOAD = 100  # bytes of payload in one frame, at most
 OVERHEAD = 12  # a frame on the line is at most this much longer: header 3, CRC 4, stuffing 3, delimiters 2

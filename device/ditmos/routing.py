@@ -1,10 +1,16 @@
-"""Routing policies: which classifier answers, and when to ask a second one. The same file runs on host and board.
+"""Routing policies: who answers, and when a second opinion is asked for. The same file runs on host and board.
 
-A policy is called as `policy(model, window)` and returns `(label, k)`: the class index and the classifier it came
-from, `k` None when it abstains. It uses nothing but `model.select(window)` and `model.classify(k)`, int8 logits that
-are valid until the next call of the same kind. `top1` is a policy; the others are made with settings: `fallback(0.5)`.
-Margins are differences of real logits, `(a - b) * scale`: a margin of 1 is a likelihood ratio of e.
+A policy is called as `policy(model, window)` and returns `(label, who)`: the class index, and who it came from: a
+classifier, 0 to K - 1, or SELECTOR, ALL, or NOBODY where it abstains (label None). It uses `model.select(window)` and
+`model.classify(k)`, which give int8 logits that are valid until the next call of either, and `classes`, `classifiers`,
+`routes`, `exits`, `selector_scale` and `logit_scale`. Of the selector's logits the first `routes` stand
+for the classifiers; the `exits` behind them, if any, are class logits of its own.
+
+`top1` and `average` are policies; the others are made with settings: `fallback(8)`. Margins are differences of int8
+logits, whole steps, so that host and board decide alike: one step is `model.selector_scale` or `model.logit_scale`.
 """
+
+from .framing import ALL, NOBODY, SELECTOR
 
 try:
     from _ditmos import argmax as best  # the same in C: the loop is most of what a policy costs
@@ -19,6 +25,50 @@ except ImportError:  # on the host
         return top
 
 
+SHIPPED = ("top1", "average", "fallback", "early", "sticky", "vote", "budgeted")
+NAMES = {NOBODY: "nobody", SELECTOR: "selector", ALL: "all classifiers"}
+NEVER = 256  # a margin that no two int8 logits have between them
+
+
+def named(name, margins=()):
+    """A policy of this file by its name, with its settings in the order of its arguments.
+
+    Raises ValueError for another name, or settings that it does not take.
+    """
+    if name not in SHIPPED:
+        known = ", ".join(SHIPPED)
+        raise ValueError("policy %s is none of this firmware (%s): give it, ditmos.load(policy=f)" % (name, known))
+    made = globals()[name]
+    if name in ("top1", "average"):
+        if margins:
+            raise ValueError("policy %s takes no margins, it has %s" % (name, list(margins)))
+        return made
+    try:
+        return made(*margins)
+    except TypeError:
+        raise ValueError("policy %s does not take %d margins" % (name, len(margins)))
+
+
+def verdict(model, answer):
+    """What a policy returned, as `(label, who)`, NOBODY where the label is None; ValueError for what it may not be."""
+    label, who = answer
+    if label is None:
+        return None, NOBODY
+    if not 0 <= label < model.classes:
+        raise ValueError("policy gave class %s, expected 0 to %d" % (label, model.classes - 1))
+    if who is None or not (0 <= who < model.classifiers or who in NAMES) or who == NOBODY:
+        last = model.classifiers - 1
+        raise ValueError(
+            "policy gave class %s by %s, expected classifier 0 to %d, SELECTOR or ALL" % (label, who, last)
+        )
+    return label, who
+
+
+def name_of(who):
+    """`classifier 2`, `selector`, `all classifiers`, `nobody`."""
+    return NAMES[who] if who in NAMES else "classifier %d" % who
+
+
 def ranked(logits):
     """Indices from the largest to the smallest, equals in rising order (MicroPython's sort is not stable)."""
     return sorted(range(len(logits)), key=lambda i: i - 256 * logits[i])
@@ -31,61 +81,111 @@ def lead(logits):
     return logits[top] - max(rest) if rest else 255
 
 
+def candidates(model, logits, policy):
+    """The routes among the selector's logits; of length 0 where there is one classifier, which needs no choice.
+
+    Raises ValueError where there are several classifiers and nothing to choose by: `policy` cannot run on that model.
+    """
+    if model.routes:
+        return logits[: model.routes] if model.exits else logits
+    if model.classifiers > 1:
+        raise ValueError("%s: nothing chooses among the model's classifiers; use average" % policy)
+    return ()
+
+
+def chosen(model, logits, policy="top1"):
+    """The classifier that the model's rule chooses, `logits` being the selector's. Raises as `candidates`."""
+    return best(candidates(model, logits, policy))
+
+
+def whole(margin):
+    """`margin` as whole steps of int8 logits; ValueError for another number."""
+    if margin != int(margin):
+        raise ValueError("margin is %s, expected whole steps of int8 logits; one is model.selector_scale" % margin)
+    return int(margin)
+
+
+def added(scores, others):
+    """Sums of two lists of logits, the first of which may be overwritten while the second is made."""
+    return [a + b for a, b in zip(scores, others)]
+
+
 def top1(model, window):
     """The classifier that the selector likes best."""
-    k = best(model.select(window))
+    k = chosen(model, model.select(window))
     return best(model.classify(k)), k
 
 
-def fallback(margin=0.5):
+def average(model, window):
+    """All classifiers, their logits added."""
+    model.select(window)
+    return ask_all(model)
+
+
+def ask_all(model):
+    """The answer of all classifiers together on the window that has been selected."""
+    scores = list(model.classify(0))
+    for k in range(1, model.classifiers):
+        scores = added(scores, model.classify(k))
+    return best(scores), ALL if model.classifiers > 1 else 0
+
+
+def fallback(margin=8):
     """Average the two best classifiers when the selector prefers the first by less than `margin`."""
+    margin = whole(margin)
 
     def policy(model, window):
-        logits = model.select(window)
+        logits = candidates(model, model.select(window), "fallback")
         if len(logits) < 2:
             return best(model.classify(0)), 0
         first, second = ranked(logits)[:2]
-        unsure = (logits[first] - logits[second]) * model.selector_scale < margin
+        unsure = logits[first] - logits[second] < margin
         scores = model.classify(first)
         if unsure:
-            scores = [a + b for a, b in zip(list(scores), model.classify(second))]
+            scores = added(list(scores), model.classify(second))
         return best(scores), first
 
     return policy
 
 
-def early(margin=2.0, second=0.0):
-    """Let the selector answer, `k` None, where its best class leads by `margin`: a selector with K + classes outputs
-    (the classes behind the routes), or with the classes alone and one classifier. Where the chosen classifier's best
-    class leads by less than `second`, the next classifier is asked too, and their logits are added.
+def early(margin=32, second=0):
+    """Let the selector answer where the best of its own class logits leads by `margin`. Where the chosen classifier's
+    best class leads by less than `second`, the next classifier is asked too, and their logits are added. Without own
+    logits (`exits`) only the latter; without routes, all classifiers are asked.
     """
+    margin, second = whole(margin), whole(second)
 
     def policy(model, window):
         logits = model.select(window)
-        routes = model.classifiers if model.classifiers > 1 else 0
+        routes = model.routes
         own = logits[routes:]
-        if len(own) and lead(own) * model.selector_scale >= margin:
-            return best(own), None
-        liked = logits[:routes]
+        if len(own) and lead(own) >= margin:
+            return best(own), SELECTOR
+        if len(own) and not routes and model.classifiers > 1:
+            return ask_all(model)
+        liked = candidates(model, logits, "early")
         k = best(liked)
+        if not second or len(liked) < 2:
+            return best(model.classify(k)), k
+        other = ranked(liked)[1]
         scores = model.classify(k)
-        if routes and lead(scores) * model.logit_scale < second:
-            scores = list(scores)
-            scores = [a + b for a, b in zip(scores, model.classify(ranked(liked)[1]))]
+        if lead(scores) < second:
+            scores = added(list(scores), model.classify(other))
         return best(scores), k
 
     return policy
 
 
-def sticky(margin=1.0):
+def sticky(margin=16):
     """Stay with the classifier of the window before until another one leads it by more than `margin`."""
+    margin = whole(margin)
     k = None
 
     def policy(model, window):
         nonlocal k
-        logits = model.select(window)
+        logits = candidates(model, model.select(window), "sticky")
         leader = best(logits)
-        if k is None or (len(logits) and (logits[leader] - logits[k]) * model.selector_scale > margin):
+        if k is None or (len(logits) and logits[leader] - logits[k] > margin):
             k = leader
         return best(model.classify(k)), k
 
@@ -96,7 +196,7 @@ def vote(count=3):
     """Let the `count` best classifiers vote; a tie goes to the label that the better-liked ones named first."""
 
     def policy(model, window):
-        order = ranked(model.select(window))[:count] or [0]
+        order = ranked(candidates(model, model.select(window), "vote"))[:count] or [0]
         labels = [best(model.classify(k)) for k in order]
         label = max(labels, key=labels.count)
         return label, order[labels.index(label)]
@@ -104,7 +204,7 @@ def vote(count=3):
     return policy
 
 
-def budgeted(runs=1, rate=10, margin=0.5):
+def budgeted(runs=1, rate=10, margin=8):
     """`fallback` with at most `runs` extra classifier runs a second, at `rate` windows a second.
 
     Unused runs add up to one second's worth. Time is counted in windows: the same stream gives the same decisions.
@@ -132,13 +232,12 @@ class Counter:
         self.model = model
         self.selector_scale = model.selector_scale
         self.logit_scale = model.logit_scale
+        self.classes = model.classes
         self.classifiers = model.classifiers
+        self.routes = model.routes
+        self.exits = model.exits
         self.runs = 0
         self.logits = None
-
-    @property
-    def classes(self):
-        return self.model.classes
 
     def select(self, window):
         self.runs = 0

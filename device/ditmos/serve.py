@@ -15,13 +15,13 @@ from array import array
 
 import uctypes
 
+from .engine import own_policy
 from .framing import (
     BOARD,
     CREDIT,
     END,
     HELLO,
     NO_LABEL,
-    NOBODY,
     PROTOCOL,
     RESULT,
     RESULT_LAYOUT,
@@ -29,7 +29,7 @@ from .framing import (
     STATUS,
     Link,
 )
-from .routing import Counter, top1
+from .routing import NOBODY, Counter, verdict
 
 COLLECT = 10  # results between two garbage collections
 WARM = 100  # results after which the heap has to stay as it is
@@ -196,8 +196,8 @@ class Answers(Server):
     """Samples in, results out; subclasses say what is done with samples.
 
     size: values that are taken in at a time, at most. geometry: rows of a window, how many more a window may have that
-    are left out, channels of a row, real units of a step of a raw sample. agreed: what else the first message says,
-    beside what the stream is like.
+    are left out, of each channel (name, units, scale, zero point, real units of a raw sample), rows a second. agreed:
+    what else the first message says, beside what the stream is like.
     """
 
     def __init__(self, model, policy, hop, typecode, logits, first, size, geometry, agreed, before):
@@ -212,19 +212,20 @@ class Answers(Server):
         self._bytes = uctypes.bytearray_at(uctypes.addressof(self._raw), size * self._item)
         self._have = 0
         self._need = size * self._item
-        window, spare, channels, scale = geometry
+        window, spare, inputs, rate = geometry
         hello = {"hop": hop, "type": typecode, "logits": bool(logits), "first": first}
         hello.update(agreed or {})
         hello.update(
             {
                 "window": window,
                 "spare": spare,
-                "channels": channels,
+                "channels": len(inputs),
                 "classifiers": model.classifiers,
                 "logit_scale": model.logit_scale,
                 "logit_zero_point": model.model.logit_zero_point,
                 "class_names": list(model.model.class_names),
-                "scale": scale,
+                "inputs": inputs,
+                "rate": rate,
             }
         )
         super().__init__(hello, before)
@@ -243,13 +244,13 @@ class Answers(Server):
                 self._take(self._need // self._item)
         return True
 
-    def _send(self, label, k, start):
+    def _send(self, label, who, start):
         model = self.model
         result = struct.pack(
             RESULT_LAYOUT,
             self.number,
             NO_LABEL if label is None else label,
-            NOBODY if k is None else k,
+            who,
             model.runs,
             time.ticks_diff(time.ticks_us(), start),
         )
@@ -272,7 +273,8 @@ class Classifier(Answers):
         # The last windows, int8. The current one ends at _end; it is moved to the start when the room runs out.
         self._ring = memoryview(array("b", bytes(2 * self._size)))
         self._end = 0
-        geometry = model.window, 0, model.channels, model.inputs[0][4]
+        geometry = model.window, 0, [channel[:5] for channel in model.inputs], model.rate
+        self._clean = 0  # rows since the last one with a value that is no number
         super().__init__(Sliding(model), policy, hop, typecode, logits, first, self._size, geometry, agreed, before)
 
     def _shift(self, count):
@@ -284,10 +286,13 @@ class Classifier(Answers):
             self._end = keep
         start, self._end = self._end, self._end + count
         new = ring[start : self._end]
+        rows = count // self.model.model.channels
+        bad = 0
         if self._quantize:
-            self._quantize(self._raw[:count], new)
+            bad = self._quantize(self._raw[:count], new)
         else:
             new[:] = self._raw[:count]
+        self._clean = rows - bad if bad else self._clean + rows
         return ring[self._end - size : self._end], new
 
     def _take(self, count):
@@ -295,8 +300,11 @@ class Classifier(Answers):
         model = self.model
         window, new = self._shift(count)
         model.move(new if count < self._size else None)
-        label, k = self.policy(model, window)
-        self._send(label, k, start)
+        if self._clean < self.model.model.window:
+            label, who = None, NOBODY
+        else:
+            label, who = verdict(model, self.policy(model, window))
+        self._send(label, who, start)
         self._need = self.hop * self.model.model.channels * self._item
 
 
@@ -311,7 +319,8 @@ class Fed(Answers):
         self._channels = model.raw_channels
         self._room = min(hop, MOST_SAMPLES)
         self._missing = whole  # samples until the next result
-        geometry = whole, step - 1, model.raw_channels, model.raw_scale
+        inputs = [("", model.raw_units, 0, 0, model.raw_scale)] * model.raw_channels
+        geometry = whole, step - 1, inputs, model.raw_rate
         size = self._room * self._channels
         super().__init__(Counter(model), policy, hop, "h", logits, first, size, geometry, agreed, before)
         model.feed_reset()
@@ -326,8 +335,8 @@ class Fed(Answers):
         model.feed(self._raw[:count])
         self._missing -= count // self._channels
         if self._missing == 0:
-            label, k = self.policy(self.model, None)
-            self._send(label, k, start)
+            label, who = verdict(self.model, self.policy(self.model, None))
+            self._send(label, who, start)
             self._missing = self.hop
             if self.hop == model.raw_window:  # windows that have nothing to do with each other
                 model.feed_reset()
@@ -343,11 +352,12 @@ def answers(model, policy, hop, typecode, logits, first, agreed=None, before=Non
     return Classifier(model, policy, hop, typecode, logits, first, agreed, before)
 
 
-def serve(model, policy=top1, hop=0, typecode="h", logits=False, first=0):
+def serve(model, policy=None, hop=0, typecode="h", logits=False, first=0):
     """Serve one host until it ends the stream, is gone for 10 s, or Ctrl-C.
 
-    hop: rows between two results, 0 for whole windows. typecode: of the samples, "b" int8 as the model takes them, "h"
-    raw int16 (of the front end where the model has one; hop then counts them), "f" real units. logits: send the last
-    classifier's. first: number of the first result.
+    policy: the model's own if none is given. hop: rows between two results, 0 for whole windows. typecode: of the
+    samples, "b" int8 as the model takes them, "h" raw int16 (of the front end where the model has one; hop then counts
+    them), "f" real units. logits: send the last classifier's. first: number of the first result. A window with a NaN or
+    infinity in it is answered by nobody.
     """
-    answers(model, policy, hop, typecode, logits, first).run()
+    answers(model, policy or own_policy(model), hop, typecode, logits, first).run()

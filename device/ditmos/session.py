@@ -9,7 +9,7 @@ import json
 from binascii import crc32
 
 from . import routing
-from .engine import find, load_model
+from .engine import find, load_model, own_policy
 from .framing import POLICY, SETUP
 from .install import crc
 from .serve import Server, answers
@@ -57,6 +57,10 @@ class Setup(Server):
 
     def load_policy(self, expression):
         names = self.names
+        if not expression:
+            names["_policy"] = own_policy(names["_model"])
+            names["_policy_crc"] = 0
+            return
         if self.text:
             # A name left there by an earlier file does not stand in for a missing one.
             names.pop(expression.split("(")[0], None)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ditmos import __version__
 from ditmos.atomic import write_json
-from ditmos.bench.route import quantized_windows
+from ditmos.bench.route import Decisions, decide, quantized_windows
 from ditmos.datasets import TEST, Dataset, load, save
 from ditmos.datasets.features import Prepared
 from ditmos.datasets.splits import split
@@ -32,6 +32,7 @@ from ditmos.datasets.synthetic import generate
 from ditmos.datasets.tensors import Windows
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
+from ditmos.model.policy import own_policy
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.paths import BUILD, SOURCES, checkout, commit, data_folders
@@ -201,25 +202,18 @@ def _mpremote(port: str, *arguments: str) -> Iterator[dict[str, Any]]:
             process.terminate()
 
 
-def compare(device: Device, selector: NDArray[np.int8], classes: NDArray[np.int8]) -> int:
-    """How many windows differ from the reference: in a selector logit, the choice, a class logit, or the label.
+def compare(device: Device, selector: NDArray[np.int8], logits: NDArray[np.int8], decisions: Decisions) -> int:
+    """How many windows differ from the reference: in a selector logit, who answered, a class logit, or the label.
 
-    selector: (n, outputs) and classes (n, K, classes) of the reference.
+    selector: (n, outputs). logits: (n, classes) of the classifier that `device/infer.py` shows them of.
     """
-    choice = choices(selector, classes.shape[1])
-    logits = classes[np.arange(len(classes)), choice]
     differs = (
         (device.selector != selector).any(1)
-        | (device.choice != choice)
+        | (device.choice != decisions.who)
         | (device.logits != logits).any(1)
-        | (device.label != logits.argmax(1))
+        | (device.label != decisions.label)
     )
     return int(differs.sum())
-
-
-def choices(selector: NDArray[np.int8], classifiers: int) -> NDArray[np.int64]:
-    """The classifier that `routing.top1` takes: the first of the largest selector logits."""
-    return selector.argmax(1) if selector.shape[1] == classifiers else np.zeros(len(selector), np.int64)
 
 
 def figures(
@@ -231,7 +225,10 @@ def figures(
     dataset = prepared.dataset
     x = quantized_windows(reference, prepared.sent, index)
     selector, classes = reference.select_batch(x), reference.classify_batch(x)
-    choice, y = choices(selector, classes.shape[1]), dataset.y[index]
+    decisions = decide(own_policy(reference.model), reference, x)
+    liked = selector[:, : reference.routes].argmax(1) if reference.routes else np.zeros(len(x), np.int64)
+    shown = np.where(decisions.who < reference.classifiers, decisions.who, liked)
+    y = dataset.y[index]
     answers = classes.argmax(2)
     windows = Windows(torch.from_numpy(dataset.real(index)), torch.from_numpy(y))
     floats = score(answer_float(load_network(run / NETWORK), windows))
@@ -243,10 +240,10 @@ def figures(
         "windows": len(index),
         "classes": dataset.classes,
         "classifiers": classes.shape[1],
-        "mismatches": compare(device, selector, classes),
+        "mismatches": compare(device, selector, classes[np.arange(len(x)), shown], decisions),
         "classifiers_used": len(np.unique(device.choice)),
         "float_accuracy": floats.value,
-        "reference_accuracy": float((answers[np.arange(len(y)), choice] == y).mean()),
+        "reference_accuracy": float((decisions.label == y).mean()),
         "device_accuracy": float((device.label == y).mean()),
         "union_accuracy": float((answers == y[:, None]).any(1).mean()),
         "instructions_select": int(select),

@@ -17,6 +17,8 @@ BOARD: int
 RESULT_LAYOUT: str
 NO_LABEL: int
 NOBODY: int
+SELECTOR: int
+ALL: int
 PAYLOAD: int
 OVERHEAD: int
 CREDIT: int

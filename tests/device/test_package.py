@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ditmos.bench.golden import Style, random_model, random_rows, raw_samples
+from ditmos.framing import NOBODY
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
@@ -51,7 +52,7 @@ def test_infer_equals_reference(run: Run, model: Model, tmp_path: Path, dtype: s
     np.save(tmp_path / "windows.npy", raw)
     done = run(str(SOURCES / "device" / "infer.py"), "--json")
     head, *rows = map(json.loads, done.stdout.splitlines())
-    assert head == {"windows": 8, "classes": SPEC.classes, "arena": whole_plan(SPEC).arena_size}
+    assert head == {"windows": 8, "classes": SPEC.classes, "arena": whole_plan(SPEC).arena_size, "policy": "top1"}
     x = model.quantize(raw)
     selector, classes = model.select_batch(x), model.classify_batch(x)
     for i, row in enumerate(rows):
@@ -75,7 +76,7 @@ def test_policy_may_be_replaced_and_abstain(run: Run, model: Model, tmp_path: Pa
         "import ditmos; e = ditmos.load(); w = ditmos.windows()[0]; a = e(w)\n"
         "e.policy = lambda model, window: (None, None)\nprint(a[1] in range(6), e(w))"
     )
-    assert run("-c", code).stdout.strip() == "True (None, None)"
+    assert run("-c", code).stdout.strip() == f"True (None, {NOBODY})"
 
 
 @pytest.mark.parametrize("dtype", ["<i2", "<f4", "|i1", "|u1", "<i8"])

@@ -11,6 +11,7 @@ import pytest
 from ditmos.datasets import save, synthetic
 from ditmos.datasets.takes import Signal, Take, join, to_dataset
 from ditmos.errors import DitmosError
+from ditmos.framing import NOBODY
 from ditmos.link.conversation import Counts
 from ditmos.link.faults import FaultyLine
 from ditmos.link.sources import open_source
@@ -20,8 +21,8 @@ from ditmos.link.view import View, sparkline
 from rich.console import Console
 
 
-def result(number, label=1, classifier=2, logits=None):
-    return Result(number, label, f"class {label}", classifier, 1, 1500, 0.02, logits, None if logits is None else 0.75)
+def result(number, label=1, who=2, logits=None):
+    return Result(number, label, f"class {label}", who, 1, 1500, 0.02, logits, None if logits is None else 0.75)
 
 
 def test_datasets_and_functions_are_sources(tmp_path, monkeypatch):
@@ -44,7 +45,7 @@ def test_a_tape_comes_back_as_it_was(tmp_path):
     blocks = [np.arange(6, dtype=np.int16).reshape(3, 2), np.arange(10, dtype=np.int16).reshape(5, 2)]
     assert len(list(tape.pass_on(blocks))) == 2
     tape.add(result(0, logits=np.array([3, -4], np.int8)), 0.5)
-    tape.add(Result(1, None, None, None, 0, 10, 0.1, np.array([1, 2], np.int8), None), 1.0)
+    tape.add(Result(1, None, None, NOBODY, 0, 10, 0.1, np.array([1, 2], np.int8), None), 1.0)
     tape.counts = Counts(sent=7, bad=1, device={"bad": 2})
     tape.save(tmp_path / "t.npz")
     assert Tape.is_tape(tmp_path / "t.npz") and not Tape.is_tape(__file__)
@@ -127,7 +128,7 @@ def test_sparkline():
 def test_the_view_shows_signal_label_classifiers_times_and_line():
     view = View(["ax", "ay"], 3, "demo", 20)
     for number in range(10):
-        view.add(result(number, classifier=number % 2, logits=np.zeros(2, np.int8)))
+        view.add(result(number, who=number % 2, logits=np.zeros(2, np.int8)))
     window = np.stack([np.arange(40), -np.arange(40)], axis=1).astype(np.int16)
     console = Console(width=100, file=io.StringIO())
     console.print(view.render(window, Counts(sent=12, bad=1, resent=3, device={"bad": 2})))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from ditmos.datasets.tensors import Windows
 from ditmos.errors import DitmosError
-from ditmos.model.inputs import quantize_input
+from ditmos.model.inputs import MAX_ZERO_POINT, quantize_input
 from ditmos.model.quantized import accumulator_bound
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal
@@ -19,7 +20,9 @@ from ditmos.quantize import quantize
 from ditmos.quantize.blame import losses
 from ditmos.quantize.fake import LANE_BOUND, FakeQuantNetwork
 from ditmos.quantize.quantize import _model
-from ditmos.quantize.ranges import affine, input_scales, logit_range, relu_scale
+from ditmos.quantize.ranges import affine, input_scales, logit_range, relu_scale, varies
+from ditmos.training.score import answer_float, score
+from torch import Tensor
 
 BRANCH = BranchSpec((ConvSpec(6, 7), ConvSpec(5, 5, stride=2), ConvSpec(4, 3, pool=1)), (12,))
 SPECS = {
@@ -149,15 +152,20 @@ def test_weights_stay_under_the_lane_bound_where_that_costs_little() -> None:
 
 def test_ranges() -> None:
     assert affine(-1.0, 1.55) == (np.float32(0.01), -28)
-    assert affine(0.5, 2.55)[1] == -128 and affine(-2.0, -1.0)[1] == 127
+    assert affine(101305.0, 101356.0) == (np.float32(0.2), -506653)
+    scale, zero_point = affine(1e9, 1e9 + 1e-3)  # finer than the zero point allows
+    assert zero_point >= -MAX_ZERO_POINT and abs((-128 - zero_point) * scale - 1e9) < 2 * scale
     values = torch.linspace(-5, 10, 10_001)
     assert relu_scale(values) == pytest.approx(10 / 255, rel=0.01)
     tail = torch.distributions.Exponential(1.0).icdf(torch.linspace(0, 0.99999, 100_000))
     assert relu_scale(tail) * 255 < 0.95 * tail.max()  # the rare large ones are clipped
     assert relu_scale(torch.zeros(10)) > 0
-    coarse, fine = (input_scales(torch.tensor([-1.0, 3.0]).repeat(100))[i] for i in (0, -1))
-    assert (-128 - coarse[1]) * coarse[0] <= -1 + coarse[0] and (127 - coarse[1]) * coarse[0] >= 3 - coarse[0]
-    assert fine[0] == pytest.approx(coarse[0] / 10)
+    x = torch.stack([torch.linspace(-1, 3, 4000), torch.linspace(2e4, 2e4 + 50, 4000)]).view(1, 2, -1)
+    x[0, 0, 7] = 1e6  # a glitch
+    coarse, *_, fine = input_scales(x, torch.tensor([True, True]))
+    assert coarse.scale.tolist() == pytest.approx([1e6 / 255, 50 / 255], rel=1e-3)
+    assert fine.scale.tolist() == pytest.approx([0.4 / 255, 5 / 255], rel=0.01)
+    assert [(fine.stored(x)[0, c] == 127).float().mean() > 0.4 for c in range(2)] == [True, True]
     logits = torch.randn(500, 10) * 3
     logits[:, 0] = -1000  # a class that is never meant: its depth does not matter
     low, high = logit_range(logits, torch.ones(500))
@@ -175,9 +183,75 @@ def test_ranges() -> None:
 def test_the_scale_of_the_window_is_that_of_what_matters() -> None:
     spec = SPECS["aggregated"]
     net, x = network(spec), windows(spec, 256).x
-    usual = FakeQuantNetwork(net, x).input_scale
+    usual = FakeQuantNetwork(net, x).inputs.scale
     x[:2, :, :3] *= 50  # a few peaks, in few windows
-    assert FakeQuantNetwork(net, x).input_scale < 10 * usual
+    assert (FakeQuantNetwork(net, x).inputs.scale < 10 * usual).all()
+
+
+def _recordings(seed: int, count: int = 300) -> Windows:
+    """Three classes by the frequency of a sine in three channels; a fourth channel is noise."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, count)
+    phase, swing = rng.uniform(0, 6.28, (count, 3, 1)), 2 * np.pi * (1.0 + 1.5 * y[:, None, None]) * np.arange(64) / 50
+    x = np.concatenate([np.sin(swing + phase), np.zeros((count, 1, 64))], 1) + rng.normal(0, 0.3, (count, 4, 64))
+    return Windows(torch.from_numpy(x.astype(np.float32)), torch.from_numpy(y))
+
+
+def _constant(x: Tensor) -> None:
+    x[:, 3] = 0
+
+
+def _constant_far_off(x: Tensor) -> None:
+    x[:, 3] = 101325
+
+
+def _pressure(x: Tensor) -> None:
+    x[:, 3] = 101325 + 20 * x[:, 3]
+
+
+def _larger(x: Tensor) -> None:
+    x[:, 0] *= 1e5
+
+
+def _smaller_with_offset(x: Tensor) -> None:
+    x[:, 1] = 1e-4 * x[:, 1] + 30
+
+
+def _glitch(x: Tensor) -> None:
+    x[5, 0, 10] = 1e6
+
+
+@pytest.mark.parametrize("trouble", [_constant, _constant_far_off, _pressure, _larger, _smaller_with_offset, _glitch])
+def test_channels_of_unlike_size_cost_less_than_a_point(trouble: Callable[[Tensor], None]) -> None:
+    train, held = _recordings(0), _recordings(1)
+    for part in (train, held) if trouble is not _glitch else (train,):
+        trouble(part.x)
+    std, mean = torch.std_mean(train.x.double(), dim=(0, 2))
+    spec = NetworkSpec(64, 4, 3, 2, *2 * (BranchSpec((ConvSpec(8, 9), ConvSpec(8, 5)), (8,)),), aggregate=(1,))
+    torch.manual_seed(0)
+    net = RoutedNetwork(spec, mean.tolist(), std.clamp(min=1e-6).tolist(), dropout=0.0)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+    for _ in range(40):
+        gate, logits = net.train()(train.x)
+        mixed = (gate.softmax(1).unsqueeze(2) * logits.softmax(2)).sum(1)
+        optimizer.zero_grad()
+        torch.nn.functional.nll_loss(mixed.clamp(min=1e-9).log(), train.y).backward()
+        optimizer.step()
+    floats = score(answer_float(net.eval(), held)).value
+    about = Signal.of("abc", "xyzp", ["g", "g", "g", "Pa"], [1e-3, 1e-3, 1e-3, 1.0], 50.0)
+    model, *_ = quantize(net, train, held, signal=about, epochs=0)
+    reference, x = Model(model), held.x.numpy().transpose(0, 2, 1)
+    q = reference.quantize(x)
+    chosen = reference.select_batch(q).argmax(1)
+    integers = float((reference.classify_batch(q, chosen).argmax(1) == held.y.numpy()).mean())
+    assert floats > 0.95 and integers >= floats - 0.01, (floats, integers)
+    assert [channel.used for channel in model.inputs] == [True] * 3 + [trouble not in (_constant, _constant_far_off)]
+    if not model.inputs[3].used:  # left out of the arithmetic: no weight is left, whatever comes in is 0
+        assert all((layers[0].weight[:, 3] == 0).all() for layers in (model.selector, *model.classifiers))
+        assert (reference.quantize(np.full((1, 64, 4), np.nan, np.float32))[..., 3] == 0).all()
+    fake = FakeQuantNetwork(net, train.x, used=varies(train.x))
+    again = quantize_input(x, _model(fake, about, {}).inputs)
+    assert np.array_equal(fake.inputs.stored(held.x).numpy().transpose(0, 2, 1), again)
 
 
 def test_early_exits_are_calibrated_as_two_answers() -> None:

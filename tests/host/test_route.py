@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from ditmos import routing
 from ditmos.bench import golden
-from ditmos.bench.route import Costs, decide, quantized_windows, report
+from ditmos.bench.route import Costs, class_numbers, decide, quantized_windows, report
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
+from ditmos.framing import ALL, NOBODY, SELECTOR
 from ditmos.model.policy import parse_policy
 from ditmos.model.reference import Model
+from ditmos.model.signal import Signal, fit
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
@@ -27,8 +29,13 @@ class Scripted:
     logit_scale = 0.25
 
     def __init__(self, rows, answers):
+        rows = list(rows)
         self.rows, self.answers, self.asked = iter(rows), answers, []
         self.classifiers, self.classes = len(answers), len(answers[0])
+        self.routes = self.classifiers if len(rows[0]) in (self.classifiers, self.classifiers + self.classes) else 0
+        if self.classifiers == 1 and len(rows[0]) == self.classes:
+            self.routes = 0
+        self.exits = len(rows[0]) - self.routes
 
     def select(self, window):
         return memoryview(np.array(next(self.rows), np.int8))
@@ -51,40 +58,85 @@ def test_top1_takes_the_first_of_equals():
 
 
 def test_fallback_averages_two_only_when_unsure():
-    # 3 steps of 0.5 between the best two: sure at margin 1.5, unsure above it
-    assert run(routing.fallback(1.5), [[0, 4, 7]], ANSWERS) == ([(2, 2)], [2])
-    assert run(routing.fallback(1.6), [[0, 4, 7]], [[0] * 3, [0, 127, 0], [0, 0, 100]]) == ([(1, 2)], [2, 1])
+    # 3 steps between the best two: sure at margin 3, unsure above it
+    assert run(routing.fallback(3), [[0, 4, 7]], ANSWERS) == ([(2, 2)], [2])
+    assert run(routing.fallback(4), [[0, 4, 7]], [[0] * 3, [0, 127, 0], [0, 0, 100]]) == ([(1, 2)], [2, 1])
 
 
 def test_fallback_does_not_wrap_around_in_int8():
-    assert run(routing.fallback(1.0), [[127, 127]], [[120, 1], [120, 1]])[0] == [(0, 0)]
-    assert run(routing.fallback(1.0), [[-128, 127]], [[120, 1], [120, 1]])[1] == [1], "255 steps apart is sure"
+    assert run(routing.fallback(2), [[127, 127]], [[120, 1], [120, 1]])[0] == [(0, 0)]
+    assert run(routing.fallback(2), [[-128, 127]], [[120, 1], [120, 1]])[1] == [1], "255 steps apart is sure"
 
 
 def test_early_lets_the_selector_answer_when_it_is_sure():
-    # 3 routes, 3 classes: the classes 4 steps of 0.5 apart
+    # 3 routes, 3 classes: the classes 4 steps apart
     sure = [[0, 9, 0, 1, 7, 3]]
-    assert run(routing.early(2.0), sure, ANSWERS) == ([(1, None)], [])
-    assert run(routing.early(2.1), sure, ANSWERS) == ([(1, 1)], [1])
-    assert run(routing.early(2.1), [[0, 9, 0]], ANSWERS) == ([(1, 1)], [1]), "no classes: never"
-    assert run(routing.early(2.0), [[1, 7, 3]], [[9, 0, 0]]) == ([(1, None)], []), "one classifier: classes alone"
-    assert run(routing.early(2.1), [[1, 7, 3]], [[9, 0, 0]]) == ([(0, 0)], [0])
+    assert run(routing.early(4), sure, ANSWERS) == ([(1, SELECTOR)], [])
+    assert run(routing.early(5), sure, ANSWERS) == ([(1, 1)], [1])
+    assert run(routing.early(routing.NEVER), [[0, 0, 0, 127, -128, -128]], ANSWERS) == ([(0, 0)], [0])
+    assert run(routing.early(5), [[0, 9, 0]], ANSWERS) == ([(1, 1)], [1]), "no classes: never"
+    assert run(routing.early(4), [[1, 7, 3]], [[9, 0, 0]]) == ([(1, SELECTOR)], []), "one classifier: classes alone"
+    assert run(routing.early(5), [[1, 7, 3]], [[9, 0, 0]]) == ([(0, 0)], [0])
 
 
 def test_early_asks_a_second_classifier_in_doubt():
-    doubtful = [[3, 9, 4, 0, 0, 0]]  # classifier 1 is one step of 0.25 from class 2
-    assert run(routing.early(2.0, 0.25), doubtful, ANSWERS) == ([(1, 1)], [1])
-    assert run(routing.early(2.0, 0.3), doubtful, ([9, 0, 0], [0, 5, 4], [0, 4, 6])) == ([(2, 1)], [1, 2])
-    assert run(routing.early(2.0, 99.0), doubtful, ([9, 0, 0], [0, 100, 99], [0, 100, 99]))[0] == [(1, 1)], (
-        "no int8 sum"
-    )
-    assert run(routing.early(2.1, 99.0), [[1, 7, 3]], [[9, 8, 0]]) == ([(0, 0)], [0]), "there is no second"
+    doubtful = [[3, 9, 4, 0, 0, 0]]  # classifier 1 is one step from class 2
+    assert run(routing.early(4, 1), doubtful, ANSWERS) == ([(1, 1)], [1])
+    assert run(routing.early(4, 2), doubtful, ([9, 0, 0], [0, 5, 4], [0, 4, 6])) == ([(2, 1)], [1, 2])
+    assert run(routing.early(4, 99), doubtful, ([9, 0, 0], [0, 100, 99], [0, 100, 99]))[0] == [(1, 1)], "no int8 sum"
+    assert run(routing.early(5, 99), [[1, 7, 3]], [[9, 8, 0]]) == ([(0, 0)], [0]), "there is no second"
+
+
+def test_early_without_routes_asks_all():
+    assert run(routing.early(5), [[1, 7, 3, 0]], ([9, 0, 0, 0], [5, 6, 0, 0])) == ([(0, ALL)], [0, 1])
+
+
+def test_average_adds_all():
+    assert run(routing.average, [[]], ([100, 99, 0], [0, 5, 4])) == ([(1, ALL)], [0, 1])
+    assert run(routing.average, [[]], [[0, 3, 1]]) == ([(1, 0)], [0])
+
+
+def test_margins_are_whole_steps():
+    for make in (routing.fallback, routing.early, routing.sticky):
+        with pytest.raises(ValueError, match="expected whole steps of int8 logits"):
+            make(0.5)
+
+
+def test_who_has_nothing_to_choose_by_is_named():
+    for name in ("top1", "fallback", "sticky", "vote", "budgeted", "early"):
+        with pytest.raises(ValueError, match="nothing chooses among the model's classifiers; use average"):
+            run(routing.named(name), [[]], ANSWERS)
+
+
+def test_policies_by_name():
+    assert routing.named("top1") is routing.top1
+    assert run(routing.named("early", (4, 2)), [[0, 9, 0, 1, 7, 3]], ANSWERS) == ([(1, SELECTOR)], [])
+    for name, margins, problem in (
+        ("mine", (), "policy mine is none of this firmware"),
+        ("named", (), "policy named is none of this firmware"),
+        ("top1", (3,), "takes no margins"),
+        ("early", (1, 2, 3), "does not take 3 margins"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            routing.named(name, margins)
+
+
+def test_what_a_policy_may_return():
+    model = Scripted([[0, 0, 0]], ANSWERS)
+    assert routing.verdict(model, (None, None)) == (None, NOBODY)
+    assert routing.verdict(model, (2, SELECTOR)) == (2, SELECTOR)
+    for answer in ((3, 0), (-1, 0), (0, None), (0, 3), (0, -1), (0, NOBODY)):
+        with pytest.raises(ValueError, match="policy"):
+            routing.verdict(model, answer)
+    assert [routing.name_of(who) for who in (2, SELECTOR, ALL, NOBODY)] == [
+        *("classifier 2", "selector", "all classifiers", "nobody"),
+    ]
 
 
 def test_sticky_needs_a_lead_to_change():
     rows = [[5, 0, 0], [5, 6, 0], [5, 7, 0], [5, 8, 0], [6, 6, 0]]
-    decisions, _ = run(routing.sticky(1.0), rows, ANSWERS)
-    assert [k for _, k in decisions] == [0, 0, 0, 1, 1]  # a lead of exactly 1.0 is not enough
+    decisions, _ = run(routing.sticky(2), rows, ANSWERS)
+    assert [k for _, k in decisions] == [0, 0, 0, 1, 1]  # a lead of exactly 2 is not enough
 
 
 def test_vote_majority_and_tie():
@@ -124,7 +176,7 @@ def test_ranked_keeps_equals_in_order():
 
 @pytest.fixture(scope="module")
 def model():
-    spec = reference_spec(classes=9, channels=6)
+    spec = reference_spec(classes=14, channels=6)
     return Model(golden.random_model(np.random.default_rng(3), spec, golden.Style.TRAINED))
 
 
@@ -138,7 +190,7 @@ def test_decide_equals_calling_the_policy_on_the_reference(model, windows):
         """`reference.Model` with logits that are Python integers, as on the board."""
 
         selector_scale, logit_scale = model.selector_scale, model.logit_scale
-        classifiers, classes = model.classifiers, model.classes
+        classifiers, classes, routes, exits = model.classifiers, model.classes, model.routes, model.exits
 
         def select(self, window):
             return memoryview(model.select(window))
@@ -146,23 +198,63 @@ def test_decide_equals_calling_the_policy_on_the_reference(model, windows):
         def classify(self, k):
             return memoryview(model.classify(k))
 
-    for text in ("top1", "fallback(2.0)", "early(2.0, 3.0)", "sticky(3.0)", "vote(3)", "budgeted(1, 4, 5.0)"):
+    for text in ("top1", "average", "fallback(20)", "early(2, 30)", "sticky(30)", "vote(3)", "budgeted(1, 4, 50)"):
         decisions = decide(parse_policy(text), model, windows)
         policy = parse_policy(text).load()
         expected = [policy(Plain(), window.reshape(-1)) for window in windows]
-        assert list(zip(decisions.label, decisions.classifier, strict=True)) == expected, text
+        assert list(zip(decisions.label, decisions.who, strict=True)) == expected, text
     assert decide(parse_policy("vote(3)"), model, windows).runs.tolist() == [3] * 60
 
 
 def test_windows_may_be_stored_channel_by_channel(model):
     dataset = synthetic.generate(subjects=2, recordings=1, windows=2)
-    quantized = golden.for_samples(model.model, dataset.scale)
+    quantized = golden.made_for(model.model, dataset.signal)
     model, index = Model(quantized), np.arange(len(dataset))
     turned = replace(dataset, x=np.asfortranarray(dataset.x))
     found, expected = (
         decide(parse_policy("top1"), model, quantized_windows(model, given, index)) for given in (turned, dataset)
     )
     np.testing.assert_array_equal(found.label, expected.label)
+
+
+def test_data_are_what_the_model_was_made_for(model):
+    """Case 40 and 41, and their kind: order of classes and channels, other classes, rate, units, scale."""
+    data = synthetic.generate(subjects=1, recordings=1, windows=2)
+    model = Model(golden.made_for(model.model, data.signal))
+    index = np.arange(len(data))
+    plain = quantized_windows(model, data, index)
+    numbers, notes = class_numbers(model, data)
+    assert numbers.tolist() == list(range(data.classes)) and not notes
+
+    turned = replace(data, class_names=data.class_names[::-1], y=data.classes - 1 - data.y)
+    numbers, notes = class_numbers(model, turned)
+    assert (numbers[turned.y] == data.y).all() and "compared by name" in notes[0]
+    fewer = replace(data, class_names=(data.class_names[2],), y=np.zeros_like(data.y))
+    assert class_numbers(model, fewer)[0].tolist() == [2]
+    with pytest.raises(DitmosError, match="class 'flying' is none of the model's: "):
+        class_numbers(model, replace(data, class_names=(*data.class_names[:-1], "flying")))
+
+    swapped = replace(data, channels=data.channels[::-1], x=data.x[:, :, ::-1])
+    assert np.array_equal(quantized_windows(model, swapped, index), plain)
+    assert "channels taken in the model's order" in class_numbers(model, swapped)[1][0]
+    for changed, message in (
+        (replace(data, channels=(*data.channels[:-1], "heart")), "channels are .*heart, the model was made for"),
+        (replace(data, fs=data.fs / 2), "fs is 25 Hz, the model was made for 50"),
+        (replace(data, units="m/s2, rad/s"), "is in m/s2, rad/s, the model was made for g, rad/s"),
+        (replace(data, scale=data.scale * 2), "the model was made for raw samples of"),
+    ):
+        with pytest.raises(DitmosError, match=message):
+            quantized_windows(model, changed, index)
+    quantized_windows(model, replace(data, fs=data.fs * 1.01), index)  # clocks differ
+
+
+def test_units_are_one_however_they_are_written():
+    model = Signal.of("a", ["x"], "m/s2", 1.0)
+    for units in ("m/s^2", "m/s²", "m s-2", "M/S2"):
+        fit(model, Signal.of((), ["x"], units, 1.0), "data", raw=True)
+    with pytest.raises(DitmosError, match="channel x is in g, the model was made for m/s2"):
+        fit(model, Signal.of((), ["x"], "g", 1.0), "data", raw=True)
+    fit(model, Signal((), (), (), ()), "stdin", raw=True)  # nothing is known
 
 
 def test_a_view_kept_over_a_second_call_is_overwritten_as_on_the_board(model, windows, tmp_path):
@@ -183,6 +275,7 @@ def test_abstaining_counts_as_wrong(model, windows, tmp_path):
     decisions = decide(parse_policy(f"{file}:make(1)"), model, windows)
     top1 = decide(parse_policy("top1"), model, windows)
     row = report("shy", decisions, top1, top1.label, (Costs.of_macs(model),))
+    assert (decisions.who == NOBODY).all() and (decisions.classifier == -1).all()
     assert (row.accuracy, row.abstained, row.confusion) == (0.0, 60, [[0, 60], [0, 0]])
     assert row.costs["MACs"] == sum(layer.macs for layer in model.spec.selector_layers())
 
@@ -190,9 +283,10 @@ def test_abstaining_counts_as_wrong(model, windows, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nothing_like_it", "no nothing_like_it there, but Counter, best"),
+        ("nothing_like_it", "no nothing_like_it there, but top1, average"),
         ("fallback(x)", "expected FILE.py, a name"),
         ("fallback(1, 2, 3)", "takes from 0 to 1"),
+        ("fallback(0.5)", "expected whole steps of int8 logits"),
         ("missing.py", "no such file"),
         ("os.system('x')", "expected FILE.py, a name"),
     ],
@@ -207,7 +301,7 @@ def test_command(model, tmp_path):
     from ditmos.cli import route
 
     dataset = synthetic.generate(subjects=2, recordings=1, windows=2)
-    quantized = golden.for_samples(model.model, dataset.scale)
+    quantized = golden.made_for(model.model, dataset.signal)
     write_model(tmp_path / "m.dtm", quantized, whole_plan(model.spec))
     save(dataset, tmp_path / "d.npz")
     (tmp_path / "slices.json").write_text(
@@ -228,7 +322,8 @@ def test_command(model, tmp_path):
         catch_exceptions=False,
     )
     assert result.exit_code == 0, result.output
-    first, second = json.loads((tmp_path / "out.json").read_text())["policies"]
+    own, first, second = json.loads((tmp_path / "out.json").read_text())["policies"]
+    assert own["policy"] == "top1 (its own)" and own["accuracy"] == first["accuracy"]
     assert first["costs"]["instructions"] == 1100 and second["costs"]["instructions"] == 2100
     assert second["extra_runs"] == 1.0 and first["windows"] == len(dataset)
 

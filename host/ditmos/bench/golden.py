@@ -24,6 +24,7 @@ from ditmos.errors import DitmosError
 from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel
 from ditmos.model.reference import Int8, Model, accumulate
+from ditmos.model.signal import Signal
 from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
 from ditmos.model.use import Rule, Use, problem_of_rule
 from ditmos.model.writer import write_model
@@ -143,7 +144,6 @@ def random_model(rng: Generator, spec: NetworkSpec, style: Style | None = None) 
         logit_zero_point=zero_points["classifier"],
         class_names=tuple(f"class {i}" for i in range(spec.classes)),
         rate=float(rng.integers(0, 100)),
-        use=random_use(rng, spec),
     )
 
 
@@ -172,6 +172,14 @@ def for_samples(model: QuantizedModel, sample_scale: float, scale: float = 1 / 6
     """The same model for samples of one scale, every channel around zero."""
     inputs = tuple(InputChannel.of(scale, 0, sample_scale, c.name, c.units) for c in model.inputs)
     return replace(model, inputs=inputs)
+
+
+def made_for(model: QuantizedModel, signal: Signal, scale: float = 1 / 64) -> QuantizedModel:
+    """The same model as if it had been made for these recordings, every channel around zero."""
+    channels = zip(signal.channels, signal.units, signal.scales, strict=True)
+    inputs = tuple(InputChannel.of(scale, 0, own, name, units) for name, units, own in channels)
+    names = (*signal.class_names, *model.class_names[len(signal.class_names) :])
+    return replace(model, inputs=inputs, class_names=names, rate=signal.rate)
 
 
 def random_use(rng: Generator, spec: NetworkSpec) -> Use:
@@ -232,7 +240,8 @@ def case(seed: int, *, windows: int = 4, max_rows: int = 160, max_classifiers: i
     rng = np.random.default_rng(seed)
     spec = random_spec(rng, max_rows=max_rows, max_classifiers=max_classifiers)
     style = rng.choice(list(Style)) if rng.random() < 0.25 else None
-    return Case(seed, random_model(rng, spec, style), random_windows(rng, spec, windows))
+    model, inputs = random_model(rng, spec, style), random_windows(rng, spec, windows)
+    return Case(seed, replace(model, use=random_use(rng, spec)), inputs)
 
 
 def cases(count: int, first: int = 0, **limits: int) -> Iterator[Case]:

@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.bench.golden import Style, random_model, random_windows
+from ditmos.bench.route import decide
 from ditmos.bench.witness import Witness
 from ditmos.errors import DitmosError
 from ditmos.link.board import Board
 from ditmos.link.deploy import Place, deploy
 from ditmos.link.stream import Stream
+from ditmos.model.policy import own_policy
 from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.model.writer import write_model
@@ -99,10 +101,9 @@ def bars(figures: dict[str, Any]) -> dict[str, bool]:
 
 
 def _expected(reference: Model, windows: NDArray[np.int8]) -> list[tuple[int, int]]:
-    """(label, classifier) of top1."""
-    chosen = reference.select_batch(windows).argmax(axis=1)
-    labels = reference.classify_batch(windows, chosen).argmax(axis=1)
-    return list(zip(labels.tolist(), chosen.tolist(), strict=True))
+    """(label, who answered) by the model's own policy."""
+    decisions = decide(own_policy(reference.model), reference, windows)
+    return list(zip(decisions.label.tolist(), decisions.who.tolist(), strict=True))
 
 
 class _Check:
@@ -115,7 +116,7 @@ class _Check:
 
     def add(self, result: Any) -> None:
         self.out_of_order += result.number != self.seen
-        answer = (result.label, result.classifier)
+        answer = (result.label, result.who)
         self.wrong += result.number >= len(self.expected) or answer != self.expected[result.number]
         self.seen += 1
         self.latency.append(result.latency)
@@ -175,7 +176,7 @@ def disturbed(board: Board, reference: Model, frames: int, rate: float, seed: in
     began = time.monotonic()
     answers, latency = [], []
     for result in stream.run(blocks(), np.int8):
-        answers.append((result.number, result.label, result.classifier))
+        answers.append((result.number, result.label, result.who))
         latency.append(result.latency)
         if len(answers) % 100 == 0:
             report("frames, disturbed", min(line.frames, frames), frames)
@@ -185,9 +186,9 @@ def disturbed(board: Board, reference: Model, frames: int, rate: float, seed: in
     check = _Check(
         _expected(reference, np.stack([samples[i * hop : i * hop + reference.window] for i in range(count)]))
     )
-    for number, label, classifier in answers:
+    for number, label, who in answers:
         check.out_of_order += number != check.seen
-        check.wrong += number >= count or (label, classifier) != check.expected[number]
+        check.wrong += number >= count or (label, who) != check.expected[number]
         check.seen += 1
     check.latency = latency
     counts = stream.counts

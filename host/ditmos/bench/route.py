@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import sat16
 from ditmos.model.policy import Policy
 from ditmos.model.reference import Model
-from ditmos.routing import Counter
+from ditmos.model.signal import Signal, fit
+from ditmos.model.spec import MAX_CLASSIFIERS
+from ditmos.routing import Counter, verdict
 
 
 def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
@@ -29,29 +31,41 @@ def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
 
 
 def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
-    """Windows of a dataset as the model takes them, int8 (n, time, channels). Windows of raw samples go through the
-    model's front end.
+    """Windows of a dataset as the model takes them, int8 (n, time, channels), channels in the model's order. Windows of
+    raw samples go through the model's front end.
 
     Raises:
-        DitmosError: shape, rate or sample scale of the data are not the model's.
+        DitmosError: the data are not what the model was made for (`signal.fit`, but for the classes).
     """
-    if (front := model.model.front_end) and dataset.channels == front.channel_names:
+    raw = dataset.x.dtype == np.int16
+    found = replace(dataset.signal, class_names=())
+    order = fit(_made_for(model, dataset), found, dataset.name, raw=raw).order
+    if front := _front_for(model, dataset):
         return _through(front, model, dataset, index)
-    expected, found = (model.window, model.channels), dataset.x.shape[1:]
-    if found != expected:
-        raise DitmosError(f"{dataset.name}: windows of {found[0]} x {found[1]}, the model takes {expected}")
-    x = dataset.x[index]
-    scale = model.inputs[0].sample_scale
-    if x.dtype == np.int16 and not np.isclose(dataset.scale, scale, rtol=1e-5):
-        raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for {scale}")
-    q = model.quantize(x if x.dtype == np.int16 else x * np.float32(dataset.scale))
+    expected, shape = (model.window, model.channels), dataset.x.shape[1:]
+    if shape != expected:
+        raise DitmosError(f"{dataset.name}: windows of {shape[0]} x {shape[1]}, the model takes {expected}")
+    x = dataset.x[index] if order is None else dataset.x[index][:, :, list(order)]
+    q = model.quantize(x if raw else x * np.float32(dataset.scale))
     return np.ascontiguousarray(q)  # data may be stored channel by channel
+
+
+def _front_for(model: Model, dataset: Dataset) -> FrontEnd | None:
+    """The model's front end where the data are the samples that it takes, not its rows."""
+    front = model.model.front_end
+    return front if front and dataset.channels == front.channel_names else None
+
+
+def _made_for(model: Model, dataset: Dataset) -> Signal:
+    """Of the two that a model with a front end takes, samples or rows, the one that the data are."""
+    whole = model.model
+    if _front_for(model, dataset):
+        return Signal.of_model(whole)
+    return Signal.of_inputs(whole.class_names, whole.inputs, whole.rate)
 
 
 def _through(front: FrontEnd, model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
     """Windows of raw samples; sets of floats in steps of the model's."""
-    if not np.isclose(dataset.fs, front.fs, rtol=1e-5):
-        raise DitmosError(f"{dataset.name}: {dataset.fs:g} samples a second, the model was made for {front.fs:g}")
     if front.rows(dataset.window) != model.window:
         raise DitmosError(
             f"{dataset.name}: windows of {dataset.window} samples make {front.rows(dataset.window)} rows, the model "
@@ -60,16 +74,25 @@ def _through(front: FrontEnd, model: Model, dataset: Dataset, index: NDArray[np.
     x = dataset.x[index]
     if x.dtype != np.int16:
         x = sat16(np.rint(x * np.float32(dataset.scale / front.scale)))
-    elif not np.isclose(dataset.scale, front.scale, rtol=1e-5):
-        raise DitmosError(f"{dataset.name}: scale is {dataset.scale}, the model was made for samples of {front.scale}")
     return np.ascontiguousarray(model.quantize(x))
+
+
+def class_numbers(model: Model, dataset: Dataset) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The model's number of each class of a dataset, and what a person should know of how the two differ.
+
+    Raises:
+        DitmosError: the model lacks a class of the data, or the data are not what it was made for.
+    """
+    raw = dataset.x.dtype == np.int16
+    found = fit(_made_for(model, dataset), dataset.signal, dataset.name, raw=raw)
+    return np.array(found.classes, np.int64), found.notes
 
 
 class Replay:
     """`reference.Model` for one window after the other, all logits computed beforehand.
 
-    Logits are memoryviews of int8 that the next call of the same kind overwrites, as on the board: a policy that
-    breaks there breaks here. ``select`` takes the window that the policy was handed, no other.
+    Logits are memoryviews of int8 that the next call overwrites, as on the board: a policy that breaks there breaks
+    here. ``select`` takes the window that the policy was handed, no other.
     """
 
     def __init__(self, model: Model, windows: NDArray[np.int8]) -> None:
@@ -77,6 +100,8 @@ class Replay:
         self.logit_scale = model.logit_scale
         self.classes = model.classes
         self.classifiers = model.classifiers
+        self.routes = model.routes
+        self.exits = model.exits
         self._select = model.select_batch(windows)
         self._classify = model.classify_batch(windows)
         self._windows = windows
@@ -103,29 +128,42 @@ class Replay:
             raise RuntimeError("classify before select")
         if not 0 <= k < self.classifiers:
             raise ValueError(f"classifier is {k}, expected 0 to {self.classifiers - 1}")
+        self._selector_logits[:] = self._at % 251 - 125  # a plan may put anything there
         self._logits[:] = self._classify[self._at, k]
         return self._logits.data
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a policy did, window by window: label and classifier (-1: abstained), classifier runs."""
+    """What a policy did, window by window: label (-1: abstained), who answered (routing.py), classifier runs."""
 
     label: NDArray[np.int64]
-    classifier: NDArray[np.int64]
+    who: NDArray[np.int64]
     runs: NDArray[np.int64]
+
+    @property
+    def classifier(self) -> NDArray[np.int64]:
+        """The classifier that answered, -1 where none did by itself."""
+        return np.where(self.who < MAX_CLASSIFIERS, self.who, -1)
 
 
 def decide(policy: Policy, model: Model, windows: NDArray[np.int8]) -> Decisions:
-    """Run a policy, from its initial state, over int8 windows (N, time, channels) in their order."""
+    """Run a policy, from its initial state, over int8 windows (N, time, channels) in their order.
+
+    Raises:
+        DitmosError: the policy cannot run on this model, or returned what no policy may.
+    """
     function = policy.load()
     replay = Replay(model, windows)
     counted = Counter(replay)
     rows = []
-    for _ in range(len(windows)):
+    for i in range(len(windows)):
         counted.runs = 0
-        label, k = function(counted, replay.next())
-        rows.append((-1 if label is None else label, -1 if k is None else k, counted.runs))
+        try:
+            label, who = verdict(replay, function(counted, replay.next()))
+        except ValueError as error:
+            raise DitmosError(f"policy {policy.text}, window {i}: {error}") from None
+        rows.append((-1 if label is None else label, who, counted.runs))
     table = np.array(rows, np.int64).reshape(-1, 3)
     return Decisions(*table.T)
 
@@ -165,7 +203,8 @@ class Figures:
     """One row of the table.
 
     accuracy: right answers of all windows, abstentions counted as wrong. extra_runs: classifier runs per window beyond
-    the first. confusion: windows by (policy right, top1 right): [[neither, only top1], [only policy, both]].
+    the first. confusion: windows by (policy right, base right): [[neither, only base], [only policy, both]],
+    base being the model's own policy.
     costs: per inference, by unit.
     """
 
@@ -179,10 +218,10 @@ class Figures:
 
 
 def report(
-    policy: str, decisions: Decisions, top1: Decisions, y: NDArray[np.int64], costs: tuple[Costs, ...]
+    policy: str, decisions: Decisions, base: Decisions, y: NDArray[np.int64], costs: tuple[Costs, ...]
 ) -> Figures:
-    """Figures of one policy against the true labels and against top1."""
-    right, before = decisions.label == y, top1.label == y
+    """Figures of one policy against the true labels and against another one."""
+    right, before = decisions.label == y, base.label == y
     confusion = [[int(((right == a) & (before == b)).sum()) for b in (False, True)] for a in (False, True)]
     return Figures(
         policy=policy,

@@ -26,6 +26,13 @@ def deploy(
     replace: Annotated[
         bool, typer.Option("--replace", help="where ROM has no room for both: erase files there, and the old model")
     ] = False,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="FILE.py, FILE.py:name, or one of routing.py, to answer from now on",
+            show_default="the one that the model's file names",
+        ),
+    ] = None,
 ) -> None:
     """Put MODEL on a board; the old model works until the new one is whole."""
     from rich.console import Console
@@ -33,6 +40,7 @@ def deploy(
 
     from ditmos.link.board import Board
     from ditmos.link.deploy import deploy as deploy_model
+    from ditmos.model.policy import parse_policy
 
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -46,6 +54,7 @@ def deploy(
             model,
             to,
             replace=replace,
+            policy=parse_policy(policy) if policy else None,
             progress=lambda sent, total: bar.update(task, completed=sent, total=total),
         )
     where = done.path or "RAM, until the next reset"

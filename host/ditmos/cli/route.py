@@ -18,41 +18,45 @@ def add(app: typer.Typer) -> None:
 
 def route(
     policies: Annotated[
-        list[str], typer.Argument(help="FILE.py, FILE.py:name, FILE.py:make(0.3), or one of routing.py: fallback(0.5)")
-    ],
-    model: Annotated[Path, typer.Option(help="model file (.dtm)")],
-    data: Annotated[Path, typer.Option(help="dataset (.npz)")],
+        list[str] | None,
+        typer.Argument(help="FILE.py, FILE.py:name, FILE.py:make(3), or one of routing.py: fallback(8)"),
+    ] = None,
+    model: Annotated[Path, typer.Option(help="model file (.dtm)")] = ...,  # type: ignore[assignment]
+    data: Annotated[Path, typer.Option(help="dataset (.npz)")] = ...,  # type: ignore[assignment]
     part: Annotated[str, typer.Option(help="train, validation, test, or all")] = "validation",
     slices: Annotated[
         Path | None, typer.Option(help="what `ditmos verify --json` measured: cost of each slice")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the result to this file")] = None,
 ) -> None:
-    """Accuracy and cost of routing policies, each beside top1."""
+    """Accuracy and cost of routing policies, each beside the model's own."""
     import numpy as np
     from rich.console import Console
     from rich.progress import track
 
     from ditmos.atomic import write_json
-    from ditmos.bench.route import Costs, decide, part_of, quantized_windows, report
+    from ditmos.bench.route import Costs, class_numbers, decide, part_of, quantized_windows, report
     from ditmos.datasets import load
-    from ditmos.model.policy import parse_policy
+    from ditmos.model.policy import own_policy, parse_policy
     from ditmos.model.reader import read_model
     from ditmos.model.reference import Model
 
-    parsed = [parse_policy(text) for text in policies]
+    parsed = [parse_policy(text) for text in policies or ()]
     dataset = load(data)
     reference = Model(read_model(model)[0])
     index = part_of(dataset, part)
     windows = quantized_windows(reference, dataset, index)
-    y = np.asarray(dataset.y[index])
+    numbers, notes = class_numbers(reference, dataset)
+    for note in notes:
+        typer.echo(note, err=True)
+    y = numbers[np.asarray(dataset.y[index])]
     costs = (Costs.of_macs(reference), *((Costs.measured(slices),) if slices else ()))
     console = Console(stderr=True)
-    top1 = decide(parse_policy("top1"), reference, windows)
-    reports = []
+    own = own_policy(reference.model)
+    base = decide(own, reference, windows)
+    reports = [report(f"{own.text} (its own)", base, base, y, costs)]
     for policy in track(parsed, "policies", console=console, transient=True, disable=not console.is_terminal):
-        decisions = top1 if policy.text == "top1" else decide(policy, reference, windows)
-        reports.append(report(policy.text, decisions, top1, y, costs))
+        reports.append(report(policy.text, decide(policy, reference, windows), base, y, costs))
     _print(reports, part, dataset.name)
     if json_file:
         write_json(
@@ -69,7 +73,7 @@ def _print(reports: list[Figures], part: str, name: str) -> None:
     table.add_column("policy")
     for unit in ("accuracy", "abstained", "extra runs", *(f"{unit} / inference" for unit in reports[0].costs)):
         table.add_column(unit, justify="right")
-    for name in ("gained", "lost"):  # windows, against top1
+    for name in ("gained", "lost"):  # windows, against the model's own policy
         table.add_column(name, justify="right")
     for row in reports:
         (_, lost), (gained, _) = row.confusion

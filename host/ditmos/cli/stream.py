@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ditmos.errors import DitmosError
+from ditmos.routing import name_of
 
 if TYPE_CHECKING:
     from ditmos.link.stream import Result, Stream
@@ -33,7 +34,9 @@ def stream(
     model: Annotated[
         str | None, typer.Option(help="path on the board", show_default="model.dtm where the board finds it")
     ] = None,
-    policy: Annotated[str, typer.Option(help="FILE.py, FILE.py:name, or one of routing.py")] = "top1",
+    policy: Annotated[
+        str | None, typer.Option(help="FILE.py, FILE.py:name, or one of routing.py [default: the model's own]")
+    ] = None,
     hop: Annotated[
         int | None,
         typer.Option(min=1, help="rows (raw: samples) from window to window", show_default="whole windows"),
@@ -62,6 +65,7 @@ def stream(
     from ditmos.link.board import Board
     from ditmos.link.sources import open_source
     from ditmos.link.stream import Stream
+    from ditmos.model.signal import fit
 
     for path in (record, json_file):
         if path:
@@ -76,20 +80,26 @@ def stream(
             board, model=model, policy=policy, hop=hop, rate=rows_per_second, logits=view or record is not None
         )
         running.prepare(opened.dtype)
-        names, scale = tuple(running.hello["class_names"]), running.hello["scale"]
-        if opened.scale is not None and abs(opened.scale - scale) > 1e-5 * scale:
-            raise DitmosError(f"{source}: scale is {opened.scale:g}, the model was made for raw samples of {scale:g}")
-        blocks = opened.blocks
+        fitted = fit(running.signal, opened.signal, str(source), raw=opened.dtype == np.int16)
+        for note in fitted.notes:
+            typer.echo(note, err=True)
+        blocks: Iterable = opened.blocks
+        if fitted.order is not None:
+            columns = list(fitted.order)
+            whole = isinstance(blocks, np.ndarray)
+            blocks = blocks[..., columns] if whole else (np.asarray(block)[..., columns] for block in opened.blocks)
         if hop is None and opened.window and isinstance(blocks, np.ndarray):
             blocks = running.cut(blocks)
+        labels = None if opened.labels is None else np.array(fitted.classes)[opened.labels]
+        names = running.signal.class_names
         tape = Tape(running.window, running.hop, names, rows_per_second or opened.fs, keep=record)
         failure: DitmosError | None = None
         right = 0
         began = time.monotonic()
         try:
             for result in _watched(running, blocks, opened.dtype, tape, view):
-                if opened.labels is not None and running.hop == running.window:
-                    right += result.label == opened.labels[result.number]
+                if labels is not None and running.hop == running.window:
+                    right += result.label == labels[result.number]
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
         except DitmosError as error:  # what came before is kept
@@ -136,7 +146,7 @@ def _watched(running: Stream, blocks: Iterable, dtype: object, tape: Tape, view:
             _print(result)
             yield result
         return
-    screen = _view(tape, running.policy.text)
+    screen = _view(tape, running.policy.text if running.policy else "")
     with Live(refresh_per_second=10, screen=sys.stdout.isatty()) as live:
         drawn = 0.0
         for result in results:
@@ -158,9 +168,8 @@ def _view(tape: Tape, title: str) -> View:
 
 
 def _print(result: Result) -> None:
-    classifier = "-" if result.classifier is None else result.classifier
     print(
-        f"{result.number:6d}  {result.name or '-':24s} classifier {classifier}  "
+        f"{result.number:6d}  {result.name or '-':24s} {name_of(result.who):14s} "
         f"{result.microseconds:6d} us on the device  {result.latency * 1000:7.1f} ms",
         flush=True,
     )

@@ -78,6 +78,7 @@ def _print(report: Verification) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"end to end: {report.windows} windows, {report.wrong_labels} other labels, {report.wrong_logits} other logits"
+        f"end to end, {report.policy}: {report.windows} windows, {report.wrong_labels} other labels, "
+        f"{report.wrong_logits} other logits"
     )
     console.print(f"first difference: {report.first}" if report.first else "equal, byte for byte", highlight=False)

@@ -15,12 +15,14 @@ from ditmos.errors import DitmosError
 from ditmos.link.board import Board
 from ditmos.link.repl import BoardError
 from ditmos.link.romfs import romfs_image
+from ditmos.model.policy import Policy, own_policy
 from ditmos.model.reader import decode
 
 NAME = "model.dtm"
 FLASH = f"/flash/{NAME}"
 FOLDER = "/model"  # the newest model in ROM (device/ditmos/rom.py)
 ROM = f"{FOLDER}/{NAME}"
+POLICY = "/flash/policy.py"
 HEAP_MARGIN = 16 << 10  # bytes of heap left to programs beside the model
 CHUNK = 3072  # bytes sent at a time, in base64
 
@@ -51,6 +53,7 @@ def deploy(
     place: Place | None = None,
     *,
     replace: bool = False,
+    policy: Policy | None = None,
     progress: BytesSent = lambda done, total: None,
 ) -> Deployed:
     """Transfer a model file; afterwards `ditmos.load()` on the board finds it.
@@ -59,16 +62,20 @@ def deploy(
     is cut leaves the old one working, wherever the two fit into ROM together in whole sectors, or the old one into
     /flash; where they do not, this raises unless ``replace`` says that the old one, and other files in ROM, may go
     first. ``place`` None: a file if it fits into the heap when loaded, else ROM. ``progress`` is called with (bytes
-    sent, bytes in all).
+    sent, bytes in all). ``policy``: stays on the board beside the model, for `ditmos.load()` to use instead of the one
+    that the file names; without one, whatever was there before is removed.
 
     Raises:
-        DitmosError: the file is not valid, the board's firmware is another version, there is no room, or the board
-            does not have in the end what was sent.
+        DitmosError: the file is not valid or names a policy that no firmware has, the board's firmware is another
+            version, there is no room, or the board does not have in the end what was sent.
     """
     if not model.is_file():
         raise DitmosError(f"{model}: no such file, expected a model (.dtm)")
     data = model.read_bytes()
-    arena = decode(data)[1].arena_size
+    quantized, plan = decode(data)
+    arena = plan.arena_size
+    if policy is None:
+        own_policy(quantized)
     crc = zlib.crc32(data)
     board.soft_reset()
     check_firmware(board)
@@ -84,6 +91,8 @@ def deploy(
             "--to rom leaves the weights where they are"
         )
     if place == Place.ram:
+        if policy:
+            raise DitmosError("a policy stays on the board in flash, not in ram: --to flash, or stream --policy")
         _to_ram(board, data, crc, progress)
         return Deployed(place, "", len(data), crc)
     path = FLASH if place == Place.flash else ROM
@@ -91,9 +100,19 @@ def deploy(
         _to_flash(board, data, crc, room["flash"], progress)
     else:
         _to_rom(board, data, crc, room["rom"], replace, progress)
+    _put_policy(board, policy)
     board.soft_reset()
-    board.exec("import ditmos\nditmos.load_model()", timeout=10)
+    board.exec(f"import ditmos\nditmos.load{'' if policy else '_model'}()", timeout=10)
     return Deployed(place, path, len(data), crc)
+
+
+def _put_policy(board: Board, policy: Policy | None) -> None:
+    board.exec("from ditmos import install as _install")
+    if policy is None:
+        for name in (POLICY, f"{POLICY}.new"):
+            board.exec(f"_install.remove({name!r})")
+        return
+    board.put(policy.program.encode(), POLICY)
 
 
 def check_firmware(board: Board) -> None:

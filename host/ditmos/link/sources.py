@@ -21,6 +21,7 @@ from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.timebase import rate_of
 from ditmos.errors import DitmosError
 from ditmos.link.tape import Tape
+from ditmos.model.signal import Signal
 
 _ROWS = 64  # in a block, of files
 _HEAD = 400  # lines of stdin in which the first row of numbers must come
@@ -44,6 +45,14 @@ class Source:
     channels: tuple[str, ...] | None = None
     units: tuple[str, ...] | None = None
     notes: tuple[str, ...] = field(default=())
+    class_names: tuple[str, ...] = field(default=())
+
+    @property
+    def signal(self) -> Signal:
+        """What is known of the samples, for `ditmos.model.signal.fit`."""
+        channels = self.channels or ()
+        scales = () if self.scale is None else (self.scale,) * len(channels)
+        return Signal(self.class_names, channels, self.units or (), scales, self.fs or 0.0)
 
 
 def open_source(text: str, count: int | None = None) -> Source:
@@ -81,7 +90,8 @@ def _dataset(path: Path, count: int | None) -> Source:
     x = x if raw else x * np.float32(dataset.scale)
     scale = dataset.scale if raw else None
     units = dataset.channel_units if dataset.units else None
-    return Source(x, x.dtype, dataset.window, dataset.fs, dataset.y[:count], scale, dataset.channels, units)
+    labels, names = dataset.y[:count], dataset.class_names
+    return Source(x, x.dtype, dataset.window, dataset.fs, labels, scale, dataset.channels, units, class_names=names)
 
 
 def _file(path: Path, count: int | None) -> Source:

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
-from ditmos.framing import NO_LABEL, NOBODY, PAYLOAD, POLICY, RESULT, RESULT_LAYOUT, SAMPLES, SETUP
+from ditmos.framing import NO_LABEL, PAYLOAD, POLICY, RESULT, RESULT_LAYOUT, SAMPLES, SETUP
 from ditmos.link.conversation import Conversation, Counts, Disturbed
 from ditmos.link.repl import Repl
 from ditmos.model.policy import Policy, parse_policy
+from ditmos.model.signal import Signal
+from ditmos.model.spec import MAX_CLASSIFIERS
 
 TYPECODES = {np.dtype(np.int8): "b", np.dtype(np.int16): "h", np.dtype(np.float32): "f"}
 _LOGITS = struct.calcsize(RESULT_LAYOUT)  # where they begin in a result
@@ -33,20 +35,26 @@ RESTARTS = 5  # in a row, without a result in between
 class Result:
     """Answer to window ``number``, counted from 0 in the order of the stream.
 
-    label, classifier: None where the policy abstained. runs: of classifiers. microseconds: on the device, from samples
-    to label. latency: seconds from handing the window's last sample to the line to the arrival of the answer. logits:
-    int8 (classes,) of the classifier that ran last, if asked for; ``confidence`` is then its softmax of the label.
+    label: None where the policy abstained. who: answered, as routing.py numbers them. runs: of classifiers.
+    microseconds: on the device, from samples to label. latency: seconds from handing the window's last sample to the
+    line to the arrival of the answer. logits: int8 (classes,) of the classifier that ran last, if asked for;
+    ``confidence`` is then its softmax of the label.
     """
 
     number: int
     label: int | None
     name: str | None
-    classifier: int | None
+    who: int
     runs: int
     microseconds: int
     latency: float
     logits: NDArray[np.int8] | None = None
     confidence: float | None = None
+
+    @property
+    def classifier(self) -> int | None:
+        """The classifier that answered, None where none did by itself."""
+        return self.who if self.who < MAX_CLASSIFIERS else None
 
 
 class Feed:
@@ -128,7 +136,8 @@ class Stream:
 
     Args:
         model: path of the model file on the board; None: the board's own search (model.dtm).
-        policy: as `ditmos.model.policy.parse_policy` reads it; its source is sent to the board.
+        policy: as `ditmos.model.policy.parse_policy` reads it; its source is sent to the board. None: the board's own,
+            which is the one that its model's file names unless a policy was deployed with it.
         hop: rows from one window to the next; None: whole windows.
         rate: rows per second to send; None: as fast as the line takes them.
         logits: have the class logits sent back.
@@ -142,7 +151,7 @@ class Stream:
         board: Repl,
         *,
         model: str | None = None,
-        policy: str | Policy = "top1",
+        policy: str | Policy | None = None,
         hop: int | None = None,
         rate: float | None = None,
         logits: bool = False,
@@ -175,6 +184,12 @@ class Stream:
     def hello(self) -> dict[str, Any]:
         """What the board said of itself, its model and the stream when it last started."""
         return self._talk.hello
+
+    @property
+    def signal(self) -> Signal:
+        """What the board's model was made for, from `prepare` on."""
+        said = self._talk.hello
+        return Signal.of_inputs(said["class_names"], said["inputs"], said["rate"])
 
     def prepare(self, dtype: np.dtype | type = np.int8) -> None:
         """Load model and policy on the board, where they stay: the next stream of the same model starts at once.
@@ -251,8 +266,8 @@ class Stream:
 
     def _start(self, typecode: str) -> None:
         """Have the board begin with window ``_next``, and see that it says back what it was told."""
-        source = (self.policy.source or "").encode()
-        expression = self.policy.expression
+        source = (self.policy.source or "" if self.policy else "").encode()
+        expression = self.policy.expression if self.policy else ""  # the board's own
         wanted = {
             "model": self.model,
             "policy": expression,
@@ -311,15 +326,13 @@ class Stream:
 
     def _deliver(self, kind: int, payload: memoryview) -> bool:
         if kind == RESULT:
-            number, label, classifier, runs, microseconds = struct.unpack_from(RESULT_LAYOUT, payload)
+            number, label, who, runs, microseconds = struct.unpack_from(RESULT_LAYOUT, payload)
             if number == self._next:
                 self._next += 1
-                self._results.append(
-                    self._result(number, label, classifier, runs, microseconds, bytes(payload[_LOGITS:]))
-                )
+                self._results.append(self._result(number, label, who, runs, microseconds, bytes(payload[_LOGITS:])))
         return True
 
-    def _result(self, number: int, label: int, classifier: int, runs: int, microseconds: int, logits: bytes) -> Result:
+    def _result(self, number: int, label: int, who: int, runs: int, microseconds: int, logits: bytes) -> Result:
         end = (self.window + number * self.hop) * self._row
         while len(self._handed) > 1 and self._handed[0][0] < end:
             self._handed.popleft()
@@ -334,7 +347,7 @@ class Stream:
             number=number,
             label=None if label == NO_LABEL else label,
             name=None if label == NO_LABEL else hello["class_names"][label],
-            classifier=None if classifier == NOBODY else classifier,
+            who=who,
             runs=runs,
             microseconds=microseconds,
             latency=time.monotonic() - self._handed[0][1],

@@ -19,7 +19,7 @@ from ditmos.datasets.dataset import UNREADABLE
 from ditmos.errors import DitmosError
 from ditmos.link.stream import Counts, Result
 
-_FIELDS = ("number", "label", "classifier", "runs", "microseconds", "latency", "confidence")
+_FIELDS = ("number", "label", "who", "runs", "microseconds", "latency", "confidence")
 _EVERY = 2.0  # seconds after which a tape that is kept is written again, and
 _SHARE = 20  # times as long as writing it took
 
@@ -142,7 +142,7 @@ class Tape:
                     number=int(columns["number"][i]),
                     label=label,
                     name=None if label is None else tape.class_names[label],
-                    classifier=value("classifier", i),
+                    who=int(columns["who"][i]),
                     runs=int(columns["runs"][i]),
                     microseconds=int(columns["microseconds"][i]),
                     latency=float(columns["latency"][i]),

@@ -17,11 +17,13 @@ from ditmos.link.board import Board
 from ditmos.link.deploy import Place, check_firmware, deploy, installed
 from ditmos.link.stream import classify
 from ditmos.model.plan import Buffer, Plan, Slice, layer_table
+from ditmos.model.policy import own_policy, parse_policy
 from ditmos.model.reader import decode
 from ditmos.model.reference import Model
 from ditmos.model.spec import LayerShape
+from ditmos.model.use import default_use
 from ditmos.progress import Report
-from ditmos.routing import top1
+from ditmos.routing import Counter, best, verdict
 
 # On the board: a model in an arena that can be read, its slices one by one.
 _PROBE = """
@@ -101,6 +103,7 @@ class Verification:
     wrong_labels: int = 0
     wrong_logits: int = 0
     first: Difference | None = None
+    policy: str = ""
     unit: str = "ticks"
     counts: dict[str, Any] = field(default_factory=dict)
 
@@ -185,7 +188,7 @@ def _step_through(
 ) -> None:
     layers = layer_table(reference.spec)
     for w, window in enumerate(windows):
-        chosen = int(np.argmax(reference.select(window))) if reference.spec.selector else 0
+        chosen = best(reference.select(window)[: reference.routes])
         others = [k for k in range(reference.classifiers) if k != chosen] if w == 0 else []
         for k in (chosen, *others):
             progress("slice by slice", w, len(windows))
@@ -245,15 +248,23 @@ def _end_to_end(
     report: Verification,
     progress: Report,
 ) -> None:
-    for n, result in enumerate(classify(board, windows, model=path, logits=True, crc=crc)):
-        label, k = top1(reference, windows[n])
-        logits = reference.classify(k)
+    """By the policy that the file names; where routing.py has none of that name, by the one that fits the network."""
+    try:
+        policy = own_policy(reference.model)
+    except DitmosError:
+        policy = parse_policy(default_use(reference.spec).policy)
+    report.policy = policy.text
+    function, counted = policy.load(), Counter(reference)
+    for n, result in enumerate(classify(board, windows, model=path, policy=policy, logits=True, crc=crc)):
+        label, who = verdict(reference, function(counted, windows[n]))
         report.windows += 1
-        report.wrong_labels += (result.label, result.classifier) != (label, k)
-        assert result.logits is not None  # asked for
-        wrong = np.flatnonzero(result.logits != logits)
-        report.wrong_logits += len(wrong)
-        if len(wrong) and report.first is None:
-            c = int(wrong[0])
-            report.first = Difference(n, "end to end", "logits", c, 0, int(logits[c]), int(result.logits[c]))
+        report.wrong_labels += (result.label, result.who, result.runs) != (label, who, counted.runs)
+        if counted.runs:
+            logits = np.asarray(counted.logits)
+            found = np.full_like(logits, -128) if result.logits is None else result.logits
+            wrong = np.flatnonzero(found != logits)
+            report.wrong_logits += len(wrong)
+            if len(wrong) and report.first is None:
+                c = int(wrong[0])
+                report.first = Difference(n, "end to end", "logits", c, 0, int(logits[c]), int(found[c]))
         progress("end to end", n + 1, len(windows))

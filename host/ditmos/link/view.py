@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ditmos.link.stream import Counts, Result
+from ditmos.routing import name_of
 
 _MARKS = "▁▂▃▄▅▆▇█"
 _RECENT = 1000  # results that the percentiles are about
@@ -35,7 +36,7 @@ class View:
         self.channels = channels
         self.title = title
         self.width = width
-        self._classifiers = Counter({k: 0 for k in range(classifiers)})
+        self._answered = Counter({k: 0 for k in range(classifiers)})
         self._last: Result | None = None
         self._labels: deque[str] = deque(maxlen=width)
         self._latency: deque[float] = deque(maxlen=_RECENT)
@@ -46,8 +47,7 @@ class View:
     def add(self, result: Result) -> None:
         self._last = result
         self._labels.append(result.name or "?")
-        if result.classifier is not None:
-            self._classifiers[result.classifier] += 1
+        self._answered[result.who] += 1
         self._latency.append(result.latency)
         self._device.append(result.microseconds)
 
@@ -84,11 +84,11 @@ class View:
 
     def _histogram(self) -> Table:
         table = Table.grid(padding=(0, 1))
-        most = max(self._classifiers.values(), default=0) or 1
-        for k, count in sorted(self._classifiers.items()):
-            now = self._last and self._last.classifier == k
+        most = max(self._answered.values(), default=0) or 1
+        for k, count in sorted(self._answered.items()):
+            now = self._last and self._last.who == k
             bar = Text("█" * round(count / most * 30), style="bold magenta" if now else "magenta")
-            table.add_row(f"classifier {k}", bar, str(count))
+            table.add_row(name_of(k), bar, str(count))
         return table
 
     def _times(self) -> Table:

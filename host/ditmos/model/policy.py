@@ -11,9 +11,10 @@ from typing import Any
 
 from ditmos import routing
 from ditmos.errors import DitmosError
+from ditmos.model.quantized import QuantizedModel
 from ditmos.text import read_text
 
-PolicyFunction = Callable[[Any, Any], tuple[int | None, int | None]]
+PolicyFunction = Callable[[Any, Any], tuple[int | None, int]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class Policy:
     def name(self) -> str:
         """Of the function that ``expression`` names or calls."""
         return _parts(self.expression)[0]
+
+    @property
+    def program(self) -> str:
+        """Python for a board that leaves the policy under the name ``policy``."""
+        if self.source is None:
+            return f"from ditmos import routing\npolicy = routing.{self.expression}\n"
+        return f"{self.source}\npolicy = {self.expression}\n"
 
     def load(self) -> PolicyFunction:
         """A fresh policy on the host, its state at the start of a stream.
@@ -49,18 +57,34 @@ class Policy:
             namespace = vars(module)
         name, arguments, keywords = _parts(self.expression)
         if not callable(made := namespace.get(name)):
-            known = sorted(key for key, value in namespace.items() if callable(value) and not key.startswith("_"))
+            shown = routing.SHIPPED if self.path is None else sorted(key for key in namespace if key[0] != "_")
+            known = [key for key in shown if callable(namespace[key])]
             raise DitmosError(f"policy {self.text}: no {name} there, but {', '.join(known) or 'nothing'}")
         if "(" not in self.expression:
             return made
         try:
             return made(*arguments, **keywords)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise DitmosError(f"policy {self.text}: {error}") from None
 
 
+def own_policy(model: QuantizedModel) -> Policy:
+    """The policy that a model's file names, from routing.py.
+
+    Raises:
+        DitmosError: routing.py has no such policy, or it takes other margins.
+    """
+    use = model.use
+    try:
+        routing.named(use.policy, use.margins)
+    except ValueError as error:
+        raise DitmosError(f"model: {error}; here: --policy FILE.py") from None
+    arguments = ", ".join(map(str, use.margins))
+    return parse_policy(f"{use.policy}({arguments})" if use.policy not in ("top1", "average") else use.policy)
+
+
 def parse_policy(text: str) -> Policy:
-    """``FILE.py``, ``FILE.py:name``, ``FILE.py:make(0.3)``, or the same of routing.py: ``top1``, ``fallback(0.5)``.
+    """``FILE.py``, ``FILE.py:name``, ``FILE.py:make(0.3)``, or the same of routing.py: ``top1``, ``fallback(8)``.
 
     The name is ``policy`` where none is given. Raises DitmosError for anything else.
     """

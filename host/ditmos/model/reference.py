@@ -86,6 +86,9 @@ def run_branch(
 class Model:
     """The interface of `_ditmos.Model` on the host, and the same over batches.
 
+    ``select`` and ``classify`` give views of int8, whose items are plain integers, as on a board: what a policy adds up
+    does not overflow.
+
     Raises ValueError for wrong shapes, types and ranges, RuntimeError for classify before select, as the device does;
     DitmosError for a model that breaks the rules of `quantized.check`.
     """
@@ -139,7 +142,7 @@ class Model:
     def _is_raw(self, samples: int, channels: int) -> bool:
         return channels == self.raw_channels and self.raw_window <= samples < self.raw_window + self.raw_hop
 
-    def select(self, window: ArrayLike | None) -> Int8:
+    def select(self, window: ArrayLike | None) -> memoryview:
         """int8 window (time, channels), flattened or not -> selector logits (outputs,); empty without a selector.
         None is the window that has been fed: `select_fed`."""
         if window is None:
@@ -154,13 +157,13 @@ class Model:
             self._feeder.interrupt()
         return self._select_one(x.reshape(self.window, self.channels))
 
-    def classify(self, k: int) -> Int8:
+    def classify(self, k: int) -> memoryview:
         """Class logits (classes,) of classifier k on the window of the last `select`."""
         if not 0 <= k < self.classifiers:
             raise ValueError(f"classifier is {k}, expected 0 to {self.classifiers - 1}")
         if self._maps is None:
             raise RuntimeError("classify before select")
-        return run_branch(self._classifier_shapes, self.model.classifiers[k], dict(self._maps))[-1][0]
+        return memoryview(run_branch(self._classifier_shapes, self.model.classifiers[k], dict(self._maps))[-1][0])
 
     @property
     def feeder(self) -> Feeder:
@@ -176,7 +179,7 @@ class Model:
             self._maps = None
         return rows
 
-    def select_fed(self) -> Int8:
+    def select_fed(self) -> memoryview:
         """`select` on the newest rows. RuntimeError: not a window of them since the reset or another window."""
         return self._select_one(self.quantize(self.feeder.rows()))
 
@@ -234,11 +237,11 @@ class Model:
         outputs += run_branch(self._classifier_shapes, self.model.classifiers[k], maps)
         return dict(zip(names, outputs, strict=True))
 
-    def _select_one(self, window: Int8) -> Int8:
+    def _select_one(self, window: Int8) -> memoryview:
         maps = self._window_maps(window[None])
         logits = self._select(maps)
         self._maps = maps
-        return logits[0]
+        return memoryview(logits[0])
 
     def _window_maps(self, windows: Int8) -> dict[tuple[str, int], Int8]:
         expected = (self.window, self.channels)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ditmos.errors import DitmosError
 from ditmos.model.quantized import QuantizedModel
+
+RATE_TOLERANCE = 0.02  # of the rate: clocks of sensors differ by a per cent or so
+SCALE_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,86 @@ class Signal:
 
     @classmethod
     def of_model(cls, model: QuantizedModel) -> Signal:
-        """What a model was made for."""
-        return cls(
-            model.class_names,
-            tuple(channel.name for channel in model.inputs),
-            tuple(channel.units for channel in model.inputs),
-            tuple(channel.sample_scale for channel in model.inputs),
-            model.rate,
+        """What a model was made for: the rows of its window, or the samples of its front end."""
+        if front := model.front_end:
+            return cls.of(model.class_names, front.channel_names, front.units, front.scale, front.fs)
+        return cls.of_inputs(model.class_names, model.inputs, model.rate)
+
+    @classmethod
+    def of_inputs(cls, class_names: Sequence[str], inputs: Sequence[Sequence[Any]], rate: float) -> Signal:
+        """From what `_ditmos.Model` says of itself on a board: ``class_names``, ``inputs`` and ``rate``."""
+        names, units, _, _, scales = zip(*(channel[:5] for channel in inputs), strict=True)
+        return cls(tuple(class_names), names, units, scales, rate)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How data go into a model. order: which of their channels is each of the model's; None: they are in order.
+    classes: the model's number of each class of the data. notes: what is not as in the model, for people."""
+
+    order: tuple[int, ...] | None
+    classes: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def fit(model: Signal, data: Signal, name: str, *, raw: bool) -> Fit:
+    """Compare data with what a model was made for. What data do not say (no names, no units, rate 0, no class names) is
+    not compared.
+
+    Args:
+        name: of the data, for messages.
+        raw: samples are whole numbers that the scales turn into real units; else they are in real units.
+
+    Raises:
+        DitmosError: another rate, other channels, units, or scales of raw samples, or a class that the model lacks.
+    """
+    notes = []
+    if model.rate and data.rate and abs(data.rate / model.rate - 1) > RATE_TOLERANCE:
+        raise DitmosError(
+            f"{name}: fs is {data.rate:g} Hz, the model was made for {model.rate:g}; resample with ditmos data import"
         )
+    order = _order(model, data, name)
+    if order:
+        notes.append(f"{name}: channels taken in the model's order: {', '.join(model.channels)}")
+    columns = order or range(len(model.channels))
+    for i, column in enumerate(columns):
+        units = data.units[column] if data.units else ""
+        if units and model.units[i] and _plain(units) != _plain(model.units[i]):
+            raise DitmosError(
+                f"{name}: channel {model.channels[i] or i} is in {units}, the model was made for {model.units[i]}"
+            )
+        if raw and data.scales and abs(data.scales[column] / model.scales[i] - 1) > SCALE_TOLERANCE:
+            raise DitmosError(
+                f"{name}: scale of channel {model.channels[i] or i} is {data.scales[column]:g}, the model was made for "
+                f"raw samples of {model.scales[i]:g}"
+            )
+    classes = _classes(model, data, name)
+    if classes and classes != tuple(range(len(classes))):
+        notes.append(f"{name}: classes are numbered otherwise than in the model, and compared by name")
+    return Fit(order, classes, tuple(notes))
+
+
+def _order(model: Signal, data: Signal, name: str) -> tuple[int, ...] | None:
+    if not all(model.channels) or not all(data.channels) or data.channels == model.channels or not data.channels:
+        return None
+    missing = [channel for channel in model.channels if channel not in data.channels]
+    if missing or len(data.channels) != len(model.channels):
+        raise DitmosError(
+            f"{name}: channels are {', '.join(data.channels)}, the model was made for {', '.join(model.channels)}"
+        )
+    return tuple(data.channels.index(channel) for channel in model.channels)
+
+
+def _classes(model: Signal, data: Signal, name: str) -> tuple[int, ...]:
+    for class_name in data.class_names:
+        if class_name not in model.class_names:
+            known = ", ".join(model.class_names)
+            raise DitmosError(f"{name}: class {class_name!r} is none of the model's: {known}")
+    return tuple(model.class_names.index(class_name) for class_name in data.class_names)
+
+
+def _plain(units: str) -> str:
+    """Ways to write one unit: m/s^2, m/s2, m s-2; uS and µS."""
+    text = units.lower().replace("µ", "u").replace("μ", "u").replace("²", "2").replace("per", "/")
+    text = "".join(c for c in text if c not in " ^*·()")
+    return {"ms-2": "m/s2", "m/s/s": "m/s2", "ms^-2": "m/s2", "celsius": "degc", "°c": "degc"}.get(text, text)

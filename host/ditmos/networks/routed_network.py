@@ -203,8 +203,9 @@ class RoutedNetwork(nn.Module):
         logits, maps = self.forward_selector(x)
         return logits, self.forward_classifiers(maps)
 
-    def folded(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Layer name -> weight (K, out, in[, kernel]) and bias (K, out), batch norm and standardisation absorbed.
+    def folded(self, *, standard: bool = False) -> dict[str, tuple[Tensor, Tensor]]:
+        """Layer name -> weight (K, out, in[, kernel]) and bias (K, out), batch norm and standardisation absorbed;
+        ``standard``: the latter not, for layers that read the standardised window.
 
         The selector's have K = 1. Differentiable: call under ``torch.no_grad()`` to export.
         """
@@ -212,7 +213,7 @@ class RoutedNetwork(nn.Module):
         for branches in (self.selector, self.classifiers):
             for layer in branches.layers if branches is not None else ():
                 weight, bias = layer.folded()
-                if layer.shape.inputs and layer.shape.inputs[0].level == 0:
+                if not standard and layer.shape.inputs and layer.shape.inputs[0].level == 0:
                     weight = weight / self.std.view(1, 1, -1, 1)
                     bias = bias - (weight.sum(3) * self.mean).sum(2)
                 result[layer.shape.name] = weight, bias

@@ -25,8 +25,10 @@ def losses(fake: FakeQuantNetwork, x: Tensor) -> dict[str, float]:
         return stored, scale
 
     window = fake.window(x)
-    stored, scale = window["selector", 0]
-    found["window"] = _relative((stored - fake.input_zero_point) * scale, x)
+    mean = x.mean((0, 2))
+    centred = (x - mean[:, None]) / x.std((0, 2)).clamp(min=1e-12)[:, None]  # channels differ in size
+    got = fake.inputs.real(window["selector", 0][0], mean)
+    found["window"] = _relative((got - mean[:, None]) / x.std((0, 2)).clamp(min=1e-12)[:, None], centred)
     fake.branch(fake.selector, window, run)
     fake.branch(fake.classifiers, window, run)
     return found

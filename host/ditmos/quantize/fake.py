@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ditmos.model.quantized import QuantizedLayer
 from ditmos.model.spec import LayerShape
 from ditmos.networks.routed_network import RoutedNetwork, convolve
-from ditmos.quantize.ranges import input_scales, logit_range, relu_scale, stored
+from ditmos.quantize.ranges import InputScales, input_scales, logit_range, relu_scale, varies
 
 LANE_BOUND = 1 << 20  # docs/format.md, WGHT: channels below it run on the three-lane kernels
 LANE_STRETCH = 2.0  # at most this much coarser weights to get there
@@ -45,10 +45,14 @@ class FakeQuantLayer(nn.Module):
     weight_unit (K, out) and bias_unit (K, 1) make one step of an optimiser mean the same in every channel.
     """
 
-    def __init__(self, shape: LayerShape, weight: Tensor, bias: Tensor, zero_point_in: int) -> None:
+    def __init__(self, shape: LayerShape, weight: Tensor, bias: Tensor, zero_in: Tensor | None = None) -> None:
+        """``zero_in``: what real 0 is in each input channel (in,), by default -128; need not be whole."""
         super().__init__()
         self.shape = shape
-        self.zero_point_in = zero_point_in
+        if zero_in is None:
+            zero_in = torch.full((weight.shape[2],), -128.0, dtype=torch.float64)
+        taps = weight[0, 0, 0].numel()
+        self.register_buffer("zero_in", zero_in.double().repeat_interleave(taps))
         self.zero_point = -128 if shape.relu else 0
         self.temperature = torch.ones(len(weight), dtype=torch.float64)  # of logits, set by calibration
         unit = weight.detach().double().flatten(2).abs().amax(2).clamp(min=2.0**-40)
@@ -94,8 +98,13 @@ class FakeQuantLayer(nn.Module):
         scale = self._weight_scale(weight.detach(), bias.detach() / scale_in.detach())
         weight = round_through((weight / self._spread(scale)).clamp(-127, 127))
         scale_acc = scale_in * scale
-        bias = round_through(bias / scale_acc) - self.zero_point_in * weight.flatten(2).sum(2)
-        return weight, bias, scale_acc
+        return weight, self._with_zero(bias / scale_acc, weight), scale_acc
+
+    def _with_zero(self, bias: Tensor, weight: Tensor) -> Tensor:
+        """Bias (K, out) in steps of the accumulator, what stands for 0 in the inputs folded in, rounded once."""
+        whole = self.zero_in.floor()
+        flat = weight.flatten(2)
+        return round_through(bias - (flat * (self.zero_in - whole)).sum(2)) - (flat * whole).sum(2)
 
     def _weight_scale(self, weight: Tensor, bias: Tensor) -> Tensor:
         """(K, out): the largest weight becomes 127, or a little less where that brings a convolution's accumulator
@@ -107,8 +116,7 @@ class FakeQuantLayer(nn.Module):
 
         def bound(scale: Tensor) -> Tensor:
             integers = (flat / scale.unsqueeze(2)).round()
-            full_bias = (bias / scale).round() - self.zero_point_in * integers.sum(2)
-            return 128 * integers.abs().sum(2) + full_bias.abs()
+            return 128 * integers.abs().sum(2) + self._with_zero(bias / scale, integers).abs()
 
         stretched = scale
         for _ in range(8):  # the bound falls nearly as 1 / scale
@@ -161,7 +169,13 @@ class FakeQuantLayer(nn.Module):
     def floats(self, operands: Sequence[Quantized]) -> Tensor:
         """What the layer would say of these operands without rounding or clipping: (N, K, out[, rows]) real."""
         weight = self.weight * self._spread(self.weight_unit)
-        real = [((x - self.zero_point_in) * self._operand_scale(x, scale), scale) for x, scale in operands]
+        zeros = self.zero_in.view(weight.shape[2], -1)[:, 0].split(self.shape.input_channels)
+        if self.shape.kind == "conv":
+            zeros = tuple(zero.unsqueeze(1) for zero in zeros)
+        real = [
+            ((x - zero) * self._operand_scale(x, scale), scale)
+            for (x, scale), zero in zip(operands, zeros, strict=True)
+        ]
         acc = self.accumulate(real, weight, exact=False)
         bias = self.bias * self.bias_unit
         value = acc + (bias.unsqueeze(-1) if self.shape.kind == "conv" else bias)
@@ -191,14 +205,19 @@ class FakeQuantLayer(nn.Module):
 class FakeQuantNetwork(nn.Module):
     """A `RoutedNetwork` in integers, calibrated on windows x (N, channels, time) in real units."""
 
-    def __init__(self, network: RoutedNetwork, x: Tensor, clip: str = "error") -> None:
-        """clip: see `ranges.relu_scale`."""
+    def __init__(self, network: RoutedNetwork, x: Tensor, clip: str = "error", used: Tensor | None = None) -> None:
+        """clip: see `ranges.relu_scale`. used (channels,): False for channels that are left out; by default those that
+        are constant in x."""
         super().__init__()
         self.spec, self.clip = network.spec, clip
-        self.input_scale, self.input_zero_point = self._choose_input(network, x)
-        folded = {name: (w.detach(), b.detach()) for name, (w, b) in network.folded().items()}
-        self.selector = nn.ModuleList(self._layer(s, *folded[s.name]) for s in self.spec.selector_layers())
-        self.classifiers = nn.ModuleList(self._layer(s, *folded[s.name]) for s in self.spec.classifier_layers())
+        self.inputs = self._choose_input(network, x, varies(x) if used is None else used)
+        folded = {name: (w.detach(), b.detach()) for name, (w, b) in network.folded(standard=True).items()}
+        mean, std = network.mean.double(), network.std.double()
+        ratio = self.inputs.scale.double() / std * self.inputs.used
+        zero = self.inputs.zero_point + mean / self.inputs.scale.double()
+        window = ratio, torch.where(self.inputs.used, zero, 0.0)
+        self.selector = nn.ModuleList(self._layer(s, *folded[s.name], window) for s in self.spec.selector_layers())
+        self.classifiers = nn.ModuleList(self._layer(s, *folded[s.name], window) for s in self.spec.classifier_layers())
         with torch.no_grad():
             maps = self.window(x)
             one = torch.ones(len(x), 1)
@@ -207,32 +226,39 @@ class FakeQuantNetwork(nn.Module):
             self.branch(self.classifiers, maps, lambda layer, operands: self._calibrate(layer, operands, shares))
 
     @torch.no_grad()
-    def _choose_input(self, network: RoutedNetwork, x: Tensor) -> tuple[float, int]:
-        """Scale and zero point of the window with which the float network's answers change least.
+    def _choose_input(self, network: RoutedNetwork, x: Tensor, used: Tensor) -> InputScales:
+        """Scales and zero points of the window with which the float network's answers change least.
 
         The squared error of the window would not do: peaks decide it, and what tells classes apart is often small.
         """
         gate, logits = network(x)
         shares = self.shares(gate)
 
-        def change(candidate: tuple[float, int]) -> float:
-            scale, zero_point = candidate
-            new_gate, new_logits = network((stored(x, scale, zero_point) - zero_point) * scale)
+        def change(candidate: InputScales) -> float:
+            new_gate, new_logits = network(candidate.real(candidate.stored(x), network.mean))
             total = (shares * divergence(logits.log_softmax(2), new_logits)).sum(1).mean()
             if gate is not None:
                 total = total + self.gate_divergence(gate, new_gate)
             return total.item()
 
-        return min(input_scales(x), key=change)
+        return min(input_scales(x, used), key=change)
 
     def gate_divergence(self, wanted: Tensor, gate: Tensor) -> Tensor:
         """Mean divergence of selector logits (N, outputs), summed over their `answers`."""
         parts = zip(self.answers(wanted), self.answers(gate), strict=True)
         return sum(divergence(target.log_softmax(1), part).mean() for target, part in parts)
 
-    def _layer(self, shape: LayerShape, weight: Tensor, bias: Tensor) -> FakeQuantLayer:
-        window = bool(shape.inputs) and shape.inputs[0].level == 0
-        return FakeQuantLayer(shape, weight, bias, self.input_zero_point if window else -128)
+    @staticmethod
+    def _layer(shape: LayerShape, weight: Tensor, bias: Tensor, window: tuple[Tensor, Tensor]) -> FakeQuantLayer:
+        """``window``: for a layer that reads it, ratio and zero of each channel: ``(q - zero) * ratio`` is the
+        standardised value. The ratios go into the weights, so that one accumulator serves channels of unlike scale."""
+        if not shape.inputs or shape.inputs[0].level > 0:
+            return FakeQuantLayer(shape, weight, bias)
+        ratio, zero = window
+        rows = weight.shape[2] // len(ratio)  # of a fully connected layer, whose inputs are all rows of a channel
+        ratio, zero = ratio.repeat_interleave(rows), zero.repeat_interleave(rows)
+        weight = weight.double() * ratio.view(1, 1, -1, *([1] * (weight.ndim - 3)))
+        return FakeQuantLayer(shape, weight, bias, zero)
 
     def shares(self, gate: Tensor | None) -> Tensor:
         """How much each classifier's answer matters: (N, K) from real selector logits, summing to 1; (1, K) without."""
@@ -282,8 +308,7 @@ class FakeQuantNetwork(nn.Module):
         return shared.expand(len(needed))
 
     def window(self, x: Tensor) -> dict[tuple[str, int], Quantized]:
-        q = stored(x, self.input_scale, self.input_zero_point)
-        return {("selector", 0): (q, torch.tensor([self.input_scale], dtype=torch.float64))}
+        return {("selector", 0): (self.inputs.stored(x), torch.ones(1, dtype=torch.float64))}
 
     def branch(self, layers: Sequence[FakeQuantLayer], maps: dict[tuple[str, int], Quantized], run) -> Tensor:
         """Run a branch with ``run(layer, operands)`` -> logits as stored (N, K, out); adds its maps to ``maps``."""

@@ -17,6 +17,7 @@ from ditmos.model.quantized import QuantizedModel, check
 from ditmos.model.signal import Signal
 from ditmos.networks.routed_network import RoutedNetwork, choice
 from ditmos.quantize.fake import FakeQuantNetwork, divergence
+from ditmos.quantize.ranges import varies
 
 CALIBRATION = 1024  # training windows that scales are chosen on
 _BATCH = 128
@@ -78,7 +79,8 @@ def quantize(
     rng = torch.Generator().manual_seed(seed)
     network = copy.deepcopy(network).cpu().eval()
     sample = torch.randperm(len(train), generator=rng)[:CALIBRATION]
-    made = {clip: FakeQuantNetwork(network, train.x[sample], clip) for clip in clips}
+    used = varies(train.x)
+    made = {clip: FakeQuantNetwork(network, train.x[sample], clip, used) for clip in clips}
     found = {clip: _validate(fake, validation, judge) for clip, fake in made.items()}
     clip = max(found, key=lambda name: found[name])  # the first of equals
     fake = made[clip]
@@ -107,8 +109,12 @@ def _model(fake: FakeQuantNetwork, signal: Signal, metadata: dict[str, Any]) -> 
         selector=tuple(selector),
         classifiers=tuple(map(tuple, classifiers)),
         inputs=tuple(
-            InputChannel.of(fake.input_scale, fake.input_zero_point, scale, name, units)
-            for name, units, scale in zip(signal.channels, signal.units, signal.scales, strict=True)
+            InputChannel.of(scale.item(), int(zero_point), sample_scale, name, units, bool(used))
+            for scale, zero_point, used, sample_scale, name, units in zip(
+                *(fake.inputs.scale, fake.inputs.zero_point, fake.inputs.used),
+                *(signal.scales, signal.channels, signal.units),
+                strict=True,
+            )
         ),
         selector_scale=float(np.float32(gate.scale[0].item())) if gate is not None else 1.0,
         selector_zero_point=gate.zero_point if gate is not None else 0,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ditmos.errors import DitmosError
+from ditmos.model.inputs import MAX_ZERO_POINT
 
 _SAMPLE = 100_000  # values that decide a scale
 _FRACTIONS = 40  # clipping points tried, evenly spaced up to the largest value
-_INPUT_FRACTIONS = 16  # of the window: from the largest value to a tenth of it, in equal ratios
+_INPUT_FRACTIONS = 8  # of the window: from the whole range to a tenth of it, in equal ratios
+_CUTS = (0.0, 1e-5, 1e-4, 1e-3)  # of a channel's values, on each side
+_SATURATED = 1 << 22
 
 
 def _sample(values: Tensor) -> Tensor:
@@ -49,24 +54,60 @@ def _percentile(clip: str) -> float:
     return part
 
 
+@dataclass(frozen=True)
+class InputScales:
+    """Of each channel of a window: ``real = (q - zero_point) * scale``, float32 and whole numbers in (C,); used (C,):
+    False for a channel that is constant in training and becomes 0."""
+
+    scale: Tensor
+    zero_point: Tensor
+    used: Tensor
+
+    def stored(self, x: Tensor) -> Tensor:
+        """Real windows (N, C, time) as the int8 values of docs/arithmetic.md, in a float tensor."""
+        factor = torch.tensor(1.0) / self.scale
+        q = (x.float() * factor[:, None]).round().clamp(-_SATURATED, _SATURATED).double() + self.zero_point[:, None]
+        return (q.clamp(-128, 127) * self.used[:, None]).float()
+
+    def real(self, q: Tensor, instead: Tensor) -> Tensor:
+        """The inverse; ``instead`` (C,) where a channel is not used."""
+        x = (q.double() - self.zero_point[:, None]) * self.scale.double()[:, None]
+        return torch.where(self.used[:, None], x, instead.double()[:, None]).float()
+
+
+def varies(x: Tensor) -> Tensor:
+    """(C,) whether a channel of windows (N, C, time) has more than one value."""
+    flat = x.transpose(0, 1).flatten(1)
+    return flat.amax(1) > flat.amin(1)
+
+
 def affine(low: float, high: float) -> tuple[float, int]:
-    """Scale and zero point of an int8 tensor over [low, high], which is widened to hold 0; scale is a float32."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = torch.tensor(max((high - low) / 255, 2.0**-20), dtype=torch.float32).item()
-    return scale, max(-128, min(127, round(-128 - low / scale)))
+    """Scale and zero point of int8 over [low, high]; the scale is a float32, coarser where the zero point would leave
+    what a model file holds."""
+    coarsest = max(abs(low), abs(high)) / (MAX_ZERO_POINT - 256)
+    scale = float(np.float32(max((high - low) / 255, coarsest, 2.0**-60)))
+    return scale, round(-128 - low / scale)
 
 
-def input_scales(values: Tensor) -> list[tuple[float, int]]:
-    """Scales and zero points of the window to choose from, coarse to fine: the finer, the more of the peaks is cut."""
-    values = _sample(values)
-    low, high = values.min().item(), values.max().item()
-    return [affine(low * f, high * f) for f in torch.logspace(0, -1, _INPUT_FRACTIONS).tolist()]
+def input_scales(x: Tensor, used: Tensor) -> list[InputScales]:
+    """Scales of windows x (N, C, time) to choose from, coarse to fine: the finer, the more of each channel is cut.
 
-
-def stored(x: Tensor, scale: float, zero_point: int) -> Tensor:
-    """Real values as the int8 values of docs/arithmetic.md, in a float tensor."""
-    factor = torch.tensor(1.0) / torch.tensor(scale, dtype=torch.float32)
-    return ((x.float() * factor).round() + zero_point).clamp(-128, 127)
+    First single values (from none to one in a thousand on each side: glitches of a sensor), then peaks, down to a tenth
+    of what is left on both sides of the median.
+    """
+    values = x.transpose(0, 1).flatten(1).double()
+    found = []
+    parts = torch.tensor([part for cut in _CUTS for part in (cut, 1 - cut)] + [0.5], dtype=torch.float64)
+    quantiles = torch.tensor(np.quantile(values.numpy(), parts.numpy(), axis=1))  # (parts, C)
+    median = quantiles[-1]
+    for i in range(len(_CUTS)):
+        for fraction in torch.logspace(0, -1, _INPUT_FRACTIONS).tolist():
+            low = median + fraction * (quantiles[2 * i] - median)
+            high = median + fraction * (quantiles[2 * i + 1] - median)
+            pairs = [affine(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True)]
+            scale, zero_point = (torch.tensor(column) for column in zip(*pairs, strict=True))
+            found.append(InputScales(scale.float(), zero_point, used))
+    return found
 
 
 def logit_range(logits: Tensor, importance: Tensor, parts: Sequence[int] = ()) -> tuple[float, float]:

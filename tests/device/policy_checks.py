@@ -1,0 +1,34 @@
+"""Every shipped policy on models in a folder, under MicroPython: one JSON line a model and policy.
+
+`micropython policy_checks.py FOLDER`, or `mpremote mount FOLDER run tests/device/policy_checks.py`. A line holds
+[model, policy, settings, answers]: (label, who, classifier runs) of each window, or what a ValueError says.
+"""
+
+import json
+import sys
+from array import array
+
+import ditmos
+from ditmos import routing
+
+folder = (getattr(sys, "argv", [])[1:] or ["/remote"])[0]
+
+with open(folder + "/policies.json") as file:
+    models, policies = json.load(file)
+for name in models:
+    model = ditmos.load_model(folder + "/" + name + ".dtm")
+    size = model.window * model.channels
+    with open(folder + "/" + name + ".windows", "rb") as file:
+        windows = array("b", file.read())
+    for policy, settings in policies:
+        counted = routing.Counter(model)
+        answers = []
+        try:
+            made = routing.named(policy, settings)
+            for at in range(0, len(windows), size):
+                counted.runs = 0
+                label, who = routing.verdict(model, made(counted, windows[at : at + size]))
+                answers.append((label, who, counted.runs))
+        except ValueError as error:
+            answers = str(error)
+        print(json.dumps([name, policy, settings, answers]))

@@ -1,0 +1,111 @@
+"""A model of every kind that the format holds, and what every shipped policy answers on it by the reference."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ditmos import routing
+from ditmos.bench.golden import Style, random_model, random_windows
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.reference import Model
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.writer import write_model
+from ditmos.planner import whole_plan
+
+BRANCH = BranchSpec((ConvSpec(4, 7), ConvSpec(4, 5)), (8,))
+CLASSES = 5
+
+
+def _spec(classifiers: int, selector: bool = True, outputs: int = -1) -> NetworkSpec:
+    return NetworkSpec(
+        40, 2, CLASSES, classifiers, BRANCH, BRANCH if selector else None, selector_outputs=outputs if selector else -1
+    )
+
+
+KINDS = {
+    "routed": _spec(4),
+    "early": _spec(4, outputs=4 + CLASSES),
+    "plain": _spec(1, selector=False),
+    "single": _spec(1),
+    "single-early": _spec(1, outputs=CLASSES),
+    "ensemble": _spec(3, selector=False),
+    "classes-only": _spec(3, outputs=CLASSES),
+}
+POLICIES: list[tuple[str, tuple[int, ...]]] = [
+    ("top1", ()),
+    ("average", ()),
+    ("fallback", (90,)),
+    ("early", (10, 60)),
+    ("early", (routing.NEVER, 0)),
+    ("sticky", (120,)),
+    ("vote", (2,)),
+    ("budgeted", (1, 3, 60)),
+]
+# Nothing chooses among the classifiers of these.
+REFUSED = {
+    "ensemble": {"top1", "fallback", "early", "sticky", "vote", "budgeted"},
+    "classes-only": {"top1", "fallback", "sticky", "vote", "budgeted"},
+}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """answers: as `policy_checks.py` prints them, by model, policy and settings."""
+
+    folder: Path
+    answers: dict[tuple[str, str, tuple[int, ...]], Any]
+
+
+def write_models(folder: Path, windows: int) -> Expected:
+    """A model file and windows of each kind, and the answers by `reference.Model`."""
+    rng = np.random.default_rng(5)
+    answers: dict[tuple[str, str, tuple[int, ...]], Any] = {}
+    for kind, spec in KINDS.items():
+        quantized, x = _varied(rng, spec, windows)
+        write_model(folder / f"{kind}.dtm", quantized, whole_plan(spec))
+        (folder / f"{kind}.windows").write_bytes(x.tobytes())
+        for policy, settings in POLICIES:
+            answers[kind, policy, settings] = _answers(Model(quantized), policy, settings, x)
+    (folder / "policies.json").write_text(json.dumps([list(KINDS), POLICIES]))
+    return Expected(folder, answers)
+
+
+def _varied(rng: np.random.Generator, spec: NetworkSpec, windows: int) -> tuple[QuantizedModel, np.ndarray]:
+    """A random model and windows; the logits of its selector are centred, so that it does not always say the same."""
+    model, x = random_model(rng, spec, Style.TRAINED), random_windows(rng, spec, windows)
+    if spec.selector:
+        last = model.selector[-1]
+        last = replace(last, multiplier=last.multiplier // 2)  # few logits at the ends of int8
+        model = replace(model, selector=(*model.selector[:-1], last))
+        middle = np.median(Model(model).select_batch(x).astype(np.int64), axis=0)
+        shift = np.rint((middle - last.zero_point) * 2.0**32 / last.multiplier).astype(np.int32)
+        model = replace(model, selector=(*model.selector[:-1], replace(last, bias=last.bias - shift)))
+    return model, x
+
+
+def _answers(model: Model, policy: str, settings: tuple[int, ...], windows: np.ndarray) -> Any:
+    counted, rows = routing.Counter(model), []
+    try:
+        made = routing.named(policy, settings)
+        for window in windows:
+            counted.runs = 0
+            rows.append([*routing.verdict(model, made(counted, window)), counted.runs])
+    except ValueError as error:
+        return str(error)
+    return rows
+
+
+def check(expected: Expected, output: str) -> None:
+    """What a device printed is what the reference answers, and no policy fails but by its name."""
+    found = [json.loads(line) for line in output.splitlines() if line.startswith("[")]
+    assert len(found) == len(expected.answers)
+    for kind, policy, settings, answers in found:
+        assert answers == expected.answers[kind, policy, tuple(settings)], (kind, policy)
+        if policy in REFUSED.get(kind, ()):
+            assert answers.endswith(": nothing chooses among the model's classifiers; use average"), (kind, policy)
+        else:
+            assert isinstance(answers, list), (kind, policy, answers)

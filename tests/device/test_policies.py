@@ -1,0 +1,107 @@
+"""Every shipped policy on every kind of model: the reference, the lab, MicroPython and the simulated board agree."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ditmos.bench.route import decide
+from ditmos.errors import DitmosError
+from ditmos.firmware.build import firmware
+from ditmos.model.policy import own_policy
+from ditmos.model.reader import read_model
+from ditmos.model.reference import Model
+from ditmos.model.use import Use
+from ditmos.paths import SOURCES
+from ditmos.routing import SELECTOR, SHIPPED
+from ditmos.simulated.qemu import Simulator
+from policy_models import KINDS, POLICIES, REFUSED, Expected, check, write_models
+
+SCRIPT = Path(__file__).parent / "policy_checks.py"
+WINDOWS = 24
+SOURCE_PATH = {**os.environ, "MICROPYPATH": f"{SOURCES / 'device'}:.frozen"}
+
+
+def built(target: str) -> Path:
+    try:
+        return firmware(target).path
+    except DitmosError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
+    return write_models(tmp_path_factory.mktemp("policies"), WINDOWS)
+
+
+def test_they_are_all_tried(expected: Expected) -> None:
+    """And decide differently: none is another one by a slip."""
+    assert {policy for policy, _ in POLICIES} == set(SHIPPED)
+    answers = [str([expected.answers[kind, *entry] for kind in ("routed", "early")]) for entry in POLICIES]
+    assert len(set(answers)) == len(POLICIES) - 1  # early(NEVER) is top1
+    assert SELECTOR in {row[1] for row in expected.answers["early", "early", (10, 60)]}
+
+
+def test_the_lab_decides_alike(expected: Expected) -> None:
+    for kind, spec in KINDS.items():
+        quantized = read_model(expected.folder / f"{kind}.dtm")[0]
+        data = (expected.folder / f"{kind}.windows").read_bytes()
+        windows = np.frombuffer(data, np.int8).reshape(-1, spec.window, spec.channels)
+        for policy, settings in POLICIES:
+            used = own_policy(replace(quantized, use=Use(policy, quantized.use.rule, settings)))
+            if policy in REFUSED.get(kind, ()):
+                with pytest.raises(DitmosError, match="nothing chooses among the model's classifiers; use average"):
+                    decide(used, Model(quantized), windows)
+                continue
+            found = decide(used, Model(quantized), windows)
+            rows = np.stack([found.label, found.who, found.runs], 1).tolist()
+            assert rows == expected.answers[kind, policy, settings], (kind, policy)
+
+
+def test_micropython_decides_alike(expected: Expected) -> None:
+    command = [built("unix"), "-X", "heapsize=4m", SCRIPT, expected.folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=SOURCE_PATH)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check(expected, done.stdout)
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
+def test_the_simulated_board_decides_alike(expected: Expected) -> None:
+    with Simulator(built("sim"), serial="socket") as board:
+        command = [sys.executable, "-m", "mpremote", "connect", board.port, "mount", expected.folder, "run", SCRIPT]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check(expected, done.stdout)
+
+
+@pytest.mark.slow
+def test_the_long_version(tmp_path: Path) -> None:
+    """Ten times as many windows on MicroPython."""
+    many = write_models(tmp_path, 10 * WINDOWS)
+    command = [built("unix"), "-X", "heapsize=8m", SCRIPT, many.folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=SOURCE_PATH)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check(many, done.stdout)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_infer_runs_with_the_policy_of_the_file(kind: str, expected: Expected, tmp_path: Path) -> None:
+    shutil.copy(expected.folder / f"{kind}.dtm", tmp_path / "model.dtm")
+    spec = KINDS[kind]
+    data = np.frombuffer((expected.folder / f"{kind}.windows").read_bytes(), np.int8)
+    np.save(tmp_path / "windows.npy", data.reshape(-1, spec.window, spec.channels))
+    for arguments in ([], ["--json"]):
+        command = [built("unix"), SOURCES / "device" / "infer.py", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+        assert done.returncode == 0 and not done.stdout.startswith("infer:"), done.stdout + done.stderr
+        if not arguments:
+            policy = "average" if kind in REFUSED else "top1"
+            first = expected.answers[kind, policy, ()][0]
+            name = "all classifiers" if policy == "average" else f"classifier {first[1]}"
+            assert done.stdout.splitlines()[0].split("class ")[1].split(" us")[0].split()[1:-1] == name.split()
