@@ -302,7 +302,7 @@ def test_scales_come_from_training_windows_and_the_judge_sees_validation_windows
         net, train, loud, signal=Signal.of(names, "abc", "g", 1.0, 50.0), epochs=1, clips=("error", "99"), judge=judge
     )
     usual = FakeQuantNetwork(net, train.x[torch.randperm(512, generator=torch.Generator().manual_seed(0))])
-    assert fake.input_scale == usual.input_scale
+    assert torch.equal(fake.inputs.scale, usual.inputs.scale)
     for ours, theirs in zip(fake.selector, usual.selector, strict=True):
         torch.testing.assert_close(ours.scale, theirs.scale)
     assert len(judged) == 3 and all(torch.equal(y, loud.y) for y in judged)

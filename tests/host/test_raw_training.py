@@ -66,8 +66,8 @@ def test_raw_windows_get_the_labels_of_their_rows(run: tuple[Path, Path]) -> Non
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fs": 16000.0}, "16000 samples a second, the model was made for 8000"),
-        ({"scale": 1 / 32768}, "the model was made for samples of 0.00048828125"),
+        ({"fs": 16000.0}, "fs is 16000 Hz, the model was made for 8000"),
+        ({"scale": 1 / 32768}, "the model was made for raw samples of 0.000488281"),
         ({"x": tones().x[:, :3000]}, "windows of 3000 samples make 18 rows, the model takes 24"),
     ],
 )
