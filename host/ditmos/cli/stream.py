@@ -86,8 +86,10 @@ def stream(
         blocks: Iterable = opened.blocks
         if fitted.order is not None:
             columns = list(fitted.order)
-            whole = isinstance(blocks, np.ndarray)
-            blocks = blocks[..., columns] if whole else (np.asarray(block)[..., columns] for block in opened.blocks)
+            if isinstance(blocks, np.ndarray):
+                blocks = blocks[..., columns]
+            else:
+                blocks = (np.asarray(block)[..., columns] for block in opened.blocks)
         if hop is None and opened.window and isinstance(blocks, np.ndarray):
             blocks = running.cut(blocks)
         labels = None if opened.labels is None else np.array(fitted.classes)[opened.labels]

@@ -7,7 +7,9 @@ here: a scale divides in the layer that writes a map and multiplies in the layer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +54,9 @@ class FakeQuantLayer(nn.Module):
         if zero_in is None:
             zero_in = torch.full((weight.shape[2],), -128.0, dtype=torch.float64)
         taps = weight[0, 0, 0].numel()
+        self.zero_in: Tensor
+        self.weight_unit: Tensor
+        self.bias_unit: Tensor
         self.register_buffer("zero_in", zero_in.double().repeat_interleave(taps))
         self.zero_point = -128 if shape.relu else 0
         self.temperature = torch.ones(len(weight), dtype=torch.float64)  # of logits, set by calibration
@@ -132,15 +137,16 @@ class FakeQuantLayer(nn.Module):
         fan_in = weight[0, 0].numel()
         dtype = torch.float32 if exact and 128 * 127 * fan_in < 1 << 24 else torch.float64
         parts = weight.to(dtype).split(self.shape.input_channels, dim=2)
-        acc: Tensor | float = 0.0
+        products: list[Tensor] = []
         for (x, _), part in zip(operands, parts, strict=True):
             x = x.to(dtype)
             if self.shape.kind == "conv":
-                acc = acc + convolve(x, part, self.shape.stride)
+                products.append(convolve(x, part, self.shape.stride))
             elif x.ndim == 2:
-                acc = acc + (x @ part.flatten(0, 1).t()).unflatten(1, part.shape[:2])
+                products.append((x @ part.flatten(0, 1).t()).unflatten(1, part.shape[:2]))
             else:
-                acc = acc + torch.einsum("nki,koi->nko", x, part)
+                products.append(torch.einsum("nki,koi->nko", x, part))
+        acc = reduce(torch.add, products)
         if self.shape.kind == "fc":
             return acc
         if self.shape.pool > 1:
@@ -202,6 +208,9 @@ class FakeQuantLayer(nn.Module):
         ]
 
 
+Run = Callable[[FakeQuantLayer, Sequence[Quantized]], Quantized]
+
+
 class FakeQuantNetwork(nn.Module):
     """A `RoutedNetwork` in integers, calibrated on windows x (N, channels, time) in real units."""
 
@@ -216,8 +225,11 @@ class FakeQuantNetwork(nn.Module):
         ratio = self.inputs.scale.double() / std * self.inputs.used
         zero = self.inputs.zero_point + mean / self.inputs.scale.double()
         window = ratio, torch.where(self.inputs.used, zero, 0.0)
-        self.selector = nn.ModuleList(self._layer(s, *folded[s.name], window) for s in self.spec.selector_layers())
-        self.classifiers = nn.ModuleList(self._layer(s, *folded[s.name], window) for s in self.spec.classifier_layers())
+        selector = (self._layer(s, *folded[s.name], window) for s in self.spec.selector_layers())
+        classifiers = (self._layer(s, *folded[s.name], window) for s in self.spec.classifier_layers())
+        # A ModuleList does not say what it holds.
+        self.selector = cast("Sequence[FakeQuantLayer]", nn.ModuleList(selector))
+        self.classifiers = cast("Sequence[FakeQuantLayer]", nn.ModuleList(classifiers))
         with torch.no_grad():
             maps = self.window(x)
             one = torch.ones(len(x), 1)
@@ -246,7 +258,7 @@ class FakeQuantNetwork(nn.Module):
     def gate_divergence(self, wanted: Tensor, gate: Tensor) -> Tensor:
         """Mean divergence of selector logits (N, outputs), summed over their `answers`."""
         parts = zip(self.answers(wanted), self.answers(gate), strict=True)
-        return sum(divergence(target.log_softmax(1), part).mean() for target, part in parts)
+        return reduce(torch.add, (divergence(target.log_softmax(1), part).mean() for target, part in parts))
 
     @staticmethod
     def _layer(shape: LayerShape, weight: Tensor, bias: Tensor, window: tuple[Tensor, Tensor]) -> FakeQuantLayer:
@@ -310,11 +322,14 @@ class FakeQuantNetwork(nn.Module):
     def window(self, x: Tensor) -> dict[tuple[str, int], Quantized]:
         return {("selector", 0): (self.inputs.stored(x), torch.ones(1, dtype=torch.float64))}
 
-    def branch(self, layers: Sequence[FakeQuantLayer], maps: dict[tuple[str, int], Quantized], run) -> Tensor:
+    def branch(self, layers: Sequence[FakeQuantLayer], maps: dict[tuple[str, int], Quantized], run: Run) -> Tensor:
         """Run a branch with ``run(layer, operands)`` -> logits as stored (N, K, out); adds its maps to ``maps``."""
         result: Quantized | None = None
         for layer in layers:
-            operands = [maps[ref.branch, ref.level] for ref in layer.shape.inputs] or [result]
+            operands = [maps[ref.branch, ref.level] for ref in layer.shape.inputs]
+            if not operands:
+                assert result is not None  # a layer without maps comes behind another
+                operands = [result]
             if layer.shape.kind == "fc" and layer.shape.inputs:
                 operands = [(x.flatten(-2), scale) for x, scale in operands]
             x, scale = run(layer, operands)

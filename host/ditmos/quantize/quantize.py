@@ -166,8 +166,8 @@ def _epoch(
         for group, rate in zip(optimizer.param_groups, (_LR, _SCALE_LR), strict=True):
             group["lr"] = rate * factor
         gate, logits = fake(x[rows])
-        wanted = targets[0][rows] if gate is not None else None
-        loss = (fake.shares(wanted) * divergence(targets[1][rows], logits)).sum(1).mean()
+        wanted = targets[0][rows]
+        loss = (fake.shares(wanted if gate is not None else None) * divergence(targets[1][rows], logits)).sum(1).mean()
         if gate is not None:
             loss = loss + fake.gate_divergence(wanted, gate)
         optimizer.zero_grad()
