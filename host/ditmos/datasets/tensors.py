@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +12,8 @@ from ditmos.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.errors import DitmosError
 
 FEWEST = 8  # windows of the training part: batch normalisation needs some
+GLITCH = 50
+_SAMPLE = 1 << 20  # values of a channel that its quantiles are taken from
 
 
 @dataclass(frozen=True)
@@ -58,5 +61,24 @@ def prepare(dataset: Dataset) -> Parts:
             f"{dataset.name}: no training window of class {absent[0]!r} ({len(absent)} such classes), expected some of "
             "every class; record more, or leave the class out"
         )
+    if limits := glitch_limits(train.x):
+        train, validation, test = (Windows(part.x.clamp(*limits), part.y) for part in (train, validation, test))
     std, mean = torch.std_mean(train.x.double(), dim=(0, 2))
     return Parts(train, validation, test, mean=tuple(mean.tolist()), std=tuple(std.clamp(min=1e-6).tolist()))
+
+
+def glitch_limits(x: Tensor) -> tuple[Tensor, Tensor] | None:
+    """(channels, 1) what to clamp windows x (N, channels, time) to where single values of a channel lie farther from
+    its middle 99.8 % than `GLITCH` times their span; None where there are no such values. A few would else decide mean
+    and deviation of all; integers saturate far below."""
+    values = x.transpose(0, 1).flatten(1)
+    step = -(-values.shape[1] // _SAMPLE)
+    ends = np.quantile(values[:, ::step].cpu().numpy(), (0.001, 0.999), axis=1).astype(np.float32)
+    first, last = torch.from_numpy(ends)
+    room = GLITCH * (last - first)
+    low, high = first - room, last + room
+    wild = (room > 0) & ((values.amin(1) < low) | (values.amax(1) > high))
+    if not wild.any():
+        return None
+    infinite = torch.full_like(low, torch.inf)
+    return torch.where(wild, low, -infinite)[:, None], torch.where(wild, high, infinite)[:, None]

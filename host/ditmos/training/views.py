@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ditmos.errors import DitmosError
 
+OFFSET = 8  # deviations of a channel from 0 beyond which its mean is an offset, not a part of the signal as gravity is
+
 
 @dataclass(frozen=True)
 class ViewConfig:
@@ -16,7 +18,8 @@ class ViewConfig:
     mixtures of two. The rest says how windows are changed; 0 switches a change off.
 
     rotate: largest angle in degrees about a random axis, for channels in threes (accelerometer, gyroscope). shift:
-    largest shift in rows, edges repeated. scale: standard deviation of the log of a factor per window. noise: standard
+    largest shift in rows, edges repeated. scale: standard deviation of the log of a factor per window,
+    about the mean where that is an offset. noise: standard
     deviation, in units of each channel's own deviation. mask: largest number of rows, and of channels, set to the mean
     (log-mel). roll: start anywhere in the window and wrap around. stretch: largest relative change of speed. warp: the
     same along the channels (log-mel: another length of the vocal tract). offset: standard deviation of a constant added
@@ -48,6 +51,8 @@ class Views:
             raise DitmosError(f"views.rotate needs channels in threes, expected 3, 6 or 9; there are {len(mean)}")
         self.config, self.rng = config, rng
         self._mean, self._std = mean[:, None], std[:, None]
+        # A factor is one of what varies: an offset of many deviations, as of air pressure, is none of its business.
+        self._centre = torch.where(self._mean.abs() > OFFSET * self._std, self._mean, 0.0)
 
     def __call__(self, x: Tensor) -> Tensor:
         config, count, rows = self.config, len(x), x.shape[2]
@@ -82,7 +87,8 @@ class Views:
             index = (torch.arange(rows) + offset).clamp(0, rows - 1)
             x = x.gather(2, index[:, None].expand(-1, channels, -1))
         if config.scale:
-            x = x * (config.scale * torch.randn(count, 1, 1, generator=self.rng)).exp()
+            factor = (config.scale * torch.randn(count, 1, 1, generator=self.rng)).exp()
+            x = self._centre + (x - self._centre) * factor
         if config.noise:
             x = x + config.noise * self._std * torch.randn(x.shape, generator=self.rng)
         if config.mask:
