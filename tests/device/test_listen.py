@@ -45,9 +45,11 @@ for event in ditmos.listen(engine, Sensor(), hop=%d, events=majority(3, 2)):
 def test_answers_are_those_of_the_reference(micropython: Path, tmp_path: Path) -> None:
     shutil.copytree(SOURCES / "device" / "ditmos", tmp_path / "ditmos")
     said = set()
-    for seed in range(4):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         quantized = model_with_front(rng)
+        if quantized.spec.classifiers > 1 and quantized.spec.selector_outputs != quantized.spec.classifiers:
+            continue  # top1 is not for it
         plan = stream_plan(quantized.spec, memory(quantized.front_end, quantized.spec.window))
         write_model(tmp_path / "model.dtm", quantized, plan)
         model = Model(quantized)

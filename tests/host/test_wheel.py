@@ -29,16 +29,18 @@ print(ditmos.routing.__file__)
 MODEL = """
 from pathlib import Path
 import numpy as np
-from ditmos.bench.golden import Style, random_model
+from ditmos.bench.golden import Style, made_for, random_model
 from ditmos.datasets import Dataset, save
+from ditmos.model.signal import Signal
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
 rng = np.random.default_rng(3)
 spec = reference_spec()
-write_model(Path("model.dtm"), random_model(rng, spec, Style.TRAINED), whole_plan(spec))
-n = 40
 names = tuple(f"class {i}" for i in range(spec.classes))
+model = made_for(random_model(rng, spec, Style.TRAINED), Signal.of(names, ("x", "y", "z"), "g", 1.0, 50.0))
+write_model(Path("model.dtm"), model, whole_plan(spec))
+n = 40
 x = rng.normal(size=(n, spec.window, spec.channels)).astype(np.float32)
 y = np.arange(n) % spec.classes
 save(Dataset(x=x, y=y, subject=y * 0, group=np.arange(n), class_names=names, channels=("x", "y", "z"),
@@ -148,7 +150,7 @@ def test_the_short_path_from_an_empty_folder(run: Run, port: str, installed: Pat
     assert "equal, byte for byte" in ditmos("verify", "fast.dtm", "--port", port, "--count", "2")
     results = ditmos("stream", "--port", port, "--source", "data.npz", "--count", "3")
     assert len(results.splitlines()) == 3
-    ditmos("route", "top1", "fallback(0.5)", "--model", "fast.dtm", "--data", "data.npz", "--part", "all")
+    ditmos("route", "top1", "fallback(8)", "--model", "fast.dtm", "--data", "data.npz", "--part", "all")
     run("-c", SENSOR, ditmos("device", "sensors.py").strip())
     takes = ("--labels", "walk,run", "--seconds", "1", "--takes", "1", "--window", "8", "--no-ask")
     ditmos("record", "--port", port, "--sensor", "slow.py:Simulated", *takes, "--out", "mine.npz")

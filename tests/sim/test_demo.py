@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos import demo, paths
+from ditmos import demo
+from ditmos.bench.route import Decisions, paths
 from ditmos.datasets import TEST, Dataset, load
 from ditmos.errors import DitmosError
 from recording import Recording
@@ -33,16 +34,19 @@ def test_board_against_reference(firmware: Path, recording: Recording) -> None:
     device = demo.run_board(recording.folder, lambda *step: steps.append(step))
     count = len(recording.windows)
     assert steps == [("device", i + 1, count) for i in range(count)]
-    classes = recording.model.classify_batch(recording.windows)
-    assert demo.compare(device, recording.selector, classes) == 0
+    classes = recording.model.classify_batch(recording.windows)[np.arange(count), recording.choice]
+    decisions = Decisions(classes.argmax(1), recording.choice, np.ones(count, np.int64))
+    assert demo.compare(device, recording.selector, classes, decisions) == 0
     selector = recording.selector.copy()
     selector[3, 1] += 1
-    assert demo.compare(device, selector, classes) == 1
+    assert demo.compare(device, selector, classes, decisions) == 1
     other = classes.copy()
     other[5] += 1
-    assert demo.compare(device, recording.selector, other) == 1
-    assert demo.compare(replace(device, choice=device.choice + 1), recording.selector, classes) == count
-    assert demo.compare(replace(device, label=device.label + 1), recording.selector, classes) == count
+    assert demo.compare(device, recording.selector, other, decisions) == 1
+    changed = replace(device, choice=device.choice + 1)
+    assert demo.compare(changed, recording.selector, classes, decisions) == count
+    changed = replace(device, label=device.label + 1)
+    assert demo.compare(changed, recording.selector, classes, decisions) == count
     assert (device.ticks > 0).all()
 
 

@@ -35,7 +35,8 @@ def stream(
         str | None, typer.Option(help="path on the board", show_default="model.dtm where the board finds it")
     ] = None,
     policy: Annotated[
-        str | None, typer.Option(help="FILE.py, FILE.py:name, or one of routing.py [default: the model's own]")
+        str | None,
+        typer.Option(help="FILE.py, FILE.py:name, or one of routing.py", show_default="the model's own"),
     ] = None,
     hop: Annotated[
         int | None,
