@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos import demo
-from ditmos.bench.route import Decisions, paths
+from ditmos import demo, paths
+from ditmos.bench.route import Decisions
 from ditmos.datasets import TEST, Dataset, load
 from ditmos.errors import DitmosError
 from recording import Recording
