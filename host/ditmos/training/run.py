@@ -4,7 +4,7 @@
     RUN/run.json       the row: what it scores, what it costs, what was chosen and why
     RUN/settings.toml  every choice, complete: `--config` takes it again
     RUN/network.pt     the float network
-    RUN/work/          unfinished work, until it is finished
+    and, until it is finished, the folder work in RUN: unfinished work
 
 Every file is whole at any time; a run that was stopped goes on with the numbers of one that was not.
 """
