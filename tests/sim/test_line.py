@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,21 +166,34 @@ def test_what_noise_makes_of_an_answer_is_one_line(simulated, monkeypatch):
 
 
 def mount_and_kill(port: str, folder: Path, code: str) -> None:
-    """`mpremote mount`, killed while the board reads from it with Ctrl-C switched off."""
+    """`mpremote mount`, killed while the board runs something."""
     (folder / "loop.py").write_text(code)
     command = [sys.executable, "-m", "mpremote", "connect", port, "mount", str(folder), "run", str(folder / "loop.py")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout
+    hung = threading.Timer(20, process.kill)
+    hung.start()
     try:
         assert b"reading" in process.stdout.readline() + process.stdout.readline()
         time.sleep(0.3)
     finally:
+        hung.cancel()
         process.kill()
         process.wait()
 
 
+def test_a_killed_mount_is_let_go(simulated, tmp_path):
+    """Ctrl-C ends the program, and the folder is still the current one: nothing may be looked up there."""
+    for _ in range(2):
+        mount_and_kill(simulated.port, tmp_path, "import time\nprint('reading')\ntime.sleep(60)\n")
+        with Board(simulated.port, soft_reset=False) as board:
+            assert board.probe().ditmos and board.eval("__import__('os').getcwd()") == "/flash"
+
+
 @pytest.mark.parametrize("read", ["f.seek(0); f.readinto(b)", "open('data.bin', 'rb').read(700)", "os.listdir()"])
 def test_a_board_is_had_back_from_a_killed_mount(simulated, tmp_path, read):
+    """Killed while the board reads from it with Ctrl-C switched off."""
     (tmp_path / "data.bin").write_bytes(random.Random(2).randbytes(20_000))
     code = f"import os\nf = open('data.bin', 'rb')\nb = bytearray(900)\nprint('reading')\nwhile True:\n {read}\n"
     mount_and_kill(simulated.port, tmp_path, code)

@@ -32,8 +32,11 @@ except ImportError:  # Windows
 ANSWER_TIMEOUT = 0.8  # seconds a board may take to leave its program and show the raw REPL; then it is freed
 _PASTE_TIMEOUT = 5.0  # the same while a board takes in code: it may be erasing flash, or have a busy host
 _CHUNK = 3072  # bytes of a file that one command carries
-# A folder that is mounted now had its host at this port before us: whatever looks there would wait for it.
-_UNMOUNT = "import os\ntry:\n os.umount('/remote')\n os.chdir('/flash')\nexcept OSError:\n pass"
+# A folder that is mounted now had its host at this port before us: whatever looks there would wait for it, so would
+# `import os`, which looks for a file of that name first. `import vfs` does not.
+_UNMOUNT = (
+    "try:\n import vfs\n vfs.umount('/remote')\n import os\n os.chdir('/flash')\nexcept (ImportError, OSError):\n pass"
+)
 # What the operating system says through pyserial of a port that was pulled; and mpremote of half a number.
 LINE_ERRORS: tuple[type[Exception], ...] = (OSError, serial.SerialException, *_TERMINAL_ERRORS, struct.error)
 
