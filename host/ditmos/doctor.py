@@ -33,8 +33,8 @@ _EXTRAS = {
     "import": "ditmos data import, streams of text",
     "edf": "ditmos data import of EDF and BDF",
     "train": "ditmos train, study, demo",
-    "emulator": "ditmos sim --board nucleo, ditmos estimate",
-    "cluster": "ditmos study sweep --ray",
+    "emulator": "ditmos sim --board nucleo, ditmos bench estimate",
+    "cluster": "ditmos sweep --ray",
 }
 
 

