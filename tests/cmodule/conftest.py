@@ -12,35 +12,53 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CMODULE = ROOT / "cmodule"
-WITH_MICROPYTHON = ("module.c", "model_feed.c", "model_new.c", "model_object.c", "overlay.c")  # need its headers
+WITH_MICROPYTHON = ("module.c", "model_feed.c", "model_new.c", "model_object.c")  # need its headers
 SOURCES = sorted(path for path in CMODULE.glob("*.c") if path.name not in WITH_MICROPYTHON)
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
-class Driver:
-    """A running ``driver.c``: one request, one answer."""
+class Process:
+    """A running program that answers each request with a line, and maybe bytes after it."""
 
     def __init__(self, binary: Path) -> None:
-        self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen([binary], stdin=pipe, stdout=pipe, stderr=pipe)
+        assert self._process.stdin and self._process.stdout and self._process.stderr
+        self._requests, self._answers, self._errors = self._process.stdin, self._process.stdout, self._process.stderr
 
-    def ask(self, model: bytes, vectors: bytes = b"", *, must_match: bool = True, offset: int = 0) -> str:
-        """``ok``, ``bad FIELD OFFSET PROBLEM`` or ``differs WINDOW WHAT``; fails the test if the driver dies."""
-        request = pack("<II", offset, len(model)) + model + pack("<I", len(vectors)) + vectors
+    def request(self, data: bytes) -> str:
+        """The line of the answer; fails the test if the program dies."""
         try:
-            self.process.stdin.write(request + pack("<I", must_match))
-            self.process.stdin.flush()
-            answer = self.process.stdout.readline()
+            self._requests.write(data)
+            self._requests.flush()
+            answer = self._answers.readline()
         except BrokenPipeError:
             answer = b""
         if not answer:
-            self.process.kill()
-            pytest.fail(f"the driver died:\n{self.process.stderr.read().decode()}")
+            self._process.kill()
+            pytest.fail(f"the driver died:\n{self._errors.read().decode()}")
         return answer.decode().strip()
 
+    def read(self, count: int) -> bytes:
+        return self._answers.read(count)
+
     def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait(10)
+        self._requests.close()
+        self._process.wait(10)
+
+
+def block(data: bytes) -> bytes:
+    """As the drivers read it: bytes after their number."""
+    return pack("<I", len(data)) + data
+
+
+class Driver(Process):
+    """A running ``driver.c``."""
+
+    def ask(self, model: bytes, vectors: bytes = b"", *, must_match: bool = True, offset: int = 0) -> str:
+        """``ok``, ``bad FIELD OFFSET PROBLEM`` or ``differs WINDOW WHAT``."""
+        return self.request(pack("<I", offset) + block(model) + block(vectors) + pack("<I", must_match))
 
 
 def compile_driver(source: str, folder: Path) -> Path:

@@ -7,42 +7,19 @@
 //   ok
 //   bad FIELD OFFSET PROBLEM
 //   differs WINDOW WHAT (selector or the number of a classifier)
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "blocks.h"
 #include "engine.h"
 
-static void *take(size_t size) {
-    void *p = malloc(size ? size : 1);
-    if (p == NULL) {
-        exit(3);
-    }
-    return p;
-}
-
-static void read_all(void *p, size_t size) {
-    if (fread(p, 1, size, stdin) != size) {
-        exit(4);
-    }
-}
-
-static bool read_u32(uint32_t *value) {
-    return fread(value, 4, 1, stdin) == 1;
-}
-
-// A copy of a block of weights of its own, so that reading past its end is seen.
-static uint8_t *block(const ditmos_model_t *model, int classifier) {
-    uint32_t size = classifier < 0 ? model->selector_weights_size : model->classifier_stride;
-    uint8_t *p = take(size);
-    memcpy(p, ditmos_model_weights(model, classifier), size);
-    return p;
+// The weights of a classifier, or of the selector (-1).
+static uint8_t *weights_of(const ditmos_model_t *model, int classifier) {
+    return copy(ditmos_model_weights(model, classifier),
+        classifier < 0 ? model->selector_weights_size : model->classifier_stride);
 }
 
 static ditmos_status_t check_weights(const ditmos_model_t *model, const uint8_t *data) {
     ditmos_status_t status = { .field = NULL };
     for (int k = -1; k < model->classifiers && status.field == NULL; k++) {
-        uint8_t *weights = block(model, k);
+        uint8_t *weights = weights_of(model, k);
         status = ditmos_model_check_weights(model, data, k, weights);
         free(weights);
     }
@@ -71,8 +48,8 @@ static void run(const ditmos_model_t *model, const uint8_t *vectors, size_t size
     }
     int8_t *arena = take(plan->arena_size);
     memset(arena, 0x5a, plan->arena_size);
-    int8_t *input = take(window); // of its own, so that reading past its end is seen
-    uint8_t *selector = block(model, -1);
+    int8_t *input = take(window);
+    uint8_t *selector = weights_of(model, -1);
     ditmos_engine_t engine;
     ditmos_engine_init(&engine, model, arena, selector, take);
     char answer[64] = "ok";
@@ -88,7 +65,7 @@ static void run(const ditmos_model_t *model, const uint8_t *vectors, size_t size
         }
         expected += model->selector_outputs;
         for (unsigned k = 0; k < model->classifiers; k++, expected += model->classes) {
-            uint8_t *weights = block(model, (int)k);
+            uint8_t *weights = weights_of(model, (int)k);
             ditmos_engine_choose(&engine, k, weights);
             if (!ditmos_engine_has_features(&engine)) {
                 if (!ditmos_engine_has_window(&engine)) {
@@ -113,21 +90,11 @@ static void run(const ditmos_model_t *model, const uint8_t *vectors, size_t size
 int main(void) {
     static ditmos_model_t model;
     uint32_t offset;
-    while (read_u32(&offset)) {
-        uint32_t size, vectors_size, must_match;
-        if (!read_u32(&size)) {
-            return 4;
-        }
-        uint8_t *memory = take(offset + (size_t)size);
-        read_all(memory + offset, size);
-        if (!read_u32(&vectors_size)) {
-            return 4;
-        }
-        uint8_t *vectors = take(vectors_size);
-        read_all(vectors, vectors_size);
-        if (!read_u32(&must_match)) {
-            return 4;
-        }
+    while (next_u32(&offset)) {
+        uint32_t size, vectors_size;
+        uint8_t *memory = read_block(&size, offset);
+        uint8_t *vectors = read_block(&vectors_size, 0);
+        uint32_t must_match = read_u32();
         memset(&model, 0xa5, sizeof(model)); // nothing may be left over from the model before
         const uint8_t *data = memory + offset;
         ditmos_status_t status = ditmos_model_parse(&model, data, size, take);

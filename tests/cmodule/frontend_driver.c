@@ -6,39 +6,8 @@
 //   bytes and the commands, each a u32: upper byte 0 push, 1 calibrate, 2 reset; the others how many samples.
 // Answers each with a line, `bad FIELD OFFSET PROBLEM` or `ok ROWS KEPT WORK SEEN`, the latter followed by the rows, int16.
 // Where the front end ends in Centre, the last window of rows is centred.
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "blocks.h"
 #include "frontend.h"
-
-static void *take(size_t size) {
-    void *p = malloc(size ? size : 1);
-    if (p == NULL) {
-        exit(3);
-    }
-    return p;
-}
-
-static void read_all(void *p, size_t size) {
-    if (fread(p, 1, size, stdin) != size) {
-        exit(4);
-    }
-}
-
-static uint32_t read_u32(void) {
-    uint32_t value;
-    read_all(&value, 4);
-    return value;
-}
-
-// Bytes after their number, `offset` bytes into a block.
-static uint8_t *read_block(uint32_t *size, uint32_t offset) {
-    *size = read_u32();
-    uint8_t *block = take(offset + *size);
-    read_all(block + offset, *size);
-    return block;
-}
 
 static int16_t *found;
 static uint32_t found_rows;
@@ -108,7 +77,7 @@ static void run(const ditmos_frontend_t *front, const int16_t *samples, uint32_t
 
 int main(void) {
     uint32_t offset;
-    while (fread(&offset, 4, 1, stdin) == 1) {
+    while (next_u32(&offset)) {
         uint32_t window = read_u32();
         uint32_t channels = read_u32();
         uint32_t size;

@@ -2,9 +2,7 @@
 //   clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Icmodule cmodule/[!m]*.c cmodule/model.c \
 //       tests/cmodule/fuzz_model.c -o build/fuzz_model
 //   python -m ditmos.bench.golden build/corpus && rm build/corpus/*.vec && build/fuzz_model build/corpus
-#include <stdlib.h>
-#include <string.h>
-
+#include "blocks.h"
 #include "engine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,18 +24,9 @@ static void put_u32(uint8_t *p, uint32_t value) {
     }
 }
 
-static void *take(size_t size) {
-    void *p = malloc(size ? size : 1);
-    if (p == NULL) {
-        abort();
-    }
-    return p;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static ditmos_model_t model;
-    uint8_t *file = take(size); // of its own, so that reading past the end is seen
-    memcpy(file, data, size);
+    uint8_t *file = copy(data, size);
     if (size >= 16) {
         put_u32(file + 8, (uint32_t)size);
         put_u32(file + 12, crc32(file + 16, size - 16));
@@ -45,8 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (ditmos_model_parse(&model, file, (uint32_t)size, take).field == NULL) {
         for (int k = -1; k < model.classifiers; k++) {
             uint32_t bytes = k < 0 ? model.selector_weights_size : model.classifier_stride;
-            uint8_t *block = take(bytes);
-            memcpy(block, ditmos_model_weights(&model, k), bytes);
+            uint8_t *block = copy(ditmos_model_weights(&model, k), bytes);
             ditmos_model_check_weights(&model, file, k, block);
             free(block);
         }

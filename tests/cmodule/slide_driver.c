@@ -1,55 +1,27 @@
-// slide_driver MODEL SAMPLES SCRIPT: slide a window over a stream of samples, for tests under ASan and UBSan.
+// Slides a window over a stream of samples, for tests under ASan and UBSan.
 //
-// SAMPLES: int8 (rows, channels). SCRIPT: pairs of bytes (hop, classifier): move on by hop rows, select, classify.
-// Writes the selector's logits and the class logits of each pair to stdout.
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+// Reads three blocks from stdin, each after its size, a little-endian u32: the model; samples, int8 (rows, channels);
+// pairs of bytes (hop, classifier): move on by hop rows, select, classify. Writes the selector's logits and the class
+// logits of each pair.
+#include "blocks.h"
 #include "slide.h"
 
-static uint8_t *read_file(const char *name, size_t *size) {
-    FILE *file = fopen(name, "rb");
-    if (file == NULL) {
-        exit(2);
-    }
-    fseek(file, 0, SEEK_END);
-    *size = (size_t)ftell(file);
-    rewind(file);
-    uint8_t *data = malloc(*size ? *size : 1);
-    if (data == NULL || fread(data, 1, *size, file) != *size) {
-        exit(3);
-    }
-    fclose(file);
-    return data;
-}
-
-// A copy, so that reading past the end is seen.
-static uint8_t *copy(const void *data, size_t size) {
-    uint8_t *p = malloc(size ? size : 1);
-    memcpy(p, data, size);
-    return p;
-}
-
-int main(int argc, char **argv) {
-    if (argc != 4) {
-        return 1;
-    }
+int main(void) {
     static ditmos_model_t model;
-    size_t model_size, samples_size, script_size;
-    uint8_t *data = read_file(argv[1], &model_size);
-    uint8_t *samples = read_file(argv[2], &samples_size);
-    uint8_t *script = read_file(argv[3], &script_size);
-    if (ditmos_model_parse(&model, data, (uint32_t)model_size, malloc).field != NULL) {
-        return 4;
+    uint32_t model_size, samples_size, script_size;
+    uint8_t *data = read_block(&model_size, 0);
+    uint8_t *samples = read_block(&samples_size, 0);
+    uint8_t *script = read_block(&script_size, 0);
+    if (ditmos_model_parse(&model, data, model_size, take).field != NULL) {
+        return 5;
     }
     const ditmos_plan_t *plan = &model.plan;
     uint8_t *selector = copy(ditmos_model_weights(&model, -1), model.selector_weights_size);
     uint8_t *weights = NULL;
-    int8_t *arena = malloc(plan->arena_size);
+    int8_t *arena = take(plan->arena_size);
     memset(arena, 0x5a, plan->arena_size);
     ditmos_engine_t engine;
-    ditmos_engine_init(&engine, &model, arena, selector, malloc);
+    ditmos_engine_init(&engine, &model, arena, selector, take);
 
     size_t end = model.window; // rows taken
     int8_t *window = (int8_t *)copy(samples, end * model.channels);
@@ -80,7 +52,7 @@ int main(int argc, char **argv) {
         ditmos_engine_choose(&engine, k, weights);
         for (unsigned s = plan->select_slices; s < plan->slice_count; s++) {
             if (!ditmos_engine_ready(&engine, s)) {
-                return 5;
+                return 6;
             }
             ditmos_engine_run(&engine, s);
         }

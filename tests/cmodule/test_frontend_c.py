@@ -5,7 +5,6 @@ The long version: `python tests/cmodule/test_frontend_c.py FIRST_SEED LAST_SEED`
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -16,7 +15,7 @@ from struct import pack
 
 import numpy as np
 import pytest
-from conftest import CMODULE, compile_driver
+from conftest import CMODULE, Process, block, compile_driver
 from ditmos.bench import baremetal, frontends
 from ditmos.bench.golden_fronts import random_affine, random_front, random_samples, random_spectrum
 from ditmos.frontends import constants
@@ -30,35 +29,17 @@ from numpy.random import Generator
 PUSH, CALIBRATE, RESET = 0, 1 << 24, 2 << 24
 
 
-class Driver:
+class Driver(Process):
     """A running ``frontend_driver.c``."""
-
-    def __init__(self, binary: Path) -> None:
-        self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def ask(
         self, section: bytes, window: int, channels: int, samples: np.ndarray, commands: list[int], offset: int = 0
     ) -> tuple[str, np.ndarray]:
-        """The answer's line and rows; fails the test if the driver dies."""
+        """The answer's line and rows."""
         blocks = section, samples.tobytes(), pack(f"<{len(commands)}I", *commands)
-        request = pack("<III", offset, window, channels) + b"".join(pack("<I", len(b)) + b for b in blocks)
-        data = b""
-        try:
-            self.process.stdin.write(request)
-            self.process.stdin.flush()
-            answer = self.process.stdout.readline().decode().split()
-            rows = int(answer[1]) if answer and answer[0] == "ok" else 0
-            data = self.process.stdout.read(2 * rows * channels)
-        except BrokenPipeError:
-            answer = []
-        if not answer:
-            self.process.kill()
-            pytest.fail(f"the driver died:\n{self.process.stderr.read().decode()}")
-        return " ".join(answer), np.frombuffer(data, np.int16).reshape(rows, channels)
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait(10)
+        answer = self.request(pack("<III", offset, window, channels) + b"".join(map(block, blocks)))
+        rows = int(answer.split()[1]) if answer.startswith("ok") else 0
+        return answer, np.frombuffer(self.read(2 * rows * channels), np.int16).reshape(rows, channels)
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def main() -> None:
     import argparse
     import subprocess
 
-    from conftest import ROOT, SANITIZERS, SOURCES, WARNINGS, Driver
+    from conftest import ROOT, Driver, compile_driver
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("first", type=int)
@@ -75,11 +75,7 @@ def main() -> None:
     checked = {int(line[0]) for line in done}
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     with tempfile.TemporaryDirectory() as folder, log.open("a") as out:
-        binary = Path(folder) / "driver"
-        source = Path(__file__).parent / "driver.c"
-        command = ["gcc", *WARNINGS, *SANITIZERS, "-O1", f"-I{ROOT / 'cmodule'}", *SOURCES, source, "-o", binary]
-        subprocess.run(command, check=True, timeout=120)
-        driver = Driver(binary)
+        driver = Driver(compile_driver("driver.c", Path(folder)))
         elf = baremetal.build_models(folder=Path(folder))
         seed = options.first
         with Progress() as bar:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import block
 from ditmos.bench import golden
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
@@ -19,18 +20,15 @@ def slide_driver(build_driver) -> Path:
     return build_driver("slide_driver.c")
 
 
-def check(driver: Path, folder: Path, model, plan, rng: np.random.Generator, hops: list[int]) -> None:
+def check(driver: Path, model, plan, rng: np.random.Generator, hops: list[int]) -> None:
     """Slide by each of ``hops`` (the first is not used) with classifiers that change now and then."""
     spec = model.spec
     samples = golden.random_windows(rng, spec, 2 + sum(hops) // spec.window)[:-1].reshape(-1, spec.channels)
     samples = np.concatenate([samples, samples])
     chosen = np.repeat(rng.integers(0, spec.classifiers, len(hops)), 3)[: len(hops)]
-    (folder / "model").write_bytes(encode(model, plan))
-    (folder / "samples").write_bytes(samples.tobytes())
-    (folder / "script").write_bytes(bytes(v for pair in zip(hops, chosen, strict=True) for v in map(int, pair)))
-    done = subprocess.run(
-        [driver, folder / "model", folder / "samples", folder / "script"], capture_output=True, timeout=60
-    )
+    script = bytes(v for pair in zip(hops, chosen, strict=True) for v in map(int, pair))
+    blocks = encode(model, plan), samples.tobytes(), script
+    done = subprocess.run(driver, input=b"".join(map(block, blocks)), capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
     ends = spec.window + np.cumsum([0, *hops[1:]])
     windows = np.stack([samples[end - spec.window : end] for end in ends])
@@ -42,15 +40,15 @@ def check(driver: Path, folder: Path, model, plan, rng: np.random.Generator, hop
 
 
 @pytest.mark.parametrize("make_plan", [stream_plan, whole_plan])
-def test_random_networks(slide_driver, tmp_path, make_plan):
+def test_random_networks(slide_driver, make_plan):
     rng = np.random.default_rng(5)
     for case in golden.cases(60):
         hops = [int(rng.choice([1, 2, 4, 8, 8, 16, 3, case.model.spec.window])) for _ in range(12)]
         hops = [min(hop, case.model.spec.window) for hop in hops]
-        check(slide_driver, tmp_path, case.model, make_plan(case.model.spec), rng, hops)
+        check(slide_driver, case.model, make_plan(case.model.spec), rng, hops)
 
 
-def test_reference_network_at_hop_8(slide_driver, tmp_path):
+def test_reference_network_at_hop_8(slide_driver):
     rng = np.random.default_rng(6)
     model = golden.random_model(rng, reference_spec(), golden.Style.TRAINED)
-    check(slide_driver, tmp_path, model, stream_plan(model.spec), rng, [8] * 60)
+    check(slide_driver, model, stream_plan(model.spec), rng, [8] * 60)

@@ -3,63 +3,45 @@
 from __future__ import annotations
 
 import random
-import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
-from ditmos.bench.golden import Style, random_model
+from deployed import Models, crc_of, loads, models_in
 from ditmos.emulator import EmulatedBoard
 from ditmos.errors import DitmosError
 from ditmos.firmware.memorymap import ROMFS
 from ditmos.firmware.nucleo import Image
 from ditmos.link.board import Board
-from ditmos.link.deploy import Place, deploy, installed
-from ditmos.model.spec import reference_spec
-from ditmos.model.writer import write_model
-from ditmos.planner import whole_plan
+from ditmos.link.deploy import Place, deploy
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Path]:
-    folder = tmp_path_factory.mktemp("models")
-
-    def make(classifiers: int, seed: int) -> Path:
-        path = folder / f"{classifiers}-{seed}.dtm"
-        if not path.exists():
-            spec = reference_spec(classifiers=classifiers)
-            write_model(path, random_model(np.random.default_rng(seed), spec, Style.TRAINED), whole_plan(spec))
-        return path
-
-    return make
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    return models_in(tmp_path_factory.mktemp("models"))
 
 
 def works(dfu: Path, flash: Path) -> int:
     """CRC of the model that a board with this flash finds, and can load."""
     with EmulatedBoard(dfu, flash=flash) as emulated, Board(emulated.port) as board:
-        found = installed(board)
-        assert found is not None
-        board.exec("import ditmos\nditmos.load_model()")
-        return found[1]
+        return loads(board)
 
 
 def deployed(dfu: Path, flash: Path, model: Path, cut: int = 0) -> int:
     with EmulatedBoard(dfu, flash=flash, cut=cut) as emulated, Board(emulated.port) as board:
         assert deploy(board, model, Place.rom).path == "/model/model.dtm"
-    return zlib.crc32(model.read_bytes())
+    return crc_of(model)
 
 
 @pytest.mark.parametrize("sizes", [(2, 2), pytest.param((50, 20, 50), marks=pytest.mark.slow)])
-def test_one_after_the_other(image: Image, models: Callable[[int, int], Path], tmp_path: Path, sizes) -> None:
+def test_one_after_the_other(image: Image, models: Models, tmp_path: Path, sizes) -> None:
     for seed, classifiers in enumerate(sizes):
         crc = deployed(image.folder / "firmware.dfu", tmp_path / "flash.bin", models(classifiers, seed))
         assert works(image.folder / "firmware.dfu", tmp_path / "flash.bin") == crc
 
 
 @pytest.mark.parametrize("cuts", [2, pytest.param(200, marks=pytest.mark.slow)])
-def test_power_fails_in_the_flash(image: Image, models: Callable[[int, int], Path], tmp_path: Path, cuts: int) -> None:
+def test_power_fails_in_the_flash(image: Image, models: Models, tmp_path: Path, cuts: int) -> None:
     """The first cut is in the erasure, the others in any of the stores; a word is stored at a time."""
     dfu, flash, chance = image.folder / "firmware.dfu", tmp_path / "flash.bin", random.Random(cuts)
     last = deployed(dfu, flash, models(2, 0))
@@ -69,7 +51,7 @@ def test_power_fails_in_the_flash(image: Image, models: Callable[[int, int], Pat
         with suppress(DitmosError):  # not where the number is beyond the last store
             deployed(dfu, flash, new, cut=1 if i == 0 else chance.randrange(2, words + 20))
         found = works(dfu, flash)
-        assert found in (last, zlib.crc32(new.read_bytes()))
+        assert found in (last, crc_of(new))
         last = found
 
 

@@ -10,28 +10,11 @@ from pathlib import Path
 
 import pytest
 from ditmos.atomic import read_json
-from ditmos.datasets import save, synthetic
 from ditmos.study import cluster, sweep, sweepfile
+from small_sweep import sweep_text, write_sweep
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 STORE = 80 << 20  # bytes of a node's object store, the least that Ray takes
-SWEEP = """
-seeds = [0, 1, 2, 3, 4]
-[settings]
-threads = 1
-views = { count = 2 }
-teachers = { count = 1, epochs = 1, widths = [4], kernels = [3] }
-fit = { epochs = 40, batch = 64 }
-int8 = { epochs = 0, clips = ["error"] }
-[data.synthetic]
-file = "synthetic.npz"
-split = "subject"
-[[job]]
-data = "synthetic"
-method = "wide"
-macs = 12_000
-settings.network = { classifier = "4k5s2 6k3 8k3" }
-"""
 
 
 @pytest.fixture
@@ -60,9 +43,7 @@ def works(node: object) -> bool:
 
 @pytest.mark.timeout(280)
 def test_a_sweep_outlives_one_of_two_nodes(tmp_path: Path, nodes) -> None:
-    file = tmp_path / "sweep.toml"
-    file.write_text(SWEEP)
-    save(synthetic.generate(subjects=6, activities=3, recordings=2, windows=4, window=64), tmp_path / "synthetic.npz")
+    file = write_sweep(tmp_path, sweep_text(seeds=5, fit="epochs = 40"))
     content, out, alone = sweepfile.read_sweep(file), tmp_path / "out", tmp_path / "alone"
     (second,) = nodes.worker_nodes
     done: list[str] = []

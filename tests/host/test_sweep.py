@@ -11,34 +11,21 @@ from pathlib import Path
 import pytest
 from ditmos.bench.baremetal import missing_tools
 from ditmos.cli import application
-from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
 from ditmos.model.reader import read_model
 from ditmos.model.spec import NetworkSpec
 from ditmos.study import job as jobs
 from ditmos.study import onboard, page, sweep, sweepfile
+from small_sweep import WIDE, sweep_text, write_sweep
 from typer.testing import CliRunner
 
-SWEEP = """
-seeds = [0, 1]
-[settings]
-threads = 1
-views = { count = 2 }
-teachers = { count = 1, epochs = 1, widths = [4], kernels = [3] }
-fit = { epochs = 2, batch = 64, delta = 0.2 }
-int8 = { epochs = 0, clips = ["error"] }
+PAPER = """
 paper.classifiers = { epochs = 1, lr = 0.02 }
 paper.selector = { epochs = 1, lr = 0.02 }
 paper.strong = { widths = [8, 8], kernels = [9, 9], hidden = 16, schedule = { epochs = 1, lr = 0.01 } }
 paper.adversarial = { rounds = 1, selector_epochs = 1, classifier_epochs = 1 }
-[data.synthetic]
-file = "synthetic.npz"
-split = "subject"
-[[job]]
-data = "synthetic"
-method = "wide"
-macs = 12_000
-settings.network = { classifier = "4k5s2 6k3 8k3" }
+"""
+JOBS = """
 [[job]]
 data = "synthetic"
 method = "best"
@@ -69,13 +56,13 @@ method = "forest"
 macs = 12_000
 seeds = [0]
 """
+SWEEP = sweep_text(WIDE + JOBS, seeds=2, fit="epochs = 2, delta = 0.2", settings=PAPER)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    save(synthetic.generate(subjects=6, activities=3, recordings=2, windows=4, window=64), folder / "synthetic.npz")
-    (folder / "sweep.toml").write_text(SWEEP)
+    write_sweep(folder, SWEEP)
     return folder
 
 
@@ -224,7 +211,7 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
         ('[[job]]\ndata = "x"', "data is 'x', expected one of none"),
         (SWEEP + "colour = 1", "unknown key colour"),
         (SWEEP.replace("count = 2 }\nteachers", 'count = "2" }\nteachers'), "views.count is '2', expected an integer"),
-        (SWEEP.replace("epochs = 2, batch", "epohcs = 2, batch"), "unknown key fit.epohcs"),
+        (SWEEP.replace("{ epochs = 2,", "{ epohcs = 2,"), "unknown key fit.epohcs"),
         (SWEEP.replace('split = "subject"', 'split = "person"'), "split is 'person', expected one of file"),
         (SWEEP.replace("macs = 12_000\n", "macs = -1\n", 1), "macs is -1, expected 0 or more"),
         (SWEEP.replace('method = "wide"', 'method = "a/b"\nby = "wide"'), "expected names without /"),

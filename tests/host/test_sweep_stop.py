@@ -11,28 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from ditmos.datasets import save, synthetic
-
-SWEEP = """
-[settings]
-views = { count = 2 }
-teachers = { count = 1, epochs = 1, widths = [4], kernels = [3] }
-fit = { epochs = 100_000, batch = 64 }
-[data.synthetic]
-file = "synthetic.npz"
-split = "subject"
-[[job]]
-data = "synthetic"
-method = "wide"
-macs = 12_000
-settings.network = { classifier = "4k5s2 6k3 8k3" }
-"""
+from small_sweep import sweep_text, write_sweep
 
 
 def test_a_sweep_that_is_stopped_leaves_no_worker(tmp_path: Path) -> None:
-    file = tmp_path / "sweep.toml"
-    file.write_text(SWEEP)
-    save(synthetic.generate(subjects=6, activities=3, recordings=2, windows=4, window=64), tmp_path / "synthetic.npz")
+    file = write_sweep(tmp_path, sweep_text(fit="epochs = 100_000"))
     command = [sys.executable, "-m", "ditmos", "sweep", str(file), "-o", str(tmp_path), "--data-folder", str(tmp_path)]
     process = subprocess.Popen([*command, "-j", "1"], stderr=subprocess.PIPE, start_new_session=True)
     try:

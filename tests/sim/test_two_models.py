@@ -6,21 +6,16 @@ import os
 import random
 import signal
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import ditmos.link.deploy
-import numpy as np
 import pytest
-from ditmos.bench.golden import Style, random_model
+from deployed import Models, crc_of, loads, models_in
 from ditmos.errors import DitmosError
 from ditmos.link.board import Board
 from ditmos.link.deploy import Place, deploy, installed
-from ditmos.model.spec import reference_spec
-from ditmos.model.writer import write_model
 from ditmos.paths import SOURCES
-from ditmos.planner import whole_plan
 from ditmos.simulated.qemu import Simulator
 
 SMALL, LARGE = 2, 6  # classifiers: one sector, and two
@@ -49,17 +44,8 @@ _vfs, vfs = vfs, Chip()
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Path]:
-    folder = tmp_path_factory.mktemp("models")
-
-    def make(classifiers: int, seed: int) -> Path:
-        path = folder / f"{classifiers}-{seed}.dtm"
-        if not path.exists():
-            spec = reference_spec(classifiers=classifiers)
-            write_model(path, random_model(np.random.default_rng(seed), spec, Style.TRAINED), whole_plan(spec))
-        return path
-
-    return make
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    return models_in(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +68,10 @@ def small_rom(board: Board) -> Iterator[Board]:
     board.exec("import vfs\nvfs.rom_ioctl(3, 0, 32)")
 
 
-def crc_of(path: Path) -> int:
-    return zlib.crc32(path.read_bytes())
-
-
 def works(board: Board) -> int:
-    """CRC of the model that the board finds, which it can load."""
+    """CRC of the model that the board finds after a reset, which it can load."""
     board.soft_reset()
-    found = installed(board)
-    assert found is not None
-    board.exec("import ditmos\nditmos.load_model()")
-    return found[1]
+    return loads(board)
 
 
 def test_each_model_after_any_other_without_replacing(small_rom, models):
