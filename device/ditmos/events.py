@@ -4,13 +4,16 @@ board, and like a policy it can be replaced while the board runs.
 Everything here is a function `hear(scores) -> class or None`, made with settings and called once a window. Scores are
 the probabilities of the classes as integers, 0 to 255; `soft(model.logit_scale)` makes them of logits:
 
-    scores, hear = soft(model.logit_scale), events(on=0.9, silent=(10,))
-    label = hear(scores(model.classify(k)))
+    watched, hear = Watched(model), events(on=0.9, silent=(10,))
+    policy(watched, window)
+    label = hear(watched.scores())
 
 Settings are shares from 0 to 1, and numbers of windows. Inside there are integers only, so that host and board agree.
 """
 
 from array import array
+
+SHIPPED = ("events", "steady", "majority", "known")
 
 
 def soft(scale):
@@ -35,6 +38,50 @@ def soft(scale):
         return scores
 
     return of
+
+
+class Watched:
+    """A model for a policy, which remembers what the policy was told about the window: whoever answers, the scores are
+    theirs. Where several classifiers were asked, they are those of their mean logits, rounded down.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.runs = 0
+        self._own = ()
+        self._sums = array("h", bytes(2 * model.classes))
+        self._mean = array("h", bytes(2 * model.classes))
+        self._of_selector = soft(model.selector_scale)
+        self._of_classifiers = soft(model.logit_scale)
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def select(self, window):
+        self.runs = 0
+        logits = self.model.select(window)
+        self._own = logits[self.model.routes :]
+        return logits
+
+    def classify(self, k):
+        logits = self.model.classify(k)
+        sums, more = self._sums, self.runs > 0
+        for i in range(len(sums)):
+            sums[i] = sums[i] + logits[i] if more else logits[i]
+        self.runs += 1
+        return logits
+
+    def scores(self):
+        """Of the window that has just been decided, valid until the next call; None where nobody was asked. Where the
+        selector answers by itself, before the next `select`.
+        """
+        if not self.runs:
+            return self._of_selector(self._own) if len(self._own) else None
+        if self.runs == 1:
+            return self._of_classifiers(self._sums)
+        for i in range(len(self._sums)):
+            self._mean[i] = self._sums[i] // self.runs
+        return self._of_classifiers(self._mean)
 
 
 def decay(scale):

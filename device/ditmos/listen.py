@@ -9,8 +9,7 @@ channel after channel, and waits for them; it returns how many values it gave wh
 
 from array import array
 
-from .events import soft
-from .routing import Counter
+from .events import Watched
 
 
 def listen(engine, sensor, hop=4, events=None):
@@ -24,8 +23,7 @@ def listen(engine, sensor, hop=4, events=None):
         raise ValueError("the model has no front end: listen feeds it raw samples")
     block = array("h", bytes(2 * model.raw_hop * model.raw_channels))
     view = memoryview(block)
-    watched = Counter(model)
-    scores = soft(model.logit_scale)
+    watched = Watched(model)
     names = model.class_names
     model.feed_reset()
     missing = model.window  # rows until the next answer
@@ -40,7 +38,8 @@ def listen(engine, sensor, hop=4, events=None):
         label, k = engine.policy(watched, None)
         if events is None:
             yield None if label is None else names[label], k
-        elif label is not None and watched.logits is not None:
-            said = events(scores(watched.logits))
+        elif label is not None:
+            scores = watched.scores()
+            said = None if scores is None else events(scores)
             if said is not None:
                 yield names[said]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from ditmos.bench.golden_feeds import model_with_front
 from ditmos.bench.golden_fronts import random_samples
-from ditmos.events import majority, soft
+from ditmos.events import Watched, majority
 from ditmos.frontends.memory import memory
 from ditmos.model.reference import Model
 from ditmos.model.writer import write_model
@@ -22,7 +22,7 @@ RUN = """
 import sys
 from array import array
 import ditmos
-from ditmos.events import majority, soft
+from ditmos.events import majority
 
 class Sensor:
     def __init__(self):
@@ -58,14 +58,14 @@ def test_answers_are_those_of_the_reference(micropython: Path, tmp_path: Path) -
         (tmp_path / "samples").write_bytes(samples.tobytes())
         expected, events = [], []
         hear = majority(3, 2)
-        missing = model.window
+        missing, watched = model.window, Watched(model)
         for piece in samples.reshape(blocks, -1):
             missing -= model.feed(piece)
             if missing <= 0:
                 missing += HOP
-                label, k = top1(model, None)
+                label, k = top1(watched, None)
                 expected.append(f"{model.class_names[label]} {k}")
-                if (event := hear([int(v) for v in scores(model, k)])) is not None:
+                if (event := hear(watched.scores())) is not None:
                     events.append(f"event {model.class_names[event]}")
         (tmp_path / "run.py").write_text(RUN % (HOP, HOP))
         command = [micropython, "-X", "heapsize=1m", "run.py"]
@@ -74,7 +74,3 @@ def test_answers_are_those_of_the_reference(micropython: Path, tmp_path: Path) -
         assert done.stdout.splitlines() == [*expected, *events]
         said |= set(events)
     assert said
-
-
-def scores(model: Model, k: int) -> bytes:
-    return bytes(soft(model.logit_scale)([int(v) for v in model.classify(k)]))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ditmos.events import decay, events, known, lead, majority, margin_for, soft, steady
+from ditmos.events import Watched, decay, events, known, lead, majority, margin_for, soft, steady
+from ditmos.routing import SELECTOR, average, early, top1
 
 SILENCE, A, B = (0, 0, 255), (255, 0, 0), (0, 255, 0)
 
@@ -66,3 +67,35 @@ def test_the_margin_is_what_validation_leaves() -> None:
     assert margin_for(windows, kept=0.95) == 5
     assert sum(lead(w) >= 5 for w in windows) == 95
     assert margin_for(windows, kept=1.0) == 0 and margin_for([]) == 0
+
+
+class Told:
+    """A model of three classifiers and a selector that answers too, with logits of its own for every call."""
+
+    selector_scale, logit_scale, classes, classifiers, routes, exits = 0.5, 0.125, 3, 3, 3, 3
+
+    def select(self, window):
+        return memoryview(np.array([5, 4, 1, 40, 0, 0], np.int8))
+
+    def classify(self, k: int):
+        return memoryview(np.array([[0, 100, 0], [0, 0, 99], [0, 0, 0]][k], np.int8))
+
+
+def test_scores_are_those_of_whoever_was_asked() -> None:
+    watched = Watched(Told())
+    assert early(40)(watched, None) == (0, SELECTOR)
+    assert list(watched.scores()) == list(soft(0.5)([40, 0, 0])) and watched.runs == 0
+    assert top1(watched, None) == (1, 0)
+    assert list(watched.scores()) == list(soft(0.125)([0, 100, 0])) and watched.runs == 1
+    early(41, 101)(watched, None)  # the second choice is asked too
+    assert list(watched.scores()) == list(soft(0.125)([0, 50, 49])) and watched.runs == 2
+    average(watched, None)
+    assert list(watched.scores()) == list(soft(0.125)([0, 33, 33])) and watched.runs == 3
+
+
+def test_nobody_was_asked() -> None:
+    told = Told()
+    told.routes, told.exits = 6, 0
+    watched = Watched(told)
+    watched.select(None)
+    assert watched.scores() is None

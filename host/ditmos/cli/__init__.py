@@ -31,6 +31,7 @@ STORY = {
     "Model": {
         "plan": "Trade the model's memory against its time.",
         "route": "Compare routing policies on a data set.",
+        "live": "Judge it on continuous signals: missed, false accepts.",
     },
     "Board": {
         "sim": "Start a simulated board.",

@@ -1,69 +1,83 @@
-"""A routing policy by name: loaded on the host, or sent as it is to a board (contract: docs/architecture.md)."""
+"""A routing policy by name, or what makes events of answers: loaded on the host, or sent as it is to a board
+(contracts: docs/architecture.md, docs/howto/events.md)."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ditmos import routing
+from ditmos import events, routing
 from ditmos.errors import DitmosError
 from ditmos.model.quantized import QuantizedModel
 from ditmos.text import read_text
 
 PolicyFunction = Callable[[Any, Any], tuple[int | None, int]]
+_HOMES = {"routing": (routing, routing.SHIPPED), "events": (events, events.SHIPPED)}
 
 
 @dataclass(frozen=True)
 class Policy:
-    """``expression`` is a name, or a call with literal arguments, in the namespace of ``source`` (None: routing.py)."""
+    """``expression`` is a name, or a call with literal arguments or calls, in the namespace of ``source`` (None: the
+    device file that ``home`` names)."""
 
     text: str
     expression: str
     source: str | None
     path: Path | None = None
+    home: str = "routing"
 
     @property
     def name(self) -> str:
         """Of the function that ``expression`` names or calls."""
-        return _parts(self.expression)[0]
+        node = _node(self.expression)
+        return node.id if isinstance(node, ast.Name) else node.func.id
 
     @property
     def program(self) -> str:
         """Python for a board that leaves the policy under the name ``policy``."""
         if self.source is None:
-            return f"from ditmos import routing\npolicy = routing.{self.expression}\n"
+            return f"from ditmos import {self.home}\npolicy = {self.home}.{self.expression}\n"
         return f"{self.source}\npolicy = {self.expression}\n"
 
-    def load(self) -> PolicyFunction:
-        """A fresh policy on the host, its state at the start of a stream.
+    def load(self) -> Callable[..., Any]:
+        """A fresh one on the host, its state at the start of a stream.
 
         Raises:
             DitmosError: the file does not run, or has no such name.
         """
         if self.path is None:
-            namespace = vars(routing)
+            module, shown = _HOMES[self.home]
+            namespace = vars(module)
         else:
             spec = importlib.util.spec_from_file_location(self.path.stem, self.path)
             assert spec and spec.loader  # the file ends in .py
-            module = importlib.util.module_from_spec(spec)
+            own = importlib.util.module_from_spec(spec)
             try:
-                spec.loader.exec_module(module)
+                spec.loader.exec_module(own)
             except Exception as error:
                 raise DitmosError(f"{self.path}: {type(error).__name__}: {error}") from None
-            namespace = vars(module)
-        name, arguments, keywords = _parts(self.expression)
-        if not callable(made := namespace.get(name)):
-            shown = routing.SHIPPED if self.path is None else sorted(key for key in namespace if key[0] != "_")
-            known = [key for key in shown if callable(namespace[key])]
-            raise DitmosError(f"policy {self.text}: no {name} there, but {', '.join(known) or 'nothing'}")
-        if "(" not in self.expression:
+            namespace = vars(own)
+            shown = tuple(sorted(key for key in namespace if key[0] != "_"))
+        return self._value(_node(self.expression), namespace, shown)
+
+    def _value(self, node: ast.expr, namespace: Mapping[str, Any], shown: Sequence[str]) -> Any:
+        """What a name, a call or a literal stands for."""
+        if isinstance(node, ast.Name):
+            if not callable(made := namespace.get(node.id)):
+                known = [key for key in shown if callable(namespace[key])]
+                raise DitmosError(f"policy {self.text}: no {node.id} there, but {', '.join(known) or 'nothing'}")
             return made
+        if not isinstance(node, ast.Call):
+            return ast.literal_eval(node)
+        function = self._value(node.func, namespace, shown)
+        arguments = [self._value(argument, namespace, shown) for argument in node.args]
+        keywords = {str(k.arg): self._value(k.value, namespace, shown) for k in node.keywords}
         try:
-            return made(*arguments, **keywords)
+            return function(*arguments, **keywords)
         except (TypeError, ValueError) as error:
             raise DitmosError(f"policy {self.text}: {error}") from None
 
@@ -83,8 +97,9 @@ def own_policy(model: QuantizedModel) -> Policy:
     return parse_policy(f"{use.policy}({arguments})" if use.policy not in ("top1", "average") else use.policy)
 
 
-def parse_policy(text: str) -> Policy:
-    """``FILE.py``, ``FILE.py:name``, ``FILE.py:make(0.3)``, or the same of routing.py: ``top1``, ``fallback(8)``.
+def parse_policy(text: str, home: str = "routing") -> Policy:
+    """``FILE.py``, ``FILE.py:name``, ``FILE.py:make(0.3)``, or the same of the device file that ``home`` names: of
+    routing.py ``top1``, ``fallback(8)``, of events.py ``known(events(on=0.9), 20)``.
 
     The name is ``policy`` where none is given. Raises DitmosError for anything else.
     """
@@ -94,7 +109,7 @@ def parse_policy(text: str) -> Policy:
         if not path.is_file():
             raise DitmosError(f"policy {text}: {path}: no such file")
         expression = expression or "policy"
-        _parts(expression)
+        _node(expression)
         source, _ = read_text(path)
         try:
             ast.parse(source)
@@ -103,19 +118,27 @@ def parse_policy(text: str) -> Policy:
         except (ValueError, RecursionError, MemoryError) as error:
             raise DitmosError(f"policy {text}: {path}: no Python that can be read ({error})") from None
         return Policy(text, expression, source, path)
-    _parts(text)
-    return Policy(text, text, None)
+    _node(text)
+    return Policy(text, text, None, home=home)
 
 
-def _parts(expression: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Name and literal arguments of ``name`` or ``name(...)``."""
+def _node(expression: str) -> Any:
+    """``name`` or ``name(...)``, whose arguments are literals or such calls."""
     try:
         node = ast.parse(expression, mode="eval").body
-        if isinstance(node, ast.Name):
-            return node.id, [], {}
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
-            return node.func.id, [ast.literal_eval(argument) for argument in node.args], keywords
+        if isinstance(node, ast.Name) or (isinstance(node, ast.Call) and _plain_call(node)):
+            return node
     except (SyntaxError, ValueError):
         pass
     raise DitmosError(f"policy {expression!r}: expected FILE.py, a name, or name(number, ...)")
+
+
+def _plain_call(node: ast.Call) -> bool:
+    """Raises ValueError for an argument that is neither a literal nor such a call."""
+    for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+        if isinstance(argument, ast.Call):
+            if not _plain_call(argument):
+                return False
+        else:
+            ast.literal_eval(argument)
+    return isinstance(node.func, ast.Name) and all(keyword.arg for keyword in node.keywords)

@@ -99,8 +99,9 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
         reasons.append(Choice(f"split {split}", why))
     config = DataConfig(split=split)
     if kind == "sound":
-        config = replace(config, front_end="log-mel")
+        config = replace(config, front_end="log-mel", surroundings=True)
         reasons.append(Choice("front end log-mel", "sound"))
+        reasons.append(Choice("words at any level, in noise, in pieces; silence", "what a microphone hears"))
     if kind == "electrodes" and _BAND_HZ[0] <= dataset.fs <= _BAND_HZ[1]:
         config = replace(config, front_end="log-bands", standardise="subject")
         reasons.append(
@@ -121,6 +122,8 @@ def choose(dataset: Dataset, data: DataConfig, kind: Kind, effort: Effort, metho
     people = len(np.unique(dataset.subject[validating]))
     new_people = not np.isin(dataset.subject[dataset.part(TEST)], dataset.subject[train]).any()
     views, reasons = _views(kind, new_people)
+    if data.surroundings:  # made before the front end: the windows differ enough
+        views = replace(views, count=8, shift=2)
     small = len(train) < _SMALL
     if small:
         views = replace(views, count=2 * views.count)
@@ -128,9 +131,11 @@ def choose(dataset: Dataset, data: DataConfig, kind: Kind, effort: Effort, metho
     batch = 512 if not small else 256 if len(train) >= _SMALL // 2 else 128
     batch = min(batch, max(len(train) // 8, 8))  # small sets: enough steps for the schedule to mean something
     bands = kind in ("sound", "bands", "electrodes")
-    base = {"quick": 100, "normal": 80, "full": 160}[effort] * (
-        4 if kind in ("sound", "bands") and effort != "quick" else 1
-    )
+    base = {"quick": 100, "normal": 80, "full": 160}[effort]
+    if kind in ("sound", "bands") and effort != "quick" and not data.surroundings:
+        base *= 4
+    if data.surroundings and effort == "quick":
+        base = 40
     epochs = max(base, round(_STEPS[effort] * batch / max(len(train), 1)))
     fit = FitConfig(epochs=epochs, batch=batch)
     if effort == "quick":
@@ -147,13 +152,9 @@ def choose(dataset: Dataset, data: DataConfig, kind: Kind, effort: Effort, metho
         if people < _FEW_PEOPLE and data.split in ("file", "subject"):
             search = replace(search, folds=4)
             reasons.append(Choice("shapes judged by 4 folds", f"{people} people validate"))
-    return Chosen(
-        Settings(
-            data, views, _teachers(kind, effort), search, fit=fit, int8=Int8Config(epochs=1 if effort == "quick" else 4)
-        ),
-        kind,
-        tuple(reasons),
-    )
+    int8 = Int8Config(epochs=1 if effort == "quick" else 4)
+    settings = Settings(data, views, _teachers(data, kind, effort), search, fit=fit, int8=int8)
+    return Chosen(settings, kind, tuple(reasons))
 
 
 def _views(kind: Kind, new_people: bool) -> tuple[ViewConfig, list[Choice]]:
@@ -169,12 +170,12 @@ def _views(kind: Kind, new_people: bool) -> tuple[ViewConfig, list[Choice]]:
     return ViewConfig(scale=0.1, shift=8, noise=0.1, stretch=0.1), []
 
 
-def _teachers(kind: Kind, effort: Effort) -> TeacherConfig:
+def _teachers(data: DataConfig, kind: Kind, effort: Effort) -> TeacherConfig:
     """Two that are soon done for a first look, as good as they get else."""
     if effort == "quick":
         return TeacherConfig(epochs=16)
     if kind == "electrodes":
         return TeacherConfig(epochs=20, dropout=0.5, handmade=True)
     if kind in ("sound", "bands"):
-        return TeacherConfig(count=3, planar=1, epochs=80)
+        return TeacherConfig(count=3, planar=1, epochs=30 if data.surroundings else 80)
     return TeacherConfig(epochs=40)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ditmos.datasets import Dataset, load
 from ditmos.datasets.features import Prepared, standardise_subjects, to_log_bands, to_log_mel
 from ditmos.datasets.splits import SplitKind, split
+from ditmos.datasets.surroundings import with_surroundings
 from ditmos.errors import DitmosError
 
 FrontEndName = Literal["none", "log-mel", "log-bands"]
@@ -24,8 +25,9 @@ class DataConfig:
     """split, test, validation, split_seed: see `ditmos.datasets.splits`.
 
     front_end: made of every window. standardise: subject puts each person's features on a scale of their own (both:
-    `ditmos.datasets.features`). metric: what everything is chosen by on validation; balanced is the mean recall of the
-    classes, which then count alike in training.
+    `ditmos.datasets.features`). surroundings: training and validation also have words at any place and level, in noise,
+    in pieces, and no words (`ditmos.datasets.surroundings`; sound). metric: what everything is chosen by on validation;
+    balanced is the mean recall of the classes, which then count alike in training.
     """
 
     split: SplitKind = "file"
@@ -34,6 +36,7 @@ class DataConfig:
     split_seed: int = 0
     front_end: FrontEndName = "none"
     standardise: Standardise = "none"
+    surroundings: bool = False
     metric: Metric = "accuracy"
 
     @property
@@ -54,6 +57,8 @@ def load_prepared(config: DataConfig, data: Path | Dataset) -> Prepared:
     """
     dataset = data if isinstance(data, Dataset) else load(data)
     dataset = split(dataset, config.split, test=config.test, validation=config.validation, seed=config.split_seed)
+    if config.surroundings:
+        dataset = with_surroundings(dataset, config.split_seed)
     made = {"none": lambda d: Prepared(d, None), "log-mel": to_log_mel, "log-bands": to_log_bands}
     prepared = made[config.front_end](dataset)
     return standardise_subjects(prepared) if config.standardise == "subject" else prepared

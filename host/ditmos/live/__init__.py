@@ -1,0 +1,1 @@
+"""A model judged as it is used: on continuous signals whose events are known."""

@@ -1,0 +1,91 @@
+"""Which setting of the events: many in one table, and the one that suits, chosen on validation tracks."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ditmos.errors import DitmosError
+from ditmos.live.judging import Judged, judge, said
+from ditmos.live.listening import Hearing
+from ditmos.live.track import Track
+from ditmos.model.policy import Policy, parse_policy
+
+ON = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99)
+WINDOWS = (2, 3, 4, 5, 6, 8)
+QUIET_S = 0.8  # after an event
+STEADY_ON = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A setting, as text for the host and the board, and what it does on a track."""
+
+    setting: str
+    judged: Judged
+
+
+def parse_events(text: str, silent: Sequence[int] = ()) -> Policy:
+    """A setting as text: ``events(on=0.9, windows=4)``, ``FILE.py:name``. Where the function has an argument ``silent``
+    and none is given, it gets the silent classes of the model.
+
+    Raises:
+        DitmosError: not such a text, or nothing of that name.
+    """
+    policy = parse_policy(text, "events")
+    if policy.path is None and silent:
+        node = ast.parse(policy.expression, mode="eval").body
+        for call in (n for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)):
+            assert isinstance(call.func, ast.Name)
+            function = parse_policy(call.func.id, "events").load()
+            takes = "silent" in inspect.signature(function).parameters
+            if takes and not any(k.arg == "silent" for k in call.keywords):
+                call.keywords.append(ast.keyword("silent", ast.parse(repr(tuple(silent)), mode="eval").body))
+        policy = Policy(text, ast.unparse(node), None, home="events")
+    policy.load()
+    return policy
+
+
+def settings(rate: float, *, continuous: bool) -> list[str]:
+    """What is tried where nobody names a setting, ``rate`` being windows a second."""
+    if continuous:
+        spans = sorted({max(1, round(s * rate)) for s in (1.0, 2.0, 4.0, 8.0)})
+        return [f"steady(on={on}, off={round(on / 2, 3)}, windows={w})" for w in spans for on in STEADY_ON]
+    quiet = round(QUIET_S * rate)
+    return [f"events(on={on}, windows={w}, quiet={quiet})" for w in WINDOWS for on in ON]
+
+
+def rows(
+    hearing: Hearing, track: Track, texts: Sequence[str], silent: Sequence[int], *, tolerance: float, since: float = 0,
+    report: Callable[[float], None] = lambda done: None,
+) -> list[Row]:  # fmt: skip
+    """Every setting on one track."""
+    found = []
+    for i, text in enumerate(texts):
+        policy = parse_events(text, silent)
+        events = said(hearing, policy.load())
+        found.append(Row(policy.expression, judge(events, track, silent, tolerance, since)))
+        report((i + 1) / len(texts))
+    return found
+
+
+def choose(found: Sequence[Row], per_hour: float, latency: float | None) -> Row:
+    """The fewest missed among those with at most so many false accepts an hour and, if given, no more than ``latency``
+    seconds (95 %); of equals the fewest false accepts. Where none keeps to both, the fewest false accepts.
+
+    Raises:
+        DitmosError: no rows.
+    """
+    if not found:
+        raise DitmosError("no setting to choose from, expected one or more")
+
+    def keeps(row: Row) -> bool:
+        late = row.judged.latency_p95
+        return row.judged.per_hour <= per_hour and (latency is None or late is None or late <= latency)
+
+    good = [row for row in found if keeps(row)]
+    if good:
+        return min(good, key=lambda row: (row.judged.missed, row.judged.per_hour))
+    return min(found, key=lambda row: (row.judged.per_hour, row.judged.missed))
