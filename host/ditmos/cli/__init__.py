@@ -31,7 +31,6 @@ STORY = {
     "Model": {
         "plan": "Trade the model's memory against its time.",
         "route": "Compare routing policies on a data set.",
-        "live": "Judge it on continuous signals: missed, false accepts.",
     },
     "Board": {
         "sim": "Start a simulated board.",
@@ -45,6 +44,7 @@ STORY = {
 }
 # The other commands, named in a line below.
 ALSO = {
+    "live": "judge a model on hours of signal",
     "doctor": "what is missing between you and a running board",
     "ports": "which boards are plugged in",
     "firmware": "build it, flash it",
