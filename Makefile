@@ -4,7 +4,7 @@ DITMOS = .venv/bin/ditmos
 TESTS ?= tests
 WORKERS ?= auto
 
-.PHONY: help setup demo test test-long hardware lint types format sim firmware docs clean
+.PHONY: help setup demo test test-long hardware lint types format sim browser firmware docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,10 +15,10 @@ setup: ## install what is missing: packages with apt, Python environment in .ven
 demo: setup ## train, run on the simulated board: make demo [DATA=FILE.npz] [CONFIG=FILE.toml]
 	@$(DITMOS) demo $(if $(DATA),--data "$(DATA)") $(if $(CONFIG),--config $(CONFIG))
 
-test: firmware ## everything that can be tested here, the simulated board included
+test: browser firmware ## everything that can be tested here, the simulated board included
 	.venv/bin/pytest -n $(WORKERS) --dist loadscope -m "not slow and not hardware" $(TESTS)
 
-test-long: firmware ## the long versions of the tests too
+test-long: browser firmware ## the long versions of the tests too
 	.venv/bin/pytest -n $(WORKERS) --dist loadscope -m "not hardware" $(TESTS)
 
 hardware: setup ## the tests that need a board: make hardware [PORT=/dev/ttyACM0]
@@ -34,6 +34,9 @@ types: setup ## check types
 format: setup ## put Python files in order
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+browser: ## what the tests of `ditmos ui` need, where the system has it
+	@host/setup.sh browser
 
 firmware: setup ## build MicroPython for this machine and for the simulated board
 	@$(DITMOS) firmware build unix

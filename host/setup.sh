@@ -24,6 +24,10 @@ if [ "$system" != Darwin ]; then
     want "gcc libc6-dev" compiles gcc
     want "gcc-arm-none-eabi libnewlib-arm-none-eabi" compiles arm-none-eabi-gcc
     want qemu-system-arm command -v qemu-system-arm
+    # For tests/ui, which are skipped without. Ubuntu's chromium is a snap, which containers cannot install.
+    if [ "${1:-}" = browser ] && grep -qx 'ID=debian' /etc/os-release; then
+        want "chromium chromium-driver" command -v chromedriver
+    fi
 fi
 python=""
 for candidate in python3 python3.14 python3.13 python3.12 python3.11; do

@@ -12,6 +12,7 @@ EXTRAS = {
     "train": ("torch", "sklearn", "scipy", "matplotlib", "emlearn"),
     "emulator": ("unicorn",),
     "cluster": ("ray",),
+    "ui": ("nicegui",),
 }
 
 

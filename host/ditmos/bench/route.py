@@ -88,6 +88,18 @@ def class_numbers(model: Model, dataset: Dataset) -> tuple[NDArray[np.int64], tu
     return np.array(found.classes, np.int64), found.notes
 
 
+@dataclass(frozen=True)
+class Logits:
+    """What there is to decide by: of the selector (N, outputs), of every classifier (N, K, classes)."""
+
+    select: NDArray[np.int8]
+    classify: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, model: Model, windows: NDArray[np.int8]) -> Logits:
+        return cls(model.select_batch(windows), model.classify_batch(windows))
+
+
 class Replay:
     """`reference.Model` for one window after the other, all logits computed beforehand.
 
@@ -95,15 +107,15 @@ class Replay:
     here. ``select`` takes the window that the policy was handed, no other.
     """
 
-    def __init__(self, model: Model, windows: NDArray[np.int8]) -> None:
+    def __init__(self, model: Model, windows: NDArray[np.int8], logits: Logits | None = None) -> None:
         self.selector_scale = model.selector_scale
         self.logit_scale = model.logit_scale
         self.classes = model.classes
         self.classifiers = model.classifiers
         self.routes = model.routes
         self.exits = model.exits
-        self._select = model.select_batch(windows)
-        self._classify = model.classify_batch(windows)
+        logits = logits or Logits.of(model, windows)
+        self._select, self._classify = logits.select, logits.classify
         self._windows = windows
         self._selector_logits = np.zeros(self._select.shape[1], np.int8)
         self._logits = np.zeros(model.classes, np.int8)
@@ -147,14 +159,15 @@ class Decisions:
         return np.where(self.who < MAX_CLASSIFIERS, self.who, -1)
 
 
-def decide(policy: Policy, model: Model, windows: NDArray[np.int8]) -> Decisions:
-    """Run a policy, from its initial state, over int8 windows (N, time, channels) in their order.
+def decide(policy: Policy, model: Model, windows: NDArray[np.int8], logits: Logits | None = None) -> Decisions:
+    """Run a policy, from its initial state, over int8 windows (N, time, channels) in their order. ``logits``: of these
+    windows, where more than one policy decides by them.
 
     Raises:
         DitmosError: the policy cannot run on this model, or returned what no policy may.
     """
     function = policy.load()
-    replay = Replay(model, windows)
+    replay = Replay(model, windows, logits)
     counted = Counter(replay)
     rows = []
     for i in range(len(windows)):

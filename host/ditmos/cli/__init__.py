@@ -27,6 +27,7 @@ STORY = {
     },
     "Train": {
         "train": "From a data set to a model file, within a budget.",
+        "report": "Trainings and sweeps as one page.",
     },
     "Model": {
         "plan": "Trade the model's memory against its time.",
@@ -37,9 +38,7 @@ STORY = {
         "deploy": "Put a model on a board.",
         "verify": "Check a board against the reference, byte for byte.",
         "stream": "Send samples to a board, get labels back.",
-    },
-    "Study": {
-        "report": "Trainings and sweeps as one page.",
+        "ui": "A board in the browser: signal, routing, policy.",
     },
 }
 # The other commands, named in a line below.

@@ -187,21 +187,16 @@ def _keep(console: Console, store: Takes, take: Take, number: int | None, ask: b
 
 def _write(store: Takes, names: list[str], window: int, hop: int, failure: DitmosError | None) -> None:
     """The dataset of all takes; then what went wrong on the way."""
-    from ditmos.datasets import save
     from ditmos.datasets.dataset import SPLIT_NAMES
-    from ditmos.datasets.splits import split
 
     count = len(store.files())
     if failure is not None and not count:
         raise failure
-    dataset = store.dataset(names, window, hop)
-    # Drawn anew each time, whole takes on one side; with enough people: ditmos train --split subject.
-    try:
-        dataset = split(dataset, "group")
-        counts = ", ".join(f"{len(dataset.part(part))} {name}" for part, name in enumerate(SPLIT_NAMES))
-    except DitmosError:
+    dataset = store.write(names, window, hop)  # with enough people: ditmos train --split subject
+    if dataset.split is None:
         counts = "no split yet: too few takes"
-    save(dataset, store.out)
+    else:
+        counts = ", ".join(f"{len(dataset.part(part))} {name}" for part, name in enumerate(SPLIT_NAMES))
     print(f"{store.out}: {len(dataset)} windows of {window} x {len(dataset.channels)} ({counts}), {len(names)} classes")
     if failure is not None:
         raise DitmosError(f"{failure}. {count} complete takes are in {store.folder} and in {store.out}")

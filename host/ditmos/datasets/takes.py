@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos import atomic
-from ditmos.datasets.dataset import UNREADABLE, Dataset, load
+from ditmos.datasets.dataset import UNREADABLE, Dataset, load, save
+from ditmos.datasets.splits import split
 from ditmos.errors import DitmosError
 from ditmos.locks import try_lock
 
@@ -128,6 +130,13 @@ class Takes:
         atomic.write(path, buffer.getvalue())
         return path
 
+    def remove(self, number: int) -> None:
+        """Delete a take; the numbers of the others stay. Raises DitmosError where there is none."""
+        path = self.files().get(number)
+        if path is None:
+            raise DitmosError(f"{self.folder}: no take {number}")
+        path.unlink()
+
     def load(self) -> list[Take]:
         """All takes, by number. Raises DitmosError for a file that is none."""
         return [load_take(path) for path in self.files().values()]
@@ -170,6 +179,15 @@ class Takes:
             return old
         new = to_dataset(made, labels, window, hop, self.out.stem)
         return new if old is None else join(old, new, self.out)
+
+    def write(self, labels: Sequence[str], window: int, hop: int) -> Dataset:
+        """Write the dataset of all takes. Its split is drawn anew each time, whole takes on one side, where there are
+        enough of them. Raises as `dataset`."""
+        made = self.dataset(labels, window, hop)
+        with suppress(DitmosError):  # too few takes: no split yet
+            made = split(made, "group")
+        save(made, self.out)
+        return made
 
 
 def is_take(keys: Sequence[str]) -> bool:

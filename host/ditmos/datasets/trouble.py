@@ -20,7 +20,7 @@ _UNEVEN = 20.0  # times as many windows as another class
 
 def find_trouble(dataset: Dataset) -> list[str]:
     """What is suspicious, a sentence each, the worst first."""
-    return [*_copies(dataset), *_channels(dataset), *_gravity(dataset), *_classes(dataset), *_parts(dataset)]
+    return [*_copies(dataset), *channel_trouble(dataset), *_gravity(dataset), *_classes(dataset), *_parts(dataset)]
 
 
 def _copies(dataset: Dataset) -> list[str]:
@@ -42,7 +42,8 @@ def _copies(dataset: Dataset) -> list[str]:
     return result
 
 
-def _channels(dataset: Dataset) -> list[str]:
+def channel_trouble(dataset: Dataset) -> list[str]:
+    """Of the channels alone: dead, clipped, with a glitch, unlike in size."""
     result, spreads = [], {}
     for number, name in enumerate(dataset.channels):
         values = dataset.x[:, :, number]

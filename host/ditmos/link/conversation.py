@@ -41,6 +41,17 @@ class Counts:
     restarts: int = 0
     device: dict[str, Any] = field(default_factory=dict)  # the board's own, when the stream has ended
 
+    def __add__(self, later: Counts) -> Counts:
+        """Of a stream that was interrupted and went on."""
+        return Counts(
+            self.sent + later.sent,
+            self.received + later.received,
+            self.bad + later.bad,
+            self.resent + later.resent,
+            self.restarts + later.restarts,
+            later.device or self.device,
+        )
+
 
 class Conversation:
     """A program on the board that speaks frames, from `start` to `stop`, and the pumping in between.

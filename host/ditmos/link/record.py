@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class Sensor:
         """Tell the driver what is recorded next."""
         self.board.exec(f"if hasattr(_sensor, 'expect'):\n _sensor.expect({label!r})")
 
-    def samples(self, rows: int = 0) -> Iterator[NDArray[np.int16]]:
+    def samples(self, rows: int = 0) -> Generator[NDArray[np.int16]]:
         """Blocks of raw samples (some rows, channels) as they come; 0 rows: until the caller stops iterating.
 
         Raises:

@@ -174,6 +174,7 @@ class Stream:
         self._next = 0
         self._sent = 0  # bytes of the stream handed to the line
         self._row = 0  # bytes
+        self._left = False
         self.hop = self.window = 0
 
     @property
@@ -213,8 +214,14 @@ class Stream:
             raise DitmosError(f"windows are {rows} x {channels}, the model takes {self.window} x {self.channels}")
         return windows[:, : self.window]
 
-    def run(self, blocks: Iterable[NDArray], dtype: np.dtype | type) -> Generator[Result]:
+    def leave(self) -> None:
+        """End `run` within some milliseconds, from another thread; what has not been answered by then stays so."""
+        self._left = True
+
+    def run(self, blocks: Iterable[NDArray], dtype: np.dtype | type, ahead: int = 0) -> Generator[Result]:
         """Results for blocks of samples (rows, channels) of any number of rows: int8, raw int16, or float32 real units.
+
+        ``ahead``: rows at the beginning that are sent at once whatever the rate, because their time has passed.
 
         Raises:
             DitmosError: samples of another type or shape, the policy raised, the board has fallen silent.
@@ -228,21 +235,23 @@ class Stream:
             self._start(TYPECODES[dtype])
             self._row = self.channels * dtype.itemsize
             feed = Feed(blocks, dtype, self.channels)
-            yield from self._serve(feed, TYPECODES[dtype])
+            yield from self._serve(feed, TYPECODES[dtype], ahead)
         finally:
             if feed:
                 feed.close()
             self._talk.stop()
 
-    def _serve(self, feed: Feed, typecode: str) -> Iterator[Result]:
+    def _serve(self, feed: Feed, typecode: str, ahead: int) -> Iterator[Result]:
         talk = self._talk
         self._sent = 0
         self._handed.clear()
         started = time.monotonic()
         tries = 0
         while not (feed.complete and self._next >= self._expected(feed.end)):
+            if self._left:
+                return
             feed.fill()
-            self._send(feed, None if self.rate is None else int((time.monotonic() - started) * self.rate))
+            self._send(feed, None if self.rate is None else ahead + int((time.monotonic() - started) * self.rate))
             talk.pump()
             talk.check()
             while self._results:

@@ -1,0 +1,74 @@
+"""The folder that the page works in: what it reads and writes lies there, whatever a browser sends."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ditmos.datasets.dataset import UNREADABLE
+from ditmos.errors import DitmosError
+from ditmos.link.tape import Tape
+
+# What a finished training leaves; `ditmos.training.run` says so, but imports torch, which takes seconds.
+RUN = "run.json"
+_DEPTH = 3  # folders in folders that are looked through
+_NAME = re.compile(r"[\w][\w.+ -]{0,99}")
+
+
+class Folder:
+    """``root`` must be there."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise DitmosError(f"folder {root}: no such folder, expected the one to work in")
+        self.root = root.resolve()
+
+    def path(self, name: str) -> Path:
+        """A file or folder in it by its name, relative to it. Raises DitmosError for one that lies elsewhere."""
+        try:
+            path = (self.root / name).resolve()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DitmosError(f"{name!r}: no name of a file ({error})") from None
+        if path == self.root or not path.is_relative_to(self.root):
+            raise DitmosError(f"{name}: expected a name in {self.root}")
+        return path
+
+    def new(self, name: str, suffix: str) -> Path:
+        """Where a file of this name goes, with the suffix added where it lacks. Raises DitmosError for a bad name."""
+        if not _NAME.fullmatch(name):
+            raise DitmosError(f"name {name!r}: expected letters, digits, dots and hyphens")
+        return self.path(name if name.endswith(suffix) else name + suffix)
+
+    def name(self, path: Path) -> str:
+        """As it is shown: relative where it lies in the folder."""
+        resolved = path.resolve()
+        return str(resolved.relative_to(self.root)) if resolved.is_relative_to(self.root) else str(path)
+
+    def models(self) -> list[str]:
+        """Model files, the newest first."""
+        return self._names("*.dtm")
+
+    def datasets(self) -> list[str]:
+        """Files that may be data sets: what is in them is checked when one is read."""
+        return [name for name in self._names("*.npz") if ".takes" not in name and not self._is_tape(self.root / name)]
+
+    def tapes(self) -> list[str]:
+        return [name for name in self._names("*.npz") if ".takes" not in name and self._is_tape(self.root / name)]
+
+    def runs(self) -> list[str]:
+        """Folders of finished trainings, the newest first."""
+        return [str(Path(name).parent) for name in self._names(RUN)]
+
+    @staticmethod
+    def _is_tape(path: Path) -> bool:
+        try:
+            return Tape.is_tape(path)
+        except UNREADABLE:
+            return False
+
+    def _names(self, pattern: str) -> list[str]:
+        found: list[Path] = []
+        for depth in range(_DEPTH):
+            found += [path for path in self.root.glob("*/" * depth + pattern) if path.is_file()]
+        inside = [path for path in found if path.resolve().is_relative_to(self.root)]
+        return [str(path.relative_to(self.root)) for path in sorted(inside, key=lambda p: -p.stat().st_mtime)]

@@ -1,0 +1,96 @@
+"""The page as a person has it: tabs, buttons, fields by what they are called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+PATIENCE = 30.0  # seconds, on a busy machine
+
+
+class Page:
+    def __init__(self, browser: Any, address: str) -> None:
+        self.browser = browser
+        browser.set_window_size(1400, 1000)
+        browser.get(address)
+        self.wait(lambda: self.find("[role=tab]"), "tabs")
+
+    def wait(self, what: Callable[[], Any], name: str, seconds: float = PATIENCE) -> Any:
+        """The first value of ``what`` that is true."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if found := what():
+                    return found
+            except (StaleElementReferenceException, IndexError):
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"{name}: not in {seconds:.0f} s; the page says {self.text()[:1500]!r}")
+
+    def find(self, css: str) -> list[Any]:
+        return [element for element in self.browser.find_elements(By.CSS_SELECTOR, css) if element.is_displayed()]
+
+    def text(self) -> str:
+        return self.browser.find_element(By.TAG_NAME, "body").text
+
+    def wait_for(self, text: str, seconds: float = PATIENCE) -> None:
+        self.wait(lambda: text in self.text(), text, seconds)
+
+    def tab(self, name: str) -> None:
+        self.wait(lambda: [e for e in self.find("[role=tab]") if e.text.strip() == name], name)[0].click()
+
+    def button(self, name: str) -> Any:
+        def named() -> Any:
+            found = [e for e in self.find("button") if name in (e.text.strip(), e.get_attribute("aria-label"))]
+            return [e for e in found if e.is_enabled()]
+
+        return self.wait(named, f"button {name}")[0]
+
+    def press(self, name: str) -> None:
+        self.wait(lambda: self._click(self.button(name)), f"press {name}")
+
+    @staticmethod
+    def _click(element: Any) -> bool:
+        try:
+            element.click()
+        except StaleElementReferenceException:
+            raise
+        except WebDriverException:
+            return False
+        return True
+
+    def field(self, label: str) -> Any:
+        return self.wait(lambda: self.find(f"[aria-label='{label}']"), label)[0]
+
+    def fill(self, label: str, text: str) -> None:
+        field = self.field(label)
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(text, Keys.TAB)
+
+    def write(self, text: str) -> None:
+        """Put a text into the editor, as pasting it would."""
+        script = """
+            const view = document.querySelector('.cm-content').cmView.view;
+            view.dispatch({changes: {from: 0, to: view.state.doc.length, insert: arguments[0]}});
+        """
+        self.wait(lambda: self.find(".cm-content"), "editor")
+        self.browser.execute_script(script, text)
+
+    def facts(self) -> dict[str, str]:
+        """Names and values beside the signal."""
+        script = "return Array.from(document.querySelectorAll('.facts > *'), e => e.textContent)"
+        texts = self.browser.execute_script(script)
+        return dict(zip(texts[::2], texts[1::2], strict=True))
+
+    def said(self) -> str:
+        """What a screen reader has been told of the signal."""
+        return self.browser.execute_script("return document.querySelector('[aria-live=polite]').textContent")
+
+    def errors(self) -> list[str]:
+        """What the browser complained about since it was asked last."""
+        return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]

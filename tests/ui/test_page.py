@@ -1,0 +1,131 @@
+"""The page in a real browser, over a simulated board."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from ditmos.datasets import load
+from ditmos.link.tape import Tape
+
+pytest.importorskip("selenium", reason="selenium is not installed")
+pytest.importorskip("nicegui", reason="nicegui is not installed")
+
+
+def answers(page) -> int:
+    return int(page.facts().get("answers", "0").replace(",", ""))
+
+
+def test_the_board_is_seen_at_work(page) -> None:
+    page.wait(lambda: answers(page) > 10, "answers")
+    facts = page.facts()
+    assert facts["right, of the last 200"].endswith("%")
+    assert 4 < float(facts["windows a second"]) < 6
+    assert page.find(".scope canvas") and "classifier" in page.text()
+    assert page.errors() == [], "the browser complains of nothing: no script of others, nothing that is not there"
+
+
+def test_pause_scroll_zoom_by_keys_and_go_on(page) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    scope = page.find(".scope")[0]
+    scope.send_keys(" ")
+    page.wait(lambda: page.button("Go on"), "paused")
+    scope.send_keys(Keys.ARROW_LEFT, "-")
+    page.wait_for("30 s")
+    scope.send_keys(Keys.SHIFT + Keys.ARROW_LEFT + Keys.NULL)
+    page.wait(lambda: "by classifier" in page.said(), "what is at the cursor, for screen readers")
+    scope.send_keys(Keys.END)
+    page.wait(lambda: page.button("Pause"), "following")
+
+
+def test_a_tape_is_saved(page, server) -> None:
+    page.press("Save tape")
+    page.wait_for("answers")
+    saved = page.wait(lambda: list(server.folder.glob("tape-*.npz")), "tape")
+    tape = Tape.load(saved[0])
+    assert len(tape.results) > 10 and tape.results[5].confidence is not None
+    assert len(tape.samples) == (len(tape.results) - 1) * tape.hop + tape.window
+
+
+def test_a_second_page_sees_the_same_board_and_a_closed_one_costs_nothing(page) -> None:
+    browser = page.browser
+    before = answers(page)
+    first = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    browser.get(page.browser.current_url if page.browser.current_url.startswith("http") else "about:blank")
+    browser.close()
+    browser.switch_to.window(first)
+    browser.refresh()
+    page.wait(lambda: answers(page) > before, "the same stream, further on")
+
+
+def test_a_policy_is_edited_and_acts(page) -> None:
+    """Tried before, put on the board in a moment, seen in the ribbon's figures; a wrong one leaves what answered."""
+    page.tab("Policy")
+    page.wait_for("multiply-accumulates a window")
+    page.write("def policy(model, window):\n    model.select(window)\n    model.classify(2)\n    return 7, 2\n")
+    page.wait_for("other answers")
+    page.press("Put on the board")
+    page.wait_for("Version 1 answers since window")
+    page.tab("Live")
+    page.wait(
+        lambda: page.find(".answer")[0].text == "class 7" and "by classifier 2" in page.text(), "the policy's answer"
+    )
+    page.tab("Policy")
+    page.write("def policy(model, window):\n    return model.nothing, 0\n")
+    page.wait_for("line 2")
+    assert page.find(".bad-line")
+    page.press("Put on the board")
+    page.wait_for("the board raised AttributeError")
+    page.wait_for("version 1 answers")
+    assert page.errors() == []
+
+
+def test_takes_are_recorded_trimmed_deleted_and_made_a_set(page, server) -> None:
+    page.tab("Record")
+    page.fill("Data set", "mine")
+    page.fill("Labels", "walk, run")
+    page.fill("Seconds", "1.5")
+    page.fill("Window, rows", "20")
+    page.press("Begin")
+    for label in ("walk", "run", "run"):
+        page.press(label)
+        page.wait_for(f"{label} in 2")
+        page.wait_for(f"{label}: kept")
+    assert [path.name for path in sorted((server.folder / "mine.takes").glob("*.npz"))] == [
+        "0000-walk.npz",
+        "0001-run.npz",
+        "0002-run.npz",
+    ]
+    page.press("Delete take 2")
+    page.wait(lambda: not (server.folder / "mine.takes" / "0002-run.npz").exists(), "deleted")
+    page.press("Trim take 1")
+    page.press("Keep this part")
+    page.press("Make the data set")
+    page.wait_for("mine.npz: ")
+    made = load(server.folder / "mine.npz")
+    assert made.class_names == ("walk", "run") and made.window == 20 and set(made.y.tolist()) == {0, 1}
+    page.tab("Live")
+    before = answers(page)
+    page.wait(lambda: answers(page) > before, "the stream goes on")
+    assert page.errors() == []
+
+
+def test_who_has_no_cookie_is_told_nothing(server) -> None:
+    root = server.address.partition("?")[0]
+    for path in ("", "_nicegui_ws/socket.io/?EIO=4&transport=polling", "favicon.ico"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(root + path, timeout=10)
+        assert refused.value.code == 403
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(server.address, timeout=10)  # the token is spent
+
+
+def test_light_and_dark_wide_and_narrow(page, tmp_path: Path) -> None:
+    for width in (1400, 400):
+        page.browser.set_window_size(width, 1000)
+        assert page.browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    page.browser.set_window_size(1400, 1000)
