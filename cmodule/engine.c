@@ -1,6 +1,7 @@
 // Slices: which kernel call is next, where its operands lie, and line buffers.
 #include "engine.h"
 
+#include "padding.h"
 #include "schedule.h"
 #include "slide.h"
 
@@ -34,6 +35,7 @@ static void prepare_stage(ditmos_engine_t *engine, unsigned index) {
     ditmos_engine_stage_t *run = &engine->stages[index];
     *run = (ditmos_engine_stage_t) {
         .layer = &layer->layer,
+        .kernel = ditmos_kernel_of(&layer->layer),
         .out = engine->arena + out->offset,
         .out_size = out->size,
         .call = { .out_stride = out->stride },
@@ -45,10 +47,17 @@ static void prepare_stage(ditmos_engine_t *engine, unsigned index) {
         run->call.scratch = engine->arena + buffers[stage->scratch].offset;
         run->call.scratch_size = buffers[stage->scratch].size;
     }
+    if (stage->padding.size > 0) {
+        run->padding = &stage->padding;
+        run->edge = run->call.scratch;
+        run->call.scratch_size -= stage->padding.size;
+        run->call.scratch = run->call.scratch_size > 0 ? run->edge + stage->padding.size : NULL;
+    }
     for (unsigned j = 0; j < DITMOS_MAX_OPERANDS && stage->in[j] != DITMOS_NONE; j++) {
         const ditmos_buffer_t *in = &buffers[stage->in[j]];
         run->in[j] = engine->arena + in->offset;
-        run->call.in[j] = operand(in, layer->layer.fully_connected);
+        run->call.in[j] = operand(in, layer->layer.kind == DITMOS_FC);
+        run->pads[j] = layer->source[j] == 0 ? model->padding : NULL;
     }
 }
 
@@ -191,10 +200,10 @@ static inline void run_stage(const ditmos_engine_t *engine, const ditmos_schedul
     if (call->in[1].channels) {
         call->in[1].data = run->in[1] + rows->first - schedule->rows[rows->producer[1]].begin;
     }
-    if (run->layer->fully_connected) {
-        ditmos_fc(run->layer, call);
+    if (run->padding) {
+        ditmos_padding_run(run, rows->done, rows->first);
     } else {
-        ditmos_conv(run->layer, call);
+        run->kernel(run->layer, call);
     }
     call->first = false;
 }

@@ -7,9 +7,13 @@
 // A stage of the plan made ready: a call of its kernel in which only what differs between chunks is missing.
 typedef struct {
     const ditmos_layer_t *layer;
+    ditmos_kernel_t *kernel;
     int8_t *out; // row 0 of the buffers
     const int8_t *in[DITMOS_MAX_OPERANDS];
     uint32_t out_size;
+    const ditmos_padding_t *padding; // NULL: none
+    const int8_t *pads[DITMOS_MAX_OPERANDS]; // of each channel, what a row of padding holds; NULL: -128
+    int8_t *edge; // padding->size bytes
     ditmos_call_t call;
 } ditmos_engine_stage_t;
 

@@ -5,6 +5,7 @@
 #include "kernels_ref.h"
 
 #if DITMOS_KERNELS_M7
+#include "kernels_m7_channels.h"
 #include "kernels_smlad.h"
 #endif
 
@@ -24,44 +25,31 @@ bool ditmos_weights_valid(const ditmos_layer_t *layer, const void *weights, uint
     }
 }
 
-void ditmos_conv(const ditmos_layer_t *layer, const ditmos_call_t *call) {
+// The kernel for the DSP extension where the core has it, else the portable one.
+#if DITMOS_KERNELS_M7
+#define CHOOSE(dsp, portable) (dsp)
+#else
+#define CHOOSE(dsp, portable) (portable)
+#endif
+
+ditmos_kernel_t *ditmos_kernel_of(const ditmos_layer_t *layer) {
     switch (layer->packing) {
         case DITMOS_PACKING_LANES:
         case DITMOS_PACKING_QUADS:
-            #if DITMOS_KERNELS_M7
-            ditmos_conv_lanes_m7(layer, call);
-            #else
-            ditmos_conv_lanes_ref(layer, call);
-            #endif
-            break;
-        case DITMOS_PACKING_PLAIN:
-        default:
-            #if DITMOS_KERNELS_M7
-            ditmos_conv_smlad(layer, call);
-            #else
-            ditmos_conv_ref(layer, call);
-            #endif
-            break;
-    }
-}
-
-void ditmos_fc(const ditmos_layer_t *layer, const ditmos_call_t *call) {
-    switch (layer->packing) {
+            return CHOOSE(ditmos_conv_lanes_m7, ditmos_conv_lanes_ref);
         case DITMOS_PACKING_DOT:
         case DITMOS_PACKING_WIDE:
-            #if DITMOS_KERNELS_M7
-            ditmos_fc_dot_m7(layer, call);
-            #else
-            ditmos_fc_dot_ref(layer, call);
-            #endif
-            break;
-        case DITMOS_PACKING_PLAIN:
+            return CHOOSE(ditmos_fc_dot_m7, ditmos_fc_dot_ref);
         default:
-            #if DITMOS_KERNELS_M7
-            ditmos_fc_smlad(layer, call);
-            #else
-            ditmos_fc_ref(layer, call);
-            #endif
             break;
+    }
+    switch (layer->kind) {
+        case DITMOS_FC:
+            return CHOOSE(ditmos_fc_smlad, ditmos_fc_ref);
+        case DITMOS_DEPTHWISE:
+        case DITMOS_AVERAGE:
+            return CHOOSE(ditmos_channels_m7, ditmos_channels_ref);
+        default:
+            return CHOOSE(ditmos_conv_smlad, ditmos_conv_ref);
     }
 }

@@ -26,11 +26,19 @@ enum {
     DITMOS_PACKING_QUADS = 5, // convolutions: four channels at a time with SMLAD, no bound on the sums
 };
 
+// Kind of a layer: docs/format.md, LAYR. In the last two a channel of the output comes from the one of the input.
+enum {
+    DITMOS_CONV = 0,
+    DITMOS_FC = 1,
+    DITMOS_DEPTHWISE = 2,
+    DITMOS_AVERAGE = 3, // one weight a channel, which serves all rows of the kernel
+};
+
 // What does not change from chunk to chunk or from classifier to classifier.
 typedef struct {
-    uint8_t fully_connected;
-    uint8_t kernel; // 1 to 31; 1 for a fully connected layer
-    uint8_t stride; // 1 or 2
+    uint8_t kind;
+    uint8_t kernel; // 1 to 31, of an average to 255; 1 for a fully connected layer
+    uint8_t stride; // 1 or 2, of an average to 255
     uint8_t pool; // 1 or 2
     uint8_t packing;
     int8_t zero_point; // of the output; -128 is the ReLU
@@ -40,7 +48,7 @@ typedef struct {
 } ditmos_layer_t;
 
 // `channels` planes of int8, `stride` bytes from one to the next. `data` is row 0 of plane 0.
-// Convolution: row 0 is the first row that the first output row depends on; ditmos_conv_rows_in() says how many are
+// Layers in time: row 0 is the first row that the first output row depends on; ditmos_conv_rows_in() says how many are
 // there, `rows` is not set. Fully connected: the inputs are the `rows` rows of plane 0, then of plane 1, and so on
 // (planes without a gap are handed over as one plane with many rows).
 typedef struct {
@@ -69,7 +77,11 @@ typedef struct {
     uint32_t scratch_size;
 } ditmos_call_t;
 
-// Input rows that `rows` output rows of a convolution depend on.
+static inline bool ditmos_is_channelwise(const ditmos_layer_t *layer) {
+    return layer->kind >= DITMOS_DEPTHWISE;
+}
+
+// Input rows that `rows` output rows of a layer in time depend on.
 static inline uint32_t ditmos_conv_rows_in(const ditmos_layer_t *layer, uint32_t rows) {
     return (rows * layer->pool - 1) * layer->stride + layer->kernel;
 }
@@ -79,10 +91,11 @@ static inline uint32_t ditmos_conv_rows_in(const ditmos_layer_t *layer, uint32_t
 // to 4 bytes and `layer->weights_size` long. With a false result *offset is the first wrong byte.
 bool ditmos_weights_valid(const ditmos_layer_t *layer, const void *weights, uint32_t *offset);
 
-// Convolution, max-pooling, requantisation of call->rows rows for all output channels.
-void ditmos_conv(const ditmos_layer_t *layer, const ditmos_call_t *call);
+// A layer in time: sums, max-pooling, requantisation of call->rows rows for all output channels. A fully connected one:
+// channels_out bytes at call->out.
+typedef void ditmos_kernel_t(const ditmos_layer_t *layer, const ditmos_call_t *call);
 
-// Fully connected layer: channels_out bytes at call->out.
-void ditmos_fc(const ditmos_layer_t *layer, const ditmos_call_t *call);
+// What runs a layer on this core.
+ditmos_kernel_t *ditmos_kernel_of(const ditmos_layer_t *layer);
 
 #endif // DITMOS_KERNELS_H

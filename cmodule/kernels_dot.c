@@ -34,7 +34,7 @@ bool ditmos_weights_valid_dot(const ditmos_layer_t *layer, const void *weights, 
     uint32_t groups = (layer->channels_out + 3u) / 4u;
     uint64_t group_size = 32 + (layer->packing == DITMOS_PACKING_WIDE ? 32 : 16) * (uint64_t)steps;
     *offset = 0;
-    if (!layer->fully_connected || groups * group_size > layer->weights_size) {
+    if (layer->kind != DITMOS_FC || groups * group_size > layer->weights_size) {
         return false;
     }
     for (uint32_t o = 0; o < groups * 4; o++) {

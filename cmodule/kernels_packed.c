@@ -159,7 +159,7 @@ bool ditmos_weights_valid_lanes(const ditmos_layer_t *layer, const void *weights
     uint64_t pair_words = ditmos_lane_planes(layer) * ditmos_lane_tap_pairs(layer);
     uint64_t quad_words = ditmos_quad_words(layer);
     *offset = 0;
-    if (layer->fully_connected || layer->weights_size < sizeof(*header)) {
+    if (layer->kind != DITMOS_CONV || layer->weights_size < sizeof(*header)) {
         return false;
     }
     uint64_t size = sizeof(*header) + header->pairs * (sizeof(ditmos_pair_t) + 8 * pair_words)

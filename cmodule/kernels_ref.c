@@ -1,4 +1,4 @@
-// Portable kernels for packing 0: int32 bias[out], int32 multiplier[out], int8 weight[out][in][kernel].
+// Portable kernels for packing 0 (plain).
 #include "kernels_ref.h"
 
 #include <stdlib.h>
@@ -7,27 +7,28 @@
 #error "weights are used in place: little-endian only"
 #endif
 
-typedef struct {
-    const int32_t *bias;
-    const int32_t *multiplier;
-    const int8_t *weight;
-} plain_t;
-
-static plain_t plain(const ditmos_layer_t *layer, const void *weights) {
-    const int32_t *words = weights;
-    const int32_t *multiplier = words + layer->channels_out;
-    return (plain_t) { words, multiplier, (const int8_t *)(multiplier + layer->channels_out) };
+// Weights of one output channel.
+static uint32_t weights_of_channel(const ditmos_layer_t *layer) {
+    switch (layer->kind) {
+        case DITMOS_DEPTHWISE:
+            return layer->kernel;
+        case DITMOS_AVERAGE:
+            return 1;
+        default:
+            return (uint32_t)layer->channels_in * layer->kernel;
+    }
 }
 
 bool ditmos_weights_valid_ref(const ditmos_layer_t *layer, const void *weights, uint32_t *offset) {
     const uint8_t *bytes = weights;
-    uint32_t taps = (uint32_t)layer->channels_in * layer->kernel;
+    uint32_t taps = weights_of_channel(layer);
+    uint32_t repeats = layer->kind == DITMOS_AVERAGE ? layer->kernel : 1;
     uint64_t size = layer->channels_out * (8 + (uint64_t)taps);
     *offset = 0;
     if (layer->weights_size != ((size + 3) & ~(uint64_t)3)) {
         return false;
     }
-    plain_t p = plain(layer, weights);
+    ditmos_plain_t p = ditmos_plain(layer, weights);
     const int8_t *weight = p.weight;
     for (uint32_t o = 0; o < layer->channels_out; o++) {
         if (p.multiplier[o] < 1) {
@@ -43,7 +44,7 @@ bool ditmos_weights_valid_ref(const ditmos_layer_t *layer, const void *weights, 
             magnitude += (uint32_t)abs(*weight);
         }
         int64_t bias = p.bias[o];
-        if (128 * magnitude + (uint64_t)(bias < 0 ? -bias : bias) > INT32_MAX) {
+        if (128 * magnitude * repeats + (uint64_t)(bias < 0 ? -bias : bias) > INT32_MAX) {
             *offset = 4 * o; // the accumulator could overflow
             return false;
         }
@@ -66,7 +67,7 @@ static int32_t dot(const int8_t *weight, const int8_t *x, uint32_t count) {
 }
 
 void ditmos_conv_ref(const ditmos_layer_t *layer, const ditmos_call_t *call) {
-    plain_t p = plain(layer, call->weights);
+    ditmos_plain_t p = ditmos_plain(layer, call->weights);
     const int8_t *weights = p.weight;
     uint32_t kernel = layer->kernel;
     for (uint32_t o = 0; o < layer->channels_out; o++) {
@@ -91,7 +92,7 @@ void ditmos_conv_ref(const ditmos_layer_t *layer, const ditmos_call_t *call) {
 }
 
 void ditmos_fc_ref(const ditmos_layer_t *layer, const ditmos_call_t *call) {
-    plain_t p = plain(layer, call->weights);
+    ditmos_plain_t p = ditmos_plain(layer, call->weights);
     const int8_t *weight = p.weight;
     for (uint32_t o = 0; o < layer->channels_out; o++) {
         int32_t acc = p.bias[o];
@@ -102,5 +103,38 @@ void ditmos_fc_ref(const ditmos_layer_t *layer, const ditmos_call_t *call) {
             }
         }
         call->out[o] = ditmos_requantize(acc, p.multiplier[o], layer->zero_point);
+    }
+}
+
+// Rows of one channel of a layer in which each comes from one of the input, `x`.
+static void run_channel(const ditmos_layer_t *layer, const ditmos_call_t *call, ditmos_plain_t p, uint32_t channel,
+    const int8_t *x) {
+    const int8_t *weight = p.weight + channel * weights_of_channel(layer);
+    int8_t *out = call->out + channel * call->out_stride;
+    for (uint32_t row = 0; row < call->rows; row++) {
+        int32_t pooled = INT32_MIN;
+        for (uint32_t i = 0; i < layer->pool; i++, x += layer->stride) {
+            int32_t acc = p.bias[channel];
+            if (layer->kind == DITMOS_DEPTHWISE) {
+                acc += dot(weight, x, layer->kernel);
+            } else {
+                for (uint32_t j = 0; j < layer->kernel; j++) {
+                    acc += *weight * x[j];
+                }
+            }
+            pooled = acc > pooled ? acc : pooled;
+        }
+        out[row] = ditmos_requantize(pooled, p.multiplier[channel], layer->zero_point);
+    }
+}
+
+void ditmos_channels_ref(const ditmos_layer_t *layer, const ditmos_call_t *call) {
+    ditmos_plain_t p = ditmos_plain(layer, call->weights);
+    uint32_t channel = 0;
+    for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {
+        const ditmos_operand_t *in = &call->in[j];
+        for (uint32_t c = 0; c < in->channels; c++, channel++) {
+            run_channel(layer, call, p, channel, in->data + c * in->stride);
+        }
     }
 }

@@ -10,6 +10,7 @@ set(DITMOS_SOURCES
     model.c
     plan.c
     engine.c
+    padding.c
     slide.c
     feed.c
     frontend.c
@@ -20,6 +21,7 @@ set(DITMOS_SOURCES
     inputs.c
     kernels.c
     kernels_dot.c
+    kernels_m7_channels.c
     kernels_m7_fc.c
     kernels_m7_pairs.c
     kernels_m7_packed.c
@@ -29,7 +31,7 @@ set(DITMOS_SOURCES
     kernels_smlad.c
 )
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "arm|cortex")
-    list(APPEND DITMOS_SOURCES kernels_m7_lanes.S kernels_m7_pack.S kernels_m7_smlad.S spectrum_m7.S) # empty but on cores with the DSP extension
+    list(APPEND DITMOS_SOURCES kernels_m7_depthwise.S kernels_m7_lanes.S kernels_m7_pack.S kernels_m7_smlad.S spectrum_m7.S) # empty but on cores with the DSP extension
 endif()
 list(TRANSFORM DITMOS_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 

@@ -9,6 +9,7 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     model.c \
     plan.c \
     engine.c \
+    padding.c \
     slide.c \
     feed.c \
     frontend.c \
@@ -19,6 +20,7 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     inputs.c \
     kernels.c \
     kernels_dot.c \
+    kernels_m7_channels.c \
     kernels_m7_fc.c \
     kernels_m7_pairs.c \
     kernels_m7_packed.c \
@@ -29,4 +31,4 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     )
 
 # Empty but on cores with the DSP extension.
-SRC_USERMOD_LIB_ASM += $(DITMOS_MOD_DIR)/kernels_m7_lanes.S $(DITMOS_MOD_DIR)/kernels_m7_pack.S $(DITMOS_MOD_DIR)/kernels_m7_smlad.S $(DITMOS_MOD_DIR)/spectrum_m7.S
+SRC_USERMOD_LIB_ASM += $(DITMOS_MOD_DIR)/kernels_m7_depthwise.S $(DITMOS_MOD_DIR)/kernels_m7_lanes.S $(DITMOS_MOD_DIR)/kernels_m7_pack.S $(DITMOS_MOD_DIR)/kernels_m7_smlad.S $(DITMOS_MOD_DIR)/spectrum_m7.S

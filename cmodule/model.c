@@ -17,7 +17,7 @@
 #define VERSION (2)
 
 // A file while it is parsed: where its sections are, in the order of `sections` at the end.
-enum { NETW, NAME, INPT, LAYR, ROUT, WGHT, PLAN, FRNT, SECTION_COUNT };
+enum { NETW, NAME, INPT, LAYR, PADS, ROUT, WGHT, PLAN, FRNT, SECTION_COUNT };
 
 typedef struct {
     ditmos_model_t *model;
@@ -178,12 +178,13 @@ static ditmos_status_t parse_network(parsing_t *parsing, ditmos_section_t s) {
     NEED(m->classes >= 1, "NETW.classes", at + 4, "must be at least 1");
     NEED(1 <= m->classifiers && m->classifiers <= DITMOS_MAX_CLASSIFIERS, "NETW.classifiers", at + 8,
         "must be 1 to 64");
-    NEED(m->selector_layers <= DITMOS_MAX_CONVS + DITMOS_MAX_FCS, "NETW.selector_layers", at + 9, "must be at most 8");
+    NEED(m->selector_layers <= DITMOS_MAX_CONVS + DITMOS_MAX_FCS, "NETW.selector_layers", at + 9,
+        "must be at most 14");
     NEED((m->selector_outputs > 0) == (m->selector_layers > 0), "NETW.selector_outputs", at + 6,
         "must be 0 without a selector and only then");
     NEED(1 <= m->classifier_layers && m->classifier_layers <= DITMOS_MAX_CONVS + DITMOS_MAX_FCS,
-        "NETW.classifier_layers", at + 10, "must be 1 to 8");
-    NEED(m->start <= DITMOS_MAX_CONVS, "NETW.start", at + 11, "must be at most 6");
+        "NETW.classifier_layers", at + 10, "must be 1 to 14");
+    NEED(m->start <= DITMOS_MAX_CONVS, "NETW.start", at + 11, "must be at most 12");
     NEED(m->aggregate < 1u << (2 * DITMOS_MAX_CONVS + 1), "NETW.aggregate", at + 12, "has unknown levels");
     NEED(ditmos_is_scale(m->selector_scale), "NETW.selector_scale", at + 16, "must be positive and finite");
     NEED(ditmos_is_scale(m->logit_scale), "NETW.logit_scale", at + 20, "must be positive and finite");
@@ -259,15 +260,18 @@ static ditmos_status_t parse_layer(ditmos_model_t *m, const uint8_t *data, uint3
     ditmos_model_layer_t *out = &m->layers[number];
     bool last = index == count - 1;
     bool fc = index >= convs;
+    bool average = p[0] == DITMOS_AVERAGE;
     find_sources(m, classifier, index, convs, out->source);
 
     ditmos_layer_t *layer = &out->layer;
-    layer->fully_connected = fc;
+    layer->kind = p[0];
     layer->kernel = p[2];
     layer->stride = p[3];
     layer->pool = p[4];
     layer->packing = p[5];
     layer->zero_point = (int8_t)p[6];
+    out->pad[0] = p[7];
+    out->pad[1] = p[18];
     layer->channels_in = ditmos_u16(p + 8);
     uint16_t rows_in = ditmos_u16(p + 10);
     layer->channels_out = ditmos_u16(p + 12);
@@ -276,15 +280,20 @@ static ditmos_status_t parse_layer(ditmos_model_t *m, const uint8_t *data, uint3
     layer->weights_size = ditmos_u32(p + 24);
 
     NEED(p[1] == !last, "LAYR.relu", at + 1, "must be 0 in the last layer of a branch, else 1");
-    unsigned largest = fc ? 1 : DITMOS_MAX_KERNEL;
-    NEED(1 <= layer->kernel && layer->kernel <= largest, "LAYR.kernel", at + 2, "must be 1 to 31, fully connected 1");
-    largest = fc ? 1 : 2;
-    NEED(1 <= layer->stride && layer->stride <= largest, "LAYR.stride", at + 3, "must be 1 or 2, fully connected 1");
-    NEED(1 <= layer->pool && layer->pool <= largest, "LAYR.pool", at + 4, "must be 1 or 2, fully connected 1");
+    unsigned largest = fc ? 1 : average ? DITMOS_MAX_AVERAGE : DITMOS_MAX_KERNEL;
+    NEED(1 <= layer->kernel && layer->kernel <= largest, "LAYR.kernel", at + 2,
+        "must be 1 to 31, of an average to 255, fully connected 1");
+    largest = fc ? 1 : average ? DITMOS_MAX_AVERAGE : 2;
+    NEED(1 <= layer->stride && layer->stride <= largest, "LAYR.stride", at + 3,
+        "must be 1 or 2, of an average to 255, fully connected 1");
+    largest = fc || average ? 1 : 2;
+    NEED(1 <= layer->pool && layer->pool <= largest, "LAYR.pool", at + 4, "must be 1 or 2, after a convolution alone");
+    largest = fc || average ? 0 : layer->kernel - 1u;
+    NEED(out->pad[0] <= largest, "LAYR.padding", at + 7, "must be less than the kernel of a convolution, else 0");
+    NEED(out->pad[1] <= largest, "LAYR.padding", at + 18, "must be less than the kernel of a convolution, else 0");
     int8_t zero_point = last ? (classifier ? m->logit_zero_point : m->selector_zero_point) : -128;
     NEED(layer->zero_point == zero_point, "LAYR.zero_point", at + 6, "must be -128, or that of the logits");
-    NEED(p[7] == 0, "LAYR.reserved", at + 7, "must be 0");
-    NEED(ditmos_u16(p + 18) == 0, "LAYR.reserved", at + 18, "must be 0");
+    NEED(p[19] == 0, "LAYR.reserved", at + 19, "must be 0");
     uint16_t logits = classifier ? m->classes : m->selector_outputs;
     NEED(layer->channels_out >= 1 && (!last || layer->channels_out == logits), "LAYR.channels_out", at + 12,
         "must be at least 1, in the last layer the number of logits");
@@ -297,11 +306,14 @@ static ditmos_status_t parse_layer(ditmos_model_t *m, const uint8_t *data, uint3
         channels[j] = fc ? (uint32_t)map->channels * map->rows : map->channels;
     }
     NEED(layer->channels_in == channels[0] + channels[1], "LAYR.channels_in", at + 8, "does not fit the operands");
+    NEED(!ditmos_is_channelwise(layer) || layer->channels_out == layer->channels_in, "LAYR.channels_out", at + 12,
+        "must be as many as go in, depthwise or averaged");
     NEED(ditmos_u16(p + 16) == channels[0], "LAYR.first_channels", at + 16, "does not fit the first operand");
     NEED(rows_in == (fc ? 1 : source->rows), "LAYR.rows_in", at + 10, "does not fit the operands");
-    NEED(rows_in >= layer->kernel, "LAYR.kernel", at + 2, "longer than the input");
-    NEED(rows_out >= 1 && rows_out == ((rows_in - layer->kernel) / layer->stride + 1) / layer->pool, "LAYR.rows_out",
-        at + 14, "does not follow from rows_in, kernel, stride and pool");
+    uint32_t padded = (uint32_t)rows_in + out->pad[0] + out->pad[1];
+    NEED(padded >= layer->kernel, "LAYR.kernel", at + 2, "longer than the input");
+    NEED(rows_out >= 1 && rows_out == ((padded - layer->kernel) / layer->stride + 1) / layer->pool, "LAYR.rows_out",
+        at + 14, "does not follow from rows_in, padding, kernel, stride and pool");
     NEED(layer->packing <= DITMOS_PACKING_QUADS && layer->packing != 1, "LAYR.packing", at + 5,
         "must be 0 or 2 to 5; 1 is of an older file: export again");
     NEED(layer->weights_size % 4 == 0, "LAYR.weights_size", at + 24, "must be a multiple of 4");
@@ -309,19 +321,19 @@ static ditmos_status_t parse_layer(ditmos_model_t *m, const uint8_t *data, uint3
     return ditmos_ok();
 }
 
-// Convolutions of a branch, which come before its one or two fully connected layers.
+// Layers in time of a branch, which come before its one or two fully connected layers.
 static ditmos_status_t count_convs(const uint8_t *data, uint32_t begin, unsigned layers, unsigned fewest,
     uint8_t *convs) {
     *convs = 0;
     for (unsigned i = 0; i < layers; i++) {
         uint32_t at = begin + LAYR_SIZE * i;
-        NEED(data[at] <= 1, "LAYR.kind", at, "must be 0 or 1");
-        NEED(data[at] == 1 || *convs == i, "LAYR.kind", at, "convolution after a fully connected layer");
-        *convs += data[at] == 0;
+        NEED(data[at] <= DITMOS_AVERAGE, "LAYR.kind", at, "must be 0 to 3, else update this firmware");
+        NEED(data[at] == DITMOS_FC || *convs == i, "LAYR.kind", at, "layer in time after a fully connected one");
+        *convs += data[at] != DITMOS_FC;
     }
     unsigned fcs = layers - *convs;
     NEED(1 <= fcs && fcs <= DITMOS_MAX_FCS, "LAYR.kind", begin, "branch must end in 1 or 2 fully connected layers");
-    NEED(fewest <= *convs && *convs <= DITMOS_MAX_CONVS, "LAYR.kind", begin, "branch must have 1 to 6 convolutions");
+    NEED(fewest <= *convs && *convs <= DITMOS_MAX_CONVS, "LAYR.kind", begin, "branch must have 1 to 12 layers in time");
     return ditmos_ok();
 }
 
@@ -365,6 +377,27 @@ static ditmos_status_t parse_layers(parsing_t *parsing, ditmos_section_t s) {
     return ditmos_ok();
 }
 
+// Whether a layer reads rows of padding beside the window.
+static bool pads_window(const ditmos_model_t *m) {
+    bool found = false;
+    for (unsigned i = 0; i < (unsigned)m->selector_layers + m->classifier_layers; i++) {
+        found |= m->layers[i].source[0] == 0 && m->layers[i].pad[0] + m->layers[i].pad[1] > 0;
+    }
+    return found;
+}
+
+static ditmos_status_t parse_padding(parsing_t *parsing, ditmos_section_t s) {
+    ditmos_model_t *m = parsing->model;
+    const uint8_t *p = parsing->data + s.begin;
+    NEED(pads_window(m), "PADS", s.begin, "is there, but no layer pads the window");
+    NEED(s.size == ((m->channels + 3u) & ~3u), "PADS", s.begin, "must have a byte for each channel");
+    for (uint32_t i = m->channels; i < s.size; i++) {
+        NEED(p[i] == 0, "PADS", s.begin + i, "what fills up the last word must be 0");
+    }
+    m->padding = (const int8_t *)p;
+    return ditmos_ok();
+}
+
 // Who answers: docs/format.md, ROUT.
 static ditmos_status_t parse_routing(parsing_t *parsing, ditmos_section_t s) {
     enum { RULE_ONLY, RULE_SELECTOR, RULE_ALL };
@@ -398,6 +431,7 @@ static ditmos_status_t parse_routing(parsing_t *parsing, ditmos_section_t s) {
 static ditmos_status_t parse_weights(parsing_t *parsing, ditmos_section_t s) {
     ditmos_model_t *m = parsing->model;
     uint64_t end[2] = { 0, 0 };
+    NEED(m->padding != NULL || !pads_window(m), "sections", 6, "no PADS, but a layer pads the window");
     for (unsigned i = 0; i < (unsigned)m->selector_layers + m->classifier_layers; i++) {
         unsigned branch = i >= m->selector_layers;
         NEED(m->layers[i].weights == end[branch], "LAYR.weights_offset", parsing->found[LAYR].begin + LAYR_SIZE * i + 20,
@@ -432,6 +466,7 @@ static const section_kind_t sections[SECTION_COUNT] = {
     [NAME] = { "NAME", parse_names, false },
     [INPT] = { "INPT", parse_inputs, false },
     [LAYR] = { "LAYR", parse_layers, false },
+    [PADS] = { "PADS", parse_padding, true },
     [ROUT] = { "ROUT", parse_routing, false },
     [WGHT] = { "WGHT", parse_weights, false },
     [PLAN] = { "PLAN", parse_plan, false },
@@ -443,6 +478,7 @@ ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, u
     parsing_t parsing = { .model = model, .data = data, .size = size, .allocate = allocate };
     model->plan.slices = NULL;
     model->front = NULL;
+    model->padding = NULL;
     ditmos_status_t status = parse_header(&parsing);
     if (status.field == NULL) {
         status = parse_table(&parsing);

@@ -11,10 +11,11 @@
 #include "kernels.h"
 #include "plan.h"
 
-#define DITMOS_MAX_CONVS (6)
+#define DITMOS_MAX_CONVS (12) // layers in time of a branch
 #define DITMOS_MAX_FCS (2)
 #define DITMOS_MAX_LAYERS (2 * (DITMOS_MAX_CONVS + DITMOS_MAX_FCS))
 #define DITMOS_MAX_KERNEL (31)
+#define DITMOS_MAX_AVERAGE (255)
 #define DITMOS_MAX_CLASSIFIERS (64)
 #define DITMOS_MAX_SECTIONS (32)
 
@@ -28,6 +29,7 @@ typedef struct {
 typedef struct {
     ditmos_layer_t layer;
     uint32_t weights; // offset in the selector's weights, or in those of one classifier
+    uint8_t pad[2]; // rows of padding in front and behind
     uint8_t source[DITMOS_MAX_OPERANDS]; // maps that it reads; source[1] may be DITMOS_NONE
 } ditmos_model_layer_t;
 
@@ -48,6 +50,7 @@ struct _ditmos_model_t {
     const char *names; // of the classes
     float rate; // rows per second, 0: not known
     const uint8_t *inputs; // a record for each channel: inputs.h
+    const int8_t *padding; // of each channel of the window, what a row of padding holds; NULL where nothing pads it
     const char *input_names; // of each channel its name and its unit
     uint16_t routes; // how many of the selector's outputs stand for classifiers: the first K, or 0
     uint16_t exits; // how many behind them are class logits: `classes`, or 0

@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include "model.h"
+#include "padding.h"
 #include "schedule.h"
 
 #define HEADER_SIZE (16)
@@ -90,12 +91,15 @@ static ditmos_status_t parse_stage(ditmos_model_t *model, ditmos_stage_t *stage,
     const ditmos_map_t *map = &model->maps[1 + stage->layer];
     NEED(1 <= stage->chunk && stage->chunk <= map->rows, "PLAN.stage.chunk", at + 6, "must be 1 to the map's rows");
     stage->map_rows = map->rows;
-    if (layer->fully_connected) {
+    const ditmos_map_t *read = &model->maps[model->layers[stage->layer].source[0]];
+    bool fc = layer->kind == DITMOS_FC;
+    if (fc) {
         stage->rows_per_row = 0;
-        stage->reach = model->maps[model->layers[stage->layer].source[0]].rows;
+        stage->reach = read->rows;
     } else {
         stage->rows_per_row = layer->stride * layer->pool;
-        stage->reach = layer->kernel - layer->stride;
+        stage->reach = layer->kernel - layer->stride - model->layers[stage->layer].pad[0];
+        stage->padding = ditmos_padding_of(layer, model->layers[stage->layer].pad, read->rows, map->rows, stage->chunk);
     }
 
     NEED(is_buffer(plan, stage->out, DITMOS_BUFFER_MAP), "PLAN.stage.out", at + 3, "no such map buffer");
@@ -104,7 +108,7 @@ static ditmos_status_t parse_stage(ditmos_model_t *model, ditmos_stage_t *stage,
         "buffer holds another map");
     NEED(out->channels == map->channels && out->rows <= map->rows, "PLAN.stage.out", at + 3,
         "channels or rows do not fit the layer");
-    NEED(!layer->fully_connected || out->stride == 1, "PLAN.stage.out", at + 3,
+    NEED(!fc || out->stride == 1, "PLAN.stage.out", at + 3,
         "stride must be 1 behind a fully connected layer");
     stage->capacity = out->rows;
     stage->line = out->rows < map->rows;
@@ -114,6 +118,9 @@ static ditmos_status_t parse_stage(ditmos_model_t *model, ditmos_stage_t *stage,
         "no carry buffer of that many channels");
     NEED(stage->scratch == DITMOS_NONE || is_buffer(plan, stage->scratch, DITMOS_BUFFER_SCRATCH),
         "PLAN.stage.scratch", at + 5, "no such scratch buffer");
+    NEED(stage->padding.size == 0 || (stage->scratch != DITMOS_NONE
+            && plan->buffers[stage->scratch].size >= stage->padding.size), "PLAN.stage.scratch", at + 5,
+        "too few bytes for rows at the edge of a padded map");
     return ditmos_ok();
 }
 
@@ -142,7 +149,7 @@ static ditmos_status_t link_operands(ditmos_model_t *model, ditmos_slice_t *slic
             NEED(is_whole(model, in), field, at + 1 + j, "nothing in the slice fills the line buffer");
             slice->needs |= bit(in);
         }
-        NEED(!model->layers[stage->layer].layer.fully_connected || is_whole(model, in), field, at + 1 + j,
+        NEED(model->layers[stage->layer].layer.kind != DITMOS_FC || is_whole(model, in), field, at + 1 + j,
             "fully connected layer reads a line buffer");
     }
     return ditmos_ok();

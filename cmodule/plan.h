@@ -22,6 +22,15 @@ enum {
     DITMOS_BUFFER_SCRATCH = 2,
 };
 
+// Rows of padding around a layer's input (padding.h). Output rows from `inner` to before `behind` need none of them.
+typedef struct {
+    uint8_t front;
+    uint16_t inner;
+    uint16_t behind;
+    uint16_t rows_in; // of the input, without padding
+    uint32_t size; // bytes at the start of the scratch for the input of a chunk's rows at an edge; 0: no padding
+} ditmos_padding_t;
+
 // Where something lies in the arena. `map`: which map it holds, DITMOS_NONE for carry, scratch and unused buffers.
 typedef struct {
     uint32_t offset;
@@ -45,11 +54,12 @@ typedef struct {
 
     uint8_t producer[DITMOS_MAX_OPERANDS]; // index in the slice of the stage that makes in[i], or DITMOS_EXTERNAL
     uint8_t rows_per_row; // input rows that each further output row moves on by: stride * pool
+    ditmos_padding_t padding;
     bool line; // `out` holds fewer rows than the map
     uint16_t map_rows; // rows of the map
     uint16_t capacity; // rows that `out` holds
     uint16_t carry_from; // rows done when the carry comes into use: its bytes are free from then on
-    int32_t reach; // n output rows need n * rows_per_row + reach input rows
+    int32_t reach; // n output rows need the input rows before n * rows_per_row + reach
     uint32_t consumers; // bit i: stage i of the slice reads `out`
 } ditmos_stage_t;
 

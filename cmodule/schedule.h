@@ -14,7 +14,7 @@ typedef struct {
     uint16_t begin; // first row that is still in the buffer
     uint16_t rows; // of the next chunk; 0 when the stage is finished
     uint16_t first; // first row of its operands that the next chunk needs; UINT16_MAX when the stage is finished
-    uint16_t end; // the first after that which it does not need
+    uint16_t end; // the first after that which it does not need, of padding or not
     uint16_t capacity; // these three as in ditmos_stage_t
     uint16_t carry_from;
     uint8_t producer[DITMOS_MAX_OPERANDS];
@@ -49,7 +49,8 @@ __attribute__((always_inline)) static inline void ditmos_schedule_set(ditmos_sch
     }
     rows = rows < stage->chunk ? rows : stage->chunk;
     r->rows = (uint16_t)rows;
-    r->first = (uint16_t)(done * stage->rows_per_row);
+    int32_t first = (int32_t)(done * stage->rows_per_row) - stage->padding.front;
+    r->first = (uint16_t)(first < 0 ? 0 : first);
     r->end = (uint16_t)((done + rows) * stage->rows_per_row + (uint32_t)stage->reach);
 }
 
@@ -106,7 +107,8 @@ static inline bool ditmos_schedule_next(ditmos_schedule_t *s, ditmos_step_t *ste
             producer = r->producer[1];
             available = s->rows[producer].done;
         }
-        if (available >= r->end) {
+        // With rows of padding behind, that may be more than a producer makes.
+        if (available >= r->end || s->rows[producer].rows == 0) {
             uint32_t end = (uint32_t)r->done + r->rows;
             step->stage = i;
             step->dropped = 0;

@@ -12,7 +12,7 @@ void ditmos_slide_init(ditmos_engine_t *engine) {
     for (unsigned i = 0; i < layers; i++) {
         const ditmos_model_layer_t *layer = &model->layers[i];
         uint32_t step = engine->step[layer->source[0]];
-        if (layer->layer.fully_connected
+        if (layer->layer.kind == DITMOS_FC || layer->pad[0] + layer->pad[1] > 0
             || (layer->source[1] != DITMOS_NONE && engine->step[layer->source[1]] != step)) {
             step = 0;
         }

@@ -1,7 +1,8 @@
 // Overlapping windows for less: what was computed for the window before is shifted, and only the new rows are computed.
 //
-// Convolutions have no padding, so when the window moves on by `lag` samples, a map whose rows are `step` samples apart
-// moves by lag / step rows, exactly, if `step` divides `lag`. Any other map is computed anew. Which maps survive from
+// When the window moves on by `lag` samples, a map whose rows are `step` samples apart moves by lag / step rows, exactly,
+// if `step` divides `lag`. Any other map is computed anew, and so is one that padding has a part in: at both ends other
+// rows would need it now. Which maps survive from
 // one window to the next is a matter of the plan: ditmos.planner.stream_plan lets all of them survive.
 #ifndef DITMOS_SLIDE_H
 #define DITMOS_SLIDE_H
@@ -9,8 +10,8 @@
 #include "engine.h"
 #include "schedule.h"
 
-// Samples from one row of each map to the next; 0 where that is not one number (fully connected layers, or operands
-// that disagree). Called once.
+// Samples from one row of each map to the next; 0 where that is not one number (fully connected layers, padding, or
+// operands that disagree). Called once.
 void ditmos_slide_init(ditmos_engine_t *engine);
 
 // The window, which is there, moves on by `rows` rows, at most all: what lies at its end is to be written by the caller.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ditmos.model import packings
+from ditmos.model.padding import edge_bytes
 from ditmos.model.plan import NONE, Plan, Stage, layer_table
 from ditmos.model.plan_tables import WINDOW, producers
 from ditmos.model.spec import LayerShape, NetworkSpec
@@ -38,6 +39,8 @@ def random_plan(rng: Generator, spec: NetworkSpec) -> Plan:
 
 def random_packing(rng: Generator, layer: LayerShape) -> int:
     """Any that the kind of layer can have."""
+    if layer.channelwise:
+        return packings.PLAIN
     if layer.kind == "fc":
         return int(rng.choice([packings.PLAIN, packings.DOT, packings.WIDE], p=[0.3, 0.2, 0.5]))
     return int(rng.choice([packings.PLAIN, packings.LANES, packings.QUADS], p=[0.3, 0.4, 0.3]))
@@ -87,13 +90,15 @@ def _stages(
         readers = [layers[j] for j in layer_slice[i + 1 :] if index in sources[j]]
         chunk = int(rng.integers(1, layer.rows_out + 1)) if rng.random() < 0.2 else int(rng.integers(1, 4))
         rows = layer.rows_out
-        if index not in whole and readers and all(reader.kind == "conv" for reader in readers):
+        if index not in whole and readers and all(reader.kind != "fc" for reader in readers):
             reach = max((reader.pool - 1) * reader.stride + reader.kernel for reader in readers)
             rows = min(rows, reach + int(rng.integers(0, chunk + 6)))
         stride = 1 if layer.kind == "fc" else rows + int(rng.choice([0, 0, 1, 5]))
         operands = [held[s] for s in sources[index]]
         held[index] = schedule.map(rows, layer.channels_out, stride=stride, kept=index in kept)
-        conv = layer.kind == "conv"
+        timed = layer.kind != "fc"
+        edge = edge_bytes(layer, min(chunk, layer.rows_out))
+        scratch = edge + (4 * int(rng.integers(0, 400)) if rng.random() < 0.3 else 0) if timed else 0
         stages.append(
             Stage(
                 index,
@@ -101,8 +106,8 @@ def _stages(
                 held[index],
                 min(chunk, layer.rows_out),
                 in1=operands[1] if len(operands) > 1 else NONE,
-                carry=schedule.carry(layer.channels_out) if conv and rng.random() < 0.3 else NONE,
-                scratch=schedule.scratch(4 * int(rng.integers(1, 400))) if conv and rng.random() < 0.3 else NONE,
+                carry=schedule.carry(layer.channels_out) if timed and rng.random() < 0.3 else NONE,
+                scratch=schedule.scratch(scratch) if scratch else NONE,
             )
         )
     return stages

@@ -14,12 +14,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "m7"))
 
-from bench import conv_shape, fc_shape
+from bench import channel_shape, conv_shape, fc_shape
 from cases import layer_at_bound, random_layer
 from ditmos.model import packings
 from ditmos.model.lanes import LANE_HALF, lane_channels
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import LayerShape
+from ditmos.model.spec import KINDS, LayerShape
 
 CMODULE = Path(__file__).parents[2] / "cmodule"
 
@@ -36,6 +36,8 @@ SHAPES = [
     (packings.QUADS, conv_shape([2], 4, 1, 8, pool=1)),
     (packings.QUADS, conv_shape([3], 5, 4, 20)),
     (packings.QUADS, conv_shape([2, 5], 7, 9, 30, stride=2, pool=1)),
+    (packings.PLAIN, channel_shape("depthwise", [5], 3, 20)),
+    (packings.PLAIN, channel_shape("average", [2, 3], 7, 20)),
     (packings.PLAIN, fc_shape([7], 5)),
     (packings.DOT, fc_shape([7], 5)),
     (packings.DOT, fc_shape([8, 4], 8, relu=False)),
@@ -56,7 +58,7 @@ def device_valid(tmp_path_factory: pytest.TempPathFactory) -> Valid:
     function.restype = ctypes.c_bool
 
     def valid(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> bool:
-        numbers = (shape.kind == "fc", shape.kernel, shape.stride, shape.pool, packing, zero_point)
+        numbers = (KINDS.index(shape.kind), shape.kernel, shape.stride, shape.pool, packing, zero_point)
         layer = struct_pack("<BBBBBbHHxxI", *numbers, shape.channels_in, shape.channels_out, len(data))
         return function(layer, data, ctypes.byref(ctypes.c_uint32()))
 

@@ -6,13 +6,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 from ditmos.errors import DitmosError
-from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthwise, reference_spec, same
 from ditmos.networks.routed_network import Branches, ConvLayer, RoutedNetwork
 from ditmos.paper.strong_network import StrongNetwork
 from torch import Tensor
 
 PLAIN = BranchSpec((ConvSpec(5, 7), ConvSpec(4, 3, stride=2, pool=1), ConvSpec(3, 2)), ())
+SEPARABLE = BranchSpec((ConvSpec(5, 7, 2, 1, pad=same(7)), depthwise(3, 2), ConvSpec(6, 1, pool=1), average(3)))
 SPECS = {
+    "depthwise": NetworkSpec(40, 2, 4, 1, SEPARABLE, SEPARABLE, selector_outputs=4),
+    "depthwise, of two maps": NetworkSpec(
+        40, 3, 4, 3, *[BranchSpec((depthwise(3), depthwise(5, 1, 2), average(4), average()))] * 2, aggregate=(3,)
+    ),
     "reference": reference_spec(classes=5, classifiers=3, window=60),
     "no selector": NetworkSpec(40, 2, 4, 1, PLAIN),
     "stride, no pool": NetworkSpec(40, 2, 4, 3, PLAIN, PLAIN, aggregate=(1, 2, 3)),
@@ -60,9 +65,13 @@ def one_branch(branches: Branches, k: int, maps: list[Tensor], branch: str, trai
     for layer in branches.layers:
         shape, weight = layer.shape, layer.weight[k]
         operands = [own[r.level] if r.branch == branch and r.level in own else maps[r.level] for r in shape.inputs]
-        if isinstance(layer, ConvLayer):
+        if shape.kind == "average":
+            x = own[shape.inputs[0].level + 1] = F.avg_pool1d(torch.cat(operands, 1), shape.kernel, shape.stride)
+        elif isinstance(layer, ConvLayer):
             span = slice(k * shape.channels_out, (k + 1) * shape.channels_out)
-            x = F.conv1d(torch.cat(operands, dim=1), weight, stride=shape.stride)
+            padded = F.pad(torch.cat(operands, dim=1), shape.pad)
+            groups = shape.channels_in if shape.kind == "depthwise" else 1
+            x = F.conv1d(padded, weight, stride=shape.stride, groups=groups)
             norm = layer.norm
             mean, var = norm.running_mean[span].clone(), norm.running_var[span].clone()
             x = F.relu(F.batch_norm(x, mean, var, norm.weight[span], norm.bias[span], training))
@@ -148,8 +157,13 @@ def test_folded_weights_give_the_same_logits(name: str) -> None:
             for shape in layers:
                 weight, bias = (t[k] for t in folded[shape.name])
                 ins = [own[r.level] if r.branch == branch and r.level in own else maps[r.level] for r in shape.inputs]
-                if shape.kind == "conv":
-                    result = F.max_pool1d(F.relu(F.conv1d(torch.cat(ins, 1), weight, bias, shape.stride)), shape.pool)
+                if shape.kind != "fc":
+                    weight = weight.expand(*weight.shape[:2], shape.kernel)
+                    groups = shape.channels_in if shape.channelwise else 1
+                    zero = network.mean[:, None] if shape.inputs[0].level == 0 else torch.zeros(1, dtype=x.dtype)
+                    padded = F.pad(torch.cat(ins, 1) - zero, shape.pad) + zero
+                    sums = F.conv1d(padded, weight, bias, shape.stride, groups=groups)
+                    result = F.max_pool1d(F.relu(sums), shape.pool)
                     own[shape.inputs[0].level + 1] = result
                 else:
                     result = F.linear(torch.cat([i.flatten(1) for i in ins], 1) if ins else result, weight, bias)

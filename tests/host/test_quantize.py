@@ -14,7 +14,7 @@ from ditmos.model.inputs import MAX_ZERO_POINT, quantize_input
 from ditmos.model.quantized import accumulator_bound
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal
-from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthwise, same
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.quantize import quantize
 from ditmos.quantize.blame import losses
@@ -25,7 +25,15 @@ from ditmos.training.score import answer_float, score
 from torch import Tensor
 
 BRANCH = BranchSpec((ConvSpec(6, 7), ConvSpec(5, 5, stride=2), ConvSpec(4, 3, pool=1)), (12,))
+SEPARABLE = BranchSpec((ConvSpec(6, 7, 2, 1, pad=same(7)), depthwise(3), ConvSpec(8, 1, pool=1), depthwise(5, 2)))
 SPECS = {
+    "depthwise": NetworkSpec(61, 3, 6, 1, BranchSpec((*SEPARABLE.convs, average()))),
+    "depthwise, of two maps": NetworkSpec(
+        61, 3, 6, 2, BranchSpec((*SEPARABLE.convs, average(4))), SEPARABLE, aggregate=(1, 3, 4)
+    ),
+    "depthwise, of the window": NetworkSpec(
+        61, 3, 6, 3, BranchSpec((ConvSpec(4, 1), average(9))), BranchSpec((depthwise(4),)), start=1
+    ),
     "aggregated": NetworkSpec(61, 3, 7, 4, BRANCH, BRANCH, aggregate=(1, 2)),
     "last map too": NetworkSpec(61, 2, 3, 3, BRANCH, BRANCH, aggregate=(2, 3)),
     "from a selector map": NetworkSpec(61, 1, 5, 2, BranchSpec(BRANCH.convs[1:]), BRANCH, start=1, aggregate=(2,)),

@@ -14,10 +14,27 @@ from ditmos.model.reference import Model, accumulate, requantize
 from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
 
 
+def padded_by_hand(shape: LayerShape, maps: list[np.ndarray], window: tuple[int, ...]) -> list[np.ndarray]:
+    """Rows of padding, one by one."""
+    result = []
+    for ref, x in zip(shape.inputs, maps, strict=True):
+        row = np.array(window if ref.level == 0 else [-128] * len(x))[:, None]
+        result.append(np.hstack([row] * shape.pad[0] + [x] + [row] * shape.pad[1]))
+    return result
+
+
+def weight_by_hand(shape: LayerShape, layer: QuantizedLayer, o: int, i: int, j: int) -> int:
+    """What output channel o has for row j of input channel i."""
+    if shape.kind == "depthwise":
+        return int(layer.weight[o, 0, j]) if i == o else 0
+    if shape.kind == "average":
+        return int(layer.weight[o, 0, 0]) if i == o else 0
+    return int(layer.weight.reshape(shape.channels_out, shape.channels_in, -1)[o, i, j])
+
+
 def layer_by_hand(shape: LayerShape, layer: QuantizedLayer, x: np.ndarray) -> np.ndarray:
     """docs/arithmetic.md, One layer, in Python integers. x (in, rows) or (in,)."""
     x = x.reshape(shape.channels_in, -1)
-    weight = layer.weight.reshape(shape.channels_out, shape.channels_in, -1)
     result = np.empty((shape.channels_out, shape.rows_out), np.int8)
     for o in range(shape.channels_out):
         for r in range(shape.rows_out):
@@ -27,7 +44,7 @@ def layer_by_hand(shape: LayerShape, layer: QuantizedLayer, x: np.ndarray) -> np
                 acc = int(layer.bias[o])
                 for i in range(shape.channels_in):
                     for j in range(shape.kernel):
-                        acc += int(weight[o, i, j]) * int(x[i, t + j])
+                        acc += weight_by_hand(shape, layer, o, i, j) * int(x[i, t + j])
                 pooled.append(acc)
             y = layer.zero_point + ((max(pooled) * int(layer.multiplier[o]) + 2**31) >> 32)
             result[o, r] = max(-128, min(127, y))
@@ -46,9 +63,12 @@ def test_layers_by_hand(seed: int) -> None:
         maps = {("selector", 0): window.T}
         previous = None
         for shape in case.model.spec.selector_layers() + case.model.spec.classifier_layers():
-            x = np.concatenate([maps[r.branch, r.level].ravel() for r in shape.inputs]) if shape.inputs else previous
+            read = [maps[ref.branch, ref.level] for ref in shape.inputs]
+            if any(shape.pad):
+                read = padded_by_hand(shape, read, case.model.padding)
+            x = np.concatenate([part.ravel() for part in read]) if read else previous
             previous = layer_by_hand(shape, layers[shape.name], x)
-            if shape.kind == "conv":
+            if shape.kind != "fc":
                 maps[shape.branch, shape.inputs[0].level + 1] = previous
             assert np.array_equal(previous.ravel(), outputs[shape.name][n].ravel()), shape.name
 
@@ -146,7 +166,7 @@ def test_accumulators_never_overflow() -> None:
 
 
 def test_golden_is_deterministic_and_varied() -> None:
-    cases = list(golden.cases(60, windows=2))
+    cases = list(golden.cases(120, windows=2))
     again = golden.case(17, windows=2)
     assert np.array_equal(again.windows, cases[17].windows) and again.model.spec == cases[17].model.spec
     specs = [case.model.spec for case in cases]
@@ -155,8 +175,10 @@ def test_golden_is_deterministic_and_varied() -> None:
     assert {spec.start > 0 for spec in specs} == {True, False}
     assert any(spec.selector is None for spec in specs) and any(len(spec.aggregate) > 1 for spec in specs)
     assert {layer.kernel for layer in convs} >= {1, 2, 15, 31}
-    assert {(layer.stride, layer.pool) for layer in convs} == {(1, 1), (1, 2), (2, 1), (2, 2)}
-    bounds = np.concatenate([accumulator_bound(layer) for c in cases for _, _, layer in c.model.branches()])
+    assert {(layer.stride, layer.pool) for layer in convs} >= {(1, 1), (1, 2), (2, 1), (2, 2)}
+    assert {layer.kind for layer in convs} == {"conv", "depthwise", "average", "fc"}
+    assert any(spec.pads_window for spec in specs) and any(all(layer.pad) for layer in convs)
+    bounds = np.concatenate([accumulator_bound(q, s.repeats) for c in cases for _, s, q in c.model.branches()])
     for bound in (golden.LANE_BOUND - 1, golden.LANE_BOUND, golden.LANE_BOUND + 1):
         assert (bounds == bound).any()
     logits = [Model(case.model).classify_batch(case.windows).ravel() for case in cases]

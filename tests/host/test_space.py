@@ -14,8 +14,9 @@ from ditmos.training.score import answers_itself, worst_runs
 
 
 def test_shapes_read_back() -> None:
-    for text in ("10k5s2 20k7 40k3p1 h48", "7k3", "6k9s2p1 8k3"):
+    for text in ("10k5s2 20k7 40k3p1 h48", "7k3", "6k9s2p1 8k3", "8k5s2p1= d3= 9k1p1 d5s2p2 a4"):
         assert shapes.render(shapes.parse(text)) == text
+    assert shapes.render(shapes.build((40, 2, 2), "8k5= d3= a").classifier) == "8k5= d3= a20"
     for wrong in ("10x5", "h48 10k5", "10k5 h4 h5"):
         with pytest.raises(DitmosError, match="expected words like"):
             shapes.parse(wrong)

@@ -85,7 +85,17 @@ def padded(data: bytes) -> bytes:
 # ----- models -----------------------------------------------------------------------------------------------------
 
 FRONTEND_PARTS = ("file.c", "frontend*.c", "operations.c", "spectrum*.[cS]")
-MODEL_PARTS = (*FRONTEND_PARTS, "model.c", "inputs.c", "plan.c", "engine.c", "slide.c", "feed.c", "kernels*.[cS]")
+MODEL_PARTS = (
+    *FRONTEND_PARTS,
+    "model.c",
+    "inputs.c",
+    "plan.c",
+    "padding.c",
+    "engine.c",
+    "slide.c",
+    "feed.c",
+    "kernels*.[cS]",
+)
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,12 @@ from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel
 from ditmos.model.reference import Int8, Model, accumulate
 from ditmos.model.signal import Signal
-from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
+from ditmos.model.spec import BranchSpec, ConvSpec, Kind, LayerShape, NetworkSpec
 from ditmos.model.use import Rule, Use, problem_of_rule
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
+
+Geometry = tuple[int, int, int, Kind, tuple[int, int]]  # kernel, stride, pool, kind, padding
 
 LANE_BOUND = 1 << 20  # of the three-lane kernels: sum|w| * 128 + |bias| must stay below
 
@@ -51,23 +53,42 @@ class Case:
     windows: Int8
 
 
-def random_spec(rng: Generator, *, max_rows: int = 160, max_classifiers: int = 16) -> NetworkSpec:
-    """A network that satisfies every rule of `NetworkSpec`: any of the variants that the format can hold."""
+def random_spec(rng: Generator, *, max_rows: int = 160, max_classifiers: int = 16, kinds: bool = False) -> NetworkSpec:
+    """A network that satisfies every rule of `NetworkSpec`: any of the variants that the format can hold.
+
+    kinds: with depthwise convolutions, averages and padding among its layers.
+    """
     while True:
         try:
-            return _try_spec(rng, max_rows, max_classifiers)
+            return _try_spec(rng, max_rows, max_classifiers, kinds)
         except DitmosError:  # too short a window, or rows of an aggregated level differ
             continue
 
 
-def _try_spec(rng: Generator, max_rows: int, max_classifiers: int) -> NetworkSpec:
+def random_geometry(rng: Generator, largest: int, kinds: bool) -> Geometry:
+    """Of one layer. With ``kinds`` one in three is depthwise or an average, and half of the others are padded."""
+    kernel, stride = int(rng.integers(1, largest + 1)), int(rng.choice([1, 1, 1, 2]))
+    pool = int(rng.choice([1, 2, 2]))
+    if not kinds:
+        return kernel, stride, pool, "conv", (0, 0)
+    kinds_of_six: tuple[Kind, ...] = ("conv", "conv", "conv", "depthwise", "depthwise", "average")
+    kind = kinds_of_six[rng.integers(6)]
+    if kind == "average":
+        return kernel, int(rng.integers(1, kernel + 1)), 1, kind, (0, 0)
+    if kind == "depthwise":  # often of the usual kernels, without pooling
+        kernel, pool = int(rng.choice([kernel, min(largest, 3), min(largest, 9)])), int(rng.choice([1, 1, 2]))
+    front, behind = (int(rng.integers(0, kernel)) for _ in range(2))
+    return kernel, stride, pool, kind, (front, behind) if rng.random() < 0.5 else (0, 0)
+
+
+def _try_spec(rng: Generator, max_rows: int, max_classifiers: int, kinds: bool) -> NetworkSpec:
     def width(most: int) -> int:
         return int(rng.integers(1, most + 1)) if rng.random() < 0.8 else 1
 
-    def conv(geometry: tuple[int, int, int]) -> ConvSpec:
-        return ConvSpec(width(17), *geometry)
+    def conv(geometry: Geometry) -> ConvSpec:
+        return ConvSpec(width(17) if geometry[3] == "conv" else 0, *geometry)
 
-    def branch(geometries: list[tuple[int, int, int]]) -> BranchSpec:
+    def branch(geometries: list[Geometry]) -> BranchSpec:
         hidden = (width(40),) if rng.random() < 0.6 else ()
         return BranchSpec(tuple(conv(g) for g in geometries), hidden)
 
@@ -79,18 +100,11 @@ def _try_spec(rng: Generator, max_rows: int, max_classifiers: int) -> NetworkSpe
 
     depth = int(rng.choice([1, 2, 3, 3, 4, 5, 6]))
     largest = int(rng.choice([3, 9, 15, 31]))
-    geometries = [
-        (
-            int(rng.integers(1, largest + 1)),
-            int(rng.choice([1, 1, 1, 2])),
-            int(rng.choice([1, 2, 2])),
-        )
-        for _ in range(depth)
-    ]
+    geometries = [random_geometry(rng, largest, kinds) for _ in range(depth)]
     # Short enough for the board, long enough for the geometry, odd or even.
     needed = 1
-    for kernel, stride, pool in reversed(geometries):
-        needed = (needed * pool - 1) * stride + kernel
+    for kernel, stride, pool, _, pad in reversed(geometries):
+        needed = max((needed * pool - 1) * stride + kernel - sum(pad), 1)
     if needed > max_rows:
         raise DitmosError("too long a window")
     window = int(rng.integers(needed, min(max_rows, 2 * needed + 3) + 1))
@@ -105,7 +119,7 @@ def _try_spec(rng: Generator, max_rows: int, max_classifiers: int) -> NetworkSpe
     start = int(rng.integers(0, depth + 1)) if rng.random() < 0.5 else 0
     own = geometries[start : start + int(rng.integers(0, depth - start + 1))] if start else list(geometries)
     if start == 0 and rng.random() < 0.3:  # other kernels, where the rows may still agree
-        own = [(max(1, k + int(rng.integers(-2, 3))), s, p) for k, s, p in own]
+        own = [(max(1, g[0] + int(rng.integers(-2, 3))), *g[1:]) for g in own]
     levels = range(start + 1, start + len(own) + 1)
     aggregate = tuple(level for level in levels if rng.random() < 0.6)
     return NetworkSpec(
@@ -143,6 +157,7 @@ def random_model(rng: Generator, spec: NetworkSpec, style: Style | None = None) 
         logit_scale=scale(),
         logit_zero_point=zero_points["classifier"],
         class_names=tuple(f"class {i}" for i in range(spec.classes)),
+        padding=tuple(rng.integers(-128, 128, spec.channels).tolist()) if spec.pads_window else (),
         rate=float(rng.integers(0, 100)),
     )
 
@@ -207,14 +222,15 @@ def random_layer(rng: Generator, shape: LayerShape, style: Style, zero_point: in
             while np.abs(row).sum() > limit:
                 row[np.flatnonzero(row)] -= np.sign(row[np.flatnonzero(row)])
     mean = rng.integers(-128, 128)
-    bias = np.rint(-mean * weight.sum(1) + rng.normal(0, 40 * np.sqrt(np.square(weight).sum(1) + 1)))
+    total = shape.repeats * weight.sum(1)
+    bias = np.rint(-mean * total + rng.normal(0, 40 * np.sqrt(shape.repeats * np.square(weight).sum(1) + 1)))
     if style == Style.BOUND:
-        room = LANE_BOUND - 128 * np.abs(weight).sum(1)
+        room = LANE_BOUND - 128 * shape.repeats * np.abs(weight).sum(1)
         bias = np.where(rng.random(out) < 0.5, 1, -1) * (room - 1 + rng.integers(0, 3, out) * rng.integers(0, 2, out))
     weight = weight.astype(np.int8).reshape(shape.weight_shape)
     layer = QuantizedLayer(weight, bias.astype(np.int32), np.ones(out, np.int32), zero_point)
     rows = (shape.pool - 1) * shape.stride + shape.kernel
-    x = rng.integers(-128, 128, (16, shape.channels_in, rows) if shape.kind == "conv" else (16, fan_in)).astype(np.int8)
+    x = rng.integers(-128, 128, (16, fan_in) if shape.kind == "fc" else (16, shape.channels_in, rows)).astype(np.int8)
     spread = np.abs(accumulate(shape, layer, x).swapaxes(0, 1).reshape(out, -1)).max(1) + 1
     wanted = np.exp(rng.uniform(np.log(40), np.log(400), out))  # int8 steps; more than 255 saturates
     multiplier = np.clip(np.rint(wanted / spread * 2.0**32), 1, 2**31 - 1)
@@ -235,16 +251,20 @@ def random_windows(rng: Generator, spec: NetworkSpec, count: int) -> Int8:
     return windows.astype(np.int8)
 
 
-def case(seed: int, *, windows: int = 4, max_rows: int = 160, max_classifiers: int = 16) -> Case:
-    """The network of one seed. One in four has all its layers in one style, the others mix them."""
+def case(
+    seed: int, *, windows: int = 4, max_rows: int = 160, max_classifiers: int = 16, kinds: bool | None = None
+) -> Case:
+    """The network of one seed. One in four has all its layers in one style, the others mix them. kinds: see
+    `random_spec`; by default those of seeds that 3 divides."""
     rng = np.random.default_rng(seed)
-    spec = random_spec(rng, max_rows=max_rows, max_classifiers=max_classifiers)
+    kinds = seed % 3 == 0 if kinds is None else kinds
+    spec = random_spec(rng, max_rows=max_rows, max_classifiers=max_classifiers, kinds=kinds)
     style = rng.choice(list(Style)) if rng.random() < 0.25 else None
     model, inputs = random_model(rng, spec, style), random_windows(rng, spec, windows)
     return Case(seed, replace(model, use=random_use(rng, spec)), inputs)
 
 
-def cases(count: int, first: int = 0, **limits: int) -> Iterator[Case]:
+def cases(count: int, first: int = 0, **limits: Any) -> Iterator[Case]:
     """`count` cases of consecutive seeds."""
     for seed in range(first, first + count):
         yield case(seed, **limits)

@@ -24,8 +24,8 @@ from ditmos.paths import commit
 MAX_TEXT = 448 << 10
 MIN_HEAP = 330 << 10
 TEXT_START = sector_start(4)  # sectors 1 to 3 are the filesystem
-# What must be in the image: the module's table and its two kernels.
-SYMBOLS = ("ditmos_conv", "ditmos_fc", "ditmos_user_cmodule")
+# What must be in the image: the module's table, and what picks a kernel.
+SYMBOLS = ("ditmos_kernel_of", "ditmos_user_cmodule")
 _FLASHED = (".isr_vector", ".isr_extratext", ".itcm", ".text", ".ARM", ".data")
 _KERNEL_PREFIXES = ("ditmos_conv_", "ditmos_fc_")
 _KERNEL_SUFFIX = "_m7"

@@ -10,9 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
 
+from ditmos.model.padding import rows_needed
 from ditmos.model.plan import NONE, Plan, Slice, Stage
 from ditmos.model.plan_tables import WINDOW, Tables, checker
-from ditmos.model.spec import LayerShape, NetworkSpec
+from ditmos.model.spec import NetworkSpec
 
 NOTHING = 1 << 31  # first row needed by a stage that has finished
 
@@ -40,12 +41,6 @@ class _Content:
     layer: int
     base: int
     end: int
-
-
-def rows_needed(layer: LayerShape, first: int, rows: int) -> tuple[int, int]:
-    """Input rows (from, to) that output rows ``first .. first + rows - 1`` of a convolution depend on."""
-    step = layer.pool * layer.stride
-    return first * step, ((first + rows) * layer.pool - 1) * layer.stride + layer.kernel
 
 
 def simulate(spec: NetworkSpec, plan: Plan) -> list[Call]:
@@ -212,7 +207,7 @@ class _Run(Tables):
         layer = self.layers[stage.layer]
         rows = min(stage.chunk, layer.rows_out - self.done[i])
         operands = [self.contents[b] for b in (stage.in0, stage.in1) if b != NONE]
-        if layer.kind == "conv":
+        if layer.kind != "fc":
             first, end = rows_needed(layer, self.done[i], rows)
         else:
             first, end = 0, self.rows_of(operands[0].layer)
@@ -276,4 +271,4 @@ class _Run(Tables):
         layer = self.layers[self.plan.stages[i].layer]
         if self.done[i] == layer.rows_out:
             return NOTHING
-        return rows_needed(layer, self.done[i], 1)[0] if layer.kind == "conv" else 0
+        return rows_needed(layer, self.done[i], 1)[0] if layer.kind != "fc" else 0

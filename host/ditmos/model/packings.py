@@ -14,7 +14,7 @@ from ditmos.errors import DitmosError
 from ditmos.model import lanes
 from ditmos.model.lanes import PackingError
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import LayerShape
+from ditmos.model.spec import KINDS, LayerShape
 
 PLAIN = 0
 DOT = 2
@@ -55,7 +55,7 @@ def unpack(packing: int, shape: LayerShape, zero_point: int, data: bytes) -> Qua
 
 
 def _check_kind(packing: int, shape: LayerShape, error: Callable[[str], Exception]) -> None:
-    wanted = {PLAIN: ("conv", "fc"), DOT: ("fc",), WIDE: ("fc",), LANES: ("conv",), QUADS: ("conv",)}
+    wanted = {PLAIN: KINDS, DOT: ("fc",), WIDE: ("fc",), LANES: ("conv",), QUADS: ("conv",)}
     if packing not in wanted:
         older = ", it is of an older version: export the model again" if packing == 1 else ""
         raise error(f"packing {packing} is not known{older}")

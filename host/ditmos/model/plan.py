@@ -122,12 +122,12 @@ def layer_table(spec: NetworkSpec) -> tuple[LayerShape, ...]:
 def slice_name(layers: Sequence[LayerShape]) -> str:
     """Name of a slice from its stages' layers: the last layer's, after the first's where they differ.
 
-    Convolutions are called by their level, fully connected layers together ``head``: ``selector.2``,
+    Layers in time are called by their level, fully connected layers together ``head``: ``selector.2``,
     ``selector.1-3``, ``classifier.head``, ``selector.1-classifier.3``.
     """
 
     def part(layer: LayerShape) -> tuple[str, str]:
-        return layer.branch, layer.name.rpartition(".")[2] if layer.kind == "conv" else "head"
+        return layer.branch, layer.name.rpartition(".")[2] if layer.kind != "fc" else "head"
 
     first, last = part(layers[0]), part(layers[-1])
     if first == last:

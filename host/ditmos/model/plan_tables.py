@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ditmos.errors import DitmosError
+from ditmos.model.padding import edge_bytes
 from ditmos.model.plan import (
     MAX_BUFFERS,
     MAX_SLICES,
@@ -46,7 +47,7 @@ def checker(table: str, index: int) -> Callable[[bool, str], None]:
 def producers(spec: NetworkSpec) -> list[tuple[int, ...]]:
     """For each layer the layers whose maps it reads, in operand order; `WINDOW` for the window."""
     layers = layer_table(spec)
-    by_level = {(s.branch, s.inputs[0].level + 1): i for i, s in enumerate(layers) if s.kind == "conv"}
+    by_level = {(s.branch, s.inputs[0].level + 1): i for i, s in enumerate(layers) if s.kind != "fc"}
     by_level["selector", 0] = WINDOW
     return [
         tuple(by_level[ref.branch, ref.level] for ref in shape.inputs) if shape.inputs else (i - 1,)
@@ -151,6 +152,9 @@ class Tables:
             if index != NONE:
                 need(index < len(self.plan.buffers), f"{name} is buffer {index} of {len(self.plan.buffers)}")
                 need(self.plan.buffers[index].kind == kind, f"{name} is buffer {index}, which is of another kind")
+        size = self.plan.buffers[stage.scratch].size if stage.scratch != NONE else 0
+        edge = edge_bytes(layer, stage.chunk)
+        need(size >= edge, f"scratch has {size} bytes, expected {edge} for rows at the edge of {layer.name}")
         if stage.carry != NONE:
             channels = self.plan.buffers[stage.carry].channels
             need(channels == layer.channels_out, f"carry has {channels} channels, expected {layer.channels_out}")

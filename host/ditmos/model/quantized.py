@@ -27,8 +27,9 @@ INT32_MAX = 2**31 - 1
 class QuantizedLayer:
     """Weights of one layer of one branch.
 
-    weight: int8 in [-127, 127]; (out, in, kernel) for a convolution, (out, in) for a fully connected layer, ``in``
-        in the order of ``LayerShape.inputs``, each fully connected input flattened channel by channel.
+    weight: int8 in [-127, 127]; (out, in, kernel) for a convolution, (out, 1, kernel) for a depthwise one, (out, 1, 1)
+        for an average, (out, in) for a fully connected layer, ``in`` in the order of ``LayerShape.inputs``, each fully
+        connected input flattened channel by channel.
     bias: int32 (out,), with the input zero point folded in: ``round(b / s) - zero_point_in * sum(weight)``.
     multiplier: int32 (out,) in [1, 2^31): the factor from accumulator to output, times 2^32.
     zero_point: of the output; -128 behind a ReLU.
@@ -48,6 +49,7 @@ class QuantizedModel:
     rate: rows per second, 0 where it is not known.
     use: who answers, by which policy; None: what `default_use` says of the network.
     front_end: makes the window's rows of raw samples; None where the samples are the rows.
+    padding: what a row of padding of the window holds, int8 for each channel; empty where no layer pads it.
     metadata: for people (docs/format.md, META).
     selector_scale / selector_zero_point and logit_scale / logit_zero_point: of the selector's logits and of the class
         logits; the latter are shared by all K classifiers, so that their logits can be compared and averaged.
@@ -66,6 +68,7 @@ class QuantizedModel:
     use: Use = None  # type: ignore[assignment]  # __post_init__
     metadata: dict[str, Any] = field(default_factory=dict)
     front_end: FrontEnd | None = None
+    padding: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.use is None:
@@ -80,10 +83,11 @@ class QuantizedModel:
                 yield f"{shape.name} of classifier {k}", shape, layer
 
 
-def accumulator_bound(layer: QuantizedLayer) -> NDArray[np.int64]:
-    """(out,) largest magnitude that a partial sum can reach on any input, in any order of summation."""
+def accumulator_bound(layer: QuantizedLayer, repeats: int = 1) -> NDArray[np.int64]:
+    """(out,) largest magnitude that a partial sum can reach on any input, in any order of summation. ``repeats``: of
+    each weight (`LayerShape.repeats`)."""
     weights = np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(1)
-    return np.abs(layer.bias.astype(np.int64)) + 128 * weights
+    return np.abs(layer.bias.astype(np.int64)) + 128 * repeats * weights
 
 
 def check(model: QuantizedModel) -> None:
@@ -120,6 +124,9 @@ def check(model: QuantizedModel) -> None:
         check_name("unit of the samples", front.units)
         for name in front.channel_names:
             check_name("channel of the samples", name)
+    rows = spec.channels if spec.pads_window else 0
+    need(len(model.padding) == rows, f"padding of the window has {len(model.padding)} values, expected {rows}")
+    need(all(-128 <= p <= 127 for p in model.padding), f"padding is {list(model.padding)}, expected -128 to 127")
     rate = model.rate
     need(0 <= rate < 2.0**127 and rate == np.float32(rate), f"rate is {rate}, expected rows per second as a float32")
     check_use(spec, model.use)
@@ -148,5 +155,5 @@ def check(model: QuantizedModel) -> None:
         need(layer.multiplier.min() >= 1, f"{name}: multiplier is {layer.multiplier.min()}, expected 1 to 2^31 - 1")
         expected = -128 if shape.relu else last[shape.branch]
         need(layer.zero_point == expected, f"{name}: zero point is {layer.zero_point}, expected {expected}")
-        bound = accumulator_bound(layer).max()
+        bound = accumulator_bound(layer, shape.repeats).max()
         need(bound <= INT32_MAX, f"{name}: the accumulator can reach {bound}, expected at most {INT32_MAX}")

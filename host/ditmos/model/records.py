@@ -12,14 +12,13 @@ INPUTS = Struct("<f")  # rate
 INPUT = Struct("<ffiIBBH")  # scale, sample_scale, zero_point, multiplier, shift, flags, reserved
 ROUTING = Struct("<BBH")  # rule, margins, reserved
 MARGIN = Struct("<i")
-LAYER = Struct("<BBBBBBbBHHHHHHII")
+LAYER = Struct("<BBBBBBbBHHHHHBBII")
 PLAN = Struct("<IBBBBBBBBI")  # arena_size, buffers, stages, slices, window, selector_logits, logits, flags, reserved
 BUFFER = Struct("<IHHHBB")  # offset, stride, rows, channels, kind, flags
 STAGE = Struct("<BBBBBBH")  # layer, in0, in1, out, carry, scratch, chunk
 SLICE = Struct("<BBBB")  # first stage, stages, phase, reserved
 
 CRC_START = HEADER.size
-KINDS = ("conv", "fc")
 REQUIRED = 1  # section flag
 USED = 1  # input flag
 KEPT = 1  # buffer flag
@@ -32,7 +31,19 @@ NETWORK_FIELDS = (
 )
 NETWORK_OFFSETS = (0, 2, 4, 6, 8, 9, 10, 11, 12, 16, 20, 24, 26, 28)
 LAYER_FIELDS = (
-    *("kind", "relu", "kernel", "stride", "pool", "packing", "zero_point", "reserved", "channels_in", "rows_in"),
-    *("channels_out", "rows_out", "channels of the first operand", "reserved", "weights offset", "weights bytes"),
+    *(
+        "kind",
+        "relu",
+        "kernel",
+        "stride",
+        "pool",
+        "packing",
+        "zero_point",
+        "padding in front",
+        "channels_in",
+        "rows_in",
+    ),
+    *("channels_out", "rows_out", "channels of the first operand", "padding behind", "reserved", "weights offset"),
+    "weights bytes",
 )
-LAYER_OFFSETS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20, 24)
+LAYER_OFFSETS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 19, 20, 24)

@@ -34,15 +34,19 @@ def requantize(acc: NDArray[np.int64], multiplier: NDArray[np.int32], zero_point
 def accumulate(shape: LayerShape, layer: QuantizedLayer, x: Int8) -> NDArray[np.int64]:
     """Accumulators of a batch before pooling.
 
-    x is (N, in, rows) for a convolution, (N, in) for a fully connected layer; the result is (N, out, positions) or
-    (N, out).
+    x is (N, in, rows), padding included, for layers in time, (N, in) for a fully connected layer; the result is (N,
+    out, positions) or (N, out).
     """
     bias = layer.bias.astype(np.int64)
-    dtype: np.dtype[Any] = np.dtype(np.float32 if accumulator_bound(layer).max() < 1 << 24 else np.float64)
+    small = accumulator_bound(layer, shape.repeats).max() < 1 << 24
+    dtype: np.dtype[Any] = np.dtype(np.float32 if small else np.float64)
     weight = layer.weight.reshape(shape.channels_out, -1).astype(dtype)
     if shape.kind == "fc":
         return (x.astype(dtype) @ weight.T).astype(np.int64) + bias
     windows = sliding_window_view(x, shape.kernel, axis=2)[:, :, :: shape.stride]  # (N, in, positions, kernel)
+    if shape.channelwise:
+        taps = np.broadcast_to(layer.weight[:, 0], (shape.channels_out, shape.kernel)).astype(np.int64)
+        return np.einsum("ncpk,ck->ncp", windows, taps) + bias[:, None]
     positions = windows.shape[2]
     acc = np.empty((len(x), shape.channels_out, positions), np.int64)
     block = max(1, _BLOCK // (positions * weight.shape[1]))
@@ -53,8 +57,19 @@ def accumulate(shape: LayerShape, layer: QuantizedLayer, x: Int8) -> NDArray[np.
     return acc + bias[:, None]
 
 
+def pad(shape: LayerShape, operands: Sequence[Int8], window: Sequence[int]) -> list[Int8]:
+    """Operands (N, channels, rows) with the layer's rows of padding, which hold what stands for 0: ``window`` (a value
+    for each channel) in the window, -128 in every other map."""
+    result = []
+    for ref, x in zip(shape.inputs, operands, strict=True):
+        values = np.asarray(window if ref.level == 0 else [-128] * x.shape[1], np.int8)
+        front, behind = (np.broadcast_to(values[:, None], (*x.shape[:2], rows)) for rows in shape.pad)
+        result.append(np.concatenate([front, x, behind], axis=2))
+    return result
+
+
 def run_layer(shape: LayerShape, layer: QuantizedLayer, x: Int8) -> Int8:
-    """One layer on a batch: x (N, in, rows) -> (N, out, pooled rows); fully connected (N, in) -> (N, out)."""
+    """One layer on a batch: x (N, in, padded rows) -> (N, out, pooled rows); fully connected (N, in) -> (N, out)."""
     acc = accumulate(shape, layer, x)
     if shape.pool > 1:
         acc = acc[:, :, : shape.rows_out * shape.pool].reshape(*acc.shape[:2], shape.rows_out, shape.pool).max(3)
@@ -62,11 +77,14 @@ def run_layer(shape: LayerShape, layer: QuantizedLayer, x: Int8) -> Int8:
 
 
 def run_branch(
-    shapes: Sequence[LayerShape], layers: Sequence[QuantizedLayer], maps: dict[tuple[str, int], Int8]
+    shapes: Sequence[LayerShape],
+    layers: Sequence[QuantizedLayer],
+    maps: dict[tuple[str, int], Int8],
+    padding: Sequence[int] = (),
 ) -> list[Int8]:
     """Run a branch on a batch -> every layer's output, logits (N, out) last.
 
-    Reads ``maps`` (N, channels, rows) by (branch, level) and adds its own to them.
+    Reads ``maps`` (N, channels, rows) by (branch, level) and adds its own to them. ``padding``: of the window.
     """
     outputs: list[Int8] = []
     for shape, layer in zip(shapes, layers, strict=True):
@@ -74,11 +92,13 @@ def run_branch(
             operands = [maps[ref.branch, ref.level] for ref in shape.inputs]
             if shape.kind == "fc":
                 operands = [operand.reshape(len(operand), -1) for operand in operands]
+            if any(shape.pad):
+                operands = pad(shape, operands, padding)
             x = operands[0] if len(operands) == 1 else np.concatenate(operands, axis=1)
         else:
             x = outputs[-1]
         outputs.append(run_layer(shape, layer, x))
-        if shape.kind == "conv":
+        if shape.kind != "fc":
             maps[shape.branch, shape.inputs[0].level + 1] = outputs[-1]
     return outputs
 
@@ -163,7 +183,7 @@ class Model:
             raise ValueError(f"classifier is {k}, expected 0 to {self.classifiers - 1}")
         if self._maps is None:
             raise RuntimeError("classify before select")
-        return memoryview(run_branch(self._classifier_shapes, self.model.classifiers[k], dict(self._maps))[-1][0])
+        return memoryview(self._run(k, dict(self._maps))[-1][0])
 
     @property
     def feeder(self) -> Feeder:
@@ -217,7 +237,7 @@ class Model:
         if self.spec.start or self.spec.aggregate:
             self._select(maps)
         if k is None:
-            logits = [run_branch(self._classifier_shapes, layers, dict(maps))[-1] for layers in self.model.classifiers]
+            logits = [self._run(i, dict(maps))[-1] for i in range(self.classifiers)]
             return np.stack(logits, axis=1)
         chosen = np.broadcast_to(np.asarray(k), len(windows))
         if len(chosen) and not 0 <= chosen.min() <= chosen.max() < self.classifiers:
@@ -226,16 +246,19 @@ class Model:
         for i in np.unique(chosen):
             rows = np.flatnonzero(chosen == i)
             subset = {key: value[rows] for key, value in maps.items()}
-            result[rows] = run_branch(self._classifier_shapes, self.model.classifiers[i], subset)[-1]
+            result[rows] = self._run(i, subset)[-1]
         return result
 
     def layer_outputs(self, windows: Int8, k: int) -> dict[str, Int8]:
         """Every layer's output on a batch by layer name: (N, channels, rows), fully connected (N, out)."""
         maps = self._window_maps(windows)
         names = [shape.name for shape in self._selector_shapes + self._classifier_shapes]
-        outputs = run_branch(self._selector_shapes, self.model.selector, maps)
-        outputs += run_branch(self._classifier_shapes, self.model.classifiers[k], maps)
+        outputs = run_branch(self._selector_shapes, self.model.selector, maps, self.model.padding)
+        outputs += self._run(k, maps)
         return dict(zip(names, outputs, strict=True))
+
+    def _run(self, k: int, maps: dict[tuple[str, int], Int8]) -> list[Int8]:
+        return run_branch(self._classifier_shapes, self.model.classifiers[k], maps, self.model.padding)
 
     def _select_one(self, window: Int8) -> memoryview:
         maps = self._window_maps(window[None])
@@ -254,4 +277,4 @@ class Model:
     def _select(self, maps: dict[tuple[str, int], Int8]) -> Int8:
         if not self._selector_shapes:
             return np.empty((len(maps["selector", 0]), 0), np.int8)
-        return run_branch(self._selector_shapes, self.model.selector, maps)[-1]
+        return run_branch(self._selector_shapes, self.model.selector, maps, self.model.padding)[-1]

@@ -1,4 +1,4 @@
-"""NETW, LAYR and WGHT of a `.dtm`: the shape of the network and its weights."""
+"""NETW, LAYR, PADS and WGHT of a `.dtm`: the shape of the network and its weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ditmos.model.packings import PackingError, pack, unpack
 from ditmos.model.parts import Reading, Writing
 from ditmos.model.plan import Plan, layer_table
 from ditmos.model.quantized import INT32_MAX, QuantizedLayer, QuantizedModel, accumulator_bound
-from ditmos.model.spec import MAX_CLASSIFIERS, BranchSpec, ConvSpec, LayerShape, NetworkSpec
+from ditmos.model.spec import KINDS, MAX_CLASSIFIERS, BranchSpec, ConvSpec, LayerShape, NetworkSpec
 
 
 def write_network(writing: Writing) -> bytes:
@@ -62,19 +62,20 @@ def pack_weights(model: QuantizedModel, plan: Plan) -> tuple[bytes, bytes, int]:
         offset = 0 if i == first else offset
         zero_points = (model.selector if i < first else model.classifiers[0])[i if i < first else i - first]
         table += records.LAYER.pack(
-            records.KINDS.index(shape.kind),
+            KINDS.index(shape.kind),
             shape.relu,
             shape.kernel,
             shape.stride,
             shape.pool,
             packings[i],
             zero_points.zero_point,
-            0,
+            shape.pad[0],
             shape.channels_in,
             shape.rows_in,
             shape.channels_out,
             shape.rows_out,
             shape.input_channels[0],
+            shape.pad[1],
             0,
             offset,
             size,
@@ -128,7 +129,8 @@ def read_layers(reading: Reading, span: Span) -> None:
         for at in range(start, span.end, size)
     ]
     for i, row in enumerate(rows):
-        need(row["kind"] < 2, "LAYR kind", start + i * size, f"is {row['kind']}, expected 0 or 1")
+        last = len(KINDS) - 1
+        need(row["kind"] <= last, "LAYR kind", start + i * size, f"is {row['kind']}, expected 0 to {last}")
     try:
         spec = NetworkSpec(
             window=v["window"],
@@ -159,9 +161,9 @@ def _check_record(reading: Reading, at: int, shape: LayerShape, row: dict[str, i
     """A record of LAYR says what follows from the network; ``weights``: where the layer's weights must begin."""
     zero_point = reading.network["selector_zero_point" if shape.branch == "selector" else "logit_zero_point"]
     wanted = (
-        *(records.KINDS.index(shape.kind), shape.relu, shape.kernel, shape.stride, shape.pool, row["packing"]),
-        *(-128 if shape.relu else zero_point, 0, shape.channels_in, shape.rows_in, shape.channels_out),
-        *(shape.rows_out, shape.input_channels[0], 0, weights, row["weights bytes"]),
+        *(KINDS.index(shape.kind), shape.relu, shape.kernel, shape.stride, shape.pool, row["packing"]),
+        *(-128 if shape.relu else zero_point, shape.pad[0], shape.channels_in, shape.rows_in, shape.channels_out),
+        *(shape.rows_out, shape.input_channels[0], shape.pad[1], 0, weights, row["weights bytes"]),
     )
     values = records.LAYER.unpack_from(reading.data, at)
     for name, offset, value, expected in zip(records.LAYER_FIELDS, records.LAYER_OFFSETS, values, wanted, strict=True):
@@ -170,8 +172,26 @@ def _check_record(reading: Reading, at: int, shape: LayerShape, row: dict[str, i
     need(size % 4 == 0, f"LAYR {shape.name} weights bytes", at + 24, f"is {size}, expected a multiple of 4")
 
 
+def write_padding(writing: Writing) -> bytes:
+    values = bytes(value & 255 for value in writing.model.padding)
+    return values + bytes(-len(values) % 4)
+
+
+def read_padding(reading: Reading, span: Span) -> None:
+    """PADS: there if and only if a layer pads the window."""
+    channels = reading.network["channels"]
+    need(reading.spec.pads_window, "PADS", span.begin, "is there, but no layer pads the window")
+    size = channels + -channels % 4
+    need(span.size == size, "PADS", span.begin, f"has {span.size} bytes, expected {size} for {channels} channels")
+    data = reading.data[span.begin : span.end]
+    need(not any(data[channels:]), "PADS", span.begin + channels, "what fills up the last word is not zero")
+    reading.fields["padding"] = tuple(memoryview(data[:channels]).cast("b"))
+
+
 def read_weights(reading: Reading, span: Span) -> None:
     """WGHT: the selector's layers, and those of each classifier."""
+    padded = "padding" in reading.fields or not reading.spec.pads_window
+    need(padded, "sections", 6, "there is no PADS section, but a layer pads the window")
     v, shapes, sizes = reading.network, layer_table(reading.spec), reading.weights_bytes
     first, count, stride = v["selector layers"], v["classifiers"], v["classifier_stride"]
     selector, classifier = sum(sizes[:first]), sum(sizes[first:])
@@ -200,14 +220,21 @@ def _layer(reading: Reading, shape: LayerShape, index: int, at: int) -> Quantize
         layer = unpack(reading.packings[index], shape, zero_point, data)
     except PackingError as error:
         raise ModelFileError(f"{shape.name} weights", at + error.offset, str(error)) from None
-    bound = int(accumulator_bound(layer).max())
+    bound = int(accumulator_bound(layer, shape.repeats).max())
     need(bound <= INT32_MAX, f"{shape.name} weights", at, f"accumulator can reach {bound}")
     return layer
 
 
 def _branch(rows: Sequence[dict[str, int]]) -> BranchSpec:
+    kinds = [KINDS[row["kind"]] for row in rows]
     convs = tuple(
-        ConvSpec(row["channels_out"], row["kernel"], row["stride"], row["pool"]) for row in rows if row["kind"] == 0
+        ConvSpec(
+            *(row["channels_out"], row["kernel"], row["stride"], row["pool"]),
+            kind,
+            (row["padding in front"], row["padding behind"]),
+        )
+        for row, kind in zip(rows, kinds, strict=True)
+        if kind != "fc"
     )
-    dense = [row["channels_out"] for row in rows if row["kind"] == 1]
+    dense = [row["channels_out"] for row, kind in zip(rows, kinds, strict=True) if kind == "fc"]
     return BranchSpec(convs, tuple(dense[:-1]))

@@ -11,9 +11,11 @@ from ditmos.model.section_front import read_front, write_front
 from ditmos.model.section_network import (
     read_layers,
     read_network,
+    read_padding,
     read_weights,
     write_layers,
     write_network,
+    write_padding,
     write_weights,
 )
 from ditmos.model.section_plan import read_plan, write_plan
@@ -33,6 +35,7 @@ SECTIONS = (
     Section(b"NAME", True, write_classes, read_classes),
     Section(b"INPT", True, write_inputs, read_inputs),
     Section(b"LAYR", True, write_layers, read_layers),
+    Section(b"PADS", True, write_padding, read_padding, optional=True),
     Section(b"ROUT", True, write_routing, read_routing),
     Section(b"PLAN", True, write_plan, read_plan),
     Section(b"WGHT", True, write_weights, read_weights),

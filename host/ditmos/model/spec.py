@@ -1,9 +1,10 @@
 """The shape of a routed network: what is trained, quantised, planned and run, in one description.
 
-A *branch* (the selector, or each of the K classifiers) is a stack of 1-D convolutions, each followed by ReLU and
-max-pooling, then one or two fully connected layers. Map ``level`` i is the pooled output of convolution i; level 0
-is the window itself. A classifier starts from the window or from a selector map, and may see further selector maps,
-concatenated to its own map of the same level (classifier channels first).
+A *branch* (the selector, or each of the K classifiers) is a stack of layers in time: 1-D convolutions, full or
+depthwise, each followed by ReLU and max-pooling, and averages over rows; then one or two fully connected layers. Map
+``level`` i is the output of the i-th of them; level 0 is the window itself. A classifier starts from the window or from
+a selector map, and may see further selector maps, concatenated to its own map of the same level (classifier channels
+first).
 
 K = 1 without a selector is a plain network, so that every rival runs through the same path.
 """
@@ -11,36 +12,63 @@ K = 1 without a selector is a plain network, so that every rival runs through th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any, Literal
 
 from ditmos.errors import DitmosError
 
 Branch = Literal["selector", "classifier"]
+Kind = Literal["conv", "depthwise", "average", "fc"]
+KINDS: tuple[Kind, ...] = ("conv", "fc", "depthwise", "average")  # as a model file counts them
+CHANNELWISE: tuple[Kind, ...] = ("depthwise", "average")  # a channel of the output comes from the one of the input
 
-MAX_CONVS = 6
+MAX_CONVS = 12
 MAX_KERNEL = 31
+MAX_AVERAGE = 255
 MAX_CLASSIFIERS = 64
 
 
 @dataclass(frozen=True)
 class ConvSpec:
-    """Convolution without padding, ReLU, then max-pooling of ``pool`` rows with the same stride (1: none)."""
+    """A layer in time: convolution, ReLU, then max-pooling of ``pool`` rows with the same stride (1: none).
+
+    kind: "conv"; "depthwise", with a kernel of its own for each channel; "average", the mean of ``kernel`` rows of each
+    channel. The last two have as many channels as they read: 0 stands for that, and kernel 0 of an average for all
+    rows; `NetworkSpec` puts the numbers in. pad: rows of padding in front and behind, which hold what stands for 0.
+    """
 
     channels: int
     kernel: int
     stride: int = 1
     pool: int = 2
+    kind: Kind = "conv"
+    pad: tuple[int, int] = (0, 0)
 
     def rows_out(self, rows_in: int) -> int:
         """Pooled rows from ``rows_in`` rows; 0 or less when the input is too short."""
-        return ((rows_in - self.kernel) // self.stride + 1) // self.pool if rows_in >= self.kernel else 0
+        spare = rows_in + sum(self.pad) - (self.kernel or rows_in)
+        return (spare // self.stride + 1) // self.pool if spare >= 0 else 0
+
+
+def same(kernel: int) -> tuple[int, int]:
+    """Padding with which a stride of 1 makes as many rows as it reads, and a stride of 2 half of them, rounded up."""
+    return (kernel - 1) // 2, kernel // 2
+
+
+def depthwise(kernel: int, stride: int = 1, pool: int = 1) -> ConvSpec:
+    """A depthwise convolution with padding."""
+    return ConvSpec(0, kernel, stride, pool, "depthwise", same(kernel))
+
+
+def average(kernel: int = 0) -> ConvSpec:
+    """The mean of every ``kernel`` rows, 0: of all."""
+    return ConvSpec(0, kernel, max(kernel, 1), 1, "average")
 
 
 @dataclass(frozen=True)
 class BranchSpec:
-    """``convs`` then ``hidden`` (at most one) fully connected layer with ReLU, then the linear head."""
+    """``convs``, the layers in time; ``hidden``, at most one fully connected layer with ReLU; then the linear head."""
 
     convs: tuple[ConvSpec, ...]
     hidden: tuple[int, ...] = ()
@@ -60,12 +88,12 @@ class LayerShape:
 
     For a fully connected layer ``rows_in`` and ``rows_out`` are 1 and ``kernel`` is 1; its inputs are flattened
     channel by channel (all rows of channel 0 first). ``inputs`` is empty where the input is the preceding fully
-    connected layer.
+    connected layer. ``rows_in`` is without padding.
     """
 
     name: str
     branch: Branch
-    kind: Literal["conv", "fc"]
+    kind: Kind
     inputs: tuple[MapRef, ...]
     input_channels: tuple[int, ...]
     rows_in: int
@@ -75,21 +103,42 @@ class LayerShape:
     stride: int = 1
     pool: int = 1
     relu: bool = True
+    pad: tuple[int, int] = (0, 0)
 
     @property
     def channels_in(self) -> int:
         return sum(self.input_channels)
 
     @property
+    def channelwise(self) -> bool:
+        return self.kind in CHANNELWISE
+
+    @property
+    def step(self) -> int:
+        """Rows of the input from one row of the output to the next."""
+        return self.pool * self.stride
+
+    @property
     def macs(self) -> int:
-        """Multiply-accumulates of one run, every convolution position counted, pooled away or not."""
-        positions = (self.rows_in - self.kernel) // self.stride + 1
-        return positions * self.kernel * self.channels_in * self.channels_out
+        """Multiply-accumulates of one run, every convolution position counted, pooled away or not; pooling has none."""
+        if self.kind == "average":
+            return 0
+        positions = (self.rows_in + sum(self.pad) - self.kernel) // self.stride + 1
+        return positions * self.weights
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        conv = (self.channels_out, self.channels_in, self.kernel)
-        return conv if self.kind == "conv" else conv[:2]
+        """An average has one weight for each channel, which serves all of its rows."""
+        if self.kind == "fc":
+            return self.channels_out, self.channels_in
+        if self.channelwise:
+            return self.channels_out, 1, self.kernel // self.repeats
+        return self.channels_out, self.channels_in, self.kernel
+
+    @property
+    def repeats(self) -> int:
+        """Rows that each weight serves in one output."""
+        return self.kernel if self.kind == "average" else 1
 
     @property
     def weights(self) -> int:
@@ -118,7 +167,22 @@ class NetworkSpec:
     def __post_init__(self) -> None:
         if self.selector_outputs < 0:
             object.__setattr__(self, "selector_outputs", self.classifiers if self.selector else 0)
+        for branch in ("selector", "classifier"):
+            self._fill(branch)
         self._check()
+
+    def _fill(self, branch: Branch) -> None:
+        """Numbers for the zeros of `ConvSpec`."""
+        first = self.start if branch == "classifier" else 0
+        for i, conv in enumerate(self._convs(branch)):
+            if conv.kind not in CHANNELWISE or (conv.channels and conv.kernel) or first > len(self._convs("selector")):
+                continue
+            read = self._operands(branch, first + i)
+            channels = conv.channels or sum(map(self.map_channels, read))
+            kernel = conv.kernel or self.rows(branch, first + i)
+            found = getattr(self, branch)
+            convs = (*found.convs[:i], replace(conv, channels=channels, kernel=kernel), *found.convs[i + 1 :])
+            object.__setattr__(self, branch, replace(found, convs=convs))
 
     def _check(self) -> None:
         def need(ok: bool, what: str) -> None:
@@ -144,10 +208,19 @@ class NetworkSpec:
             need(len(branch.hidden) <= 1, f"{name} has {len(branch.hidden)} hidden layers, expected 0 or 1")
             need(all(width >= 1 for width in branch.hidden), f"{name}: hidden width {branch.hidden}, expected >= 1")
             for i, conv in enumerate(branch.convs, first + 1):
+                mean = conv.kind == "average"
+                longest, strides = (MAX_AVERAGE, MAX_AVERAGE) if mean else (MAX_KERNEL, 2)
                 need(conv.channels >= 1, f"{name}.{i}: channels is {conv.channels}, expected at least 1")
-                need(1 <= conv.kernel <= MAX_KERNEL, f"{name}.{i}: kernel is {conv.kernel}, expected 1 to {MAX_KERNEL}")
-                need(conv.stride in (1, 2), f"{name}.{i}: stride is {conv.stride}, expected 1 or 2")
-                need(conv.pool in (1, 2), f"{name}.{i}: pool is {conv.pool}, expected 1 or 2")
+                need(1 <= conv.kernel <= longest, f"{name}.{i}: kernel is {conv.kernel}, expected 1 to {longest}")
+                need(1 <= conv.stride <= strides, f"{name}.{i}: stride is {conv.stride}, expected 1 to {strides}")
+                need(
+                    1 <= conv.pool <= 2 - mean, f"{name}.{i}: pool is {conv.pool}, expected 1{'' if mean else ' or 2'}"
+                )
+                most = 0 if mean else conv.kernel - 1
+                need(
+                    all(0 <= rows <= most for rows in conv.pad),
+                    f"{name}.{i}: padding is {conv.pad[0]} and {conv.pad[1]}, expected 0 to {most}",
+                )
         if self.selector is None:
             need(self.start == 0 and not self.aggregate, "start and aggregate need a selector")
             need(self.selector_outputs == 0, "selector_outputs needs a selector")
@@ -168,6 +241,10 @@ class NetworkSpec:
                     f"level {level} has {ours} rows in the classifier and {theirs} in the selector, expected equal",
                 )
         for layer in self.selector_layers() + self.classifier_layers():
+            need(
+                not layer.channelwise or layer.channels_out == layer.channels_in,
+                f"{layer.name}: {layer.channels_out} channels, expected {layer.channels_in}, as many as it reads",
+            )
             need(
                 layer.rows_out >= 1,
                 f"{layer.name}: {layer.rows_in} rows are too few for kernel {layer.kernel}, stride {layer.stride}, "
@@ -215,7 +292,7 @@ class NetworkSpec:
                 LayerShape(
                     name=f"{branch}.{level + 1}",
                     branch=branch,
-                    kind="conv",
+                    kind=conv.kind,
                     inputs=inputs,
                     input_channels=tuple(self.map_channels(ref) for ref in inputs),
                     rows_in=self.rows(branch, level),
@@ -224,6 +301,7 @@ class NetworkSpec:
                     kernel=conv.kernel,
                     stride=conv.stride,
                     pool=conv.pool,
+                    pad=conv.pad,
                 )
             )
         last = first + len(spec.convs)
@@ -256,6 +334,12 @@ class NetworkSpec:
         return self._layers("classifier")
 
     @property
+    def pads_window(self) -> bool:
+        """Whether a layer reads rows of padding beside the window."""
+        layers = self.selector_layers() + self.classifier_layers()
+        return any(sum(layer.pad) > 0 for layer in layers if layer.inputs and layer.inputs[0].level == 0)
+
+    @property
     def macs(self) -> int:
         """MACs of one inference: the selector and one classifier."""
         return sum(layer.macs for layer in self.selector_layers() + self.classifier_layers())
@@ -274,7 +358,8 @@ class NetworkSpec:
         def branch(value: Mapping[str, Any] | None) -> BranchSpec | None:
             if value is None:
                 return None
-            return BranchSpec(tuple(ConvSpec(**conv) for conv in value["convs"]), tuple(value.get("hidden", ())))
+            convs = (ConvSpec(**{**conv, "pad": tuple(conv.get("pad", (0, 0)))}) for conv in value["convs"])
+            return BranchSpec(tuple(convs), tuple(value.get("hidden", ())))
 
         try:
             fields = dict(data)

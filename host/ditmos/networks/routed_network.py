@@ -4,14 +4,14 @@ The K classifiers are one grouped network (`Branches`): grouped convolution, bat
 batched matrix products. The selector is the same module with K = 1.
 
 A map is a tensor (N, channels, rows) where all branches share it, or (N, K, channels, rows) where each has its own. A
-layer takes both, side by side: the concatenation of METHOD is a sum of two convolutions, one per operand, so that a
-shared map is never copied K times.
+layer takes both, side by side: the concatenation of METHOD is a sum of two convolutions, one per operand
+(`timewise.sums`), so that a shared map is never copied K times.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from math import prod
 from typing import cast
 
 import torch
@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditmos.errors import DitmosError
-from ditmos.model.spec import Branch, LayerShape, NetworkSpec
+from ditmos.model.spec import Branch, Kind, LayerShape, NetworkSpec
+from ditmos.networks.timewise import operand, sums
 
 Maps = tuple[Tensor, ...]
 
@@ -29,38 +30,18 @@ def _uniform(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 
 
-def as_image(x: Tensor) -> Tensor:
-    """(N, channels, rows) as an image of height 1 with the channels innermost in memory.
-
-    On a CPU convolution, normalisation and pooling are about twice as fast in this form, grouped or not.
-    """
-    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-
-
-def convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Convolution of K branches without padding: x (N, in, T) or (N, K, in, T), weight (K, out, in, kernel).
-
-    Returns (N, K * out, T').
-    """
-    groups = weight.shape[0] if x.ndim == 4 else 1
-    x = x.flatten(1, 2) if x.ndim == 4 else x
-    return F.conv2d(as_image(x), weight.flatten(0, 1).unsqueeze(2), stride=(1, stride), groups=groups).squeeze(2)
-
-
 class ConvLayer(nn.Module):
     """Convolution, batch normalisation, ReLU and max-pooling of K branches. ``weight``: (K, out, in, kernel)."""
 
     def __init__(self, shape: LayerShape, branches: int) -> None:
         super().__init__()
         self.shape = shape
-        self.weight = _uniform((branches, *shape.weight_shape), shape.channels_in * shape.kernel)
+        self.weight = _uniform((branches, *shape.weight_shape), prod(shape.weight_shape[1:]))
         self.norm = nn.BatchNorm2d(branches * shape.channels_out)
 
     def forward(self, operands: Sequence[Tensor]) -> Tensor:
         """Operands in the order of ``shape.inputs`` -> (N, K, out, rows)."""
-        weights = self.weight.split(self.shape.input_channels, dim=2)
-        parts = (convolve(x, weight, self.shape.stride) for x, weight in zip(operands, weights, strict=True))
-        x = self.norm(as_image(reduce(torch.add, parts)))
+        x = self.norm(sums(self.shape, [operand(x) for x in operands], self.weight))
         if self.shape.pool > 1:  # before the ReLU: the same values, half the work
             x = F.max_pool2d(x, (1, self.shape.pool))
         return F.relu(x, inplace=True).squeeze(2).unflatten(1, (self.weight.shape[0], -1))
@@ -72,6 +53,29 @@ class ConvLayer(nn.Module):
         factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         bias = norm.bias - norm.running_mean * factor
         return self.weight * factor.view(branches, -1, 1, 1), bias.view(branches, -1)
+
+
+class AverageLayer(nn.Module):
+    """The mean of rows, of K branches: nothing to learn."""
+
+    def __init__(self, shape: LayerShape, branches: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.rows: Tensor
+        self.register_buffer("rows", torch.ones(branches, *shape.weight_shape), persistent=False)
+
+    def forward(self, operands: Sequence[Tensor]) -> Tensor:
+        """Operands in the order of ``shape.inputs`` -> (N, K, channels, rows)."""
+        x = sums(self.shape, [operand(x) for x in operands], self.weight)
+        return x.squeeze(2).unflatten(1, (self.weight.shape[0], -1))
+
+    @property
+    def weight(self) -> Tensor:
+        """(K, channels, 1, 1)"""
+        return self.rows / self.shape.kernel
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        return self.weight, torch.zeros_like(self.rows[..., 0, 0])
 
 
 class DenseLayer(nn.Module):
@@ -99,6 +103,9 @@ class DenseLayer(nn.Module):
         return self.weight, self.bias
 
 
+_LAYERS: dict[Kind, type[ConvLayer | AverageLayer | DenseLayer]] = {"average": AverageLayer, "fc": DenseLayer}
+
+
 class Branches(nn.Module):
     """``count`` branches of one shape as one network. ``layers`` runs parallel to the spec's list of layer shapes."""
 
@@ -106,8 +113,10 @@ class Branches(nn.Module):
         super().__init__()
         self.count = count
         self.dropout = dropout
-        layers = nn.ModuleList((ConvLayer if s.kind == "conv" else DenseLayer)(s, count) for s in shapes)
-        self.layers = cast("Sequence[ConvLayer | DenseLayer]", layers)  # a ModuleList does not say what it holds
+        layers = nn.ModuleList(_LAYERS.get(s.kind, ConvLayer)(s, count) for s in shapes)
+        self.layers = cast(
+            "Sequence[ConvLayer | AverageLayer | DenseLayer]", layers
+        )  # a ModuleList does not say what it holds
 
     def forward(self, maps: Maps, branch: Branch) -> tuple[Tensor, Maps]:
         """Run from shared ``maps`` (index: level; 0 is the window) -> logits (N, K, out), own maps by level.
@@ -126,11 +135,11 @@ class Branches(nn.Module):
                 own[ref.level - start] if ref.branch == branch or ref.level == start else maps[ref.level]
                 for ref in layer.shape.inputs
             ]
-            if isinstance(layer, ConvLayer):
+            if isinstance(layer, DenseLayer):
+                logits = layer([x.flatten(-2) for x in operands], self.dropout)
+            else:
                 x = layer(operands)
                 own.append(x.squeeze(1) if self.count == 1 else x)
-            else:
-                logits = layer([x.flatten(-2) for x in operands], self.dropout)
         assert logits is not None  # every branch ends in a fully connected layer
         return logits, tuple(own)
 
@@ -207,14 +216,19 @@ class RoutedNetwork(nn.Module):
         """Layer name -> weight (K, out, in[, kernel]) and bias (K, out), batch norm and standardisation absorbed;
         ``standard``: the latter not, for layers that read the standardised window.
 
-        The selector's have K = 1. Differentiable: call under ``torch.no_grad()`` to export.
+        The selector's have K = 1. Rows of padding of a window in real units hold the mean. Differentiable: call under
+        ``torch.no_grad()`` to export.
         """
         result: dict[str, tuple[Tensor, Tensor]] = {}
         for branches in (self.selector, self.classifiers):
             for layer in branches.layers if branches is not None else ():
                 weight, bias = layer.folded()
                 if not standard and layer.shape.inputs and layer.shape.inputs[0].level == 0:
-                    weight = weight / self.std.view(1, 1, -1, 1)
-                    bias = bias - (weight.sum(3) * self.mean).sum(2)
+                    if layer.shape.channelwise:
+                        weight = weight / self.std.view(1, -1, 1, 1)
+                        bias = bias - layer.shape.repeats * weight.sum((2, 3)) * self.mean
+                    else:
+                        weight = weight / self.std.view(1, 1, -1, 1)
+                        bias = bias - (weight.sum(3) * self.mean).sum(2)
                 result[layer.shape.name] = weight, bias
         return result

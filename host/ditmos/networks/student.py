@@ -13,19 +13,19 @@ same for any K (expert-choice routing: Zhou et al., "Mixture-of-Experts with Exp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from math import prod
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ditmos.model.spec import LayerShape, NetworkSpec
+from ditmos.model.spec import Kind, LayerShape, NetworkSpec
 from ditmos.networks import routed_network
 from ditmos.networks.routed_network import RoutedNetwork
+from ditmos.networks.timewise import Operand, sums
 
 Dispatch = Callable[[Tensor], Tensor]
-Operand = tuple[Tensor, bool]  # a map, and whether all branches share it
 
 
 def _uniform(shape: tuple[int, ...], bound: float, rng: torch.Generator) -> Tensor:
@@ -54,7 +54,7 @@ class ConvLayer(_Layer):
     var: Tensor
 
     def __init__(self, shape: LayerShape, branches: int, delta: float | None, rng: torch.Generator) -> None:
-        super().__init__(shape, branches, (3 / (shape.channels_in * shape.kernel)) ** 0.5, delta, rng)
+        super().__init__(shape, branches, (3 / prod(shape.weight_shape[1:])) ** 0.5, delta, rng)
         width = branches * shape.channels_out
         self.gain, self.shift = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
         self.register_buffer("mean", torch.zeros(width))
@@ -62,15 +62,24 @@ class ConvLayer(_Layer):
 
     def forward(self, operands: Sequence[Operand]) -> Tensor:
         """Maps (N, in, 1, T) or (N, K * in, 1, T) -> (N, K * out, 1, T')."""
-        weights = self.weights().flatten(0, 1).unsqueeze(2).split(self.shape.input_channels, dim=1)
-        parts = (
-            F.conv2d(x, w, stride=(1, self.shape.stride), groups=1 if shared else self.branches)
-            for (x, shared), w in zip(operands, weights, strict=True)
-        )
-        x = reduce(torch.add, parts)
+        x = sums(self.shape, operands, self.weights())
         if self.shape.pool > 1:
             x = F.max_pool2d(x, (1, self.shape.pool))
         return F.relu(F.batch_norm(x, self.mean, self.var, self.gain.abs(), self.shift, self.training))
+
+
+class AverageLayer(nn.Module):
+    """The mean of rows: nothing to learn."""
+
+    def __init__(self, shape: LayerShape, branches: int, delta: float | None, rng: torch.Generator) -> None:
+        super().__init__()
+        self.shape = shape
+        self.rows: Tensor
+        self.register_buffer("rows", torch.ones(branches, *shape.weight_shape), persistent=False)
+
+    def forward(self, operands: Sequence[Operand]) -> Tensor:
+        """Maps (N, in, 1, T) or (N, K * in, 1, T) -> (N, K * out, 1, T')."""
+        return sums(self.shape, operands, self.rows) / self.shape.kernel
 
 
 class DenseLayer(_Layer):
@@ -88,7 +97,8 @@ class DenseLayer(_Layer):
         return F.relu(total) if self.shape.relu else total
 
 
-Layers = Sequence[ConvLayer | DenseLayer]
+Layers = Sequence[ConvLayer | AverageLayer | DenseLayer]
+_LAYERS: dict[Kind, type[ConvLayer | AverageLayer | DenseLayer]] = {"average": AverageLayer, "fc": DenseLayer}
 
 
 class StudentNetwork(nn.Module):
@@ -100,9 +110,7 @@ class StudentNetwork(nn.Module):
         rng = torch.Generator().manual_seed(seed)
 
         def layers(shapes: Sequence[LayerShape], branches: int) -> Layers:
-            made = nn.ModuleList(
-                (ConvLayer if shape.kind == "conv" else DenseLayer)(shape, branches, delta, rng) for shape in shapes
-            )
+            made = nn.ModuleList(_LAYERS.get(shape.kind, ConvLayer)(shape, branches, delta, rng) for shape in shapes)
             return cast(Layers, made)  # a ModuleList does not say what it holds
 
         self.selector = layers(spec.selector_layers(), 1)
@@ -155,7 +163,7 @@ class StudentNetwork(nn.Module):
                 (own[r.level], False) if r.branch == branch and r.level in own else (maps[r.level], shared)
                 for r in layer.shape.inputs
             ]
-            if isinstance(layer, ConvLayer):
+            if not isinstance(layer, DenseLayer):
                 own[max(r.level for r in layer.shape.inputs) + 1] = layer(operands)
             else:
                 flat = [
@@ -173,6 +181,8 @@ class StudentNetwork(nn.Module):
         """
         grown = StudentNetwork(spec, delta=delta, dropout=self.dropout, seed=seed)
         for target, source in zip(grown.selector, self.selector, strict=True):
+            if isinstance(target, AverageLayer) or isinstance(source, AverageLayer):
+                continue
             same = target.weight.shape == source.weight.shape
             for name, value in source.state_dict().items():
                 into = getattr(target, name)
@@ -181,6 +191,8 @@ class StudentNetwork(nn.Module):
                 elif target.shape.channels_out > spec.classifiers:  # the head: routes, then classes
                     into.narrow(-1 if name == "bias" else 1, spec.classifiers, spec.classes).copy_(value)
         for target, source in zip(grown.classifiers, self.classifiers, strict=True):
+            if isinstance(target, AverageLayer) or isinstance(source, AverageLayer):
+                continue
             assert target.base is not None  # K classifiers with a delta
             target.base.copy_(source.weight)
             for name in {"gain", "shift", "mean", "var", "bias"} & dict(source.state_dict()).keys():
@@ -194,6 +206,8 @@ class StudentNetwork(nn.Module):
         network = RoutedNetwork(self.spec, mean, std, dropout=self.dropout)
         for branches, layers in ((network.selector, self.selector), (network.classifiers, self.classifiers)):
             for target, layer in zip(branches.layers if branches is not None else (), layers, strict=True):
+                if isinstance(layer, AverageLayer):
+                    continue
                 target.weight.copy_(layer.weights())
                 if isinstance(target, routed_network.DenseLayer) and isinstance(layer, DenseLayer):
                     target.bias.copy_(layer.bias.squeeze(1))

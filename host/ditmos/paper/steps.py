@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditmos.model.spec import LayerShape
-from ditmos.networks.routed_network import Branches, ConvLayer, DenseLayer
+from ditmos.networks.routed_network import AverageLayer, Branches, ConvLayer, DenseLayer
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.strong_network import StrongNetwork
 
@@ -99,12 +99,15 @@ def _library(batch: int) -> ctypes.CDLL | None:
 
 
 def usable(session: Session, index: Tensor) -> bool:
-    """Whether `run` can take these steps: batches of a vector's size, classifiers that start from the window, and a C
-    compiler at hand."""
+    """Whether `run` can take these steps: batches of a vector's size, classifiers that start from the window, full
+    convolutions without padding, and a C compiler at hand."""
+    spec = session.network.spec
+    plain = not any(layer.channelwise or any(layer.pad) for layer in spec.selector_layers() + spec.classifier_layers())
     return (
-        session.config.compiled
+        plain
+        and session.config.compiled
         and index.shape[1] in BATCHES
-        and session.network.spec.start == 0
+        and spec.start == 0
         and _library(index.shape[1]) is not None
     )
 
@@ -184,6 +187,7 @@ def _side(branches: Branches | None, shapes: Sequence[LayerShape], stepper: Step
     layers = [
         _layer(_shape(shape), layer.weight, layer.norm if isinstance(layer, ConvLayer) else layer, stepper)
         for shape, layer in zip(shapes, branches.layers, strict=True)
+        if not isinstance(layer, AverageLayer)  # `usable` has seen to it
     ]
     return _joined(branches.count, layers)
 

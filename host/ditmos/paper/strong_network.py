@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ditmos.networks.routed_network import as_image
+from ditmos.networks.timewise import as_image
 
 
 class StrongNetwork(nn.Module):

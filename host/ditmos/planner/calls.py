@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ditmos.model import packings
+from ditmos.model import packings, padding
 from ditmos.model.lanes import lane_shape, quad_words
 from ditmos.model.spec import LayerShape
 
@@ -16,6 +17,8 @@ TURNS = ((5, 4), (8, 2))  # pairs of taps, up to which so many planes make one t
 TURN_PACKED_TAPS = 3  # pairs of taps, up to which four packed planes make one turn, else two
 QUAD_TURN = 8  # words in one turn of the loop over a quad
 TILE_WORDS = 32  # that quads pack on the stack where there is no scratch
+CHANNEL_ROWS = 4  # that a block of a depthwise convolution has, before pooling
+CHANNEL_LOOPS = (3, 5, 9)  # taps for which it has a loop of its own
 FC_COPY_SIZE = 512  # bytes of inputs that a fully connected layer can copy to the stack; more need scratch
 
 
@@ -108,6 +111,46 @@ def least_scratch(layer: LayerCost, rows: int) -> int:
     return max(pairs, layer.quad_scratch)
 
 
+class Chunk(NamedTuple):
+    """Rows that a stage runs at once, in the pieces that padding makes of them: rows, and whether they are at an edge.
+    ``first``: the first chunk of its stage."""
+
+    pieces: tuple[tuple[int, bool], ...]
+    first: bool
+
+    @property
+    def rows(self) -> int:
+        return sum(rows for rows, _ in self.pieces)
+
+
+def chunk_of(shape: LayerShape, first: int, rows: int, *, begins: bool) -> Chunk:
+    """Of output rows ``first`` to before ``first + rows``; ``begins``: nothing is carried into them."""
+    if not any(shape.pad):
+        return Chunk(((rows, False),), begins)
+    return Chunk(tuple((part.rows, part.edge) for part in padding.parts(shape, first, rows)), begins)
+
+
+def chunk_events(
+    layer: LayerCost, chunk: Chunk, *, carry: bool = False, scratch: int = 0, joined: bool = False, runs: int = 0,
+    edge: int = 0,
+) -> Events:  # fmt: skip
+    """What a stage does for a chunk. ``edge``: bytes of the scratch in which the input of rows at an edge is gathered;
+    the kernel has what is left. The rest as in `call_events`."""
+    if not edge:
+        return call_events(layer, chunk.rows, first=chunk.first, carry=carry, scratch=scratch, joined=joined, runs=runs)
+    events: Events = Counter({"padded": 1})
+    for i, (rows, gathered) in enumerate(chunk.pieces):
+        first = chunk.first and i == 0
+        events += call_events(
+            layer, rows, first=first, carry=carry, scratch=scratch - edge, joined=joined or gathered, runs=runs
+        )
+        if gathered:
+            planes = layer.shape.channels_in
+            size = planes * padding.rows_in(layer.shape, rows)
+            events += Counter({"gather_plane": planes, "gather_byte": size})
+    return events
+
+
 def call_events(
     layer: LayerCost,
     rows: int,
@@ -135,12 +178,32 @@ def call_events(
         if runs and 4 * words > room:
             return events + Counter({"fc_slow": shape.channels_out, "fc_slow_byte": shape.weights})
         return events + gathered + Counter({"fc_group": groups, "fc_words": groups * words})
+    if shape.channelwise:
+        return events + _channel_events(shape, rows)
     if layer.pairs:
         second = len(shape.inputs) == 2 and not joined
         events += _pair_events(layer, rows, first, carry, scratch, second)
     if layer.quads:
         events += _quad_events(layer, rows, scratch)
     return events
+
+
+def _channel_events(shape: LayerShape, rows: int) -> Events:
+    """Channels one by one."""
+    channels = shape.channels_out
+    if shape.kind == "average":
+        return Counter(
+            {"mean_channel": channels, "mean_row": channels * rows, "mean_tap": channels * rows * shape.kernel}
+        )
+    before = rows * shape.pool
+    if before < CHANNEL_ROWS:
+        return Counter(
+            {"channel": channels, "channel_row": channels * before, "channel_tap": channels * before * shape.kernel}
+        )
+    blocks = channels * -(-before // CHANNEL_ROWS)
+    if shape.kernel in CHANNEL_LOOPS and shape.step == 1:
+        return Counter({"channel_own": channels, "channel_own_block": blocks, "channel_own_tap": blocks * shape.kernel})
+    return Counter({"channel": channels, "channel_block": blocks, "channel_block_tap": blocks * shape.kernel})
 
 
 def _turn(taps: int) -> int:

@@ -8,14 +8,14 @@ from itertools import product
 from math import prod
 
 from ditmos.model.spec import LayerShape
-from ditmos.planner.calls import LayerCost, packed_size, pair_scratch
+from ditmos.planner.calls import Chunk, LayerCost, packed_size, pair_scratch
 
 _MOST_SCRATCH = 8  # sizes, beside those that quads want
 
 
 def chunk_choices(shapes: Sequence[LayerShape], combinations: int) -> Iterator[tuple[int, ...]]:
     """Chunks to try, one for each stage, at most so many. Stages of one level have the same: they feed one reader."""
-    levels = [s.inputs[0].level if s.kind == "conv" else -1 for s in shapes]
+    levels = [s.inputs[0].level if s.kind != "fc" else -1 for s in shapes]
     order = sorted({level for level in levels if level >= 0})
     if len(shapes) == 1 or not order:
         yield tuple(s.rows_out for s in shapes)
@@ -36,19 +36,25 @@ def chunk_choices(shapes: Sequence[LayerShape], combinations: int) -> Iterator[t
 
 
 def scratch_sizes(
-    options: Sequence[Sequence[LayerCost]], counts: Sequence[Counter[tuple[int, bool]]], gathered: Sequence[int]
+    options: Sequence[Sequence[LayerCost]],
+    counts: Sequence[Counter[Chunk]],
+    gathered: Sequence[int],
+    edges: Sequence[int],
 ) -> list[int]:
-    """Bytes to try, 0 among them. Of each stage: its packings; its calls by (rows, first one); bytes of inputs that a
-    fully connected layer has to gather."""
+    """Bytes to try, the fewest with which the slice can run among them. Of each stage: its packings; its chunks; bytes
+    of inputs that a fully connected layer has to gather; bytes for rows at the edges of a padded map, which the kernel
+    has not."""
     sizes, quads = {0}, set()
-    for choice, count, inputs in zip(options, counts, gathered, strict=True):
-        largest = max(n for n, _ in count)
+    for choice, count, inputs, edge in zip(options, counts, gathered, edges, strict=True):
+        largest = max(chunk.rows for chunk in count)
         sizes.add(-(-inputs // 4) * 4)
         for cost in choice:
-            quads.add(cost.quad_scratch)
+            quads.add(edge + cost.quad_scratch)
             if cost.pairs:
-                sizes |= {pair_scratch(cost, largest, windows) for windows in (4, 8, 16, 32, largest + 2)}
+                sizes |= {edge + pair_scratch(cost, largest, windows) for windows in (4, 8, 16, 32, largest + 2)}
             if cost.has_carry:
-                sizes |= {packed_size(cost, windows) for windows in (4, 8, 16) if windows <= largest}
-    ordered = sorted(sizes)
+                sizes |= {edge + packed_size(cost, windows) for windows in (4, 8, 16) if windows <= largest}
+    least = max(edges)
+    ordered = sorted({max(size, least) for size in sizes})
+    quads = {max(size, least) for size in quads}
     return sorted({*ordered[:: -(-len(ordered) // _MOST_SCRATCH)], *quads})

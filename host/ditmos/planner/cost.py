@@ -6,7 +6,7 @@ and how well it predicts. A plan is chosen by these figures; what it really take
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -36,12 +36,14 @@ def layer_options(spec: NetworkSpec, model: QuantizedModel | None = None) -> lis
 
 
 def _packings(shape: LayerShape) -> tuple[int, ...]:
+    if shape.channelwise:
+        return (packings.PLAIN,)
     return (packings.LANES, packings.QUADS) if shape.kind == "conv" else (packings.WIDE,)
 
 
 def layer_cost(shape: LayerShape, packing: int, layers: Sequence[QuantizedLayer]) -> LayerCost:
     """Of one layer; ``layers``: its weights in all classifiers, or none."""
-    if shape.kind == "fc":
+    if shape.kind != "conv":
         return LayerCost(shape, packing, 0, 0, 0)
     fits = [0]
     if packing == packings.LANES:
@@ -76,6 +78,14 @@ LOOPS: dict[str, float] = {
 FITTED: dict[str, float] = {
     "block": 52.07,
     "call": 157.89,
+    "channel": 55.98,
+    "channel_block": 50.66,
+    "channel_block_tap": 11.12,
+    "channel_own": 36.72,
+    "channel_own_block": 14.76,
+    "channel_own_tap": 6.04,
+    "channel_row": 26.76,
+    "channel_tap": 5.34,
     "direct": 6.68,
     "duo": 24.61,
     "edge_word": 10.90,
@@ -87,9 +97,14 @@ FITTED: dict[str, float] = {
     "fc_widen": 5.96,
     "first_block": 55.50,
     "first_rows_block": 42.78,
+    "gather_byte": 5.09,
+    "gather_plane": 49.07,
     "half": 1.49,
     "half_plane": 8.11,
     "lanes": 36.37,
+    "mean_channel": 39.14,
+    "mean_row": 24.21,
+    "mean_tap": 3.16,
     "move": 82.16,
     "move_byte": 2.72,
     "pack": 10.32,
@@ -97,6 +112,7 @@ FITTED: dict[str, float] = {
     "packed": 171.76,
     "packed_block": 55.96,
     "packed_lanes": 30.78,
+    "padded": 146.85,
     "pairs": 160.39,
     "pass": 37.35,
     "pass_alone": 13.70,
@@ -137,11 +153,13 @@ def instructions(events: Events) -> float:
     return sum(PRICES[name] * count for name, count in events.items())
 
 
-def fit(observations: Sequence[tuple[Events, int]]) -> tuple[dict[str, float], np.ndarray]:
-    """Prices of what is not in `LOOPS` by least squares of the relative error, and the relative errors."""
-    names = sorted({name for events, _ in observations for name in events} - set(LOOPS))
+def fit(
+    observations: Sequence[tuple[Events, int]], known: Mapping[str, float] = LOOPS
+) -> tuple[dict[str, float], np.ndarray]:
+    """Prices of what is not ``known`` by least squares of the relative error, and the relative errors."""
+    names = sorted({name for events, _ in observations for name in events} - set(known))
     matrix = np.array([[events[name] for name in names] for events, _ in observations], float)
     counted = np.array([count for _, count in observations], float)
-    loops = np.array([sum(price * events[name] for name, price in LOOPS.items()) for events, _ in observations])
+    loops = np.array([sum(price * events[name] for name, price in known.items()) for events, _ in observations])
     prices, *_ = np.linalg.lstsq(matrix / counted[:, None], 1 - loops / counted, rcond=None)
     return dict(zip(names, prices.tolist(), strict=True)), (matrix @ prices + loops) / counted - 1

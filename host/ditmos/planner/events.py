@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ditmos.model.dryrun import Call
+from ditmos.model.padding import edge_bytes
 from ditmos.model.plan import NONE, Buffer, Plan
-from ditmos.planner.calls import Events, LayerCost, call_events, move_events
+from ditmos.planner.calls import Events, LayerCost, chunk_events, chunk_of, move_events
 from ditmos.planner.cost import instructions
 
 
@@ -37,14 +38,14 @@ def _events(plan: Plan, cost: LayerCost, call: Call) -> Events:
     """Of one call, without moves."""
     stage = plan.stages[call.stage]
     operands = [plan.buffers[b] for b in (stage.in0, stage.in1) if b != NONE]
-    return call_events(
+    return chunk_events(
         cost,
-        call.rows,
-        first=not call.carries,
+        chunk_of(cost.shape, call.first, call.rows, begins=not call.carries),
         carry=stage.carry != NONE,
         scratch=plan.buffers[stage.scratch].size if stage.scratch != NONE else 0,
         joined=_joined(operands),
         runs=_runs(operands) if cost.shape.kind == "fc" else 0,
+        edge=edge_bytes(cost.shape, stage.chunk),
     )
 
 

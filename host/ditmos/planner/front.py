@@ -18,7 +18,7 @@ from typing import Literal
 from ditmos.errors import DitmosError
 from ditmos.frontends.memory import Memory, memory
 from ditmos.model.dryrun import simulate
-from ditmos.model.plan import PHASES, Plan, layer_table
+from ditmos.model.plan import MAX_BUFFERS, MAX_SLICES, MAX_STAGES, PHASES, Plan, layer_table
 from ditmos.model.plan_tables import WINDOW, PlanError, producers
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.spec import NetworkSpec
@@ -34,6 +34,7 @@ from ditmos.planner.ways import Way
 DTCM = 32 << 10  # bytes that the NUCLEO board has for arenas (boards/NUCLEO_F767ZI_DITMOS, `tcm.data`)
 BUDGETS = 150  # arena sizes tried, evenly spaced on a logarithmic scale
 EFFORT = {1: 280, 2: 280, 3: 280, 4: 120, 5: 60, 6: 24}  # chunk combinations by depth: deep networks have many slices
+LONGEST = 6  # layers of a branch that run as one slice, at most
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class Planner:
 
     def _select_edges(self, kept: frozenset[int]) -> Iterator[_Edge]:
         """Selector convolutions low + 1 .. high as one slice; high = top + 1: its fully connected layers."""
-        spans = [(low, high) for high in range(1, self.top + 1) for low in range(high)]
+        spans = _spans(0, self.top)
         for low, high in [*spans, (self.top, self.top + 1)] if self.spec.selector else ():
             live = sum(self.size(level - 1) for level in {v for v in kept if v <= low} | {low})
             if high > self.top:
@@ -177,7 +178,7 @@ class Planner:
         What classify may use up goes after its last reader, and its output may grow over it.
         """
         start, last = self.spec.start, self.last
-        spans = [(low, high) for high in range(start + 1, last + 1) for low in range(start, high)]
+        spans = _spans(start, last)
         edges: list[_Edge] = []
         for low, high in [*spans, (last, last + 1)]:
             head = high > last
@@ -235,10 +236,11 @@ class Planner:
                     if one is not None and two is not None:
                         parts = kept, use, one.slices, two.slices
                         found.append((max(one.size, two.size), one.cost + two.cost, parts))
-        laid_out = [self._candidate(*parts) for _, _, parts in pareto(found)]
+        laid_out = [c for _, _, parts in pareto(found) if (c := self._candidate(*parts))]
         return [c for _, _, c in pareto([(c.arena, c.instructions, c) for c in laid_out])]
 
-    def _candidate(self, kept: frozenset[int], use: Use, *phases: Sequence[tuple[SliceShape, Way]]) -> Candidate:
+    def _candidate(self, kept: frozenset[int], use: Use, *phases: Sequence[tuple[SliceShape, Way]]) -> Candidate | None:
+        """None where a device has no room for so many slices, stages or buffers."""
         schedule = Schedule(durable=use == "nothing", once=use == "window", feed=self.feed)
         schedule.window = schedule.map(self.spec.window, self.spec.channels, kept=0 in kept)
         maps = {WINDOW: schedule.window}
@@ -249,6 +251,9 @@ class Planner:
             if phase == "select" and path:
                 schedule.selector_logits = maps[self.first - 1]
         schedule.logits = maps[len(self.layers) - 1]
+        stages = sum(len(stages) for _, stages in schedule.slices)
+        if len(schedule.slices) > MAX_SLICES or stages > MAX_STAGES or len(schedule.buffers) > MAX_BUFFERS:
+            return None
         plan = schedule.plan("sliced", self.spec)
         if plan.once:
             with suppress(PlanError):  # it may leave the window as it is
@@ -271,6 +276,11 @@ def candidate(spec: NetworkSpec, plan: Plan, costs: Sequence[LayerCost]) -> Cand
     total = sum(instructions(events) for events in plan_events(plan, costs, simulate(spec, plan)))
     macs = sum(layers[stage.layer].macs for stage in plan.stages)
     return Candidate(plan, plan.arena_size, round(total), macs)
+
+
+def _spans(first: int, last: int) -> list[tuple[int, int]]:
+    """Layers that may run as one slice: those from one level to another, by rising end."""
+    return [(low, high) for high in range(first + 1, last + 1) for low in range(max(first, high - LONGEST), high)]
 
 
 def _budgets(edges: Iterable[_Edge]) -> list[int]:

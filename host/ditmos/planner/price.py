@@ -7,10 +7,11 @@ from math import log2
 
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.model.dryrun import simulate
+from ditmos.model.padding import edge_bytes
 from ditmos.model.plan import Plan
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.spec import NetworkSpec
-from ditmos.planner.calls import Events, LayerCost, call_events
+from ditmos.planner.calls import Events, LayerCost, chunk_events, chunk_of
 from ditmos.planner.cost import instructions, layer_options
 from ditmos.planner.events import plan_events
 
@@ -65,10 +66,12 @@ def estimated(spec: NetworkSpec) -> Price:
 
 def _alone(cost: LayerCost) -> float:
     shape = cost.shape
-    rows = shape.rows_out if shape.kind == "conv" else 1
     two = len(shape.inputs) == 2
     runs = 2 if two and shape.kind == "fc" else 0  # two maps are gathered
-    events = call_events(cost, rows, scratch=1 << 24, joined=two and shape.kind == "conv", runs=runs)
+    rows = shape.rows_out
+    chunk = chunk_of(shape, 0, rows, begins=True)
+    joined, edge = two and shape.kind != "fc", edge_bytes(shape, rows)
+    events = chunk_events(cost, chunk, scratch=1 << 24, joined=joined, runs=runs, edge=edge)
     return instructions(events + Events({"slice": 1, "stage": 1}))
 
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ditmos.model.dryrun import rows_needed
+from ditmos.model.padding import edge_bytes, rows_needed
 from ditmos.model.plan import NONE, Phase, Stage
 from ditmos.model.spec import LayerShape
-from ditmos.planner.calls import LayerCost, call_events, move_events
+from ditmos.planner.calls import Chunk, LayerCost, chunk_events, chunk_of, move_events
 from ditmos.planner.choices import chunk_choices, scratch_sizes
 from ditmos.planner.cost import instructions
 from ditmos.planner.nests import Host, Nest, Step, nests
@@ -63,13 +63,13 @@ class SliceShape:
         def first_needed(i: int) -> int:
             if done[i] == shapes[i].rows_out:
                 return 1 << 31
-            return done[i] * shapes[i].pool * shapes[i].stride if shapes[i].kind == "conv" else 0
+            return rows_needed(shapes[i], done[i], 1)[0]
 
         def run(i: int) -> None:
             rows = min(chunks[i], shapes[i].rows_out - done[i])
             if inner[i]:
-                conv = shapes[i].kind == "conv"
-                end = rows_needed(shapes[i], done[i], rows)[1] if conv else max(shapes[j].rows_out for j in inner[i])
+                whole = max(shapes[j].rows_out for j in inner[i])
+                end = whole if shapes[i].kind == "fc" else rows_needed(shapes[i], done[i], rows)[1]
                 while done[shortest := min(inner[i], key=done.__getitem__)] < end:
                     run(shortest)
             readers = self.readers[self.layers[i]]
@@ -92,7 +92,7 @@ class SliceShape:
         base = moved = 0
         for position, count in calls:
             if position == i and done[i] + count - base > rows:
-                base = min((done[j] * s.pool * s.stride for j, s in readers if done[j] < s.rows_out), default=done[i])
+                base = min((rows_needed(s, done[j], 1)[0] for j, s in readers if done[j] < s.rows_out), default=done[i])
                 base = min(base, done[i])
                 moved += 1
             if position in done:
@@ -113,22 +113,23 @@ class SliceShape:
 
     def _ways(self, chunks: tuple[int, ...]) -> list[Way]:
         calls, rows = self.sequence(chunks)
-        counts: list[Counter[tuple[int, bool]]] = [Counter() for _ in self.layers]
-        started = [False] * len(self.layers)
+        counts: list[Counter[Chunk]] = [Counter() for _ in self.layers]
+        done = [0] * len(self.layers)
         for i, n in calls:
-            counts[i][n, not started[i]] += 1
-            started[i] = True
+            counts[i][chunk_of(self.shapes[i], done[i], n, begins=not done[i])] += 1
+            done[i] += n
         fixed = sum(shape.channels_out * r for shape, r in zip(self.shapes, rows, strict=True))
         lines = [self._lines(i, rows[i], calls) for i in range(len(self.layers))]
         plain = [self._stage_options(i, chunks[i], counts[i], lines[i], 0) for i in range(len(self.layers))]
         overlays = [(None, 0), *self._overlays(calls)]
         result: list[Way] = []
         gathered = [s.channels_in if self._runs(i) else 0 for i, s in enumerate(self.shapes)]
-        for scratch in scratch_sizes(self.options, counts, gathered):
+        edges = [edge_bytes(shape, chunk) for shape, chunk in zip(self.shapes, chunks, strict=True)]
+        for scratch in scratch_sizes(self.options, counts, gathered, edges):
             partial: list[tuple[int, float, tuple[StageWay, ...]]] = [(fixed + scratch, 0.0, ())]
             for i, shape in enumerate(self.shapes):
                 options = plain[i]
-                if scratch and (shape.kind == "conv" or self._runs(i)):
+                if scratch and (shape.kind == "conv" or edges[i] or self._runs(i)):
                     options = [*options, *self._stage_options(i, chunks[i], counts[i], lines[i], scratch)]
                 merged = [
                     (size + more, total + price, (*stages, way))
@@ -141,7 +142,7 @@ class SliceShape:
                 for size, total, stages in partial
                 for overlay, saved in overlays
             ]
-        for nest in self._nests(calls, rows) if len(calls) > len(self.layers) else ():
+        for nest in self._nests(calls, rows) if len(calls) > len(self.layers) and all(plain) else ():
             bare = {
                 i: self._options_of(cost, i, chunks[i], counts[i], lines[i], 0, carry=False)
                 for i in nest.carries
@@ -163,11 +164,15 @@ class SliceShape:
         pairs = [g for g in self._neighbours.values() if set(g) <= set(lines) and sizes[g[0]] == sizes[g[1]]]
         groups = [(g, sizes[g[0]]) for g in [*((i,) for i in lines if not any(i in g for g in pairs)), *pairs]]
         carries = [
-            (i, 4 * shapes[i].channels_out, self._price(cost, i, 2, True, False) - self._price(cost, i, 2, False, True))
+            (
+                i,
+                4 * shapes[i].channels_out,
+                self._rows_price(cost, i, 2, True, False) - self._rows_price(cost, i, 2, False, True),
+            )
             for i in range(len(shapes))
             if (cost := self._carrying(i))
         ]
-        made = (last, shapes[last].rows_out, shapes[last].channels_out) if shapes[last].kind == "conv" else None
+        made = (last, shapes[last].rows_out, shapes[last].channels_out) if shapes[last].kind != "fc" else None
         for host in self.hosts:
             readers = [(i, shapes[i]) for i in self.readers.get(host.layer, ())]
             if not readers or any(s.kind == "fc" for _, s in readers):
@@ -175,7 +180,8 @@ class SliceShape:
             done = [0] * len(shapes)
             steps = []
             for i, count in calls:
-                dead = min((done[j] * s.pool * s.stride for j, s in readers if done[j] < s.rows_out), default=host.rows)
+                needed = (rows_needed(s, done[j], 1)[0] for j, s in readers if done[j] < s.rows_out)
+                dead = min(needed, default=host.rows)
                 steps.append(Step(i, done[i], count, dead))
                 done[i] += count
             yield from nests(host, steps, groups, made, carries)
@@ -224,14 +230,14 @@ class SliceShape:
         cost = self._carrying(i)
         if cost is None:
             return 0.0
-        with_carry = sum(self._price(cost, i, n, k <= nest.alive[i], True) for k, n in enumerate(calls))
-        return with_carry - sum(self._price(cost, i, n, True, False) for n in calls)
+        with_carry = sum(self._rows_price(cost, i, n, k <= nest.alive[i], True) for k, n in enumerate(calls))
+        return with_carry - sum(self._rows_price(cost, i, n, True, False) for n in calls)
 
     def _overlays(self, calls: Sequence[tuple[int, int]]) -> Iterator[tuple[Overlay, int]]:
         """Maps that the last one can grow over with these calls, and the bytes that each saves."""
         last = len(self.layers) - 1
         shape = self.shapes[last]
-        for host in self.hosts if shape.kind == "conv" else ():
+        for host in self.hosts if shape.kind != "fc" else ():
             readers = [(i, self.shapes[i]) for i in self.readers.get(host.layer, ())]
             if not readers or host.channels < shape.channels_out or any(s.kind == "fc" for _, s in readers):
                 continue
@@ -239,7 +245,7 @@ class SliceShape:
             distance = 0
             for i, count in calls:
                 if i == last:
-                    needed = (done[j] * s.pool * s.stride for j, s in readers if done[j] < s.rows_out)
+                    needed = (rows_needed(s, done[j], 1)[0] for j, s in readers if done[j] < s.rows_out)
                     distance = max(distance, done[i] + count - min(needed, default=1 << 31))
                 done[i] += count
             saved = shape.rows_out * shape.channels_out - distance * (host.channels + 1)
@@ -264,9 +270,11 @@ class SliceShape:
         return lines
 
     def _stage_options(
-        self, i: int, chunk: int, count: Counter, lines: list[tuple[int, int, float]], scratch: int
+        self, i: int, chunk: int, count: Counter[Chunk], lines: list[tuple[int, int, float]], scratch: int
     ) -> list[StageOption]:
-        """Of one stage, whatever the others do."""
+        """Of one stage, whatever the others do; none where its rows at an edge have not enough scratch."""
+        if edge_bytes(self.shapes[i], chunk) > scratch:
+            return []
         found = []
         for cost in self.options[i]:
             for carry in (False, True) if cost.has_carry and sum(count.values()) > 1 else (False,):
@@ -278,30 +286,34 @@ class SliceShape:
         cost: LayerCost,
         i: int,
         chunk: int,
-        count: Counter,
+        count: Counter[Chunk],
         lines: list[tuple[int, int, float]],
         scratch: int,
         *,
         carry: bool,
     ) -> list[StageOption]:
         """Of one stage in one packing."""
-        price = sum(times * self._price(cost, i, n, first, carry, scratch) for (n, first), times in count.items())
+        edge = edge_bytes(cost.shape, chunk)
+        price = sum(times * self._price(cost, i, part, carry, scratch, edge) for part, times in count.items())
         more = 4 * cost.shape.channels_out if carry else 0
         return [
             (more + longer, price + move, StageWay(chunk, length, carry, scratch > 0)) for longer, length, move in lines
         ]
 
-    def _price(self, cost: LayerCost, i: int, rows: int, first: bool, carry: bool, scratch: int = 0) -> float:
-        key = i, cost.packing, rows, first, carry, scratch
+    def _rows_price(self, cost: LayerCost, i: int, rows: int, first: bool, carry: bool) -> float:
+        return self._price(cost, i, Chunk(((rows, False),), first), carry)
+
+    def _price(self, cost: LayerCost, i: int, chunk: Chunk, carry: bool, scratch: int = 0, edge: int = 0) -> float:
+        key = i, cost.packing, chunk, carry, scratch, edge
         price = self._prices.get(key)
         if price is None:
             joined, runs = i in self._neighbours, self._runs(i)
-            events = call_events(cost, rows, first=first, carry=carry, scratch=scratch, joined=joined, runs=runs)
+            events = chunk_events(cost, chunk, carry=carry, scratch=scratch, joined=joined, runs=runs, edge=edge)
             price = self._prices[key] = instructions(events)
         return price
 
     @cached_property
-    def _prices(self) -> dict[tuple[int, int, int, bool, bool, int], float]:
+    def _prices(self) -> dict[tuple[int, int, Chunk, bool, int, int], float]:
         """Of calls, once computed."""
         return {}
 

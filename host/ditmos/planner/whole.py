@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ditmos.frontends.memory import Memory
+from ditmos.model.padding import edge_bytes
 from ditmos.model.plan import NONE, Phase, Plan, Stage
 from ditmos.model.spec import LayerShape, MapRef, NetworkSpec
 from ditmos.planner.calls import LayerCost, least_scratch, pair_scratch
@@ -34,7 +35,7 @@ def whole_plan(
     streaming: bool = False,
     feed: Memory | None = None,
 ) -> Plan:
-    """One slice per convolution, one for the fully connected layers of a branch; pooling fused, no concat copy; kept
+    """One slice per layer in time, one for the fully connected layers of a branch; pooling fused, no concat copy; kept
     are the selector's maps that a classifier reads. With ``costs`` for their packings, else for plain weights.
     ``feed``: what a front end works in."""
     schedule = Schedule(feed=feed)
@@ -53,7 +54,7 @@ def whole_plan(
         for layer in layers:
             operands = [maps[ref] for ref in layer.inputs] or [previous]
             in1 = operands[1] if len(operands) > 1 else NONE
-            if layer.kind == "conv":
+            if layer.kind != "fc":
                 ref = MapRef(layer.branch, layer.inputs[0].level + 1)
                 out = maps[ref] = schedule.map(
                     layer.rows_out, layer.channels_out, kept=ref in needed or (streaming and ref.branch == "selector")
@@ -61,6 +62,7 @@ def whole_plan(
                 size = least_scratch(costs[index], layer.rows_out) if costs else 0
                 if streaming and costs[index].pairs:
                     size = max(costs[index].quad_scratch, pair_scratch(costs[index], layer.rows_out, _SLID_WINDOWS))
+                size += edge_bytes(layer, layer.rows_out)
                 scratch = schedule.scratch(size) if size else NONE
                 schedule.slices.append((phase, [Stage(index, operands[0], out, layer.rows_out, in1, scratch=scratch)]))
             else:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from ditmos.model.quantized import QuantizedLayer
 from ditmos.model.spec import LayerShape
-from ditmos.networks.routed_network import RoutedNetwork, convolve
+from ditmos.networks import timewise
+from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.quantize.ranges import InputScales, input_scales, logit_range, relu_scale, varies
 
 LANE_BOUND = 1 << 20  # docs/format.md, WGHT: channels below it run on the three-lane kernels
@@ -52,12 +53,15 @@ class FakeQuantLayer(nn.Module):
         super().__init__()
         self.shape = shape
         if zero_in is None:
-            zero_in = torch.full((weight.shape[2],), -128.0, dtype=torch.float64)
+            zero_in = torch.full((shape.channels_in,), -128.0, dtype=torch.float64)
         taps = weight[0, 0, 0].numel()
-        self.zero_in: Tensor
+        self.zero_in: Tensor  # (1 or out, in * taps), as weights are flattened
+        self.padding: Tensor  # (in,), what a row of padding holds
         self.weight_unit: Tensor
         self.bias_unit: Tensor
-        self.register_buffer("zero_in", zero_in.double().repeat_interleave(taps))
+        flat = zero_in.double().repeat_interleave(taps)
+        self.register_buffer("zero_in", flat.view(len(zero_in) if shape.channelwise else 1, -1))
+        self.register_buffer("padding", zero_in.round().clamp(-128, 127))
         self.zero_point = -128 if shape.relu else 0
         self.temperature = torch.ones(len(weight), dtype=torch.float64)  # of logits, set by calibration
         unit = weight.detach().double().flatten(2).abs().amax(2).clamp(min=2.0**-40)
@@ -97,8 +101,9 @@ class FakeQuantLayer(nn.Module):
         weight = self.weight * self._spread(self.weight_unit)
         if len(operands) == 2:  # docs/arithmetic.md, Aggregation
             ratio = operands[1][1].view(-1, 1) / scale_in
-            ours, theirs = weight.split(self.shape.input_channels, dim=2)
-            weight = torch.cat([ours, theirs * self._spread(ratio)], dim=2)
+            side = 1 if self.shape.channelwise else 2
+            ours, theirs = weight.split(self.shape.input_channels, dim=side)
+            weight = torch.cat([ours, theirs * self._spread(ratio)], dim=side)
         bias = self.bias * self.bias_unit
         scale = self._weight_scale(weight.detach(), bias.detach() / scale_in.detach())
         weight = round_through((weight / self._spread(scale)).clamp(-127, 127))
@@ -108,7 +113,7 @@ class FakeQuantLayer(nn.Module):
     def _with_zero(self, bias: Tensor, weight: Tensor) -> Tensor:
         """Bias (K, out) in steps of the accumulator, what stands for 0 in the inputs folded in, rounded once."""
         whole = self.zero_in.floor()
-        flat = weight.flatten(2)
+        flat = self.shape.repeats * weight.flatten(2)
         return round_through(bias - (flat * (self.zero_in - whole)).sum(2)) - (flat * whole).sum(2)
 
     def _weight_scale(self, weight: Tensor, bias: Tensor) -> Tensor:
@@ -116,7 +121,7 @@ class FakeQuantLayer(nn.Module):
         under the lane bound. ``bias`` is in units of the input's scale."""
         flat = weight.flatten(2)
         scale = torch.maximum(flat.abs().amax(2) / 127, bias.abs() / BIAS_LIMIT).clamp(min=2.0**-60)
-        if self.shape.kind == "fc":
+        if self.shape.kind != "conv":
             return scale
 
         def bound(scale: Tensor) -> Tensor:
@@ -133,25 +138,23 @@ class FakeQuantLayer(nn.Module):
         return torch.where(fits, stretched, scale)
 
     def accumulate(self, operands: Sequence[Quantized], weight: Tensor, *, exact: bool = True) -> Tensor:
-        """Pooled accumulators (N, K, out[, rows]) without bias, exact: float32 where sums stay below 2^24."""
-        fan_in = weight[0, 0].numel()
+        """Pooled accumulators (N, K, out[, rows]) without bias, exact: float32 where sums stay below 2^24. Not exact:
+        of real operands, whose padding is 0."""
+        fan_in = weight[0, 0].numel() * self.shape.repeats
         dtype = torch.float32 if exact and 128 * 127 * fan_in < 1 << 24 else torch.float64
-        parts = weight.to(dtype).split(self.shape.input_channels, dim=2)
+        if self.shape.kind != "fc":
+            images = [timewise.operand(x.to(dtype)) for x, _ in operands]
+            acc = timewise.sums(self.shape, images, weight.to(dtype), self.padding if exact else None).squeeze(2)
+            if self.shape.pool > 1:
+                acc = nn.functional.max_pool1d(acc, self.shape.pool)
+            return acc.unflatten(1, weight.shape[:2])
         products: list[Tensor] = []
-        for (x, _), part in zip(operands, parts, strict=True):
-            x = x.to(dtype)
-            if self.shape.kind == "conv":
-                products.append(convolve(x, part, self.shape.stride))
-            elif x.ndim == 2:
-                products.append((x @ part.flatten(0, 1).t()).unflatten(1, part.shape[:2]))
+        for (x, _), part in zip(operands, weight.to(dtype).split(self.shape.input_channels, dim=2), strict=True):
+            if x.ndim == 2:
+                products.append((x.to(dtype) @ part.flatten(0, 1).t()).unflatten(1, part.shape[:2]))
             else:
-                products.append(torch.einsum("nki,koi->nko", x, part))
-        acc = reduce(torch.add, products)
-        if self.shape.kind == "fc":
-            return acc
-        if self.shape.pool > 1:
-            acc = nn.functional.max_pool1d(acc, self.shape.pool)
-        return acc.unflatten(1, weight.shape[:2])
+                products.append(torch.einsum("nki,koi->nko", x.to(dtype), part))
+        return reduce(torch.add, products)
 
     def multiplier(self, scale_acc: Tensor) -> Tensor:
         """(K, out) int64."""
@@ -163,7 +166,7 @@ class FakeQuantLayer(nn.Module):
         acc = self.accumulate(operands, weight)
 
         def per_channel(x: Tensor) -> Tensor:
-            return x.unsqueeze(-1) if self.shape.kind == "conv" else x
+            return x if self.shape.kind == "fc" else x.unsqueeze(-1)
 
         factor = scale_acc / self.scale.view(-1, 1)
         smooth = acc * per_channel(factor).to(acc.dtype) + per_channel(bias * factor + self.zero_point).to(acc.dtype)
@@ -175,8 +178,8 @@ class FakeQuantLayer(nn.Module):
     def floats(self, operands: Sequence[Quantized]) -> Tensor:
         """What the layer would say of these operands without rounding or clipping: (N, K, out[, rows]) real."""
         weight = self.weight * self._spread(self.weight_unit)
-        zeros = self.zero_in.view(weight.shape[2], -1)[:, 0].split(self.shape.input_channels)
-        if self.shape.kind == "conv":
+        zeros = self.zero_in.view(self.shape.channels_in, -1)[:, 0].split(self.shape.input_channels)
+        if self.shape.kind != "fc":
             zeros = tuple(zero.unsqueeze(1) for zero in zeros)
         real = [
             ((x - zero) * self._operand_scale(x, scale), scale)
@@ -184,7 +187,7 @@ class FakeQuantLayer(nn.Module):
         ]
         acc = self.accumulate(real, weight, exact=False)
         bias = self.bias * self.bias_unit
-        value = acc + (bias.unsqueeze(-1) if self.shape.kind == "conv" else bias)
+        value = acc + (bias if self.shape.kind == "fc" else bias.unsqueeze(-1))
         return value.clamp(min=0) if self.shape.relu else value
 
     @staticmethod
@@ -267,6 +270,8 @@ class FakeQuantNetwork(nn.Module):
         if not shape.inputs or shape.inputs[0].level > 0:
             return FakeQuantLayer(shape, weight, bias)
         ratio, zero = window
+        if shape.channelwise:
+            return FakeQuantLayer(shape, weight.double() * ratio.view(1, -1, 1, 1), bias, zero)
         rows = weight.shape[2] // len(ratio)  # of a fully connected layer, whose inputs are all rows of a channel
         ratio, zero = ratio.repeat_interleave(rows), zero.repeat_interleave(rows)
         weight = weight.double() * ratio.view(1, 1, -1, *([1] * (weight.ndim - 3)))
@@ -319,6 +324,13 @@ class FakeQuantNetwork(nn.Module):
         layer.soften(shared / 2 - (low + high) / 2, layer.temperature)
         return shared.expand(len(needed))
 
+    @property
+    def padding(self) -> tuple[int, ...]:
+        """What rows of padding of the window hold; empty where no layer pads it."""
+        layers = [*self.selector, *self.classifiers] if self.spec.pads_window else []
+        read = (layer for layer in layers if layer.shape.inputs and layer.shape.inputs[0].level == 0)
+        return next((tuple(map(int, layer.padding)) for layer in read if any(layer.shape.pad)), ())
+
     def window(self, x: Tensor) -> dict[tuple[str, int], Quantized]:
         return {("selector", 0): (self.inputs.stored(x), torch.ones(1, dtype=torch.float64))}
 
@@ -334,7 +346,7 @@ class FakeQuantNetwork(nn.Module):
                 operands = [(x.flatten(-2), scale) for x, scale in operands]
             x, scale = run(layer, operands)
             result = x, scale
-            if layer.shape.kind == "conv":
+            if layer.shape.kind != "fc":
                 squeezed = x.squeeze(1) if layer.shape.branch == "selector" else x
                 maps[layer.shape.branch, layer.shape.inputs[0].level + 1] = squeezed, scale
             elif layer.shape.branch == "selector":

@@ -122,6 +122,7 @@ def _model(fake: FakeQuantNetwork, signal: Signal, metadata: dict[str, Any]) -> 
         logit_zero_point=last.zero_point,
         class_names=signal.class_names,
         rate=float(np.float32(signal.rate)),
+        padding=fake.padding,
         metadata=metadata,
     )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ditmos.errors import DitmosError
-from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthwise, same
 from ditmos.planner import front, price
 from ditmos.planner.price import Price
 from ditmos.training.score import RESERVE, Allowed, answers_itself, worst_runs
@@ -144,6 +144,21 @@ def _plain(rng: random.Random, base: NetworkSpec, space: Space) -> NetworkSpec:
     return replace(base, classifier=draw_branch(rng, (3, 4, 5), space))
 
 
+def draw_separable(rng: random.Random, space: Space) -> BranchSpec:
+    """A trunk of depthwise and pointwise convolutions, then the average of all rows (DS-CNN: Zhang et al., "Hello Edge:
+    Keyword Spotting on Microcontrollers", 2017)."""
+    width, growth = space.widths * rng.choice((8, 12, 16, 20, 24, 32, 48, 64)), rng.choice((1.0, 1.25, 1.5))
+    kernel = rng.choice((3, 4, 5) if space.spectral else (5, 7, 9))
+    convs = [ConvSpec(round(width), kernel, 2, 1, pad=same(kernel))]
+    for i in range(1, rng.choice((2, 3, 4)) + 1):
+        convs += [depthwise(rng.choice((3, 5, 9)), rng.choice((1, 1, 2))), ConvSpec(round(width * growth**i), 1, 1, 1)]
+    return BranchSpec((*convs, average()), rng.choice(((), (), (32,))))
+
+
+def _separable(rng: random.Random, base: NetworkSpec, space: Space) -> NetworkSpec:
+    return replace(base, classifier=draw_separable(rng, space))
+
+
 def _ensemble(rng: random.Random, base: NetworkSpec, space: Space) -> NetworkSpec:
     return replace(base, classifiers=2, classifier=draw_branch(rng, (3, 4), space))
 
@@ -180,6 +195,7 @@ def _joined(
 Draw = Callable[[random.Random, NetworkSpec, Space], NetworkSpec]
 FAMILIES: dict[str, Draw] = {
     "wide": _plain,
+    "separable": _separable,
     "ensemble": _ensemble,
     "exit": partial(_joined, counts=(1, 1), exit=True),
     "routed": partial(_joined, counts=(8, 16), exit=False),

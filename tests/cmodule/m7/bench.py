@@ -7,7 +7,7 @@ outside the output included) and instructions, counted exactly (`-icount`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from struct import pack
 
@@ -15,7 +15,7 @@ import numpy as np
 from ditmos.bench import baremetal
 from ditmos.model import packings
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import LayerShape, MapRef
+from ditmos.model.spec import KINDS, Kind, LayerShape, MapRef
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
@@ -37,6 +37,11 @@ def conv_shape(channels: Sequence[int], out: int, kernel: int, rows_in: int, str
         stride,
         pool,
     )
+
+
+def channel_shape(kind: Kind, channels: Sequence[int], kernel: int, rows_in: int, stride: int = 1, pool: int = 1):
+    """Depthwise, or an average."""
+    return replace(conv_shape(channels, sum(channels), kernel, rows_in, stride, pool), kind=kind)
 
 
 def fc_shape(inputs: Sequence[int], out: int, relu: bool = True):
@@ -68,7 +73,11 @@ class Case:
         else:
             x = np.concatenate(self.x).astype(np.int64)
             windows = np.lib.stride_tricks.sliding_window_view(x, shape.kernel, axis=1)[:, :: shape.stride]
-            acc = layer.bias[:, None] + np.einsum("oik,ipk->op", layer.weight.astype(np.int64), windows)
+            if shape.channelwise:
+                weight = np.repeat(layer.weight[:, 0], shape.repeats, axis=1).astype(np.int64)
+                acc = layer.bias[:, None] + np.einsum("ck,cpk->cp", weight, windows)
+            else:
+                acc = layer.bias[:, None] + np.einsum("oik,ipk->op", layer.weight.astype(np.int64), windows)
             rows = shape.rows_out
             acc = acc[:, : rows * shape.pool].reshape(len(acc), rows, shape.pool).max(axis=2)
         y = layer.zero_point + ((acc * layer.multiplier.astype(np.int64)[:, None] + (1 << 31)) >> 32)
@@ -91,7 +100,7 @@ class Case:
         rows = shape.rows_out
         layer = pack(
             "<BBBBBbHHxxI",
-            fc,
+            KINDS.index(shape.kind),
             shape.kernel,
             shape.stride,
             shape.pool,

@@ -1,4 +1,5 @@
-"""Fits the prices of `ditmos.planner.cost`: ``python tests/cmodule/m7/calibrate.py [NETWORKS]`` prints the table.
+"""Fits the prices of `ditmos.planner.cost`: ``python tests/cmodule/m7/calibrate.py [NETWORKS [new]]`` prints the table;
+with ``new`` of what has no price yet.
 
 Random networks under random plans run on the simulated Cortex-M7; each slice is one equation.
 """
@@ -34,9 +35,8 @@ def experiments(count: int, seed: int = 1) -> list[tuple[golden.Case, Plan]]:
         case = golden.case(number, windows=1, max_classifiers=1)
         spec = case.model.spec
         kernels = {"conv": (packings.LANES, packings.QUADS), "fc": (packings.WIDE,)}
-        plan = replace(
-            random_plan(rng, spec), packings=tuple(int(rng.choice(kernels[s.kind])) for s in layer_table(spec))
-        )
+        chosen = [int(rng.choice(kernels.get(s.kind, (packings.PLAIN,)))) for s in layer_table(spec)]
+        plan = replace(random_plan(rng, spec), packings=tuple(chosen))
         try:
             simulate(spec, plan)
         except PlanError:
@@ -65,7 +65,8 @@ def slice_events(model: QuantizedModel, plan: Plan) -> list[cost.Events]:
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 400
-    prices, errors = cost.fit(observe(experiments(count)))
+    known = cost.PRICES if "new" in sys.argv else cost.LOOPS
+    prices, errors = cost.fit(observe(experiments(count)), known)
     print("FITTED: dict[str, float] = {")
     for name, price in prices.items():
         print(f'    "{name}": {price:.2f},')

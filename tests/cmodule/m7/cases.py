@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from bench import Case, conv_shape, fc_shape
+from bench import Case, channel_shape, conv_shape, fc_shape
 from ditmos.model import packings
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import LayerShape
+from ditmos.model.spec import Kind, LayerShape
 
 
 def layer_at_bound(rng: np.random.Generator, shape: LayerShape) -> QuantizedLayer:
@@ -27,7 +27,7 @@ def layer_at_bound(rng: np.random.Generator, shape: LayerShape) -> QuantizedLaye
 def random_layer(rng: np.random.Generator, shape: LayerShape, amplitude: float) -> QuantizedLayer:
     weight = np.clip(np.rint(rng.normal(0, amplitude, shape.weight_shape)), -127, 127).astype(np.int8)
     bias = rng.integers(-20000, 20000, shape.channels_out).astype(np.int32)
-    spread = amplitude * 70 * np.sqrt(shape.weights / shape.channels_out) + 1000
+    spread = amplitude * 70 * np.sqrt(shape.repeats * shape.weights / shape.channels_out) + 1000
     multiplier = rng.uniform(20, 200, shape.channels_out) / spread * 2**32
     zero_point = -128 if shape.relu else int(rng.integers(-128, 128))
     return QuantizedLayer(weight, bias, np.clip(multiplier, 1, 2**31 - 1).astype(np.int32), zero_point)
@@ -65,6 +65,26 @@ def random_conv(rng: np.random.Generator) -> Case:
     )
 
 
+def random_channels(rng: np.random.Generator) -> Case:
+    """Depthwise, or an average."""
+    channels = [int(rng.integers(1, 12)) for _ in range(rng.integers(1, 3))]
+    if rng.random() < 0.3:
+        kernel = int(rng.integers(1, 61))
+        stride, pool = int(rng.integers(1, kernel + 1)), 1
+        kind: Kind = "average"
+    else:
+        kernel = int(rng.choice([3, 3, 5, 7, 9, rng.integers(1, 32)]))
+        stride, pool = [(1, 1), (1, 1), (1, 2), (2, 1), (2, 2)][rng.integers(0, 5)]
+        kind = "depthwise"
+    rows = kernel + stride * pool + int(rng.integers(0, 50))
+    shape = channel_shape(kind, channels, kernel, rows, stride, pool)
+    layer = random_layer(rng, shape, float(rng.choice([10, 30, 1000])))
+    maps = random_maps(rng, [(c, rows) for c in channels])
+    chunk = min(int(rng.choice([0, 1, 2, 3, 4, 7, 8, 20])), shape.rows_out)
+    gap, offset = int(rng.integers(0, 4)), int(rng.integers(0, 4))
+    return Case(shape, layer, maps, packings.PLAIN, chunk=chunk, gap=gap, offset=offset)
+
+
 def random_fc(rng: np.random.Generator) -> Case:
     maps = [(int(rng.integers(1, 8)), int(rng.integers(1, 20))) for _ in range(rng.integers(1, 3))]
     shape = fc_shape([channels * rows for channels, rows in maps], int(rng.integers(1, 40)), bool(rng.integers(0, 2)))
@@ -76,4 +96,5 @@ def random_fc(rng: np.random.Generator) -> Case:
 
 def random_cases(seed: int, count: int) -> list[Case]:
     rng = np.random.default_rng(seed)
-    return [random_conv(rng) if rng.random() < 0.85 else random_fc(rng) for _ in range(count)]
+    makers = rng.choice([random_conv, random_channels, random_fc], size=count, p=[0.7, 0.15, 0.15])
+    return [maker(rng) for maker in makers]

@@ -62,7 +62,7 @@ static uint8_t *place_input(const case_t *c, bool in_front, uint32_t *forbidden)
     }
     uint32_t end = ((uint32_t)first + c->data_size + 31) & ~31u;
     *forbidden = end;
-    return c->layer.fully_connected ? first : (uint8_t *)end - c->data_size;
+    return c->layer.kind == DITMOS_FC ? first : (uint8_t *)end - c->data_size;
 }
 
 // Memory protection unit: no access to 32 bytes, the default map elsewhere.
@@ -141,14 +141,14 @@ static void run_case(uint32_t index, const case_t *c) {
         call.scratch_size = c->scratch_size;
         for (unsigned i = 0; i < 2; i++) {
             const case_operand_t *from = &c->in[i];
-            uint32_t first = c->layer.fully_connected ? 0 : row * c->layer.pool * c->layer.stride;
+            uint32_t first = c->layer.kind == DITMOS_FC ? 0 : row * c->layer.pool * c->layer.stride;
             call.in[i] = (ditmos_operand_t) { in + from->offset + first, from->stride, from->channels, from->rows };
         }
         forbid(forbidden);
         trap_unaligned_words(c->layer.packing >= DITMOS_PACKING_LANES
             || (c->layer.packing != DITMOS_PACKING_PLAIN && reads_in_place(&call)));
         uint32_t before = m7_timer();
-        (c->layer.fully_connected ? ditmos_fc : ditmos_conv)(&c->layer, &call);
+        ditmos_kernel_of(&c->layer)(&c->layer, &call);
         uint32_t after = m7_timer();
         allow();
         trap_unaligned_words(false);
