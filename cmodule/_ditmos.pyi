@@ -8,10 +8,10 @@ from array import array
 from collections.abc import Buffer, Iterable
 
 def argmax(values: Buffer | Iterable[float]) -> int:
-    """Index of the largest, the first of equals, 0 of nothing: of int8 logits, or any iterable of numbers.
+    """Index of the largest, the first of equals, 0 of nothing: of int8 logits, votes, or any iterable of numbers.
 
     Raises:
-        TypeError: not int8, or not iterable.
+        TypeError: a buffer of another type, or not iterable.
     """
 
 class Model:
@@ -36,6 +36,8 @@ class Model:
     logit_zero_point: int
     class_names: tuple[str, ...]
     slices: tuple[str, ...]  # names, select slices first
+    experts: tuple[str, ...]  # who may answer beside selector and classifiers: "forest", or nobody
+    trees: int  # of the forest, 0 without one
 
     def __init__(self, buffer: Buffer, arena: Buffer | None = None) -> None:
         """Check the file in `buffer` and allocate all that is ever needed.
@@ -132,6 +134,29 @@ class Model:
 
     def row(self) -> memoryview:
         """The newest row, int16, before `Centre`; a view of the arena."""
+
+    # A forest votes on features of the window that was fed (docs/experts.md).
+
+    def summary(self) -> memoryview:
+        """Features of the window that was fed, int16; a view of the arena.
+
+        Raises:
+            ValueError: the front end has no Summary. RuntimeError: not a window of rows yet.
+        """
+
+    def votes(self, window: None) -> memoryview:
+        """The forest's votes for each class on the window that was fed, uint16: 15 of each tree.
+
+        Raises:
+            ValueError: no forest, or an int8 window instead of None. RuntimeError: not a window of rows yet.
+        """
+
+    def both(self, logits: Buffer, weight: int) -> int:
+        """The class that a classifier's logits and the last votes like best together; `weight` eighths are the votes'.
+
+        Raises:
+            ValueError: no forest, other logits, or a weight beyond 0 to 8. RuntimeError: there are no votes.
+        """
 
     def calibrate(self, samples: array[int]) -> int:
         """Samples like those of `feed`, for the scale of whoever wears the board -> rows since `feed_reset`.

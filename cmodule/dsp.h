@@ -1,8 +1,9 @@
-// The few instructions of the DSP extension that a spectrum is made of, and what they compute anywhere else.
+// The few instructions of the DSP extension that front ends are made of, and what they compute anywhere else.
 #ifndef DITMOS_DSP_H
 #define DITMOS_DSP_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "kernels.h"
 
@@ -62,6 +63,38 @@ static inline uint32_t ditmos_reversed(uint32_t a) {
     return r;
 }
 
+// The lower halves of two words.
+static inline uint32_t ditmos_pack16(uint32_t low, uint32_t high) {
+    uint32_t r;
+    __asm__ ("pkhbt %0, %1, %2, lsl #16" : "=r" (r) : "r" (low), "r" (high));
+    return r;
+}
+
+// sum + a * b of both halves
+static inline int32_t ditmos_smlad(uint32_t a, uint32_t b, int32_t sum) {
+    int32_t r;
+    __asm__ ("smlad %0, %1, %2, %3" : "=r" (r) : "r" (a), "r" (b), "r" (sum));
+    return r;
+}
+
+static inline int64_t ditmos_smlald(uint32_t a, uint32_t b, int64_t sum) {
+    __asm__ ("smlald %Q0, %R0, %1, %2" : "+r" (sum) : "r" (a), "r" (b));
+    return sum;
+}
+
+// Of both halves the smaller, the larger. SEL goes by what the subtraction before it left in the flags.
+static inline uint32_t ditmos_least16(uint32_t a, uint32_t b) {
+    uint32_t r, flags;
+    __asm__ ("ssub16 %1, %2, %3\n\tsel %0, %3, %2" : "=r" (r), "=&r" (flags) : "r" (a), "r" (b));
+    return r;
+}
+
+static inline uint32_t ditmos_most16(uint32_t a, uint32_t b) {
+    uint32_t r, flags;
+    __asm__ ("ssub16 %1, %2, %3\n\tsel %0, %2, %3" : "=r" (r), "=&r" (flags) : "r" (a), "r" (b));
+    return r;
+}
+
 #else
 
 // Sums are made of unsigned words: they never leave int64, but a shift of a negative number is not defined in C.
@@ -101,6 +134,47 @@ static inline uint32_t ditmos_reversed(uint32_t a) {
     return r;
 }
 
+static inline uint32_t ditmos_pack16(uint32_t low, uint32_t high) {
+    return (low & 0xffff) | high << 16;
+}
+
+static inline int32_t ditmos_smlad(uint32_t a, uint32_t b, int32_t sum) {
+    return sum + (int16_t)a * (int16_t)b + (int16_t)(a >> 16) * (int16_t)(b >> 16);
+}
+
+static inline int64_t ditmos_smlald(uint32_t a, uint32_t b, int64_t sum) {
+    return sum + (int32_t)((int16_t)a * (int16_t)b) + (int64_t)((int16_t)(a >> 16) * (int16_t)(b >> 16));
+}
+
+static inline uint32_t ditmos_least16(uint32_t a, uint32_t b) {
+    int32_t low = (int16_t)a < (int16_t)b ? (int16_t)a : (int16_t)b;
+    int32_t high = (int32_t)a >> 16 < (int32_t)b >> 16 ? (int32_t)a >> 16 : (int32_t)b >> 16;
+    return ditmos_pack16((uint32_t)low, (uint32_t)high);
+}
+
+static inline uint32_t ditmos_most16(uint32_t a, uint32_t b) {
+    int32_t low = (int16_t)a > (int16_t)b ? (int16_t)a : (int16_t)b;
+    int32_t high = (int32_t)a >> 16 > (int32_t)b >> 16 ? (int32_t)a >> 16 : (int32_t)b >> 16;
+    return ditmos_pack16((uint32_t)low, (uint32_t)high);
+}
+
 #endif
+
+// Largest integer whose square is at most v, which is below 2^32 - 2^17.
+static inline uint32_t ditmos_root(uint32_t v) {
+    #if DITMOS_KERNELS_M7 && defined(__ARM_FP) && (__ARM_FP & 4)
+    float f = (float)v;
+    uint32_t root;
+    __asm__ ("vsqrt.f32 %0, %0\n\tvcvtr.u32.f32 %0, %0" : "+t" (f));
+    memcpy(&root, &f, sizeof(root));
+    return root - (root * root > v);
+    #else
+    uint32_t root = 0;
+    for (uint32_t bit = 1u << 15; bit; bit >>= 1) {
+        root |= (root | bit) * (root | bit) <= v ? bit : 0;
+    }
+    return root;
+    #endif
+}
 
 #endif // DITMOS_DSP_H

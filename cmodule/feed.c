@@ -80,19 +80,42 @@ static void put_row(ditmos_engine_t *engine, const int16_t *row) {
     }
 }
 
-// A window of rows that waits to be centred moves on by one.
-static void keep_row(const ditmos_feed_t *feed, const int16_t *row) {
+// `count` rows more in the window of rows, which moves on where it is full. What was made of it is of no use any more.
+static void keep_rows(ditmos_feed_t *feed, const int16_t *new, uint32_t count) {
     const ditmos_frontend_t *front = feed->engine->model->front;
-    int16_t *rows = ditmos_stream_rows(&feed->stream);
-    size_t others = (size_t)(front->window - 1u) * front->row_channels;
-    memmove(rows, rows + front->row_channels, 2 * others);
-    memcpy(rows + others, row, 2u * front->row_channels);
+    size_t row = sizeof(int16_t) * front->row_channels;
+    uint8_t *rows = (uint8_t *)ditmos_stream_rows(&feed->stream);
+    uint32_t room = front->window - feed->rows;
+    if (count > room) {
+        feed->rows -= count - room;
+        memmove(rows, rows + row * (count - room), row * feed->rows);
+    }
+    memcpy(rows + row * feed->rows, new, row * count);
+    feed->rows += count;
+    feed->engine->valid = 0;
+    feed->engine->left = 0;
+}
+
+// Samples that are the rows of a window that is kept.
+static void push_rows(ditmos_feed_t *feed, const int16_t *samples, uint32_t count) {
+    const ditmos_frontend_t *front = feed->engine->model->front;
+    const int16_t *end = samples + (size_t)count * front->channels;
+    if (count == 0) {
+        return;
+    }
+    count = count < front->window ? count : front->window;
+    keep_rows(feed, end - (size_t)count * front->channels, count);
+    memcpy(ditmos_stream_row(&feed->stream), end - front->channels, sizeof(int16_t) * front->channels);
 }
 
 uint32_t ditmos_feed_push(ditmos_feed_t *feed, const int16_t *samples, uint32_t count) {
     ditmos_engine_t *engine = feed->engine;
     const ditmos_frontend_t *front = engine->model->front;
     uint32_t made = 0;
+    if (front->count == 1 && front->summary.bins) {
+        push_rows(feed, samples, count);
+        return count;
+    }
     while (count > 0) {
         const int16_t *row;
         uint32_t taken = ditmos_stream_push(&feed->stream, samples, count, &row);
@@ -104,13 +127,12 @@ uint32_t ditmos_feed_push(ditmos_feed_t *feed, const int16_t *samples, uint32_t 
         if (feed->rows == 0) {
             empty_window(feed);
         }
-        feed->rows += feed->rows < front->window;
         engine->valid &= ~feed->spoiled;
         engine->left &= ~feed->spoiled;
-        if (front->centre) {
-            keep_row(feed, row);
-            engine->valid = 0;
+        if (ditmos_frontend_keeps_rows(front)) {
+            keep_rows(feed, row, 1);
         } else {
+            feed->rows += feed->rows < front->window;
             ditmos_slide_move(engine, 1);
             put_row(engine, row);
             if (feed->rows < front->window) {
@@ -134,13 +156,18 @@ bool ditmos_feed_window(ditmos_feed_t *feed) {
     if (feed->rows < front->window) {
         return false;
     }
-    if (!front->centre) {
+    if (!ditmos_frontend_keeps_rows(front)) {
         return true;
     }
     const ditmos_buffer_t *window = &model->plan.buffers[model->plan.window];
     const int16_t *rows = ditmos_stream_rows(&feed->stream);
     ditmos_engine_begin(engine);
     for (unsigned c = 0; c < model->channels; c++) {
+        if (front->summary.bins) {
+            ditmos_quantize_channel(engine->arena + window->offset + c * window->stride, 1, rows + c, model->channels,
+                model->window, model->inputs + (size_t)DITMOS_INPUT_SIZE * c);
+            continue;
+        }
         ditmos_centre_t centre = ditmos_centre(rows + c, model->channels, model->window, front->centre_scale);
         int8_t *plane = engine->arena + window->offset + c * window->stride;
         for (unsigned t = 0; t < model->window; t++) {
@@ -149,4 +176,14 @@ bool ditmos_feed_window(ditmos_feed_t *feed) {
         }
     }
     return true;
+}
+
+const int16_t *ditmos_feed_features(ditmos_feed_t *feed) {
+    const ditmos_frontend_t *front = feed->engine->model->front;
+    if (feed->rows < front->window) {
+        return NULL;
+    }
+    int16_t *features = ditmos_stream_features(&feed->stream);
+    ditmos_summary(&front->summary, ditmos_stream_rows(&feed->stream), features);
+    return features;
 }

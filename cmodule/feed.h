@@ -36,4 +36,7 @@ bool ditmos_feed_observe(ditmos_feed_t *feed, const int16_t *samples, uint32_t c
 // Make the window ready for the select slices. False where rows are missing.
 bool ditmos_feed_window(ditmos_feed_t *feed);
 
+// Features of the window, of a front end with a Summary; NULL where rows are missing. They last until the next call.
+const int16_t *ditmos_feed_features(ditmos_feed_t *feed);
+
 #endif // DITMOS_FEED_H

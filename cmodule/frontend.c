@@ -54,7 +54,7 @@ static void run_row(ditmos_stream_t *stream, unsigned first, unsigned end, int16
                 ditmos_affine(row, operation->channels, own ? own_affine(stream) : operation->affine);
                 break;
             }
-            default: // Centre waits for the window
+            default: // Centre and Summary wait for the window
                 break;
         }
     }

@@ -4,6 +4,7 @@
 
 #include "operations.h"
 #include "spectrum.h"
+#include "summary.h"
 #include "file.h"
 
 #define DITMOS_MAX_OPERATIONS (8)
@@ -15,6 +16,7 @@ enum {
     DITMOS_NORM = 3,
     DITMOS_AFFINE = 4,
     DITMOS_CENTRE = 5,
+    DITMOS_SUMMARY = 6,
 };
 
 typedef struct {
@@ -31,8 +33,9 @@ typedef struct {
     uint32_t kept; // offset in the arena; what is kept from one call to the next, in this order:
     uint32_t frame; // size: the frame that is being filled
     uint32_t state;
-    uint32_t rows; // a window of rows, for Centre
+    uint32_t rows; // a window of rows, for Centre and Summary
     uint32_t row; // the newest one
+    uint32_t features; // of Summary
     uint32_t work; // offset
     uint32_t work_size; // for one frame, free between calls
 } ditmos_frontend_memory_t;
@@ -51,12 +54,18 @@ typedef struct {
     const char *names; // units, then a name for each channel of the samples: UTF-8, each ended by a zero byte
     ditmos_operation_t operations[DITMOS_MAX_OPERATIONS];
     ditmos_spectrum_t spectrum;
+    ditmos_summary_t summary; // the last operation, or of no bins
     ditmos_frontend_memory_t memory;
 } ditmos_frontend_t;
 
 static inline uint32_t ditmos_frontend_kept_size(const ditmos_frontend_t *front) {
     const ditmos_frontend_memory_t *memory = &front->memory;
-    return memory->frame + memory->state + memory->rows + memory->row;
+    return memory->frame + memory->state + memory->rows + memory->row + memory->features;
+}
+
+// Whether a window of rows is kept until it is whole.
+static inline bool ditmos_frontend_keeps_rows(const ditmos_frontend_t *front) {
+    return front->centre || front->summary.bins;
 }
 
 // Samples from one row to the next, and those of a window.
@@ -92,7 +101,7 @@ void ditmos_stream_init(ditmos_stream_t *stream, const ditmos_frontend_t *front,
 // Forget all samples. A calibration stays in use, but the next one starts anew.
 void ditmos_stream_reset(ditmos_stream_t *stream);
 
-// A window of rows, for Centre: the newest one last.
+// A window of rows, for Centre and Summary: the newest one last.
 static inline int16_t *ditmos_stream_rows(const ditmos_stream_t *stream) {
     const ditmos_frontend_memory_t *memory = &stream->front->memory;
     return (int16_t *)(void *)(stream->kept + memory->frame + memory->state);
@@ -102,6 +111,11 @@ static inline int16_t *ditmos_stream_rows(const ditmos_stream_t *stream) {
 static inline int16_t *ditmos_stream_row(const ditmos_stream_t *stream) {
     const ditmos_frontend_memory_t *memory = &stream->front->memory;
     return (int16_t *)(void *)(stream->kept + memory->frame + memory->state + memory->rows);
+}
+
+// Room for the features of Summary.
+static inline int16_t *ditmos_stream_features(const ditmos_stream_t *stream) {
+    return ditmos_stream_row(stream) + stream->front->memory.row / sizeof(int16_t);
 }
 
 // Take in up to `count` samples (count, channels), until there is a new row; returns how many were taken in. *row: the

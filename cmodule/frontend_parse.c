@@ -93,6 +93,41 @@ static ditmos_status_t parse_affine(ditmos_frontend_t *front, ditmos_operation_t
     return ditmos_ok();
 }
 
+static ditmos_status_t parse_summary(ditmos_frontend_t *front, const section_t *s, unsigned index, uint32_t at,
+    uint32_t size, uint32_t width) {
+    const uint8_t *p = s->data + at;
+    uint32_t begin = s->begin + at;
+    uint32_t bins = p[1];
+    uint32_t block = ditmos_u16(p + 2);
+    NEED(1 <= bins && bins <= DITMOS_SUMMARY_BINS, "FRNT.bins", begin + 1, "must be 1 to 15");
+    NEED(DITMOS_SUMMARY_LEAST <= block && block <= DITMOS_SUMMARY_BLOCK && (block & (block - 1)) == 0, "FRNT.block",
+        begin + 2, "must be a power of 2 from 8 to 4096");
+    NEED(index + 1 == front->count, "FRNT.kind", begin, "Summary must come last");
+    uint32_t blocks = front->window / block;
+    NEED(DITMOS_SUMMARY_PARTS <= blocks && blocks <= DITMOS_SUMMARY_BLOCKS, "FRNT.block", begin + 2,
+        "must cut a window into 4 to 64 blocks");
+    uint32_t weights = blocks + blocks % 2; // of a bin, cosines and sines each
+    NEED(size == RECORD_SIZE + 4 * bins * weights, "FRNT.bytes", begin + 4, "does not fit bins and blocks");
+    front->summary = (ditmos_summary_t) {
+        .rows = front->window,
+        .channels = (uint16_t)width,
+        .block = (uint16_t)block,
+        .blocks = (uint8_t)blocks,
+        .bins = (uint8_t)bins,
+        .table = (const int16_t *)(const void *)(p + RECORD_SIZE),
+    };
+    const int16_t *weight = front->summary.table;
+    for (unsigned bin = 0; bin < bins; bin++) {
+        uint32_t sums[2] = { 0, 0 };
+        for (uint32_t i = 0; i < 2 * weights; i++, weight++) {
+            sums[i >> 1 & 1] += (uint32_t)(*weight < 0 ? -*weight : *weight);
+        }
+        NEED(sums[0] <= DITMOS_SUMMARY_WEIGHT && sums[1] <= DITMOS_SUMMARY_WEIGHT, "FRNT.table",
+            begin + RECORD_SIZE + 4 * weights * bin, "weighs more than 65535");
+    }
+    return ditmos_ok();
+}
+
 // Operation `index`, whose record starts at `at`. *width: channels of the rows before it, then after it.
 static ditmos_status_t parse_operation(ditmos_frontend_t *front, const section_t *s, unsigned index, uint32_t at,
     uint32_t *width) {
@@ -107,7 +142,7 @@ static ditmos_status_t parse_operation(ditmos_frontend_t *front, const section_t
         .second = ditmos_u16(p + 2),
         .channels = (uint16_t)*width,
     };
-    NEED(DITMOS_SPECTRUM <= operation->kind && operation->kind <= DITMOS_CENTRE, "FRNT.kind", begin,
+    NEED(DITMOS_SPECTRUM <= operation->kind && operation->kind <= DITMOS_SUMMARY, "FRNT.kind", begin,
         "unknown: needs a newer firmware");
     NEED(RECORD_SIZE <= size && size <= s->size - at && size % 4 == 0, "FRNT.bytes", begin + 4,
         "must be a multiple of 4 within the section");
@@ -116,6 +151,9 @@ static ditmos_status_t parse_operation(ditmos_frontend_t *front, const section_t
         front->spectrum_at = (uint8_t)index;
         *width *= front->spectrum.bands;
         return status;
+    }
+    if (operation->kind == DITMOS_SUMMARY) {
+        return parse_summary(front, s, index, at, size, *width);
     }
     bool affine = operation->kind == DITMOS_AFFINE;
     NEED(size == RECORD_SIZE + (affine ? 8 * *width : 0), "FRNT.bytes", begin + 4, "does not fit the operation");
@@ -172,13 +210,16 @@ static ditmos_status_t measure(ditmos_frontend_t *front, uint32_t begin) {
     }
     bool spectrum = front->spectrum_at < front->count;
     uint32_t width = spectrum ? front->operations[front->spectrum_at].channels : 0;
-    uint64_t rows = front->centre ? 2 * (uint64_t)front->row_channels * front->window : 0;
+    bool keeps = ditmos_frontend_keeps_rows(front);
+    uint64_t rows = keeps ? 2 * (uint64_t)front->row_channels * front->window : 0;
     uint64_t frame = 2 * (uint64_t)width * (spectrum ? front->spectrum.frame : 0);
     NEED(state + rows + frame < MAX_ARENA, "FRNT", begin, "keeps more than 16 MiB");
     memory->frame = padded((uint32_t)frame);
     memory->state = (uint32_t)state;
     memory->rows = padded((uint32_t)rows);
     memory->row = padded(2u * front->row_channels);
+    unsigned bins = front->summary.bins;
+    memory->features = bins ? padded(2 * ditmos_summary_size(front->row_channels, bins)) : 0;
     memory->work_size = spectrum ? DITMOS_SPECTRUM_WORK(front->spectrum.points) : 0;
     return ditmos_ok();
 }

@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+// As the rest of what runs for every window, whatever the firmware is built with.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O2")
+#endif
+
 ditmos_input_t ditmos_input(const uint8_t *p) {
     return (ditmos_input_t) {
                .scale = ditmos_f32(p),
@@ -82,16 +87,29 @@ uint32_t ditmos_quantize_f32(int8_t *dst, const void *src, uint32_t rows, unsign
     return last;
 }
 
+void ditmos_quantize_channel(int8_t *dst, unsigned dst_step, const void *src, unsigned src_step, uint32_t rows,
+    const uint8_t *record) {
+    ditmos_input_t input = ditmos_input(record);
+    int64_t half = (int64_t)1 << (input.shift - 1);
+    const uint8_t *p = src;
+    for (uint32_t i = 0; i < rows; i++, p += sizeof(int16_t) * src_step, dst += dst_step) {
+        if (!input.used) {
+            *dst = 0;
+            continue;
+        }
+        int64_t q = (int16_t)ditmos_u16(p) * (int64_t)input.multiplier + half;
+        if (input.shift >= 32) { // nearly always: what is left is small
+            *dst = to_int8((int32_t)(q >> 32) >> (input.shift - 32), input.zero_point);
+        } else {
+            q >>= input.shift;
+            *dst = to_int8(q < -(1 << 22) ? -(1 << 22) : q > 1 << 22 ? 1 << 22 : (int32_t)q, input.zero_point);
+        }
+    }
+}
+
 void ditmos_quantize_i16(int8_t *dst, const void *src, uint32_t rows, unsigned channels, const uint8_t *records) {
     for (unsigned c = 0; c < channels; c++) {
-        ditmos_input_t input = ditmos_input(records + DITMOS_INPUT_SIZE * c);
-        int64_t half = (int64_t)1 << (input.shift - 1);
-        const uint8_t *p = (const uint8_t *)src + sizeof(int16_t) * c;
-        int8_t *out = dst + c;
-        for (uint32_t i = 0; i < rows; i++, p += sizeof(int16_t) * channels, out += channels) {
-            int64_t q = ((int16_t)ditmos_u16(p) * (int64_t)input.multiplier + half) >> input.shift;
-            int32_t steps = q < -(1 << 22) ? -(1 << 22) : q > 1 << 22 ? 1 << 22 : (int32_t)q;
-            *out = input.used ? to_int8(steps, input.zero_point) : 0;
-        }
+        ditmos_quantize_channel(dst + c, channels, (const uint8_t *)src + sizeof(int16_t) * c, channels, rows,
+            records + DITMOS_INPUT_SIZE * c);
     }
 }

@@ -29,7 +29,9 @@ ditmos_input_t ditmos_input(const uint8_t *record);
 // that is not finite, in a channel that is used; 0 if there is none.
 uint32_t ditmos_quantize_f32(int8_t *dst, const void *src, uint32_t rows, unsigned channels, const uint8_t *records);
 
-// The same of raw samples, int16.
+// The same of raw samples, int16: of one channel, values `src_step` apart to bytes `dst_step` apart; then of all.
+void ditmos_quantize_channel(int8_t *dst, unsigned dst_step, const void *src, unsigned src_step, uint32_t rows,
+    const uint8_t *record);
 void ditmos_quantize_i16(int8_t *dst, const void *src, uint32_t rows, unsigned channels, const uint8_t *records);
 
 #endif // DITMOS_INPUTS_H

@@ -4,6 +4,7 @@ add_library(usermod_ditmos INTERFACE)
 set(DITMOS_SOURCES
     module.c
     model_feed.c
+    model_forest.c
     model_new.c
     model_object.c
     file.c
@@ -16,6 +17,8 @@ set(DITMOS_SOURCES
     frontend.c
     frontend_parse.c
     operations.c
+    summary.c
+    forest.c
     spectrum.c
     spectrum_tables.c
     inputs.c

@@ -17,7 +17,7 @@
 #define VERSION (2)
 
 // A file while it is parsed: where its sections are, in the order of `sections` at the end.
-enum { NETW, NAME, INPT, LAYR, PADS, ROUT, WGHT, PLAN, FRNT, SECTION_COUNT };
+enum { NETW, NAME, INPT, LAYR, PADS, ROUT, WGHT, PLAN, FRNT, FRST, SECTION_COUNT };
 
 typedef struct {
     ditmos_model_t *model;
@@ -176,14 +176,19 @@ static ditmos_status_t parse_network(parsing_t *parsing, ditmos_section_t s) {
     NEED(m->window >= 1, "NETW.window", at, "must be at least 1");
     NEED(m->channels >= 1, "NETW.channels", at + 2, "must be at least 1");
     NEED(m->classes >= 1, "NETW.classes", at + 4, "must be at least 1");
-    NEED(1 <= m->classifiers && m->classifiers <= DITMOS_MAX_CLASSIFIERS, "NETW.classifiers", at + 8,
-        "must be 1 to 64");
+    NEED(m->classifiers <= DITMOS_MAX_CLASSIFIERS, "NETW.classifiers", at + 8, "must be at most 64");
+    NEED(m->classifiers > 0 || parsing->found[FRST].begin != 0, "NETW.classifiers", at + 8,
+        "is 0, and there is no forest to answer");
     NEED(m->selector_layers <= DITMOS_MAX_CONVS + DITMOS_MAX_FCS, "NETW.selector_layers", at + 9,
         "must be at most 14");
     NEED((m->selector_outputs > 0) == (m->selector_layers > 0), "NETW.selector_outputs", at + 6,
         "must be 0 without a selector and only then");
-    NEED(1 <= m->classifier_layers && m->classifier_layers <= DITMOS_MAX_CONVS + DITMOS_MAX_FCS,
-        "NETW.classifier_layers", at + 10, "must be 1 to 14");
+    NEED(m->classifier_layers <= DITMOS_MAX_CONVS + DITMOS_MAX_FCS, "NETW.classifier_layers", at + 10,
+        "must be at most 14");
+    NEED((m->classifier_layers > 0) == (m->classifiers > 0), "NETW.classifier_layers", at + 10,
+        "must be at least 1, or 0 of no classifier");
+    NEED(m->classifiers > 0 || m->selector_layers == 0, "NETW.selector_layers", at + 9,
+        "must be 0 without a classifier");
     NEED(m->start <= DITMOS_MAX_CONVS, "NETW.start", at + 11, "must be at most 12");
     NEED(m->aggregate < 1u << (2 * DITMOS_MAX_CONVS + 1), "NETW.aggregate", at + 12, "has unknown levels");
     NEED(ditmos_is_scale(m->selector_scale), "NETW.selector_scale", at + 16, "must be positive and finite");
@@ -345,6 +350,11 @@ static ditmos_status_t parse_layers(parsing_t *parsing, ditmos_section_t s) {
         "must be 28 bytes for each layer");
     ditmos_status_t status;
     m->selector_convs = 0;
+    m->classifier_convs = 0;
+    if (m->classifiers == 0) {
+        NEED(m->start == 0 && m->aggregate == 0, "NETW.start", network.begin + 11, "must be 0 without a network");
+        return ditmos_ok();
+    }
     uint32_t classifier = s.begin + LAYR_SIZE * m->selector_layers;
     if (m->selector_layers) {
         status = count_convs(data, s.begin, m->selector_layers, 1, &m->selector_convs);
@@ -423,7 +433,7 @@ static ditmos_status_t parse_routing(parsing_t *parsing, ditmos_section_t s) {
     m->exits = m->selector_outputs - m->routes;
     NEED(m->exits == 0 || m->exits == m->classes, "ROUT.rule", s.begin,
         "selector outputs must be those of classifiers, then none or one for each class");
-    NEED(rule != RULE_ONLY || m->classifiers == 1, "ROUT.rule", s.begin, "is 0, but there are several classifiers");
+    NEED(rule != RULE_ONLY || m->classifiers <= 1, "ROUT.rule", s.begin, "is 0, but there are several classifiers");
     return ditmos_ok();
 }
 
@@ -459,6 +469,16 @@ static ditmos_status_t parse_front(parsing_t *parsing, ditmos_section_t s) {
     return status.field ? status : ditmos_feed_check(m, s.begin);
 }
 
+static ditmos_status_t parse_forest(parsing_t *parsing, ditmos_section_t s) {
+    ditmos_model_t *m = parsing->model;
+    NEED(m->front && m->front->summary.bins, "FRST", s.begin, "the front end has no Summary for it to read");
+    bool aligned = (uintptr_t)(parsing->data + s.begin) % 4 == 0;
+    m->forest = parsing->allocate(sizeof(*m->forest) + (aligned ? 0 : s.size));
+    return ditmos_forest_parse(m->forest, parsing->data, s.begin, s.size,
+        ditmos_summary_size(m->front->row_channels, m->front->summary.bins), m->classes, m->classifiers > 0,
+        m->forest + 1);
+}
+
 // All that are known, in the order in which it is parsed: each finds what those before it have left in the model.
 // The one place where a section is added, as host/ditmos/model/sections.py.
 static const section_kind_t sections[SECTION_COUNT] = {
@@ -471,6 +491,7 @@ static const section_kind_t sections[SECTION_COUNT] = {
     [WGHT] = { "WGHT", parse_weights, false },
     [PLAN] = { "PLAN", parse_plan, false },
     [FRNT] = { "FRNT", parse_front, true },
+    [FRST] = { "FRST", parse_forest, true },
 };
 
 ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, uint32_t size,
@@ -479,6 +500,7 @@ ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, u
     model->plan.slices = NULL;
     model->front = NULL;
     model->padding = NULL;
+    model->forest = NULL;
     ditmos_status_t status = parse_header(&parsing);
     if (status.field == NULL) {
         status = parse_table(&parsing);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "file.h"
+#include "forest.h"
 #include "frontend.h"
 #include "kernels.h"
 #include "plan.h"
@@ -71,11 +72,13 @@ struct _ditmos_model_t {
 
     ditmos_plan_t plan;
     ditmos_frontend_t *front; // NULL without one
+    ditmos_forest_t *forest; // NULL without one; all there is where there are no classifiers
 };
 
 // Parse `size` bytes at `data` (any address) into *model and check all of it but the contents of the weights, which
-// need an aligned copy: ditmos_model_check_weights(). *model points into `data`. Allocates twice at most:
-// model->plan.slices, and model->front if there is one; each is NULL if parsing failed before that.
+// need an aligned copy: ditmos_model_check_weights(). *model points into `data`. Allocates
+// three times at most: model->plan.slices, model->front and model->forest; each is NULL where there is none, or parsing
+// failed before that.
 ditmos_status_t ditmos_model_parse(ditmos_model_t *model, const uint8_t *data, uint32_t size,
     ditmos_allocate_t allocate);
 

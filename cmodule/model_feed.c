@@ -3,7 +3,7 @@
 
 #include "model_object.h"
 
-static ditmos_model_obj_t *with_front_end(mp_obj_t self_in) {
+ditmos_model_obj_t *ditmos_model_with_front(mp_obj_t self_in) {
     ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
     if (self->model.front == NULL) {
         mp_raise_ValueError(MP_ERROR_TEXT("the model has no front end"));
@@ -30,27 +30,32 @@ static const int16_t *get_samples(const ditmos_model_obj_t *self, mp_obj_t sampl
 }
 
 static mp_obj_t model_feed(mp_obj_t self_in, mp_obj_t samples_in) {
-    ditmos_model_obj_t *self = with_front_end(self_in);
+    ditmos_model_obj_t *self = ditmos_model_with_front(self_in);
     uint32_t count;
     const int16_t *samples = get_samples(self, samples_in, &count);
     uint32_t rows = ditmos_feed_push(&self->feed, samples, count);
     self->selected &= rows == 0;
+    self->voted &= rows == 0;
     return MP_OBJ_NEW_SMALL_INT(rows);
 }
 MP_DEFINE_CONST_FUN_OBJ_2(ditmos_model_feed_obj, model_feed);
 
-mp_obj_t ditmos_model_select_fed(mp_obj_t self_in) {
-    ditmos_model_obj_t *self = with_front_end(self_in);
-    if (!ditmos_feed_window(&self->feed)) {
-        mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("select_fed needs %u rows, there are %u"),
+void ditmos_model_need_rows(const ditmos_model_obj_t *self, bool enough) {
+    if (!enough) {
+        mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("the window needs %u rows, there are %u"),
             (unsigned)self->model.window, (unsigned)self->feed.rows);
     }
+}
+
+mp_obj_t ditmos_model_select_fed(mp_obj_t self_in) {
+    ditmos_model_obj_t *self = ditmos_model_with_front(self_in);
+    ditmos_model_need_rows(self, ditmos_feed_window(&self->feed));
     return ditmos_model_select(self);
 }
 MP_DEFINE_CONST_FUN_OBJ_1(ditmos_model_select_fed_obj, ditmos_model_select_fed);
 
 static mp_obj_t model_feed_reset(mp_obj_t self_in) {
-    ditmos_model_obj_t *self = with_front_end(self_in);
+    ditmos_model_obj_t *self = ditmos_model_with_front(self_in);
     ditmos_feed_reset(&self->feed);
     self->selected = false;
     return mp_const_none;
@@ -58,12 +63,12 @@ static mp_obj_t model_feed_reset(mp_obj_t self_in) {
 MP_DEFINE_CONST_FUN_OBJ_1(ditmos_model_feed_reset_obj, model_feed_reset);
 
 static mp_obj_t model_row(mp_obj_t self_in) {
-    return with_front_end(self_in)->row;
+    return ditmos_model_with_front(self_in)->row;
 }
 MP_DEFINE_CONST_FUN_OBJ_1(ditmos_model_row_obj, model_row);
 
 static mp_obj_t model_calibrate(mp_obj_t self_in, mp_obj_t samples_in) {
-    ditmos_model_obj_t *self = with_front_end(self_in);
+    ditmos_model_obj_t *self = ditmos_model_with_front(self_in);
     if (self->model.front->own_at == DITMOS_MAX_OPERATIONS) {
         mp_raise_ValueError(MP_ERROR_TEXT("the front end has nothing to calibrate"));
     }

@@ -196,7 +196,9 @@ static void make_features(ditmos_model_obj_t *self) {
 // The front end at work, and what Python sees of it.
 static void make_feed(ditmos_model_obj_t *self) {
     const ditmos_frontend_t *front = self->model.front;
-    self->row = mp_const_none;
+    self->row = self->summary = self->votes = mp_const_none;
+    self->voted = false;
+    self->experts = mp_const_empty_tuple;
     self->raw_units = MP_OBJ_NEW_QSTR(MP_QSTR_);
     self->raw_rate = self->raw_scale = mp_obj_new_float(0);
     if (front == NULL) {
@@ -205,6 +207,17 @@ static void make_feed(ditmos_model_obj_t *self) {
     ditmos_feed_init(&self->feed, &self->engine);
     uint32_t row = (uint32_t)((uint8_t *)ditmos_stream_row(&self->feed.stream) - (uint8_t *)self->arena_data);
     self->row = typed_view(self, 'h', sizeof(int16_t), row, front->row_channels);
+    if (front->summary.bins) {
+        uint32_t features = row + front->memory.row;
+        self->summary = typed_view(self, 'h', sizeof(int16_t), features,
+            ditmos_summary_size(front->row_channels, front->summary.bins));
+    }
+    if (self->model.forest) {
+        self->votes_data = m_new0(uint16_t, self->model.classes);
+        self->votes = mp_obj_new_memoryview('H', self->model.classes, self->votes_data);
+        mp_obj_t name = MP_OBJ_NEW_QSTR(MP_QSTR_forest);
+        self->experts = mp_obj_new_tuple(1, &name);
+    }
     self->raw_rate = mp_obj_new_float((mp_float_t)front->fs);
     self->raw_scale = mp_obj_new_float((mp_float_t)front->scale);
     self->raw_units = mp_obj_new_str(front->names, strlen(front->names));

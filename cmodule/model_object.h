@@ -25,8 +25,13 @@ typedef struct {
     mp_obj_t selector_logits;
     mp_obj_t logits;
     mp_obj_t row;
+    mp_obj_t summary; // the features of the window that was fed
+    mp_obj_t votes;
+    uint16_t *votes_data;
+    bool voted; // the forest has seen a window
     mp_obj_t features[1 + DITMOS_MAX_CONVS]; // views of these buffers, MP_OBJ_NULL where planes have gaps between them
     uint8_t feature_buffers[1 + DITMOS_MAX_CONVS]; // DITMOS_NONE where the plan does not keep the map
+    mp_obj_t experts;
     mp_obj_t class_names;
     mp_obj_t slices;
     mp_obj_t inputs;
@@ -57,6 +62,15 @@ mp_obj_t ditmos_model_select(ditmos_model_obj_t *self);
 // Model.select_fed().
 mp_obj_t ditmos_model_select_fed(mp_obj_t self_in);
 
+// The model's front end at work. Raises ValueError without one.
+ditmos_model_obj_t *ditmos_model_with_front(mp_obj_t self_in);
+
+// Raises RuntimeError: the window has not all its rows.
+void ditmos_model_need_rows(const ditmos_model_obj_t *self, bool enough);
+
+MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_summary_obj);
+MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_votes_obj);
+MP_DECLARE_CONST_FUN_OBJ_3(ditmos_model_both_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_feed_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_select_fed_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_feed_reset_obj);

@@ -1,4 +1,4 @@
-// The `_ditmos` module. This file, model_new.c and model_object.c know MicroPython, no other does.
+// The `_ditmos` module. This file and model_*.c know MicroPython, no other does.
 #include "py/runtime.h"
 
 #include "model_object.h"
@@ -8,6 +8,13 @@ static mp_obj_t ditmos_argmax(mp_obj_t values) {
     size_t best = 0;
     mp_buffer_info_t info;
     if (mp_get_buffer(values, &info, MP_BUFFER_READ)) {
+        if (info.typecode == 'H') { // votes
+            const uint16_t *votes = info.buf;
+            for (size_t i = 1; i < info.len / sizeof(uint16_t); i++) {
+                best = votes[i] > votes[best] ? i : best;
+            }
+            return MP_OBJ_NEW_SMALL_INT(best);
+        }
         ditmos_get_int8(values, &info, MP_BUFFER_READ);
         const int8_t *p = info.buf;
         for (size_t i = 1; i < info.len; i++) {

@@ -341,7 +341,7 @@ static ditmos_status_t dry_run_all(ditmos_model_t *model, const places_t *places
                 made |= slice->makes;
             }
         }
-        unsigned logits = pass == 0 ? plan->selector_logits : plan->logits;
+        unsigned logits = pass == 0 ? plan->selector_logits : plan->logits; // bit(DITMOS_NONE) is 0
         NEED((bit(logits) & ~valid) == 0, pass == 0 ? "PLAN.selector_logits" : "PLAN.logits",
             places->header + (pass == 0 ? 8 : 9), "nothing computes them");
         for (unsigned j = 0; j < plan->buffer_count; j++) {
@@ -405,8 +405,9 @@ ditmos_status_t ditmos_plan_parse(ditmos_model_t *model, const uint8_t *data, ui
         : is_buffer(plan, plan->selector_logits, DITMOS_BUFFER_MAP)
             && plan->buffers[plan->selector_logits].map == selector, "PLAN.selector_logits", begin + 8,
         "must hold what the selector's last layer makes");
-    NEED(is_buffer(plan, plan->logits, DITMOS_BUFFER_MAP)
-        && plan->buffers[plan->logits].map == selector + model->classifier_layers, "PLAN.logits", begin + 9,
+    NEED(model->classifiers == 0 ? plan->logits == DITMOS_NONE
+        : is_buffer(plan, plan->logits, DITMOS_BUFFER_MAP)
+            && plan->buffers[plan->logits].map == selector + model->classifier_layers, "PLAN.logits", begin + 9,
         "must hold what the classifier's last layer makes");
     status = parse_slices(model, data, &places);
     if (status.field) {

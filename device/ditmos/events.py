@@ -13,6 +13,8 @@ Settings are shares from 0 to 1, and numbers of windows. Inside there are intege
 
 from array import array
 
+from .routing import VOTES
+
 SHIPPED = ("events", "steady", "majority", "known")
 
 
@@ -49,6 +51,8 @@ class Watched:
         self.model = model
         self.runs = 0
         self._own = ()
+        self._votes = None
+        self._shares = bytearray(model.classes)
         self._sums = array("h", bytes(2 * model.classes))
         self._mean = array("h", bytes(2 * model.classes))
         self._of_selector = soft(model.selector_scale)
@@ -57,8 +61,14 @@ class Watched:
     def __getattr__(self, name):
         return getattr(self.model, name)
 
+    def votes(self, window):
+        self.runs = 0
+        self._votes = self.model.votes(window)
+        return self._votes
+
     def select(self, window):
         self.runs = 0
+        self._votes = None
         logits = self.model.select(window)
         self._own = logits[self.model.routes :]
         return logits
@@ -75,6 +85,11 @@ class Watched:
         """Of the window that has just been decided, valid until the next call; None where nobody was asked. Where the
         selector answers by itself, before the next `select`.
         """
+        if self._votes is not None:
+            whole = VOTES * self.model.trees
+            for i in range(len(self._shares)):
+                self._shares[i] = (255 * self._votes[i] + whole // 2) // whole
+            return self._shares
         if not self.runs:
             return self._of_selector(self._own) if len(self._own) else None
         if self.runs == 1:

@@ -18,6 +18,7 @@ NO_LABEL = 0xFFFF  # label of a result when the policy abstains
 NOBODY = 0xFF  # the policy abstained
 SELECTOR = 0xFE  # the selector, by class logits of its own
 ALL = 0xFD  # all classifiers together
+FOREST = 0xFC  # the forest, by its votes
 
 PAYLOAD = 100  # bytes of payload in one frame, at most
 OVERHEAD = 12  # a frame on the line is at most this much longer: header 3, CRC 4, stuffing 3, delimiters 2

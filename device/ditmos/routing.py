@@ -1,16 +1,19 @@
 """Routing policies: who answers, and when a second opinion is asked for. The same file runs on host and board.
 
 A policy is called as `policy(model, window)` and returns `(label, who)`: the class index, and who it came from: a
-classifier, 0 to K - 1, or SELECTOR, ALL, or NOBODY where it abstains (label None). It uses `model.select(window)` and
-`model.classify(k)`, which give int8 logits that are valid until the next call of either, and `classes`, `classifiers`,
-`routes`, `exits`, `selector_scale` and `logit_scale`. Of the selector's logits the first `routes` stand
-for the classifiers; the `exits` behind them, if any, are class logits of its own.
+classifier, 0 to K - 1, or SELECTOR, ALL, FOREST, or NOBODY where it abstains (label None). It uses
+`model.select(window)` and `model.classify(k)`, which give int8 logits that are valid until the next call of either,
+and `classes`, `classifiers`, `routes`, `exits`, `selector_scale` and `logit_scale`. Of the selector's logits the
+first `routes` stand for the classifiers; the `exits` behind them, if any, are class logits of its own. A model with a
+forest (`experts`) also has `votes(window)`, 15 of each of its `trees`, and `both(logits, weight)`: the class that
+those votes and a classifier's logits like best together.
 
-`top1` and `average` are policies; the others are made with settings: `fallback(8)`. Margins are differences of int8
-logits, whole steps, so that host and board decide alike: one step is `model.selector_scale` or `model.logit_scale`.
+`top1`, `average` and `forest` are policies; the others are made with settings: `fallback(8)`. Margins are differences
+of int8 logits, whole steps, so that host and board decide alike: one step is `model.selector_scale` or
+`model.logit_scale`.
 """
 
-from .framing import ALL, NOBODY, SELECTOR
+from .framing import ALL, FOREST, NOBODY, SELECTOR
 
 try:
     from _ditmos import argmax as best  # the same in C: the loop is most of what a policy costs
@@ -25,9 +28,11 @@ except ImportError:  # on the host
         return top
 
 
-SHIPPED = ("top1", "average", "fallback", "early", "sticky", "vote", "budgeted")
-NAMES = {NOBODY: "nobody", SELECTOR: "selector", ALL: "all classifiers"}
+SHIPPED = ("top1", "average", "fallback", "early", "sticky", "vote", "budgeted", "forest", "first")
+PLAIN = ("top1", "average", "forest")  # those without settings
+NAMES = {NOBODY: "nobody", SELECTOR: "selector", ALL: "all classifiers", FOREST: "forest"}
 NEVER = 256  # a margin that no two int8 logits have between them
+VOTES = 15  # of a tree
 
 
 def named(name, margins=()):
@@ -39,7 +44,7 @@ def named(name, margins=()):
         known = ", ".join(SHIPPED)
         raise ValueError("policy %s is none of this firmware (%s): give it, ditmos.load(policy=f)" % (name, known))
     made = globals()[name]
-    if name in ("top1", "average"):
+    if name in PLAIN:
         if margins:
             raise ValueError("policy %s takes no margins, it has %s" % (name, list(margins)))
         return made
@@ -59,13 +64,13 @@ def verdict(model, answer):
     if who is None or not (0 <= who < model.classifiers or who in NAMES) or who == NOBODY:
         last = model.classifiers - 1
         raise ValueError(
-            "policy gave class %s by %s, expected classifier 0 to %d, SELECTOR or ALL" % (label, who, last)
+            "policy gave class %s by %s, expected classifier 0 to %d, SELECTOR, ALL or FOREST" % (label, who, last)
         )
     return label, who
 
 
 def name_of(who):
-    """`classifier 2`, `selector`, `all classifiers`, `nobody`."""
+    """`classifier 2`, `selector`, `all classifiers`, `forest`, `nobody`."""
     return NAMES[who] if who in NAMES else "classifier %d" % who
 
 
@@ -225,8 +230,38 @@ def budgeted(runs=1, rate=10, margin=8):
     return policy
 
 
+def forest(model, window):
+    """The forest alone."""
+    return best(votes_of(model, window, "forest")), FOREST
+
+
+def first(tau=9, weight=4):
+    """The forest answers where its best class has `tau` sixteenths of all votes or more. Else the chosen classifier is
+    asked, and the class that both like best together answers, `weight` eighths of it being the forest's.
+    """
+    if not 0 <= weight <= 8:
+        raise ValueError("weight is %s, expected 0 to 8 eighths" % weight)
+
+    def policy(model, window):
+        votes = votes_of(model, window, "first")
+        top = best(votes)
+        if 16 * votes[top] >= tau * VOTES * model.trees:
+            return top, FOREST
+        k = chosen(model, model.select(window), "first")
+        return model.both(model.classify(k), weight), k
+
+    return policy
+
+
+def votes_of(model, window, policy):
+    """The forest's votes. Raises ValueError where the model has none: `policy` cannot run on it."""
+    if not model.trees:
+        raise ValueError("%s: the model has no forest" % policy)
+    return model.votes(window)
+
+
 class Counter:
-    """A model that counts its classifier runs since the last window and keeps the logits of the last one."""
+    """A model that counts its runs since `begin`, or the last select, and keeps the logits of the last classifier."""
 
     def __init__(self, model):
         self.model = model
@@ -236,12 +271,25 @@ class Counter:
         self.classifiers = model.classifiers
         self.routes = model.routes
         self.exits = model.exits
-        self.runs = 0
+        self.trees = model.trees
         self.logits = None
+        self.begin()
+
+    def begin(self):
+        """A new window: nobody has been asked."""
+        self.runs = 0
+        self.selects = 0
 
     def select(self, window):
         self.runs = 0
+        self.selects += 1
         return self.model.select(window)
+
+    def votes(self, window):
+        return self.model.votes(window)
+
+    def both(self, logits, weight):
+        return self.model.both(logits, weight)
 
     def classify(self, k):
         self.runs += 1

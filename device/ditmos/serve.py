@@ -178,10 +178,11 @@ class Sliding(Counter):
         """
         self._new = new if self._selected and self.slides else None
         self._selected = False
-        self.runs = 0
+        self.begin()
 
     def select(self, window):
         self.runs = 0
+        self.selects += 1
         self._selected = True
         new, self._new = self._new, None
         if new is not None:
@@ -335,6 +336,7 @@ class Fed(Answers):
         model.feed(self._raw[:count])
         self._missing -= count // self._channels
         if self._missing == 0:
+            self.model.begin()
             label, who = verdict(self.model, self.policy(self.model, None))
             self._send(label, who, start)
             self._missing = self.hop

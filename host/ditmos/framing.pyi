@@ -19,6 +19,7 @@ NO_LABEL: int
 NOBODY: int
 SELECTOR: int
 ALL: int
+FOREST: int
 PAYLOAD: int
 OVERHEAD: int
 CREDIT: int

@@ -111,6 +111,7 @@ int main(void) {
         fflush(stdout);
         free(model.plan.slices);
         free(model.front);
+        free(model.forest);
         free(vectors);
         free(memory);
     }

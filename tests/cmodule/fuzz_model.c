@@ -41,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     free(model.plan.slices);
     free(model.front);
+    free(model.forest);
     free(file);
     return 0;
 }

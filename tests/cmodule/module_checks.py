@@ -287,7 +287,18 @@ def check_feed(name, in_place):
             model.feed_reset()
         elif call == "early":
             assert raised(model.select_fed)[0] is RuntimeError, (name, line)
-            assert raised(model.classify, 0)[0] is RuntimeError
+            if model.classifiers:
+                assert raised(model.classify, 0)[0] is RuntimeError
+            if model.experts:
+                assert raised(model.votes, None)[0] is RuntimeError
+        elif call == "summary":
+            assert bytes(model.summary()) == unhex(values[0]), (name, line)
+        elif call == "votes":
+            votes = model.votes(None)
+            assert bytes(votes) == unhex(values[0]), (name, line)
+            assert _ditmos.argmax(votes) == max(range(model.classes), key=lambda i: (votes[i], -i)), (name, line)
+        elif call == "both":
+            assert model.both(model.classify(int(values[0])), int(values[1])) == int(values[2]), (name, line)
         elif call == "select":
             assert bytes(model.select_fed()) == unhex(values[0] if values else ""), (name, line)
         else:
@@ -299,6 +310,34 @@ def check_feed(name, in_place):
     if model.raw_channels > 1:
         assert raised(model.feed, array("h", [1]))[0] is ValueError
     return model
+
+
+def check_forest(name):
+    """What a forest refuses, and that it allocates nothing."""
+    model = _ditmos.Model(read(name + ".dtm"))
+    assert model.experts == ("forest",) and model.trees >= 1
+    samples = array("h", bytes(2 * model.raw_window * model.raw_channels))
+    logits = array("b", bytes(model.classes))
+    assert raised(model.votes, None)[0] is RuntimeError
+    if model.classifiers:
+        assert raised(model.both, logits, 4)[0] is RuntimeError  # before votes
+    model.feed(samples)
+    assert raised(model.votes, bytes(model.window * model.channels))[0] is ValueError
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    model.votes(None)
+    model.summary()
+    if model.classifiers:
+        model.both(logits, 8)
+    after = gc.mem_alloc()
+    gc.enable()
+    assert after == before, after - before
+    for weight in (-1, 9):
+        assert raised(model.both, logits, weight)[0] is ValueError
+    assert raised(model.both, bytes(model.classes + 1), 4)[0] is ValueError
+    model.feed_reset()
+    assert raised(model.votes, None)[0] is RuntimeError
 
 
 def check_feed_heap(name):
@@ -334,7 +373,10 @@ def check_interruptions(name):
 def check_no_front_end(data):
     model = _ditmos.Model(data)
     assert (model.raw_channels, model.raw_hop, model.raw_window, model.raw_units) == (0, 0, 0, "")
-    for call in (model.select_fed, model.feed_reset, model.row):
+    assert (model.experts, model.trees) == ((), 0)
+    assert raised(model.votes, None) == (ValueError, "the model has no forest")
+    assert raised(model.both, b"", 4) == (ValueError, "the model has no forest")
+    for call in (model.select_fed, model.feed_reset, model.row, model.summary):
         assert raised(call) == (ValueError, "the model has no front end")
     for call in (model.feed, model.calibrate):
         assert raised(call, array("h", [1]))[0] is ValueError
@@ -366,5 +408,7 @@ feeds = read("feeds").decode().split()[:: 1 if arguments[1:] else 5]
 for i, name in enumerate(feeds):
     check_feed(name, i % 2 == 0)
 check_feed_heap(feeds[0])
+for name in feeds[1::4]:
+    check_forest(name)
 check_interruptions(feeds[0])
 check_attributes()

@@ -42,7 +42,7 @@ def test_pieces_are_the_window(seed: int) -> None:
 def test_rows_start_anew_after_another_window() -> None:
     model, rng = some_model(1)
     samples = random_samples(rng, model.raw_window, model.raw_channels)
-    with pytest.raises(RuntimeError, match=f"select_fed needs {model.window} rows, there are 0"):
+    with pytest.raises(RuntimeError, match=f"the window needs {model.window} rows, there are 0"):
         model.select_fed()
     model.feed(samples)
     model.select_fed()

@@ -84,7 +84,7 @@ def padded(data: bytes) -> bytes:
 
 # ----- models -----------------------------------------------------------------------------------------------------
 
-FRONTEND_PARTS = ("file.c", "frontend*.c", "operations.c", "spectrum*.[cS]")
+FRONTEND_PARTS = ("file.c", "frontend*.c", "operations.c", "spectrum*.[cS]", "summary.c", "forest.c")
 MODEL_PARTS = (
     *FRONTEND_PARTS,
     "model.c",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ditmos.bench.golden import random_model, random_spec
+from ditmos.bench.golden_forests import forest_model
 from ditmos.bench.golden_fronts import random_front, random_samples
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16
@@ -32,8 +33,10 @@ class FeedCase:
 
 
 def feed_case(seed: int) -> FeedCase:
+    """The model of one seed; one in four has a forest, before a network or alone."""
     rng = np.random.default_rng(seed)
-    model = model_with_front(rng)
+    forest = seed % 4 == 1
+    model = forest_model(rng, alone=seed % 8 == 5, most_window=80) if forest else model_with_front(rng)
     front_end = model.front_end
     assert front_end
     spec, feed = model.spec, memory(front_end, model.spec.window)
@@ -55,7 +58,8 @@ def model_with_front(rng: Generator) -> QuantizedModel:
 
 def script(rng: Generator, model: Model, samples: Int16) -> str:
     """Lines ``feed N rows ROW``, ``calibrate N rows``, ``select LOGITS``, ``classify K LOGITS``, ``reset``, ``early``
-    (select_fed is refused); N are samples from the next one on, ROW and LOGITS are bytes in hex."""
+    (select_fed is refused), of a forest ``summary FEATURES``, ``votes VOTES``, ``both K WEIGHT CLASS``; N are samples
+    from the next one on, what is written in capitals are bytes in hex."""
     front_end: FrontEnd = model.feeder.front
     calibrates = any(isinstance(o, Affine) and o.own for o in front_end.operations)
     lines, at, full = [], 0, False
@@ -79,6 +83,13 @@ def script(rng: Generator, model: Model, samples: Int16) -> str:
             continue
         full = True
         lines.append(f"select {logits.tobytes().hex()}")
-        for k in rng.integers(0, model.classifiers, int(rng.integers(0, 3))):
-            lines.append(f"classify {k} {model.classify(int(k)).tobytes().hex()}")
+        if model.experts:
+            lines.append(f"summary {model.summary().tobytes().hex()}")
+            lines.append(f"votes {model.votes(None).tobytes().hex()}")
+        for k in rng.integers(0, max(model.classifiers, 1), int(rng.integers(0, 3))) if model.classifiers else ():
+            logits = model.classify(int(k))
+            lines.append(f"classify {k} {logits.tobytes().hex()}")
+            if model.experts:
+                weight = int(rng.integers(0, 9))
+                lines.append(f"both {k} {weight} {model.both(logits, weight)}")
     return "\n".join(lines) + "\n"

@@ -12,7 +12,8 @@ from ditmos.atomic import read_json
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
-from ditmos.frontends.integers import sat16
+from ditmos.frontends.integers import Int16, sat16
+from ditmos.model.forest import both
 from ditmos.model.policy import Policy
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal, fit
@@ -71,10 +72,30 @@ def _through(front: FrontEnd, model: Model, dataset: Dataset, index: NDArray[np.
             f"{dataset.name}: windows of {dataset.window} samples make {front.rows(dataset.window)} rows, the model "
             f"takes {model.window}"
         )
+    return np.ascontiguousarray(model.quantize(_samples(front, dataset, index)))
+
+
+def _samples(front: FrontEnd, dataset: Dataset, index: NDArray[np.integer]) -> Int16:
+    """Windows of samples in the steps of the front end."""
     x = dataset.x[index]
-    if x.dtype != np.int16:
-        x = sat16(np.rint(x * np.float32(dataset.scale / front.scale)))
-    return np.ascontiguousarray(model.quantize(x))
+    return x if x.dtype == np.int16 else sat16(np.rint(x * np.float32(dataset.scale / front.scale)))
+
+
+def window_rows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> Int16 | None:
+    """Windows of the front end's rows (n, time, channels), which a forest reads; None of a model without one.
+    `quantized_windows` says whether the data are what the model was made for.
+
+    Raises:
+        DitmosError: the data are no raw samples.
+    """
+    if not model.experts:
+        return None
+    if not (front := _front_for(model, dataset)):
+        names = ", ".join(model.feeder.front.channel_names)
+        raise DitmosError(
+            f"{dataset.name}: channels {', '.join(dataset.channels)}; the forest reads samples of {names}"
+        )
+    return front(_samples(front, dataset, index))
 
 
 def class_numbers(model: Model, dataset: Dataset) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -90,21 +111,26 @@ def class_numbers(model: Model, dataset: Dataset) -> tuple[NDArray[np.int64], tu
 
 @dataclass(frozen=True)
 class Logits:
-    """What there is to decide by: of the selector (N, outputs), of every classifier (N, K, classes)."""
+    """What there is to decide by: of the selector (N, outputs), of every classifier (N, K, classes); of a model with a
+    forest its votes (N, classes)."""
 
     select: NDArray[np.int8]
     classify: NDArray[np.int8]
+    votes: NDArray[np.uint16] | None = None
 
     @classmethod
-    def of(cls, model: Model, windows: NDArray[np.int8]) -> Logits:
-        return cls(model.select_batch(windows), model.classify_batch(windows))
+    def of(cls, model: Model, windows: NDArray[np.int8], rows: Int16 | None = None) -> Logits:
+        """``rows``: the windows before they became int8 (`window_rows`), of a model with a forest."""
+        votes = None if rows is None else model.votes_batch(rows)
+        return cls(model.select_batch(windows), model.classify_batch(windows), votes)
 
 
 class Replay:
     """`reference.Model` for one window after the other, all logits computed beforehand.
 
     Logits are memoryviews of int8 that the next call overwrites, as on the board: a policy that breaks there breaks
-    here. ``select`` takes the window that the policy was handed, no other.
+    here. ``select`` takes the window that the policy was handed, no other. With votes, windows that were fed: None, as
+    on the board.
     """
 
     def __init__(self, model: Model, windows: NDArray[np.int8], logits: Logits | None = None) -> None:
@@ -115,25 +141,46 @@ class Replay:
         self.routes = model.routes
         self.exits = model.exits
         logits = logits or Logits.of(model, windows)
-        self._select, self._classify = logits.select, logits.classify
+        self._select, self._classify, self._votes = logits.select, logits.classify, logits.votes
+        self.trees = model.trees
+        self._forest = model.model.forest
+        self._voted: NDArray[np.uint16] | None = None
         self._windows = windows
         self._selector_logits = np.zeros(self._select.shape[1], np.int8)
         self._logits = np.zeros(model.classes, np.int8)
         self._at = -1
         self._selected = False
 
-    def next(self) -> memoryview:
-        """The next window, flat int8 as the board has it."""
+    def next(self) -> memoryview | None:
+        """The next window, flat int8 as the board has it; None where it was fed."""
         self._at += 1
         self._selected = False
+        self._voted = None
+        if self._votes is not None:
+            return None
         return memoryview(self._windows[self._at].reshape(-1))
 
-    def select(self, window: memoryview) -> memoryview:
-        if window.obj is None or not np.shares_memory(np.asarray(window), self._windows[self._at]):
+    def votes(self, window: memoryview | None) -> memoryview:
+        if window is not None or self._votes is None:
+            raise ValueError("the forest votes on raw samples: feed them, and give None")
+        self._voted = self._votes[self._at].copy()
+        return self._voted.data
+
+    def both(self, logits: memoryview, weight: int) -> int:
+        if self._forest is None or self._forest.opinion is None or self._voted is None:
+            raise RuntimeError("both before votes")
+        return int(both(self._voted, self.trees, np.asarray(logits), self._forest.opinion, weight).argmax())
+
+    def select(self, window: memoryview | None) -> memoryview:
+        fed = window is None and self._votes is not None
+        if not fed and (window is None or not self._is_handed(window)):
             raise ValueError("select: a policy on the lab bench selects with the window that it was handed")
         self._selector_logits[:] = self._select[self._at]
         self._selected = True
         return self._selector_logits.data
+
+    def _is_handed(self, window: memoryview) -> bool:
+        return window.obj is not None and np.shares_memory(np.asarray(window), self._windows[self._at])
 
     def classify(self, k: int) -> memoryview:
         if not self._selected:
@@ -147,11 +194,13 @@ class Replay:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a policy did, window by window: label (-1: abstained), who answered (routing.py), classifier runs."""
+    """What a policy did, window by window: label (-1: abstained), who answered (routing.py), classifier runs, how often
+    it selected."""
 
     label: NDArray[np.int64]
     who: NDArray[np.int64]
     runs: NDArray[np.int64]
+    selects: NDArray[np.int64]
 
     @property
     def classifier(self) -> NDArray[np.int64]:
@@ -169,15 +218,15 @@ def decide(policy: Policy, model: Model, windows: NDArray[np.int8], logits: Logi
     function = policy.load()
     replay = Replay(model, windows, logits)
     counted = Counter(replay)
-    rows = []
+    found = []
     for i in range(len(windows)):
-        counted.runs = 0
+        counted.begin()
         try:
             label, who = verdict(replay, function(counted, replay.next()))
         except ValueError as error:
             raise DitmosError(f"policy {policy.text}, window {i}: {error}") from None
-        rows.append((-1 if label is None else label, who, counted.runs))
-    table = np.array(rows, np.int64).reshape(-1, 3)
+        found.append((-1 if label is None else label, who, counted.runs, counted.selects))
+    table = np.array(found, np.int64).reshape(-1, 4)
     return Decisions(*table.T)
 
 
@@ -208,7 +257,7 @@ class Costs:
             raise DitmosError(f"{path}: {error} missing, expected a file from ditmos verify --json") from None
 
     def mean(self, decisions: Decisions) -> float:
-        return self.select + self.classify * float(decisions.runs.mean())
+        return self.select * float(decisions.selects.mean()) + self.classify * float(decisions.runs.mean())
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def route(
     from rich.progress import track
 
     from ditmos.atomic import write_json
-    from ditmos.bench.route import Costs, class_numbers, decide, part_of, quantized_windows, report
+    from ditmos.bench.route import Costs, Logits, class_numbers, decide, part_of, quantized_windows, report, window_rows
     from ditmos.datasets import load
     from ditmos.model.policy import own_policy, parse_policy
     from ditmos.model.reader import read_model
@@ -46,6 +46,7 @@ def route(
     reference = Model(read_model(model)[0])
     index = part_of(dataset, part)
     windows = quantized_windows(reference, dataset, index)
+    logits = Logits.of(reference, windows, window_rows(reference, dataset, index))
     numbers, notes = class_numbers(reference, dataset)
     for note in notes:
         typer.echo(note, err=True)
@@ -53,10 +54,10 @@ def route(
     costs = (Costs.of_macs(reference), *((Costs.measured(slices),) if slices else ()))
     console = Console(stderr=True)
     own = own_policy(reference.model)
-    base = decide(own, reference, windows)
+    base = decide(own, reference, windows, logits)
     reports = [report(f"{own.text} (its own)", base, base, y, costs)]
     for policy in track(parsed, "policies", console=console, transient=True, disable=not console.is_terminal):
-        reports.append(report(policy.text, decide(policy, reference, windows), base, y, costs))
+        reports.append(report(policy.text, decide(policy, reference, windows, logits), base, y, costs))
     _print(reports, part, dataset.name)
     if json_file:
         write_json(

@@ -13,6 +13,7 @@ from ditmos.errors import DitmosError
 from ditmos.frontends.integers import Int16
 from ditmos.frontends.operations import Affine, Centre, Operation, Statistics
 from ditmos.frontends.spectrum import Spectrum
+from ditmos.frontends.window_summary import Summary
 
 MOST_OPERATIONS = 8
 MOST_CHANNELS = 4096  # of a row, anywhere
@@ -25,7 +26,7 @@ class FrontEnd:
     fs: of the samples, Hz. scale: real units of one step of a sample. units: of the samples. channel_names: of the
     samples.
 
-    At most one operation is a `Spectrum`, one an `Affine` of the device's own; `Centre` comes last.
+    At most one operation is a `Spectrum`, one an `Affine` of the device's own; `Centre` or `Summary` comes last.
     """
 
     operations: tuple[Operation, ...]
@@ -46,8 +47,8 @@ class FrontEnd:
             need(found <= 1, f"{found} operations are {name}, expected at most one")
         own = sum(isinstance(operation, Affine) and operation.own for operation in self.operations)
         need(own <= 1, f"{own} operations are an Affine of the device's own, expected at most one")
-        early = any(isinstance(operation, Centre) for operation in self.operations[:-1])
-        need(not early, "Centre is not the last operation")
+        early = [type(o).__name__ for o in self.operations[:-1] if isinstance(o, Centre | Summary)]
+        need(not early, f"{', '.join(early)} is not the last operation")
         for name in ("fs", "scale"):
             value = getattr(self, name)
             need(value > 0 and isfinite(value), f"{name} is {value}, expected a positive number")
@@ -82,6 +83,16 @@ class FrontEnd:
     def centre(self) -> Centre | None:
         last = self.operations[-1]
         return last if isinstance(last, Centre) else None
+
+    @property
+    def summary(self) -> Summary | None:
+        last = self.operations[-1]
+        return last if isinstance(last, Summary) else None
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether a window of rows is kept until it is whole."""
+        return bool(self.centre or self.summary)
 
     @property
     def hop(self) -> int:

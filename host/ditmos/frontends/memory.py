@@ -18,7 +18,7 @@ class Memory:
 
     history: samples of the frame before that the next frame needs too; block: those that come in until it is whole.
     state: of every Split 4 a channel; of an Affine of the device's own 8 a channel, and 12 more for its
-    statistics. rows: a window of int16 rows, for Centre. row: the newest row.
+    statistics. rows: a window of int16 rows, for Centre and Summary. row: the newest row. features: those of Summary.
 
     work: where a spectrum is made; its contents belong to one call.
     """
@@ -28,11 +28,12 @@ class Memory:
     state: int
     rows: int
     row: int
+    features: int
     work: int
 
     @property
     def kept(self) -> int:
-        return self.history + self.block + self.state + self.rows + self.row
+        return self.history + self.block + self.state + self.rows + self.row + self.features
 
     @property
     def total(self) -> int:
@@ -52,5 +53,6 @@ def memory(front: FrontEnd, window: int) -> Memory:
         elif isinstance(operation, Affine) and operation.own:
             state += (8 + 12) * width
     row = _padded(2 * front.channels_out)
-    rows = _padded(2 * front.channels_out * window) if front.centre else 0
-    return Memory(history, block, state, rows, row, work)
+    rows = _padded(2 * front.channels_out * window) if front.keeps_rows else 0
+    features = _padded(2 * front.summary.count(front.channels_out)) if front.summary else 0
+    return Memory(history, block, state, rows, row, features, work)

@@ -14,13 +14,14 @@ from ditmos.frontends.frontend import MOST_OPERATIONS, FrontEnd
 from ditmos.frontends.integers import LONGEST
 from ditmos.frontends.operations import MOST_SHIFT, Affine, Centre, Norm, Operation, Split
 from ditmos.frontends.spectrum import MOST_BANDS, MOST_OFFSET, SHORTEST, WINDOW_ONE, Spectrum
+from ditmos.frontends.window_summary import LEAST_BLOCK, MOST_BINS, MOST_BLOCK, MOST_BLOCKS, MOST_WEIGHT, Summary
 from ditmos.text import has_control
 
 HEADER = struct.Struct("<HBBffIIHH")
 RECORD = struct.Struct("<BBHI")  # kind, parameter, second parameter, bytes of the record
 SPECTRUM = struct.Struct("<HHHHiQ")  # frame, hop, points, values of the bank, offset, floor
 CHANNEL = struct.Struct("<hBBi")  # offset, shift, reserved, multiplier
-KINDS: tuple[type, ...] = (Spectrum, Split, Norm, Affine, Centre)
+KINDS: tuple[type, ...] = (Spectrum, Split, Norm, Affine, Centre, Summary)
 
 
 class SectionError(DitmosError, ValueError):
@@ -78,8 +79,16 @@ def _record(operation: Operation) -> bytes:
             body = b"".join(CHANNEL.pack(int(o), int(s), 0, int(m)) for o, s, m in channels)
         case Centre():
             first = operation.scale
+        case Summary():
+            first, second = operation.bins, operation.block
+            body = _pairs(operation.table).astype("<i2").tobytes()
     body = _padded(body)
     return RECORD.pack(KINDS.index(type(operation)) + 1, first, second, RECORD.size + len(body)) + body
+
+
+def _pairs(table: NDArray[np.int16]) -> NDArray[np.int16]:
+    """(bins, blocks, 2) as the file has it: (bins, pairs of blocks, 2, 2), two cosines before their sines."""
+    return table.reshape(len(table), -1, 2, 2).swapaxes(2, 3)
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,8 @@ def _operation(data: bytes, at: int, channels: int) -> tuple[Operation, int]:
     body = data[at + RECORD.size : at + size]
     if KINDS[kind - 1] is Spectrum:
         return _spectrum(body, first, second, at), size
+    if KINDS[kind - 1] is Summary:
+        return _summary(body, first, second, at), size
     unused = {Split: second, Affine: second, Centre: second}.get(KINDS[kind - 1], 0)
     _need(unused == 0, "parameter", at + 2, f"is {unused}, expected 0")
     expected = CHANNEL.size * channels if KINDS[kind - 1] is Affine else 0
@@ -172,6 +183,20 @@ def _operation(data: bytes, at: int, channels: int) -> tuple[Operation, int]:
     if KINDS[kind - 1] is Centre:
         return Centre(bool(first)), size
     return _affine(body, bool(first), at), size
+
+
+def _summary(body: bytes, bins: int, block: int, at: int) -> Summary:
+    _need(1 <= bins <= MOST_BINS, "bins", at + 1, f"is {bins}, expected 1 to {MOST_BINS}")
+    ok = LEAST_BLOCK <= block <= MOST_BLOCK and block & (block - 1) == 0
+    _need(ok, "block", at + 2, f"is {block}, expected a power of 2 from {LEAST_BLOCK} to {MOST_BLOCK}")
+    blocks, rest = divmod(len(body), 4 * bins)
+    ok = rest == 0 and blocks % 2 == 0 and 2 <= blocks <= MOST_BLOCKS
+    _need(ok, "bytes", at + 4, f"expected {bins} bins of 2 to {MOST_BLOCKS} blocks")
+    table = np.frombuffer(body, "<i2").astype(np.int16).reshape(bins, -1, 2, 2).swapaxes(2, 3).reshape(bins, blocks, 2)
+    for i, weight in enumerate(np.abs(table.astype(np.int64)).sum(1).max(1)):
+        place = at + RECORD.size + 4 * blocks * i
+        _need(weight <= MOST_WEIGHT, "table", place, f"bin {i + 1} weighs {weight}, expected at most {MOST_WEIGHT}")
+    return Summary(block, table)
 
 
 def _affine(body: bytes, own: bool, at: int) -> Affine:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ditmos.bench.route import Replay
+from ditmos.bench.route import Logits, Replay
 from ditmos.errors import DitmosError
 from ditmos.events import Watched
 from ditmos.frontends.frontend import FrontEnd, Stream
@@ -76,7 +76,8 @@ def hear(
         part = windows[start : start + _WINDOWS].transpose(0, 2, 1)
         if front and front.centre:
             part = front.centre(part)
-        replay = Replay(model, np.ascontiguousarray(model.quantize(part)))
+        window = np.ascontiguousarray(model.quantize(part))
+        replay = Replay(model, window, Logits.of(model, window, part if model.experts else None))
         watched.model = replay
         for i in range(start, start + len(part)):
             label, _ = verdict(model, function(watched, replay.next()))

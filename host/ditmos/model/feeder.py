@@ -61,7 +61,7 @@ class Feeder:
             RuntimeError: not so many rows have been made.
         """
         if len(self._rows) < self.window:
-            raise RuntimeError(f"select_fed needs {self.window} rows, there are {len(self._rows)}")
+            raise RuntimeError(f"the window needs {self.window} rows, there are {len(self._rows)}")
         return self.front.centre(self._rows) if self.front.centre else self._rows
 
     def _samples(self, samples: ArrayLike) -> NDArray[np.int16]:

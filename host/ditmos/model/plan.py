@@ -98,7 +98,7 @@ class Plan:
 
     ``packings``: how the weights of each layer are packed for the kernel that runs it, the selector's layers first
     (docs/format.md, WGHT). ``once``: classify may use up the window, so that each has one classify. ``feed``: of a
-    model with a front end.
+    model with a front end. ``logits`` is `NONE` where there is no network.
     """
 
     name: str

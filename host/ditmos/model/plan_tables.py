@@ -77,12 +77,13 @@ class Tables:
         """Raises PlanError: sizes, kinds, indices or shapes that cannot be."""
         plan = self.plan
         need = checker("plan", 0)
-        for what, table, most in (
-            ("buffers", plan.buffers, MAX_BUFFERS),
-            ("stages", plan.stages, MAX_STAGES),
-            ("slices", plan.slices, MAX_SLICES),
+        least = 1 if self.layers else 0
+        for what, table, fewest, most in (
+            ("buffers", plan.buffers, 1, MAX_BUFFERS),
+            ("stages", plan.stages, least, MAX_STAGES),
+            ("slices", plan.slices, least, MAX_SLICES),
         ):
-            need(1 <= len(table) <= most, f"has {len(table)} {what}, expected 1 to {most}")
+            need(fewest <= len(table) <= most, f"has {len(table)} {what}, expected {fewest} to {most}")
         for i, buffer in enumerate(plan.buffers):
             need = checker("buffer", i)
             need(buffer.size > 0, "has no bytes")
@@ -100,7 +101,10 @@ class Tables:
         self._check_map(need, "window", plan.window, WINDOW, whole=True)
         if plan.feed:
             self._check_feed(need, plan.feed)
-        self._check_map(need, "logits", plan.logits, len(self.layers) - 1, whole=True)
+        if self.layers:
+            self._check_map(need, "logits", plan.logits, len(self.layers) - 1, whole=True)
+        else:
+            need(plan.logits == NONE, "names logits, but there is no network")
         if self.spec.selector is None:
             need(plan.selector_logits == NONE, "names selector logits, but there is no selector")
         else:

@@ -94,7 +94,7 @@ def own_policy(model: QuantizedModel) -> Policy:
     except ValueError as error:
         raise DitmosError(f"model: {error}; here: --policy FILE.py") from None
     arguments = ", ".join(map(str, use.margins))
-    return parse_policy(f"{use.policy}({arguments})" if use.policy not in ("top1", "average") else use.policy)
+    return parse_policy(use.policy if use.policy in routing.PLAIN else f"{use.policy}({arguments})")
 
 
 def parse_policy(text: str, home: str = "routing") -> Policy:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
+from ditmos.model.forest import Forest, check_forest
 from ditmos.model.inputs import InputChannel, check_input
 from ditmos.model.spec import LayerShape, NetworkSpec
 from ditmos.model.strings import check_name
@@ -50,6 +51,7 @@ class QuantizedModel:
     use: who answers, by which policy; None: what `default_use` says of the network.
     front_end: makes the window's rows of raw samples; None where the samples are the rows.
     padding: what a row of padding of the window holds, int8 for each channel; empty where no layer pads it.
+    forest: votes on the features that the front end makes of a window; all there is without a classifier.
     metadata: for people (docs/format.md, META).
     selector_scale / selector_zero_point and logit_scale / logit_zero_point: of the selector's logits and of the class
         logits; the latter are shared by all K classifiers, so that their logits can be compared and averaged.
@@ -69,6 +71,7 @@ class QuantizedModel:
     metadata: dict[str, Any] = field(default_factory=dict)
     front_end: FrontEnd | None = None
     padding: tuple[int, ...] = ()
+    forest: Forest | None = None
 
     def __post_init__(self) -> None:
         if self.use is None:
@@ -124,9 +127,17 @@ def check(model: QuantizedModel) -> None:
         check_name("unit of the samples", front.units)
         for name in front.channel_names:
             check_name("channel of the samples", name)
+        if front.summary:
+            front.summary.check_window(spec.window)
     rows = spec.channels if spec.pads_window else 0
     need(len(model.padding) == rows, f"padding of the window has {len(model.padding)} values, expected {rows}")
     need(all(-128 <= p <= 127 for p in model.padding), f"padding is {list(model.padding)}, expected -128 to 127")
+    summary = front.summary if front else None
+    need(bool(spec.classifiers or model.forest), "has neither a network nor a forest")
+    if model.forest:
+        need(summary is not None, "the forest has no features to read: the front end needs a Summary")
+        assert summary
+        check_forest(model.forest, summary.count(spec.channels), spec.classes, network=spec.classifiers > 0)
     rate = model.rate
     need(0 <= rate < 2.0**127 and rate == np.float32(rate), f"rate is {rate}, expected rows per second as a float32")
     check_use(spec, model.use)

@@ -39,5 +39,8 @@ def decode(data: bytes) -> tuple[QuantizedModel, Plan]:
             section.read(reading, spans[section.tag])
         else:
             need(section.optional, "sections", 6, f"there is no {section.tag.decode()} section")
+    at = reading.network_at["classifiers"]
+    answers = reading.spec.classifiers > 0 or "forest" in reading.fields
+    need(answers, "NETW classifiers", at, "is 0, and there is no forest to answer")
     assert reading.plan  # of PLAN, which is not optional
     return QuantizedModel(**reading.fields), reading.plan

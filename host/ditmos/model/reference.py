@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from ditmos.model.feeder import Feeder
+from ditmos.model.forest import EIGHTHS, Forest, both
 from ditmos.model.inputs import quantize_input
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel, accumulator_bound, check
 from ditmos.model.spec import LayerShape
@@ -139,6 +140,9 @@ class Model:
         self.raw_rate = front.fs if front else 0.0
         self.raw_scale = front.scale if front else 0.0
         self.raw_units = front.units if front else ""
+        self.experts = ("forest",) if model.forest else ()
+        self.trees = model.forest.trees if model.forest else 0
+        self._votes: NDArray[np.uint16] | None = None
         self._feeder = Feeder(model.front_end, self.window) if model.front_end else None
         self._selector_shapes = model.spec.selector_layers()
         self._classifier_shapes = model.spec.classifier_layers()
@@ -196,17 +200,58 @@ class Model:
         """Raw samples, int16 -> how many rows they made. Raises as `Feeder.feed`, ValueError without a front end."""
         rows = self.feeder.feed(samples)
         if rows:
-            self._maps = None
+            self._maps = self._votes = None
         return rows
 
     def select_fed(self) -> memoryview:
         """`select` on the newest rows. RuntimeError: not a window of them since the reset or another window."""
         return self._select_one(self.quantize(self.feeder.rows()))
 
+    def summary(self) -> memoryview:
+        """Features of the window that was fed, int16. ValueError: the front end has no Summary; RuntimeError as
+        `select_fed`."""
+        if not (summary := self.feeder.front.summary):
+            raise ValueError("the front end has no Summary")
+        return summary.features(self.feeder.rows()).data
+
+    @property
+    def _forest(self) -> Forest:
+        if self.model.forest is None:
+            raise ValueError("the model has no forest")
+        return self.model.forest
+
+    def votes(self, window: None) -> memoryview:
+        """The forest's votes (classes,) on the window that was fed, 15 of each tree. ValueError: no forest, or an int8
+        window; RuntimeError as `select_fed`."""
+        forest = self._forest
+        if window is not None:
+            raise ValueError("the forest votes on raw samples: feed them, and give None")
+        features = np.asarray(self.summary())
+        self._votes = forest.walk(features[None], self.classes)[0][0]
+        return self._votes.data
+
+    def both(self, logits: ArrayLike, weight: int) -> int:
+        """The class that a classifier's logits and the last votes like best together, ``weight`` eighths being the
+        votes'. ValueError: no forest, other logits, another weight; RuntimeError: there are no votes."""
+        forest, z = self._forest, np.asarray(logits)
+        if forest.opinion is None or z.shape != (self.classes,):
+            raise ValueError(f"{z.size} logits, expected those of a classifier")
+        if not 0 <= weight <= EIGHTHS:
+            raise ValueError(f"weight is {weight}, expected 0 to {EIGHTHS}")
+        if self._votes is None:
+            raise RuntimeError("both before votes")
+        return int(both(self._votes, forest.trees, z, forest.opinion, weight).argmax())
+
+    def votes_batch(self, rows: NDArray[np.int16]) -> NDArray[np.uint16]:
+        """Votes (N, classes) on windows of the front end's rows, int16 (N, time, channels). ValueError: no forest."""
+        forest, summary = self._forest, self.feeder.front.summary
+        assert summary  # `quantized.check`
+        return forest.walk(summary.features(rows), self.classes)[0]
+
     def feed_reset(self) -> None:
         """Forget all samples."""
         self.feeder.reset()
-        self._maps = None
+        self._maps = self._votes = None
 
     def row(self) -> NDArray[np.int16]:
         """The newest row, before `Centre`."""
@@ -237,8 +282,10 @@ class Model:
         if self.spec.start or self.spec.aggregate:
             self._select(maps)
         if k is None:
-            logits = [self._run(i, dict(maps))[-1] for i in range(self.classifiers)]
-            return np.stack(logits, axis=1)
+            logits = np.empty((len(windows), self.classifiers, self.classes), np.int8)
+            for i in range(self.classifiers):
+                logits[:, i] = self._run(i, dict(maps))[-1]
+            return logits
         chosen = np.broadcast_to(np.asarray(k), len(windows))
         if len(chosen) and not 0 <= chosen.min() <= chosen.max() < self.classifiers:
             raise ValueError(f"classifiers {chosen.min()} to {chosen.max()}, expected 0 to {self.classifiers - 1}")

@@ -100,7 +100,7 @@ def read_network(reading: Reading, span: Span) -> None:
     }
     for name in ("window", "channels", "classes"):
         _need(reading, v[name] >= 1, name, "expected at least 1")
-    _need(reading, 1 <= v["classifiers"] <= MAX_CLASSIFIERS, "classifiers", f"expected 1 to {MAX_CLASSIFIERS}")
+    _need(reading, v["classifiers"] <= MAX_CLASSIFIERS, "classifiers", f"expected at most {MAX_CLASSIFIERS}")
     for name in ("selector_scale", "logit_scale"):
         _need(reading, isfinite(v[name]) and v[name] > 0, name, "expected a positive number")
     for name in ("selector_zero_point", "logit_zero_point"):
@@ -109,7 +109,9 @@ def read_network(reading: Reading, span: Span) -> None:
     has_selector = v["selector layers"] > 0
     outputs = v["selector_outputs"] > 0
     _need(reading, has_selector == outputs, "selector_outputs", "does not fit the selector layers")
-    _need(reading, v["classifier layers"] >= 1, "classifier layers", "expected at least 1")
+    some = v["classifiers"] > 0
+    _need(reading, (v["classifier layers"] > 0) == some, "classifier layers", "expected at least 1, or 0 of none")
+    _need(reading, some or not has_selector, "selector layers", "expected 0 without a classifier")
     for name in ("selector_scale", "logit_scale", "selector_zero_point", "logit_zero_point"):
         reading.fields[name] = v[name]
 

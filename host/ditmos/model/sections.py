@@ -7,6 +7,7 @@ of `QuantizedModel`. `cmodule/model.c` has the same table; docs/format.md says w
 from __future__ import annotations
 
 from ditmos.model.parts import Section
+from ditmos.model.section_forest import read_forest, write_forest
 from ditmos.model.section_front import read_front, write_front
 from ditmos.model.section_network import (
     read_layers,
@@ -40,6 +41,7 @@ SECTIONS = (
     Section(b"PLAN", True, write_plan, read_plan),
     Section(b"WGHT", True, write_weights, read_weights),
     Section(b"FRNT", True, write_front, read_front, optional=True),
+    Section(b"FRST", True, write_forest, read_forest, optional=True),
     Section(b"META", False, write_metadata, read_metadata, optional=True),
 )
 KNOWN = {section.tag: section.required for section in SECTIONS}

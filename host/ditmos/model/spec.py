@@ -6,7 +6,8 @@ depthwise, each followed by ReLU and max-pooling, and averages over rows; then o
 a selector map, and may see further selector maps, concatenated to its own map of the same level (classifier channels
 first).
 
-K = 1 without a selector is a plain network, so that every rival runs through the same path.
+K = 1 without a selector is a plain network, so that every rival runs through the same path. K = 0 is a model without a
+network: a forest answers alone.
 """
 
 from __future__ import annotations
@@ -193,9 +194,13 @@ class NetworkSpec:
         need(self.channels >= 1, f"channels is {self.channels}, expected at least 1")
         need(self.classes >= 1, f"classes is {self.classes}, expected at least 1")
         need(
-            1 <= self.classifiers <= MAX_CLASSIFIERS,
-            f"classifiers is {self.classifiers}, expected 1 to {MAX_CLASSIFIERS}",
+            0 <= self.classifiers <= MAX_CLASSIFIERS,
+            f"classifiers is {self.classifiers}, expected 0 to {MAX_CLASSIFIERS}",
         )
+        if self.classifiers == 0:
+            bare = self.selector is None and self.classifier == BranchSpec(()) and not self.selector_outputs
+            need(bare and not self.start and not self.aggregate, "has layers, but no classifier")
+            return
         for name, branch in (("selector", self.selector), ("classifier", self.classifier)):
             if branch is None:
                 continue
@@ -282,7 +287,7 @@ class NetworkSpec:
 
     def _layers(self, branch: Branch) -> tuple[LayerShape, ...]:
         spec = self.selector if branch == "selector" else self.classifier
-        if spec is None:
+        if spec is None or self.classifiers == 0:
             return ()
         first = self.start if branch == "classifier" else 0
         layers: list[LayerShape] = []
@@ -369,6 +374,11 @@ class NetworkSpec:
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise DitmosError(f"network: {error}") from None
+
+
+def without_network(window: int, channels: int, classes: int) -> NetworkSpec:
+    """Of a model that has a forest and nothing else."""
+    return NetworkSpec(window, channels, classes, 0, BranchSpec(()))
 
 
 def reference_spec(classes: int = 17, classifiers: int = 6, window: int = 151, channels: int = 3) -> NetworkSpec:

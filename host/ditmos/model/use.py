@@ -15,7 +15,7 @@ MAX_POLICY = 31  # bytes of its name
 class Rule(IntEnum):
     """Which classifier is the first to be asked."""
 
-    ONLY = 0  # there is one
+    ONLY = 0  # there is one, or none
     SELECTOR = 1  # the largest of the selector's first K outputs
     ALL = 2  # no output stands for a classifier: all of them
 
@@ -34,12 +34,14 @@ def default_rule(spec: NetworkSpec) -> Rule:
     """The rule that a network of this shape has if nothing else is said."""
     if spec.selector and spec.selector_outputs in (spec.classifiers, spec.classifiers + spec.classes):
         return Rule.SELECTOR
-    return Rule.ONLY if spec.classifiers == 1 else Rule.ALL
+    return Rule.ONLY if spec.classifiers <= 1 else Rule.ALL
 
 
 def default_use(spec: NetworkSpec) -> Use:
-    """The selector's first choice answers; without one, all classifiers together."""
+    """The selector's first choice answers; without one, all classifiers together; without a network, the forest."""
     rule = default_rule(spec)
+    if spec.classifiers == 0:
+        return Use("forest", rule)
     return Use("average" if rule == Rule.ALL else "top1", rule)
 
 

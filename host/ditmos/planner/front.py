@@ -30,6 +30,7 @@ from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
 from ditmos.planner.slices import SliceShape
 from ditmos.planner.ways import Way
+from ditmos.planner.whole import whole_plan
 
 DTCM = 32 << 10  # bytes that the NUCLEO board has for arenas (boards/NUCLEO_F767ZI_DITMOS, `tcm.data`)
 BUDGETS = 150  # arena sizes tried, evenly spaced on a logarithmic scale
@@ -219,6 +220,8 @@ class Planner:
     def front(self, *, durable: bool = False, once: bool = False) -> list[Candidate]:
         """Plans of which none is beaten in both bytes and instructions, by rising arena size; with ``durable`` only
         those by which a second classify costs no more than the first; with ``once`` also those without a second."""
+        if not self.layers:
+            return [candidate(self.spec, whole_plan(self.spec, feed=self.feed), ())]
         found: list[tuple[int, float, tuple]] = []
         for kept in self.kept_sets():
             select = list(self._select_edges(kept))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.bench.route import Costs, Decisions, Logits, class_numbers, decide, part_of, quantized_windows
+from ditmos.bench.route import Costs, Decisions, Logits, class_numbers, decide, part_of, quantized_windows, window_rows
 from ditmos.datasets import load
 from ditmos.errors import DitmosError
 from ditmos.model.policy import Policy, own_policy, parse_policy
@@ -58,7 +58,8 @@ class Lab:
             index = part_of(dataset, part if dataset.split is not None else "all")
             windows = quantized_windows(self._model, dataset, index)
             y = class_numbers(self._model, dataset)[0][np.asarray(dataset.y[index])]
-            self._data = windows, Logits.of(self._model, windows), y
+            rows = window_rows(self._model, dataset, index)
+            self._data = windows, Logits.of(self._model, windows, rows), y
 
     def data(self, policy: str, before: str | None) -> Outcome | Fault | None:
         """A policy over the data set, beside another one; None being the model's own."""
