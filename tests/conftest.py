@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ditmos.bench import baremetal
+from ditmos.locks import locked
 
 # What a shell starts in the background ignores SIGINT, and so would the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -28,6 +31,37 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings: {folder} is not a folder (set DITMOS_DATA)")
     return folder
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """``once(name, fill)``: a folder that ``fill(folder)`` has filled, the same for all workers of this run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        path = shared / name
+        with locked(path):
+            if not path.exists():
+                part = shared / f"{name}.part"
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir()
+                fill(part)
+                part.rename(path)
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models_elf(once: Once) -> Path:
+    """The program of the simulated Cortex-M7 that runs model files."""
+    if missing := baremetal.missing_tools():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    return once("models-m7", lambda folder: baremetal.build_models(folder=folder)) / "models.elf"
 
 
 @pytest.fixture(autouse=True)

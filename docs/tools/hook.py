@@ -79,7 +79,7 @@ def _tables(kind: type, prefix: str) -> Iterator[str]:
     hints, inner, rows = get_type_hints(kind), [], []
     for field in dataclasses.fields(kind):
         hint, key = hints[field.name], prefix + field.name
-        if dataclasses.is_dataclass(hint):
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             inner.append((hint, key))
         else:
             rows.append(f"| `{key}` | `{_type(hint)}` | {_default(field)} |")

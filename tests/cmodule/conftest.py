@@ -61,22 +61,38 @@ class Driver(Process):
         return self.request(pack("<I", offset) + block(model) + block(vectors) + pack("<I", must_match))
 
 
-def compile_driver(source: str, folder: Path) -> Path:
+def compile_module(folder: Path) -> Path:
+    """The module's parts as a library, which all drivers link."""
+    commands = [
+        ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", "-c", source, "-o", folder / f"{source.stem}.o"]
+        for source in SOURCES
+    ]
+    for command in commands:
+        subprocess.run(command, check=True, timeout=120)
+    library = folder / "module.a"
+    subprocess.run(["ar", "rcs", library, *sorted(folder.glob("*.o"))], check=True, timeout=60)
+    return library
+
+
+def compile_driver(source: str, folder: Path, library: Path | None = None) -> Path:
     """A C file of this folder together with the module's parts."""
     binary = folder / Path(source).stem
-    command = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", *SOURCES, Path(__file__).parent / source]
-    subprocess.run([*command, "-o", binary], check=True, timeout=120)
+    parts = [Path(__file__).parent / source, library or compile_module(folder)]
+    command = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", *parts, "-o", binary]
+    subprocess.run(command, check=True, timeout=120)
     return binary
 
 
 @pytest.fixture(scope="session")
-def build_driver(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def build_driver(once: Callable[..., Path]) -> Callable[[str], Path]:
     """Compiles a C file of this folder together with the module's parts."""
 
     def build(source: str) -> Path:
         if shutil.which("gcc") is None:
             pytest.skip("gcc is not installed")
-        return compile_driver(source, tmp_path_factory.mktemp("cmodule"))
+        library = once("module", compile_module) / "module.a"
+        name = Path(source).stem
+        return once(name, lambda folder: compile_driver(source, folder, library)) / name
 
     return build
 

@@ -23,11 +23,6 @@ READING_THE_TIMER = 20  # at most so many of a part's instructions are not betwe
 
 
 @pytest.fixture(scope="module")
-def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return baremetal.build_models(folder=tmp_path_factory.mktemp("bench"))
-
-
-@pytest.fixture(scope="module")
 def small() -> tuple[bytes, bytes]:
     """A network of one convolution, and its golden vectors."""
     return network(40)
@@ -40,34 +35,36 @@ def network(window: int) -> tuple[bytes, bytes]:
     return encode(model, whole_plan(spec)), golden.vectors(case)
 
 
-def test_emulator_and_qemu_agree(elf: Path, small: tuple[bytes, bytes]) -> None:
+def test_emulator_and_qemu_agree(models_elf: Path, small: tuple[bytes, bytes]) -> None:
     """What the emulator counts beside the timer depends on the compiler, not on the model."""
     beside = []
     for model in (small, network(64)):
-        run = baremetal.run_models(elf, [model])[0]
-        counted = [cycles.instructions(elf, part) for part in profile(elf, baremetal.models_input([model]))]
+        run = baremetal.run_models(models_elf, [model])[0]
+        counted = [
+            cycles.instructions(models_elf, part) for part in profile(models_elf, baremetal.models_input([model]))
+        ]
         assert run.differing == 0
         beside.append([n - timed for n, timed in zip(counted, [run.load, *run.slices], strict=True)])
     assert beside[0] == beside[1]
     assert all(0 <= n <= READING_THE_TIMER for n in beside[0])
 
 
-def test_loads_and_cycles(elf: Path, small: tuple[bytes, bytes]) -> None:
-    for part in profile(elf, baremetal.models_input([small])):
-        instructions = cycles.instructions(elf, part)
-        loads, size = cycles.loads(elf, part)
+def test_loads_and_cycles(models_elf: Path, small: tuple[bytes, bytes]) -> None:
+    for part in profile(models_elf, baremetal.models_input([small])):
+        instructions = cycles.instructions(models_elf, part)
+        loads, size = cycles.loads(models_elf, part)
         assert 0 < loads < instructions
         assert loads <= size <= 60 * loads
         if cycles.find_mca():  # at most two instructions a cycle; stalls are bounded
-            assert instructions / 2 <= cycles.cycles(elf, part) <= 3 * instructions
+            assert instructions / 2 <= cycles.cycles(models_elf, part) <= 3 * instructions
 
 
-def test_a_refused_model_and_wrong_bytes(elf: Path, small: tuple[bytes, bytes]) -> None:
+def test_a_refused_model_and_wrong_bytes(models_elf: Path, small: tuple[bytes, bytes]) -> None:
     model, vectors = small
     with pytest.raises(DitmosError, match="model 0 is refused"):
-        baremetal.run_models(elf, [(model[:-4], vectors)])
+        baremetal.run_models(models_elf, [(model[:-4], vectors)])
     changed = vectors[:-1] + bytes([vectors[-1] ^ 1])
-    assert baremetal.run_models(elf, [(model, changed)])[0].differing == 1
+    assert baremetal.run_models(models_elf, [(model, changed)])[0].differing == 1
 
 
 def test_reference_network_runs_in_lanes() -> None:
@@ -85,11 +82,11 @@ def test_searched_networks_are_those_of_the_results() -> None:
         assert describe(layers.spec_of(network)) == best[network.data, network.budget], network.name
 
 
-def test_a_shape_beside_a_peer(elf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shape_beside_a_peer(models_elf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Instructions per MAC of a convolution with the engine, and its bars."""
     shape = peers.Shape(8, 8, 1, 16, peer=6.18, bar=3.0)
     monkeypatch.setattr(layers, "SHAPES", (shape,))
-    figures, bars = layers.measure_shapes(elf, lambda _: None)
+    figures, bars = layers.measure_shapes(models_elf, lambda _: None)
     assert figures[0]["macs"] == 8 * 8 * 16
     assert 1 < figures[0]["instructions_per_mac"] < 6
     assert [row["bar"] for row in bars] == [3.0, 4.12]

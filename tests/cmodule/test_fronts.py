@@ -44,9 +44,9 @@ def test_on_the_host(driver) -> None:
 
 
 @needs_m7
-def test_on_the_simulated_m7(tmp_path: Path) -> None:
+def test_on_the_simulated_m7(models_elf: Path) -> None:
     items = fronts((508, 510, 511, 512, 514, 515))
-    runs = baremetal.run_models(baremetal.build_models(folder=tmp_path), files(items))
+    runs = baremetal.run_models(models_elf, files(items))
     for (case, candidate), run in zip(items, runs, strict=True):
         assert run.differing == 0, f"seed {case.seed}, {candidate.plan.name}"
         assert run.arena_bytes == candidate.arena

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,15 +64,16 @@ def run(elf: Path, data: bytes, timeout: float = 300) -> list[str]:
     """
     if len(data) > PSRAM_SIZE:
         raise DitmosError(f"bench: {len(data)} bytes of input, room for {PSRAM_SIZE}")
-    image = elf.with_suffix(".input")
-    image.write_bytes(data)
-    command = ["qemu-system-arm", "-machine", "mps2-an500", "-nographic", "-monitor", "null", "-serial", "null"]
-    command += ["-semihosting", "-icount", "shift=8", "-kernel", str(elf)]
-    command += ["-device", f"loader,file={image},addr={PSRAM:#x},force-raw=on"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        raise DitmosError(f"bench: {elf.name} did not end within {timeout:.0f} s") from None
+    with tempfile.NamedTemporaryFile(suffix=".input") as image:  # of its own: others may run the same program
+        image.write(data)
+        image.flush()
+        command = ["qemu-system-arm", "-machine", "mps2-an500", "-nographic", "-monitor", "null", "-serial", "null"]
+        command += ["-semihosting", "-icount", "shift=8", "-kernel", str(elf)]
+        command += ["-device", f"loader,file={image.name},addr={PSRAM:#x},force-raw=on"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            raise DitmosError(f"bench: {elf.name} did not end within {timeout:.0f} s") from None
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line]
     if done.returncode:
         raise DitmosError(f"bench: {elf.name} stopped with code {done.returncode}: {' / '.join(lines[-2:])}")
