@@ -2,7 +2,9 @@
 
 DITMOS = .venv/bin/ditmos
 TESTS ?= tests
-WORKERS ?= auto
+# Tests with boards wait more than they compute: one worker more than there are cores.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+PYTEST = .venv/bin/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup demo test test-long hardware lint types format sim browser firmware docs clean
 
@@ -16,10 +18,10 @@ demo: setup ## train, run on the simulated board: make demo [DATA=FILE.npz] [CON
 	@$(DITMOS) demo $(if $(DATA),--data "$(DATA)") $(if $(CONFIG),--config $(CONFIG))
 
 test: browser firmware ## everything that can be tested here, the simulated board included
-	.venv/bin/pytest -n $(WORKERS) --dist loadscope -m "not slow and not hardware" $(TESTS)
+	$(PYTEST) -m "not slow and not hardware" $(TESTS)
 
 test-long: browser firmware ## the long versions of the tests too
-	.venv/bin/pytest -n $(WORKERS) --dist loadscope -m "not hardware" $(TESTS)
+	$(PYTEST) -m "not hardware" $(TESTS)
 
 hardware: setup ## the tests that need a board: make hardware [PORT=/dev/ttyACM0]
 	.venv/bin/pytest -m hardware tests/hardware $(if $(PORT),--port "$(PORT)")

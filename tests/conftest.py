@@ -23,6 +23,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--report", help="file for what tests/hardware measures [default: build/hardware-report.json]")
 
 
+# Files that take longest. They start first, so that no worker is left with one of them when the others are done.
+LONG = (
+    "test_tutorial", "test_training", "test_stock_boards", "test_stream", "test_sweep", "test_two_models", "test_infer",
+    "test_space", "test_cluster", "test_parser", "test_start", "test_record", "test_wheel", "test_deploy", "test_line",
+    "test_sweep_stop", "test_planner", "test_plans",
+)  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of real recordings: DITMOS_DATA, else ../shared/data beside the checkout. Skips without one."""

@@ -99,6 +99,7 @@ class Planner:
         classify = [s for layer in range(self.first, len(self.layers)) for s in self.sources[layer]]
         self.needed = {s + 1 for s in classify if s < self.top}  # levels of the selector's maps; 0 is the window
         self._fronts = cache(self._slice_fronts)
+        self._prices: dict[tuple[object, ...], float] = {}  # of calls
 
     # Layers by branch and level. The selector's map of level i is made by layer i - 1, and the window by `WINDOW`.
 
@@ -141,6 +142,7 @@ class Planner:
             tuple(self.sources[i] for i in layers),
             tuple(map(self._host, sorted(hosts))),
             EFFORT.get(max(self.top, self.last), min(EFFORT.values())),
+            self._prices,
         )
         return shape, shape.fronts()
 

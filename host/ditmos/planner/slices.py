@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ditmos.model.padding import edge_bytes, rows_needed
@@ -30,6 +30,7 @@ class SliceShape:
 
     options: of each layer, in its packings. sources: for each layer the layers that it reads (`plan_tables.producers`).
     hosts: maps from before the slice that nobody reads after it. combinations: of chunks that are tried, at most.
+    prices: of calls, which slices of one network share.
     """
 
     layers: tuple[int, ...]
@@ -38,6 +39,7 @@ class SliceShape:
     sources: tuple[tuple[int, ...], ...]
     hosts: tuple[Host, ...] = ()
     combinations: int = 280
+    prices: dict[tuple[object, ...], float] = field(default_factory=dict, compare=False)
 
     @cached_property
     def shapes(self) -> tuple[LayerShape, ...]:
@@ -272,14 +274,25 @@ class SliceShape:
     def _stage_options(
         self, i: int, chunk: int, count: Counter[Chunk], lines: list[tuple[int, int, float]], scratch: int
     ) -> list[StageOption]:
-        """Of one stage, whatever the others do; none where its rows at an edge have not enough scratch."""
+        """Of one stage, whatever the others do; none where its rows at an edge have not enough scratch.
+
+        Many chunks of the others leave it the same calls and lines.
+        """
+        key = i, chunk, scratch, frozenset(count.items()), tuple(lines)
+        if (known := self._known_options.get(key)) is not None:
+            return known
         if edge_bytes(self.shapes[i], chunk) > scratch:
             return []
         found = []
         for cost in self.options[i]:
             for carry in (False, True) if cost.has_carry and sum(count.values()) > 1 else (False,):
                 found += self._options_of(cost, i, chunk, count, lines, scratch, carry=carry)
-        return pareto(found)
+        self._known_options[key] = found = pareto(found)
+        return found
+
+    @cached_property
+    def _known_options(self) -> dict[tuple, list[StageOption]]:
+        return {}
 
     def _options_of(
         self,
@@ -304,18 +317,13 @@ class SliceShape:
         return self._price(cost, i, Chunk(((rows, False),), first), carry)
 
     def _price(self, cost: LayerCost, i: int, chunk: Chunk, carry: bool, scratch: int = 0, edge: int = 0) -> float:
-        key = i, cost.packing, chunk, carry, scratch, edge
-        price = self._prices.get(key)
+        joined, runs = i in self._neighbours, self._runs(i)
+        key = self.layers[i], cost.packing, chunk, carry, scratch, joined, runs, edge
+        price = self.prices.get(key)
         if price is None:
-            joined, runs = i in self._neighbours, self._runs(i)
             events = chunk_events(cost, chunk, carry=carry, scratch=scratch, joined=joined, runs=runs, edge=edge)
-            price = self._prices[key] = instructions(events)
+            price = self.prices[key] = instructions(events)
         return price
-
-    @cached_property
-    def _prices(self) -> dict[tuple[int, int, Chunk, bool, int, int], float]:
-        """Of calls, once computed."""
-        return {}
 
     def add_to(self, schedule: Schedule, phase: Phase, way: Way, maps: dict[int, int], kept: frozenset[int]) -> None:
         """Append the slice to a schedule. ``maps``: buffer of each whole map, read and extended; WINDOW included."""

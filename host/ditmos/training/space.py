@@ -82,6 +82,11 @@ def least_arena(spec: NetworkSpec) -> int:
     return front(spec)[0].arena
 
 
+def fits_ram(spec: NetworkSpec, ram: int | None) -> bool:
+    """Whether there is a plan within ``ram`` bytes. Every arena holds a window, which is soon found out."""
+    return ram is None or (spec.window * spec.channels <= ram and least_arena(spec) <= ram)
+
+
 def keeps_but_ram(spec: NetworkSpec, budget: Budget) -> bool:
     """Whether the network keeps what the budget says of computing and flash.
 
@@ -100,7 +105,7 @@ def keeps_but_ram(spec: NetworkSpec, budget: Budget) -> bool:
 
 def keeps(spec: NetworkSpec, budget: Budget) -> bool:
     """Whether the network keeps all of the budget, RAM too, which takes a while to find out."""
-    return keeps_but_ram(spec, budget) and (budget.ram is None or least_arena(spec) <= budget.ram)
+    return keeps_but_ram(spec, budget) and fits_ram(spec, budget.ram)
 
 
 def uses(spec: NetworkSpec, budget: Budget, fill: float) -> bool:
@@ -242,7 +247,7 @@ def candidates(
                 least = spec
             if spec in seen or not (uses(spec, budget, space.fill) and keeps_but_ram(spec, budget)):
                 continue
-            if budget.ram is None or least_arena(spec) <= budget.ram:
+            if fits_ram(spec, budget.ram):
                 break
             least, too_large = spec, too_large + 1
             if too_large == _TOO_LARGE:
