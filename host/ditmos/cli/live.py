@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+_FEW = 12  # settings, all of which are shown
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -104,6 +106,7 @@ def live(
     console = Console()
     for name, heard in tracks.items():
         _show(name, heard, chosen, console)
+    console.print(f"chosen: {chosen}", highlight=False)
     if levels := result.get("levels"):
         console.print("single test windows, accuracy by level:", ", ".join(f"{k}: {v:.4f}" for k, v in levels.items()))
     if plot:
@@ -118,9 +121,18 @@ def live(
 
 
 def _show(name: str, heard: Listened, chosen: str, console: Console) -> None:
-    """A table of one track."""
+    """A table of one track: of many settings those that no other one beats."""
+    import re
+
     from rich.table import Table
 
+    from ditmos.live.choosing import best
+
+    rows = (
+        heard.rows
+        if len(heard.rows) <= _FEW
+        else [r for r in heard.rows if r in best(heard.rows) or r.setting == chosen]
+    )
     first = heard.rows[0].judged
     table = Table(
         "setting", "missed", "false accepts", "an hour", "latency, median", "95 %", box=None, title_justify="left",
@@ -130,12 +142,12 @@ def _show(name: str, heard: Listened, chosen: str, console: Console) -> None:
     def seconds(value: float | None) -> str:
         return "" if value is None else f"{value:.2f} s"
 
-    for row in heard.rows:
+    for row in rows:
         j: Any = row.judged
         figures = (f"{j.missed:.1%}", f"{j.false_accepts}", f"{j.per_hour:.1f}")
         late = (seconds(j.latency_median), seconds(j.latency_p95))
         style = "bold" if row.setting == chosen and len(heard.rows) > 1 else None
-        table.add_row(row.setting, *figures, *late, style=style)
+        table.add_row(re.sub(r", silent=.*?\)", "", row.setting), *figures, *late, style=style)
     console.print(table)
     console.print(
         f"{heard.hearing.rate:.3g} windows a second, {heard.hearing.runs.mean():.2f} classifiers each: the core "

@@ -168,6 +168,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     )
     table.add_row("energy, from data sheets", "", f"{result['microjoules']:,.0f} uJ")
     table.add_row("arena, model file", "", f"{result['arena_bytes']:,} B, {result['flash_bytes']:,} B")
+    for known, figure in result.get("strangers", {}).items():
+        table.add_row(f"{name}, scale: {known}", "", f"{figure:.4f}")
     for rival, row in result.get("rivals", {}).items():
         cost = f"{row['instructions']:,} instructions"
         table.add_row(f"rival {rival}, int8", f"{row['validation']['int8']:.4f}", f"{row['int8']:.4f}, {cost}")

@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.datasets.dataset import TRAIN, Dataset
+from ditmos.datasets.units import in_whole_steps, plain
 from ditmos.errors import DitmosError
-from ditmos.frontends import log_bands, log_mel
+from ditmos.frontends import log_bands, log_mel, vitals
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16
 from ditmos.frontends.log_power import ROW_SCALE
 from ditmos.frontends.operations import MOST_CALIBRATION, ONE, Affine, Statistics, affine_of
 
 OWN_UNITS = "deviations of the subject, of "
+_ACCELERATION = {"g", "mg", "m/s2", "mm/s2"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,24 @@ def to_log_bands(dataset: Dataset) -> Prepared:
     return Prepared(_through(dataset, front, samples, names, log_bands.UNITS.format(dataset.units)), front, samples)
 
 
+def to_vitals(dataset: Dataset) -> Prepared:
+    """Signals of a wristband to their rows; the first three channels in g, or another unit of acceleration, are its
+    motion. A set of such rows stays as it is.
+
+    Raises:
+        DitmosError: a rate that the front end does not take, or windows shorter than a frame.
+    """
+    if dataset.units == vitals.UNITS:
+        return Prepared(dataset, None)
+    whole = in_whole_steps(dataset)
+    moves = [plain(unit) in _ACCELERATION for unit in dataset.channel_units]
+    motion = next((i for i in range(len(moves) - 2) if all(moves[i : i + 3])), None)
+    front = vitals.front_end(whole.fs, whole.scale, whole.units, whole.channels, motion)
+    channels = (*whole.channels, *(() if motion is None else (vitals.MAGNITUDE,)))
+    names = tuple(f"{channel} {band}" for channel in channels for band in vitals.VITALS.names)
+    return Prepared(_through(whole, front, whole.x, names, vitals.UNITS), front, whole.x)
+
+
 def _through(dataset: Dataset, front: FrontEnd, samples: Int16, names: tuple[str, ...], units: str) -> Dataset:
     try:
         x = front(samples)
@@ -108,7 +128,7 @@ def standardise_subjects(prepared: Prepared) -> Prepared:
     means, deviations = [], []
     for subject in subjects:
         own = dataset.subject == subject
-        x[own] = _own(rows[own])(rows[own])
+        x[own] = calibrated(rows[own])(rows[own])
         if int(subject) in train:
             means.append(rows[own].mean((0, 1), dtype=np.float64))
             deviations.append(rows[own].std((0, 1), dtype=np.float64))
@@ -121,8 +141,8 @@ def standardise_subjects(prepared: Prepared) -> Prepared:
     return Prepared(standard, front, rows if prepared.samples is None else prepared.samples)
 
 
-def _own(windows: NDArray[np.int16]) -> Affine:
-    """Calibrated on these windows."""
+def calibrated(windows: NDArray[np.int16]) -> Affine:
+    """What a board would make of the rows of these windows (N, rows, channels)."""
     rows = windows.reshape(-1, windows.shape[2])[:MOST_CALIBRATION]
     statistics = Statistics.none(rows.shape[1])
     statistics.add(rows)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import LONGEST
-from ditmos.frontends.log_power import log_power, points_for
+from ditmos.frontends.log_power import float_hann, log_power, points_for
 
 FS = 16_000.0
 FRAME_S, HOP_S = 0.030, 0.020
@@ -31,11 +31,6 @@ def sizes(fs: float = FS) -> tuple[int, int, int]:
     """Samples of a frame and of a hop, points of the FFT."""
     frame = 2 * round(FRAME_S / 2 * fs)
     return frame, round(HOP_S * fs), points_for(frame)
-
-
-def hann(length: int) -> NDArray[np.float32]:
-    """Periodic Hann window."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
 
 
 def mel_filters(fs: float = FS) -> NDArray[np.float32]:
@@ -63,7 +58,7 @@ def log_mel(sound: NDArray, fs: float = FS) -> NDArray[np.float32]:
     if count < frame:
         raise DitmosError(f"log-mel: {count} samples in a window, expected at least {frame}")
     frames = np.lib.stride_tricks.sliding_window_view(sound, frame, axis=-1)[:, ::hop]
-    filters, window = mel_filters(fs).T, hann(frame)
+    filters, window = mel_filters(fs).T, float_hann(frame)
     result = np.empty((*frames.shape[:2], MELS), np.float32)
     for i in range(0, len(frames), 256):  # bounds the memory of the spectra
         spectrum = np.fft.rfft(frames[i : i + 256] * window, points)

@@ -13,8 +13,9 @@ from ditmos.live.listening import Hearing
 from ditmos.live.track import Track
 from ditmos.model.policy import Policy, parse_policy
 
-ON = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99)
-WINDOWS = (2, 3, 4, 5, 6, 8)
+ON = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+OFF = 0.6  # of that
+WINDOWS = (3, 4, 5, 6, 8)
 QUIET_S = 0.8  # after an event
 STEADY_ON = (0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -54,7 +55,7 @@ def settings(rate: float, *, continuous: bool) -> list[str]:
         spans = sorted({max(1, round(s * rate)) for s in (1.0, 2.0, 4.0, 8.0)})
         return [f"steady(on={on}, off={round(on / 2, 3)}, windows={w})" for w in spans for on in STEADY_ON]
     quiet = round(QUIET_S * rate)
-    return [f"events(on={on}, windows={w}, quiet={quiet})" for w in WINDOWS for on in ON]
+    return [f"events(on={on}, off={round(OFF * on, 3)}, windows={w}, quiet={quiet})" for w in WINDOWS for on in ON]
 
 
 def rows(
@@ -69,6 +70,15 @@ def rows(
         found.append(Row(policy.expression, judge(events, track, silent, tolerance, since)))
         report((i + 1) / len(texts))
     return found
+
+
+def best(found: Sequence[Row]) -> list[Row]:
+    """Those that no other one beats in both, missed and false accepts; the fewest missed first."""
+    kept: list[Row] = []
+    for row in sorted(found, key=lambda row: (row.judged.missed, row.judged.per_hour)):
+        if not kept or row.judged.per_hour < kept[-1].judged.per_hour:
+            kept.append(row)
+    return kept
 
 
 def choose(found: Sequence[Row], per_hour: float, latency: float | None) -> Row:

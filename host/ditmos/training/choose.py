@@ -13,6 +13,7 @@ import numpy as np
 
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.datasets.splits import SplitKind
+from ditmos.datasets.units import plain
 from ditmos.errors import DitmosError
 from ditmos.training.data import DataConfig
 from ditmos.training.fit import FitConfig
@@ -21,12 +22,14 @@ from ditmos.training.teachers import TeacherConfig
 from ditmos.training.views import ViewConfig
 
 Effort = Literal["quick", "normal", "full"]
-Kind = Literal["sound", "bands", "electrodes", "motion", "other"]
+Kind = Literal["sound", "bands", "electrodes", "wrist", "motion", "other"]
 
 _SOUND_HZ = 4000.0  # sampled faster than this, one channel is sound
 _BAND_HZ = (90.0, 2048.0)  # rates that band power takes
 _MANY = 8  # channels, from which on they may be bands or electrodes
 _ALIKE = 0.8  # correlation of neighbouring channels, from which on they are bands of one spectrum
+_WRIST_HZ = (16.0, 256.0)  # rates that the front end of a wristband takes
+_SKIN = {"us", "ns"}  # microsiemens
 _VOLTS = {"v", "mv", "uv", "µv", "nv"}
 _MOTION = {"g", "mg", "m/s2", "m/s^2", "m/s²", "rad/s", "deg/s", "dps", "°/s", "ut", "µt", "gauss"}
 _MAJORITY = 0.6  # share of the largest class, from which on a constant answer would look good
@@ -63,6 +66,9 @@ def kind_of(dataset: Dataset) -> tuple[Kind, str]:
         return "bands", f"{channels} channels, neighbours alike ({alike:.2f})"
     if channels >= _MANY and units <= _VOLTS:
         return "electrodes", f"{channels} channels in {dataset.units}"
+    skin = [name for name, unit in zip(dataset.channels, dataset.channel_units, strict=True) if plain(unit) in _SKIN]
+    if skin and channels > 1 and _WRIST_HZ[0] <= dataset.fs <= _WRIST_HZ[1]:
+        return "wrist", f"{skin[0]} is skin conductance, at {dataset.fs:g} Hz"
     if channels % 3 == 0 and units <= _MOTION:
         return "motion", f"{channels} channels in {dataset.units}"
     return "other", f"{channels} channels in {dataset.units}"
@@ -107,6 +113,9 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
         reasons.append(
             Choice("front end log-bands, each person on a scale of their own", f"electrodes at {dataset.fs:g} Hz")
         )
+    if kind == "wrist":
+        config = replace(config, front_end="vitals", standardise="subject")
+        reasons.append(Choice("front end vitals, each person on a scale of their own", "a wristband"))
     largest = np.bincount(dataset.y, minlength=dataset.classes).max() / len(dataset)
     if largest >= _MAJORITY:
         config = replace(config, metric="balanced")
@@ -130,7 +139,7 @@ def choose(dataset: Dataset, data: DataConfig, kind: Kind, effort: Effort, metho
         reasons.append(Choice(f"{views.count} views of every window", f"{len(train):,} training windows"))
     batch = 512 if not small else 256 if len(train) >= _SMALL // 2 else 128
     batch = min(batch, max(len(train) // 8, 8))  # small sets: enough steps for the schedule to mean something
-    bands = kind in ("sound", "bands", "electrodes")
+    bands = kind in ("sound", "bands", "electrodes", "wrist")
     base = {"quick": 100, "normal": 80, "full": 160}[effort]
     if kind in ("sound", "bands") and effort != "quick" and not data.surroundings:
         base *= 4
@@ -160,7 +169,7 @@ def choose(dataset: Dataset, data: DataConfig, kind: Kind, effort: Effort, metho
 def _views(kind: Kind, new_people: bool) -> tuple[ViewConfig, list[Choice]]:
     if kind in ("sound", "bands"):
         return ViewConfig(shift=5, noise=0.1, mask=5, stretch=0.12, warp=0.1, offset=0.15), []
-    if kind == "electrodes":
+    if kind in ("electrodes", "wrist"):
         return ViewConfig(noise=0.2, offset=0.3, drop=0.1), []
     if kind == "motion" and new_people:
         views = ViewConfig(rotate=40.0, scale=0.15, shift=8, noise=0.1, stretch=0.1)
@@ -173,8 +182,8 @@ def _views(kind: Kind, new_people: bool) -> tuple[ViewConfig, list[Choice]]:
 def _teachers(data: DataConfig, kind: Kind, effort: Effort) -> TeacherConfig:
     """Two that are soon done for a first look, as good as they get else."""
     if effort == "quick":
-        return TeacherConfig(epochs=16)
-    if kind == "electrodes":
+        return TeacherConfig(epochs=16, planar=int(data.surroundings))
+    if kind in ("electrodes", "wrist"):
         return TeacherConfig(epochs=20, dropout=0.5, handmade=True)
     if kind in ("sound", "bands"):
         return TeacherConfig(count=3, planar=1, epochs=30 if data.surroundings else 80)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ditmos.datasets import Dataset, load
-from ditmos.datasets.features import Prepared, standardise_subjects, to_log_bands, to_log_mel
+from ditmos.datasets.features import Prepared, standardise_subjects, to_log_bands, to_log_mel, to_vitals
 from ditmos.datasets.splits import SplitKind, split
 from ditmos.datasets.surroundings import with_surroundings
 from ditmos.errors import DitmosError
 
-FrontEndName = Literal["none", "log-mel", "log-bands"]
+FrontEndName = Literal["none", "log-mel", "log-bands", "vitals"]
 Standardise = Literal["none", "subject"]
 Metric = Literal["accuracy", "balanced"]
 
@@ -59,7 +59,7 @@ def load_prepared(config: DataConfig, data: Path | Dataset) -> Prepared:
     dataset = split(dataset, config.split, test=config.test, validation=config.validation, seed=config.split_seed)
     if config.surroundings:
         dataset = with_surroundings(dataset, config.split_seed)
-    made = {"none": lambda d: Prepared(d, None), "log-mel": to_log_mel, "log-bands": to_log_bands}
+    made = {"none": Prepared, "log-mel": to_log_mel, "log-bands": to_log_bands, "vitals": to_vitals}
     prepared = made[config.front_end](dataset)
     return standardise_subjects(prepared) if config.standardise == "subject" else prepared
 

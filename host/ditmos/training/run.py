@@ -42,6 +42,7 @@ from ditmos.training.learn import Learned, Report, Task, quiet
 from ditmos.training.results import row
 from ditmos.training.settings import Method, Settings
 from ditmos.training.space import Budget
+from ditmos.training.strangers import strangers
 from ditmos.training.template import usual
 from ditmos.training.typed_toml import convert, merge, read, render
 
@@ -122,6 +123,10 @@ def train(
         exported = export(task, learned.network, metadata)
         report("figures", 0.0, "")
         result = row(task, learned, exported)
+        if task.settings.data.standardise == "subject" and task.front_end:
+            prepared = load_prepared(task.settings.data, request.data)
+            found = strangers(exported.model, exported.margins, prepared, balanced=task.balanced)
+            result["strangers"] = found
         size = write(out / MODEL, exported, request.budget.flash)
         save_network(out / NETWORK, learned.network)
         atomic.write(out / SETTINGS, render(asdict(task.settings)).encode())

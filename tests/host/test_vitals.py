@@ -1,0 +1,110 @@
+"""The front end of a wristband: units in whole steps, rows against floats, what training chooses for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ditmos.bench.route import decide
+from ditmos.datasets import TEST, Dataset, save
+from ditmos.datasets.features import to_vitals
+from ditmos.datasets.units import in_whole_steps
+from ditmos.errors import DitmosError
+from ditmos.frontends import vitals
+from ditmos.frontends.log_power import ROW_SCALE
+from ditmos.model.policy import own_policy
+from ditmos.model.reader import read_model
+from ditmos.model.reference import Model
+from ditmos.training.choose import choose_data
+from ditmos.training.data import DataConfig, load_prepared
+from ditmos.training.learn import learn
+from ditmos.training.run import MODEL, Request, train
+from test_training import SMALL
+
+FS = 16.0
+SHAPE = {"selector": "2k3", "classifier": "4k3", "classifiers": 2}
+CHANNELS = ("BVP", "EDA", "TEMP", "ACC_X", "ACC_Y", "ACC_Z")
+
+
+def wrist(people: int = 6, each: int = 8) -> Dataset:
+    """Half a minute of rest at 66 beats a minute, or of stress at 90, with the skin's level of each person."""
+    rng = np.random.default_rng(0)
+    count = people * each
+    y, subject = np.arange(count) % 2, np.arange(count) // each
+    t = np.arange(int(30 * FS)) / FS
+    beat = 80 * np.sin(2 * np.pi * np.array([1.1, 1.5])[y, None] * t + rng.uniform(0, 6, (count, 1)))
+    skin = rng.uniform(0.5, 5, people)[subject, None] * (1 + 0.1 * y[:, None]) + rng.normal(0, 0.02, (count, len(t)))
+    warmth = 32 + rng.uniform(-1, 1, people)[subject, None] + rng.normal(0, 0.1, (count, len(t)))
+    motion = rng.normal(0, 0.02, (3, count, len(t))) + np.array([0.1, -0.2, 0.95])[:, None, None]
+    x = np.stack([beat, skin, warmth, *motion], -1).astype(np.float32)
+    split = np.array([0, 0, 0, 0, 1, 2], np.int8)[subject]
+    units = "BVP a.u., EDA uS, TEMP degC, ACC g, ACC g, ACC g"
+    return Dataset(x, y, subject, subject, ("rest", "stress"), CHANNELS, 1.0, units, FS, split, "wrist")
+
+
+def test_units_become_so_fine_that_whole_numbers_do() -> None:
+    dataset = wrist()
+    whole = in_whole_steps(dataset)
+    assert whole.channel_units == ("BVP a.u.", "EDA nS", "TEMP 0.01 degC", "ACC mg", "ACC mg", "ACC mg")
+    assert whole.x.dtype == np.int16 and whole.scale == 1.0
+    assert np.abs(whole.x - dataset.x * np.array([1, 1000, 100, 1000, 1000, 1000])).max() <= 0.51
+    assert in_whole_steps(whole) is whole
+    volts = in_whole_steps(replace(dataset, x=dataset.x[:, :, 1:2], channels=("v",), units="V", scale=2.0))
+    assert volts.units == "mV" and volts.x[0, 0, 0] == round(2000 * float(dataset.x[0, 0, 1]))
+
+
+def test_integer_rows_are_those_of_floats() -> None:
+    prepared = to_vitals(wrist())
+    assert prepared.front is not None and prepared.samples is not None
+    floats = vitals.vitals(prepared.samples.transpose(0, 2, 1), FS, 1.0, 3)
+    assert prepared.dataset.x.shape == floats.shape == (48, 12, 7 * 7)
+    error = prepared.dataset.x * ROW_SCALE - floats
+    assert np.sqrt(np.square(error).mean()) < 0.002
+
+
+def test_a_pulse_lies_in_the_band_of_its_rate() -> None:
+    prepared = to_vitals(wrist())
+    heart = prepared.dataset.x[:, :, 2:6].mean(1).argmax(1)  # of 0.625 to 2.5 Hz
+    np.testing.assert_array_equal(heart, np.array([1, 2])[wrist().y])  # 1.1 Hz lies in 1 to 1.375, 1.5 in the next
+    assert prepared.dataset.channels[2] == "BVP 0.625-1Hz" and prepared.dataset.channels[-1] == "motion 2.5-8Hz"
+    level = prepared.dataset.x[:, 0, 7]  # of skin conductance: log of its square
+    expected = 2 * np.log(wrist().x[:, 0, 1]) / ROW_SCALE
+    assert np.corrcoef(level, expected)[0, 1] > 0.999
+
+
+def test_training_chooses_it_and_a_scale_for_each_person() -> None:
+    config, kind, _ = choose_data(wrist(), None)
+    assert (kind, config.front_end, config.standardise) == ("wrist", "vitals", "subject")
+    prepared = load_prepared(config, wrist())
+    own = prepared.dataset.subject == 5
+    away = np.abs(prepared.dataset.x[own].mean((0, 1)))  # 4096 is a deviation; a level that hardly changes is rounded
+    assert np.median(away) < 10
+    assert (
+        prepared.front is not None and prepared.sent.units == "BVP a.u., EDA nS, TEMP 0.01 degC, ACC mg, ACC mg, ACC mg"
+    )
+    without = replace(wrist(), x=wrist().x[:, :, :3], channels=CHANNELS[:3], units="BVP a.u., EDA uS, TEMP degC")
+    assert choose_data(without, None)[1] == "wrist"
+    assert load_prepared(DataConfig(front_end="vitals"), without).dataset.x.shape[2] == 3 * 7
+
+
+def test_a_run_says_what_a_scale_of_ones_own_is_worth(tmp_path: Path) -> None:
+    """The session's figure is the run's; a stranger's is that of the front end as the board has it from its file."""
+    data = save(wrist(), tmp_path / "wrist.npz")
+    row = train(Request(data, settings={**SMALL, "network": SHAPE}), tmp_path / "run", learn)
+    found = row["strangers"]
+    assert set(found) == {"session", "first minutes", "uncalibrated"} and found["session"] == row["int8"]
+    reference = Model(read_model(tmp_path / "run" / MODEL)[0])
+    whole = in_whole_steps(wrist())
+    test = whole.part(TEST)
+    assert reference.model.front_end is not None and reference.model.front_end.operations[-1].own
+    answers = decide(own_policy(reference.model), reference, np.ascontiguousarray(reference.quantize(whole.x[test])))
+    assert found["uncalibrated"] == (answers.label == whole.y[test]).mean()
+
+
+def test_a_rate_that_is_too_low_is_refused() -> None:
+    with pytest.raises(DitmosError, match="vitals: fs is 8 Hz, expected 16 to 256 Hz"):
+        vitals.front_end(8.0, 1.0, "", CHANNELS, 3)
+    with pytest.raises(DitmosError, match=r"wrist: .*100 samples, a row needs 128"):
+        to_vitals(replace(wrist(), x=wrist().x[:, :100]))
