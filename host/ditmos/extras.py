@@ -11,6 +11,7 @@ EXTRAS = {
     "edf": ("pyedflib",),
     "train": ("torch", "sklearn", "scipy", "matplotlib", "emlearn"),
     "emulator": ("unicorn",),
+    "models": ("onnx", "tflite", "flatbuffers"),
     "cluster": ("ray",),
     "ui": ("nicegui",),
 }

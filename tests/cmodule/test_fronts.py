@@ -27,9 +27,10 @@ needs_m7 = pytest.mark.skipif(
 )
 
 
-def fronts(seeds: Sequence[int]) -> list[tuple[golden.Case, Candidate]]:
-    """Random networks, each with every plan on its front; for odd seeds also plans that use up the window."""
-    cases = [golden.case(seed, **LIMITS) for seed in seeds]
+def fronts(seeds: Sequence[int], kinds: bool | None = None) -> list[tuple[golden.Case, Candidate]]:
+    """Random networks, each with every plan on its front; for odd seeds also plans that use up the window. kinds: as in
+    `golden.case`."""
+    cases = [golden.case(seed, **LIMITS, kinds=kinds) for seed in seeds]
     return [(c, candidate) for c in cases for candidate in front(c.model.spec, c.model, once=c.seed % 2 == 1)]
 
 
@@ -68,6 +69,9 @@ def main() -> None:
     parser.add_argument(
         "--convs", type=int, default=12, help="skip networks with more convolutions: planning takes long"
     )
+    parser.add_argument(
+        "--kinds", action="store_true", help="all with depthwise convolutions, averages and padding among their layers"
+    )
     parser.add_argument("--log", type=Path, help="goes on where this file ends")
     options = parser.parse_args()
     log = options.log or Path(tempfile.gettempdir()) / f"fronts-{options.first}.log"
@@ -81,9 +85,9 @@ def main() -> None:
         with Progress() as bar:
             task = bar.add_task("networks", total=options.count, completed=len(checked))
             while len(checked) < options.count:
-                convs = _convolutions(seed)
+                convs = _convolutions(seed, options.kinds or None)
                 if seed not in checked and convs <= options.convs:
-                    line = [str(n) for n in (seed, convs, *_check_everywhere(seed, driver, elf))]
+                    line = [str(n) for n in (seed, convs, *_check_everywhere(seed, options.kinds or None, driver, elf))]
                     checked.add(seed)
                     done.append(line)
                     print(*line, commit.stdout.strip(), file=out, flush=True)
@@ -95,8 +99,8 @@ def main() -> None:
     print(f"{nested} with rows that are used up: no difference")
 
 
-def _convolutions(seed: int) -> int:
-    spec = golden.case(seed, **LIMITS).model.spec
+def _convolutions(seed: int, kinds: bool | None) -> int:
+    spec = golden.case(seed, **LIMITS, kinds=kinds).model.spec
     return len(spec.classifier.convs) + (len(spec.selector.convs) if spec.selector else 0)
 
 
@@ -112,10 +116,10 @@ def _takes_places(plan: Plan) -> bool:
     return False
 
 
-def _check_everywhere(seed: int, driver: Driver, elf: Path) -> tuple[int, int, int]:
+def _check_everywhere(seed: int, kinds: bool | None, driver: Driver, elf: Path) -> tuple[int, int, int]:
     """All plans of a network's front on the host's portable C and on the simulated M7; returns how many they are, for
     one classify a window, with rows that are used up."""
-    items = fronts([seed])
+    items = fronts([seed], kinds)
     written = files(items)
     for (model, vectors), (_, candidate) in zip(written, items, strict=True):
         answer = driver.ask(model, vectors)

@@ -43,6 +43,7 @@ STORY = {
 }
 # The other commands, named in a line below.
 ALSO = {
+    "import-model": "networks of other tools, ONNX and TFLite",
     "live": "judge a model on hours of signal",
     "doctor": "what is missing between you and a running board",
     "ports": "which boards are plugged in",
@@ -84,7 +85,7 @@ def application() -> typer.Typer:
     )
     app.callback()(ditmos)
     for name in (*(name for commands in STORY.values() for name in commands), *ALSO):
-        import_module(f"{__name__}.{name}").add(app)
+        import_module(f"{__name__}.{name.replace('-', '_')}").add(app)
     lines = {name: (panel, line) for panel, commands in STORY.items() for name, line in commands.items()}
     infos: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
     for info in infos:
