@@ -46,9 +46,14 @@ class Network:
         object.__setattr__(self, "classes", len(self.layers[-1].weight))
 
 
-def random_network(rng: Generator, *, same: bool = True, average: bool = True, depthwise: bool = True) -> Network:
-    """A convolution of stride 2, depthwise and pointwise ones, pooling, an average, one hidden layer."""
-    rows, channels, width = 30, 3, 6
+def random_network(
+    rng: Generator, *, same: bool = True, average: bool = True, depthwise: bool = True,
+    geometry: tuple[int, int, int] = (30, 3, 5),
+) -> Network:  # fmt: skip
+    """A convolution of stride 2, depthwise and pointwise ones, pooling, an average, one hidden layer. geometry: rows,
+    channels, classes."""
+    rows, channels, classes = geometry
+    width = 6
     layers: list[Layer] = []
     unit = scale = float(np.float32(rng.uniform(0.01, 0.1)))
     zero = int(rng.integers(-20, 20))
@@ -81,7 +86,7 @@ def random_network(rng: Generator, *, same: bool = True, average: bool = True, d
         layers.append(replace(last, kind="average", kernel=current, pad=(0, 0), stride=1, pool=1, relu=False))
         current = 1
     add("fc", 8 * current, 9, 1)
-    add("fc", 9, 5, 1, last=True)
+    add("fc", 9, classes, 1, last=True)
     return Network(rows, channels, scale, zero, tuple(layers))
 
 

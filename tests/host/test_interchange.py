@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from ditmos.bench import golden
 from ditmos.cli import application
+from ditmos.datasets.dataset import save
+from ditmos.datasets.splits import split
+from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
 from ditmos.interchange.as_float import network_of
 from ditmos.interchange.as_model import into, layers_of, model_of
@@ -254,3 +257,18 @@ def test_the_command(tmp_path: Path) -> None:
     onnx.save(onnx_model(network, quantized=False), str(tmp_path / "f.onnx"))
     done = CliRunner().invoke(application(), ["import-model", str(tmp_path / "f.onnx")])
     assert isinstance(done.exception, DitmosError) and "expected --data to quantise it on" in str(done.exception)
+
+
+def test_the_command_with_data(tmp_path: Path) -> None:
+    data = split(generate(subjects=4, activities=3, recordings=2, windows=2, window=40), "group")
+    save(data, tmp_path / "data.npz")
+    network = random_network(np.random.default_rng(1), geometry=(40, 6, 3))
+    onnx.save(onnx_model(network, quantized=False), str(tmp_path / "f.onnx"))
+    onnx.save(onnx_model(network), str(tmp_path / "q.onnx"))
+    for name, key in (("f.onnx", "labels"), ("q.onnx", "difference")):
+        files = [tmp_path / name, "--data", tmp_path / "data.npz", "-o", tmp_path / "m.dtm", "--json", tmp_path / "j"]
+        done = CliRunner().invoke(application(), ["import-model", *map(str, files)])
+        assert done.exit_code == 0, done.output + str(done.exception)
+        model, _ = read_model(tmp_path / "m.dtm")
+        assert model.class_names == data.class_names and model.rate == np.float32(data.fs)
+        assert key in json.loads((tmp_path / "j").read_text())
