@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from ditmos.errors import DitmosError
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthwise, reference_spec, same
-from ditmos.networks.routed_network import Branches, ConvLayer, RoutedNetwork
-from ditmos.paper.strong_network import StrongNetwork
+from ditmos.networks.grouped import Branches, ConvLayer
+from ditmos.networks.routed_network import RoutedNetwork
+from ditmos.paper.config import StrongConfig
+from ditmos.paper.strong_network import strong_network
 from torch import Tensor
 
 PLAIN = BranchSpec((ConvSpec(5, 7), ConvSpec(4, 3, stride=2, pool=1), ConvSpec(3, 2)), ())
@@ -200,12 +202,12 @@ def test_standardisation_must_fit() -> None:
 
 @pytest.mark.parametrize("window, channels", [(151, 3), (51, 3), (49, 40), (20, 2)])
 def test_strong_network_takes_any_window(window: int, channels: int) -> None:
-    network = StrongNetwork(window, channels, 7, [0.0] * channels, [1.0] * channels)
+    network = strong_network(window, channels, 7, StrongConfig())
     x = torch.randn(4, channels, window)
-    assert network.features(x).shape == (4, network.feature_size)
+    assert network.features(x).shape == (4, network.head[1].in_features)
     assert network(x).shape == (4, 7)
 
 
 def test_strong_network_is_the_authors_on_their_window() -> None:
     """151 rows: 139, 129 | 64, 58, 52 | 26, 24, 22 | 11 after kernels 15, 13, 9, 9, 5, 5 with padding 1."""
-    assert StrongNetwork(151, 3, 17, [0.0] * 3, [1.0] * 3).feature_size == 11 * 16
+    assert strong_network(151, 3, 17, StrongConfig()).head[1].in_features == 11 * 16

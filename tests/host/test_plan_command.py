@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import write_model
-from ditmos.planner import whole_plan
+from ditmos.planner import front, whole_plan
 from typer.testing import CliRunner
 
 BRANCH = BranchSpec((ConvSpec(4, 5), ConvSpec(3, 3)), (6,))
@@ -68,3 +69,28 @@ def test_refuses(model: Path) -> None:
         run(model, "-o", "x.dtm")
     with pytest.raises(DitmosError, match="cannot be read"):
         run(model.with_name("none.dtm"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "margins", "most"),
+    [("fallback", (8,), 2), ("early", (256, 4), 2), ("vote", (), 3), ("average", (), 3), ("budgeted", (1, 10, 8), 2),
+     ("top1", (), 1), ("sticky", (16,), 1), ("early", (32, 0), 1), ("early", (32,), 1), ("vote", (1,), 1),
+     ("mine", (), 1)],
+)  # fmt: skip
+def test_a_policy_that_asks_twice_gets_no_plan_for_once(
+    tmp_path: Path, policy: str, margins: tuple[int, ...], most: int
+) -> None:
+    made = golden.random_model(np.random.default_rng(0), SPEC)
+    own = replace(made, use=replace(made.use, policy=policy, margins=margins))
+    path = tmp_path / "model.dtm"
+    write_model(path, own, whole_plan(SPEC))
+    before = path.read_bytes()
+    smallest = next(c for c in front(SPEC, own, once=True) if c.plan.once)
+    arguments = [path, "--once", "--ram", smallest.arena]
+    if most == 1:
+        run(*arguments)
+        assert read_model(path)[1].once
+        return
+    with pytest.raises(DitmosError, match=rf"policy {policy} asks up to {most} classifiers of a window"):
+        run(*arguments)
+    assert path.read_bytes() == before

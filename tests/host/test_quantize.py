@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -289,6 +290,21 @@ def test_specialists_with_huge_logits_keep_their_answers() -> None:
         fake = FakeQuantNetwork(net, x)
         answers, kept = net(x)[1].argmax(2), fake(x)[1].argmax(2)
     assert ((answers == kept).float().mean(0) > 0.9).all()
+
+
+def test_an_ensemble_of_unlike_sizes_answers_together_as_it_did() -> None:
+    """Without a selector logits are added: dividing one member's by a temperature would change who wins."""
+    spec = replace(SPECS["plain"], classifiers=2)
+    net = network(spec)
+    with torch.no_grad():
+        head = net.classifiers.layers[-1]
+        head.weight[1] *= 20
+        head.bias[1] *= 20
+        x = windows(spec, 512).x
+        fake = FakeQuantNetwork(net, x)
+        together, kept = net(x)[1].sum(1).argmax(1), fake(x)[1].sum(1).argmax(1)
+    assert torch.allclose(fake.classifiers[-1].temperature, torch.ones(2).double())
+    assert (together == kept).float().mean() > 0.95
 
 
 def test_scales_come_from_training_windows_and_the_judge_sees_validation_windows(

@@ -94,9 +94,10 @@ def test_margins_of_integers_lie_between_their_steps() -> None:
     assert scoring._between(np.array([0.3, 0.1, 0.1]), 0.0) == [0.1, 0.3]
 
 
-def test_an_ensemble_is_averaged_and_paid_for() -> None:
-    spec = shapes.build((40, 2, 2), "4k3", classifiers=2)
-    logits = np.array([[[4.0, 0.0], [0.0, 1.0]]], np.float32)
+def test_the_logits_of_an_ensemble_are_added_and_all_of_it_is_paid_for() -> None:
+    """As `average` of routing.py does; by the mean of softmax class 1 would win, of which the second is sure."""
+    spec = shapes.build((40, 2, 3), "4k3", classifiers=2)
+    logits = np.array([[[20.0, 0.0, 19.5], [0.0, 12.0, 0.0]]], np.float32)
     found = scoring.score(Answers(spec, None, logits, np.array([0])))
-    assert found.value == 1.0 and found.runs == 2 == scoring.worst_runs(spec)
+    assert found.predicted.tolist() == [0] and found.runs == 2 == scoring.worst_runs(spec)
     assert found.answered.tolist() == [scoring.EVERYBODY]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from ditmos import keep as keeping
 from ditmos.datasets.tensors import Parts, Windows
+from ditmos.keep import Keep
 from ditmos.paper import steps
 from ditmos.paper.adversarial import classifier_epoch
 from ditmos.paper.baseline import train_baseline
@@ -17,8 +19,6 @@ from ditmos.paper.pretraining import pretrain_classifiers, selector_epoch
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.sides import classifier_side, parameters, selector_side
 from ditmos.paper.strong import train_strong
-from ditmos.training import keep as keeping
-from ditmos.training.keep import Keep
 from ditmos.training.score import answer_float, score
 from ditmos.training.typed_toml import merge
 

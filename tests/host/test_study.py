@@ -9,18 +9,26 @@ import numpy as np
 import pytest
 import torch
 from ditmos.datasets.tensors import Windows
+from ditmos.keep import Keep
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.networks.grouped import ConvLayer
 from ditmos.networks.student import StudentNetwork
 from ditmos.study import speed, summary, tables
 from ditmos.training import fit as fitting
 from ditmos.training import score as scoring
 from ditmos.training import shapes
 from ditmos.training.fit import Batch, FitConfig, routed_loss
-from ditmos.training.keep import Keep
 from ditmos.training.pool import PoolConfig, build, class_weights
 from ditmos.training.routing_figures import routing_figures
 from ditmos.training.score import Answers
-from ditmos.training.teachers import HandmadeTeacher, PlanarTeacher, Teacher, TeacherConfig, Teachers, train_teachers
+from ditmos.training.teachers import (
+    HandmadeTeacher,
+    TeacherConfig,
+    Teachers,
+    image_network,
+    line_network,
+    train_teachers,
+)
 from ditmos.training.views import ViewConfig, Views
 
 _C = ConvSpec
@@ -40,9 +48,9 @@ def _trained(spec: NetworkSpec) -> tuple[StudentNetwork, torch.Tensor]:
     network = StudentNetwork(spec, delta=0.5, seed=1)
     x = torch.randn(32, 3, spec.window, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        for layer in [*network.selector, *network.classifiers]:
-            if hasattr(layer, "gain"):
-                layer.gain[::2] *= -1.5
+        for layer in network.layers():
+            if isinstance(layer, ConvLayer):
+                layer.norm.weight[::2] *= -1.5
         for _ in range(3):
             network.train()(x)
     return network.eval(), x
@@ -56,7 +64,7 @@ def test_export_is_the_same_network(name: str) -> None:
         gate, logits = network(x)
         exported = network.export(mean.tolist(), std.tolist())
         gate_, logits_ = exported(x * std[:, None] + mean[:, None])
-    torch.testing.assert_close(logits.transpose(0, 1), logits_, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(logits, logits_, atol=1e-5, rtol=1e-4)
     if gate is not None:
         torch.testing.assert_close(gate, gate_, atol=1e-5, rtol=1e-4)
 
@@ -70,7 +78,8 @@ def test_dispatched_classifiers_see_their_rows(name: str) -> None:
         _, everything = network(x)
         _, own, seen = network.dispatched(x, lambda gate: rows)
     assert torch.equal(seen, rows)
-    torch.testing.assert_close(own, everything.gather(1, rows[:, :, None].expand(-1, -1, 5)), atol=1e-5, rtol=1e-4)
+    expected = everything.gather(0, rows.t()[:, :, None].expand(-1, -1, 5))
+    torch.testing.assert_close(own, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_routed_loss_by_hand() -> None:
@@ -152,12 +161,12 @@ def test_planar_teachers_learn_and_take_any_window() -> None:
     standard, rng = Windows((train.x - mean) / std, train.y), torch.Generator().manual_seed(0)
     views = Views(ViewConfig(), mean[:, 0], std[:, 0], rng)
     teachers = train_teachers(standard, 2, config, views, torch.ones(2), Keep(), balanced=False)
-    assert [type(network) for network in teachers.networks] == [Teacher, PlanarTeacher]
+    assert [network.planar for network in teachers.networks] == [False, True]
     test = _toy(256, 1)
     z = (test.x - test.x.mean((0, 2))[:, None]) / test.x.std((0, 2))[:, None]
     assert (Teachers(teachers.networks[1:])(z).argmax(1) == test.y).float().mean() > 0.8
     for channels, rows in ((1, 1), (2, 40), (40, 49), (133, 7), (3, 200)):
-        assert PlanarTeacher(channels, rows, 5, TeacherConfig())(torch.randn(2, channels, rows)).shape == (2, 5)
+        assert image_network(channels, rows, 5, TeacherConfig())(torch.randn(2, channels, rows)).shape == (2, 5)
 
 
 def test_models_on_features_made_by_hand_judge_too() -> None:
@@ -167,7 +176,7 @@ def test_models_on_features_made_by_hand_judge_too() -> None:
     handmade = HandmadeTeacher(train, 2, balanced=True, seed=0)
     said = handmade(test.x)
     assert (said.argmax(1) == test.y).float().mean() > 0.8 and torch.allclose(said.sum(1), torch.ones(256))
-    network = Teacher(2, 40, 2, TeacherConfig(widths=(4,), kernels=(3,))).eval()
+    network = line_network(2, 40, 2, TeacherConfig(widths=(4,), kernels=(3,))).eval()
     with torch.no_grad():
         expected = (network(test.x).softmax(1) + 2 * said) / 3
     torch.testing.assert_close(Teachers([network], handmade)(test.x), expected)
@@ -287,4 +296,4 @@ def test_k_classifiers_grow_from_one() -> None:
             outputs, own = grown(x)
             torch.testing.assert_close(own, logits.expand_as(own))
         torch.testing.assert_close(outputs[:, spec.classifiers :], gate)
-        assert not torch.allclose(stem.grow(spec, delta=0.5, seed=3).eval()(x)[1][0], logits[0])
+        assert not torch.allclose(stem.grow(spec, delta=0.5, seed=3).eval()(x)[1][:, 0], logits[:, 0])

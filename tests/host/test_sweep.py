@@ -227,13 +227,14 @@ def test_mistakes_in_a_sweep_file_are_named(text: str, message: str) -> None:
         sweepfile.parse(tomllib.loads(text))
 
 
-def test_budgets_and_data_may_be_lists() -> None:
+def test_methods_budgets_and_data_may_be_lists() -> None:
     parsed = sweepfile.parse(
         {"data": {"a": {"file": "a.npz"}, "b": {"file": "b.npz"}},
-         "job": [{"data": ["a", "b"], "method": "best", "macs": [1000, 2000]}]}
+         "job": [{"data": ["a", "b"], "method": ["best", "wide"], "macs": [1000, 2000]}]}
     )  # fmt: skip
-    assert [(job.data, job.macs) for job in parsed.jobs] == [("a", 1000), ("a", 2000), ("b", 1000), ("b", 2000)]
-    assert len({parsed.key(job) for job in parsed.jobs}) == 4
+    found = [(job.data, job.method, job.macs) for job in parsed.jobs]
+    assert found == [(data, method, macs) for data in "ab" for method in ("best", "wide") for macs in (1000, 2000)]
+    assert len({parsed.key(job) for job in parsed.jobs}) == 8
 
 
 def test_the_file_of_the_results_parses() -> None:

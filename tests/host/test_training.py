@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ditmos import keep as keeping
 from ditmos.cli import application
 from ditmos.datasets import TEST, Dataset, save
 from ditmos.datasets.splits import split
@@ -25,7 +26,6 @@ from ditmos.errors import DitmosError
 from ditmos.model.inputs import quantize_input
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
-from ditmos.training import keep as keeping
 from ditmos.training.data import load_data
 from ditmos.training.learn import learn
 from ditmos.training.results import interval
@@ -273,6 +273,7 @@ def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
 def test_a_budget_that_nothing_meets(data: Path, tmp_path: Path, budget: Budget, message: str) -> None:
     with pytest.raises(DitmosError, match=message):
         train(Request(data, budget, settings={**SMALL, "search": {"count": 2, "folds": 0}}), tmp_path / "run", learn)
+    assert not (tmp_path / "run").exists()
 
 
 def test_data_that_cannot_be_learned_from(tmp_path: Path) -> None:
@@ -289,7 +290,7 @@ def test_data_that_cannot_be_learned_from(tmp_path: Path) -> None:
     lacking = replace(made, y=np.where((made.split == 0) & (made.y == 1), 0, made.y))
     assert re.search(r"no training window of class '.*expected some of every class", wrong("lacking", lacking))
     alone = replace(made, subject=np.zeros_like(made.subject), group=np.zeros_like(made.group), split=None)
-    assert "1 people and 1 recordings, expected 3 or more of either" in wrong("alone", alone)
+    assert "number of people: 1, of recordings: 1, expected 3 or more of either" in wrong("alone", alone)
     assert "1 subject or group to split, expected at least 2" in wrong("subject", alone, "subject")
     few = replace(made, split=np.where(np.arange(len(made)) % 50 == 0, 0, made.split).astype(np.int8))
     few = replace(few, split=np.where((few.split == 0) & (np.arange(len(few)) % 50 != 0), 1, few.split).astype(np.int8))

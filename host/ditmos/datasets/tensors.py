@@ -58,8 +58,8 @@ def prepare(dataset: Dataset) -> Parts:
     absent = [name for i, name in enumerate(dataset.class_names) if not (train.y == i).any()]
     if absent:
         raise DitmosError(
-            f"{dataset.name}: no training window of class {absent[0]!r} ({len(absent)} such classes), expected some of "
-            "every class; record more, or leave the class out"
+            f"{dataset.name}: no training window of class {', '.join(map(repr, absent))}, expected some of every "
+            "class; record more, or leave the class out"
         )
     if limits := glitch_limits(train.x):
         train, validation, test = (Windows(part.x.clamp(*limits), part.y) for part in (train, validation, test))

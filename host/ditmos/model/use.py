@@ -67,6 +67,25 @@ def problem_of_rule(spec: NetworkSpec, rule: Rule) -> str:
     return ""
 
 
+def most_asked(spec: NetworkSpec, use: Use) -> int:
+    """How many classifiers a policy of routing.py may ask of one window; 1 of a policy that is none of those."""
+    together, margins = not routes(spec, use.rule), use.margins
+    twice = use.policy in ("fallback", "budgeted") or (use.policy == "early" and margins[1:] > (0,))
+    most = spec.classifiers if use.policy == "average" or (use.policy == "early" and together) else 1 + twice
+    if use.policy == "vote":
+        most = margins[0] if margins else 3
+    return max(min(most, spec.classifiers), 1)
+
+
+def check_asked(spec: NetworkSpec, use: Use, *, once: bool) -> None:
+    """Raises DitmosError where a policy asks more classifiers of a window than the plan (``once``: one) allows."""
+    if once and (most := most_asked(spec, use)) > 1:
+        raise DitmosError(
+            f"model: policy {use.policy} asks up to {most} classifiers of a window, but the plan uses the window up "
+            "for one; take a plan without --once, or another policy"
+        )
+
+
 def check_use(spec: NetworkSpec, use: Use) -> None:
     """Raises DitmosError for what a model file does not hold."""
     if not (use.policy.isidentifier() and use.policy.isascii() and len(use.policy) <= MAX_POLICY):

@@ -14,6 +14,7 @@ from ditmos.model.plan import Plan
 from ditmos.model.quantized import QuantizedModel, check
 from ditmos.model.section_network import pack_weights
 from ditmos.model.sections import SECTIONS
+from ditmos.model.use import check_asked
 
 
 def encode(model: QuantizedModel, plan: Plan) -> bytes:
@@ -33,8 +34,13 @@ def encode(model: QuantizedModel, plan: Plan) -> bytes:
 
 
 def write_model(path: str | Path, model: QuantizedModel, plan: Plan) -> int:
-    """Write a model file and return its size in bytes. A file of that name is replaced only when all is written."""
+    """Write a model file and return its size in bytes. A file of that name is replaced only when all is written.
+
+    Raises:
+        DitmosError: as `encode`, or a policy that the plan has no room for.
+    """
     path = Path(path)
+    check_asked(model.spec, model.use, once=plan.once)
     data = encode(model, plan)
     atomic.write(path, data)
     return len(data)

@@ -1,147 +1,18 @@
-"""Torch modules of a routed network, built from a `NetworkSpec`.
+"""A routed network in torch, built from a `NetworkSpec`.
 
-The K classifiers are one grouped network (`Branches`): grouped convolution, batch normalisation over all K * channels,
-batched matrix products. The selector is the same module with K = 1.
-
-A map is a tensor (N, channels, rows) where all branches share it, or (N, K, channels, rows) where each has its own. A
-layer takes both, side by side: the concatenation of METHOD is a sum of two convolutions, one per operand
-(`timewise.sums`), so that a shared map is never copied K times.
+The K classifiers are one grouped network (`ditmos.networks.grouped`); the selector is the same with K = 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
-from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditmos.errors import DitmosError
-from ditmos.model.spec import Branch, Kind, LayerShape, NetworkSpec
-from ditmos.networks.timewise import operand, sums
-
-Maps = tuple[Tensor, ...]
-
-
-def _uniform(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:
-    bound = fan_in**-0.5
-    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
-
-
-class ConvLayer(nn.Module):
-    """Convolution, batch normalisation, ReLU and max-pooling of K branches. ``weight``: (K, out, in, kernel)."""
-
-    def __init__(self, shape: LayerShape, branches: int) -> None:
-        super().__init__()
-        self.shape = shape
-        self.weight = _uniform((branches, *shape.weight_shape), prod(shape.weight_shape[1:]))
-        self.norm = nn.BatchNorm2d(branches * shape.channels_out)
-
-    def forward(self, operands: Sequence[Tensor]) -> Tensor:
-        """Operands in the order of ``shape.inputs`` -> (N, K, out, rows)."""
-        x = self.norm(sums(self.shape, [operand(x) for x in operands], self.weight))
-        if self.shape.pool > 1:  # before the ReLU: the same values, half the work
-            x = F.max_pool2d(x, (1, self.shape.pool))
-        return F.relu(x, inplace=True).squeeze(2).unflatten(1, (self.weight.shape[0], -1))
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight (K, out, in, kernel) and bias (K, out) with the running batch normalisation absorbed."""
-        norm, branches = self.norm, self.weight.shape[0]
-        assert norm.running_var is not None and norm.running_mean is not None  # it tracks them
-        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        bias = norm.bias - norm.running_mean * factor
-        return self.weight * factor.view(branches, -1, 1, 1), bias.view(branches, -1)
-
-
-class AverageLayer(nn.Module):
-    """The mean of rows, of K branches: nothing to learn."""
-
-    def __init__(self, shape: LayerShape, branches: int) -> None:
-        super().__init__()
-        self.shape = shape
-        self.rows: Tensor
-        self.register_buffer("rows", torch.ones(branches, *shape.weight_shape), persistent=False)
-
-    def forward(self, operands: Sequence[Tensor]) -> Tensor:
-        """Operands in the order of ``shape.inputs`` -> (N, K, channels, rows)."""
-        x = sums(self.shape, [operand(x) for x in operands], self.weight)
-        return x.squeeze(2).unflatten(1, (self.weight.shape[0], -1))
-
-    @property
-    def weight(self) -> Tensor:
-        """(K, channels, 1, 1)"""
-        return self.rows / self.shape.kernel
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        return self.weight, torch.zeros_like(self.rows[..., 0, 0])
-
-
-class DenseLayer(nn.Module):
-    """Fully connected layer of K branches. ``weight``: (K, out, in), ``bias``: (K, out)."""
-
-    def __init__(self, shape: LayerShape, branches: int) -> None:
-        super().__init__()
-        self.shape = shape
-        self.weight = _uniform((branches, *shape.weight_shape), shape.channels_in)
-        self.bias = _uniform((branches, shape.channels_out), shape.channels_in)
-
-    def forward(self, operands: Sequence[Tensor], dropout: float = 0.0) -> Tensor:
-        """Operands (N, in) or (N, K, in) -> (N, K, out). ``dropout`` is applied to the inputs."""
-        branches, total = self.weight.shape[0], self.bias
-        for x, weight in zip(operands, self.weight.split(self.shape.input_channels, dim=2), strict=True):
-            x = F.dropout(x, dropout, self.training)
-            if x.ndim == 2:
-                product = (x @ weight.flatten(0, 1).t()).unflatten(1, (branches, -1))
-            else:
-                product = torch.einsum("nki,koi->nko", x, weight)
-            total = total + product
-        return F.relu(total) if self.shape.relu else total
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        return self.weight, self.bias
-
-
-_LAYERS: dict[Kind, type[ConvLayer | AverageLayer | DenseLayer]] = {"average": AverageLayer, "fc": DenseLayer}
-
-
-class Branches(nn.Module):
-    """``count`` branches of one shape as one network. ``layers`` runs parallel to the spec's list of layer shapes."""
-
-    def __init__(self, shapes: Sequence[LayerShape], count: int, dropout: float) -> None:
-        super().__init__()
-        self.count = count
-        self.dropout = dropout
-        layers = nn.ModuleList(_LAYERS.get(s.kind, ConvLayer)(s, count) for s in shapes)
-        self.layers = cast(
-            "Sequence[ConvLayer | AverageLayer | DenseLayer]", layers
-        )  # a ModuleList does not say what it holds
-
-    def forward(self, maps: Maps, branch: Branch) -> tuple[Tensor, Maps]:
-        """Run from shared ``maps`` (index: level; 0 is the window) -> logits (N, K, out), own maps by level.
-
-        The own maps start with the level that the branch starts from. With K = 1 they are (N, channels, rows).
-        """
-        start = self.layers[0].shape.inputs[0].level
-        own = [maps[start]]
-        logits: Tensor | None = None
-        for layer in self.layers:
-            if logits is not None:
-                assert isinstance(layer, DenseLayer)
-                logits = layer([logits], self.dropout)
-                continue
-            operands = [
-                own[ref.level - start] if ref.branch == branch or ref.level == start else maps[ref.level]
-                for ref in layer.shape.inputs
-            ]
-            if isinstance(layer, DenseLayer):
-                logits = layer([x.flatten(-2) for x in operands], self.dropout)
-            else:
-                x = layer(operands)
-                own.append(x.squeeze(1) if self.count == 1 else x)
-        assert logits is not None  # every branch ends in a fully connected layer
-        return logits, tuple(own)
+from ditmos.model.spec import NetworkSpec
+from ditmos.networks.grouped import METHOD, AnyLayer, Branches, Maps, Start
 
 
 def choice(gate: Tensor | None, logits: Tensor) -> Tensor:
@@ -167,7 +38,10 @@ class RoutedNetwork(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: NetworkSpec, mean: Sequence[float], std: Sequence[float], *, dropout: float = 0.2) -> None:
+    def __init__(
+        self, spec: NetworkSpec, mean: Sequence[float], std: Sequence[float], *, dropout: float = 0.2,
+        start: Start = METHOD,
+    ) -> None:  # fmt: skip
         """Raises DitmosError where mean or std do not fit the channels of the network."""
         super().__init__()
         if len(mean) != spec.channels or len(std) != spec.channels:
@@ -177,8 +51,12 @@ class RoutedNetwork(nn.Module):
         self.spec = spec
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
-        self.selector = Branches(spec.selector_layers(), 1, dropout) if spec.selector else None
-        self.classifiers = Branches(spec.classifier_layers(), spec.classifiers, dropout)
+        self.selector = Branches(spec.selector_layers(), 1, dropout, start) if spec.selector else None
+        self.classifiers = Branches(spec.classifier_layers(), spec.classifiers, dropout, start)
+
+    def layers(self) -> list[AnyLayer]:
+        """Of the selector, then of the classifiers."""
+        return [*(self.selector.layers if self.selector is not None else ()), *self.classifiers.layers]
 
     def standardize(self, x: Tensor) -> Tensor:
         return (x - self.mean[:, None]) / self.std[:, None]
@@ -220,15 +98,14 @@ class RoutedNetwork(nn.Module):
         ``torch.no_grad()`` to export.
         """
         result: dict[str, tuple[Tensor, Tensor]] = {}
-        for branches in (self.selector, self.classifiers):
-            for layer in branches.layers if branches is not None else ():
-                weight, bias = layer.folded()
-                if not standard and layer.shape.inputs and layer.shape.inputs[0].level == 0:
-                    if layer.shape.channelwise:
-                        weight = weight / self.std.view(1, -1, 1, 1)
-                        bias = bias - layer.shape.repeats * weight.sum((2, 3)) * self.mean
-                    else:
-                        weight = weight / self.std.view(1, 1, -1, 1)
-                        bias = bias - (weight.sum(3) * self.mean).sum(2)
-                result[layer.shape.name] = weight, bias
+        for layer in self.layers():
+            weight, bias = layer.folded()
+            if not standard and layer.shape.inputs and layer.shape.inputs[0].level == 0:
+                if layer.shape.channelwise:
+                    weight = weight / self.std.view(1, -1, 1, 1)
+                    bias = bias - layer.shape.repeats * weight.sum((2, 3)) * self.mean
+                else:
+                    weight = weight / self.std.view(1, 1, -1, 1)
+                    bias = bias - (weight.sum(3) * self.mean).sum(2)
+            result[layer.shape.name] = weight, bias
         return result

@@ -48,7 +48,7 @@ def learn(task: Task) -> Learned:
             stages.append((row["stage"], float(len(curve))))
     how = {"epoch": {key: session.best[key] for key in ("stage", "epoch", "value")}}
     if "strong" in session.done:
-        how["teachers"] = {"validation": accuracy(session.strong, task.parts.validation)}
+        how["teachers"] = {"validation": accuracy(session, task.parts.validation)}
     return Learned(session.network, stages, curve, how)
 
 

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from ditmos.datasets.tensors import Parts
 from ditmos.errors import DitmosError
+from ditmos.keep import Keep
 from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.paper.config import PaperConfig, Schedule
-from ditmos.paper.strong_network import StrongNetwork
+from ditmos.paper.strong_network import strong_network
 from ditmos.training.data import balanced_batches, batches
-from ditmos.training.keep import Keep
 from ditmos.training.learn import Report, quiet
 from ditmos.training.score import answer_float, score
 
@@ -87,10 +87,7 @@ class Session:
         self.report, self.keep = report, keep or Keep()
         self.rng = torch.Generator().manual_seed(seed)
         self.network = RoutedNetwork(spec, parts.mean, parts.std, dropout=config.dropout)
-        strong, shape = config.strong, (spec.window, spec.channels, spec.classes)
-        self.strong = StrongNetwork(
-            *shape, parts.mean, parts.std, widths=strong.widths, kernels=strong.kernels, hidden=strong.hidden
-        )
+        self.strong = strong_network(spec.window, spec.channels, spec.classes, config.strong)
         self.clusters: Tensor | None = None
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None

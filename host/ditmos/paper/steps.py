@@ -24,15 +24,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditmos.model.spec import LayerShape
-from ditmos.networks.routed_network import AverageLayer, Branches, ConvLayer, DenseLayer
+from ditmos.networks.grouped import AverageLayer, Branches, ConvLayer, DenseLayer
+from ditmos.networks.large_network import LargeNetwork
 from ditmos.paper.session import Session, Stepper
-from ditmos.paper.strong_network import StrongNetwork
+from ditmos.paper.strong_network import PADDING
 
 SOURCE = Path(__file__).with_name("steps.c")
 FLAGS = ("-std=gnu11", "-O3", "-march=native", "-funroll-loops", "-fno-math-errno", "-fno-trapping-math")
 BATCHES = (4, 8, 16, 32)  # a batch is one vector of the C compiler
 CHUNK = 64  # steps in one call: what it reads stays in the cache, and Ctrl-C is heard
-_PADDING = 1  # of the strong network's convolutions
 
 _float_p = ctypes.POINTER(ctypes.c_float)
 
@@ -133,7 +133,7 @@ def run(session: Session, stepper: Stepper, index: Tensor, mode: Mode) -> float:
     library = _library(index.shape[1])
     assert library is not None  # `usable` was asked
     network = _describe(session, stepper, mode)
-    margin = _PADDING if mode == Mode.STRONG else 0
+    margin = PADDING if mode == Mode.STRONG else 0
     loss = ctypes.c_double(0)
     for first in range(0, len(index), CHUNK):
         rows = index[first : first + CHUNK]
@@ -166,7 +166,7 @@ def _describe(session: Session, stepper: Stepper, mode: Mode) -> _Network:
     if mode == Mode.STRONG:
         ahead = session.strong.head[0]
         assert isinstance(ahead, nn.Dropout)
-        window, dropout = window + 2 * _PADDING, ahead.p
+        window, dropout = window + 2 * PADDING, ahead.p
         sides = _Side(1, 0), _strong(session.strong, spec.window, spec.channels, stepper)
     else:
         sides = (
@@ -192,7 +192,7 @@ def _side(branches: Branches | None, shapes: Sequence[LayerShape], stepper: Step
     return _joined(branches.count, layers)
 
 
-def _strong(strong: StrongNetwork, rows: int, channels: int, stepper: Stepper) -> _Side:
+def _strong(strong: LargeNetwork, rows: int, channels: int, stepper: Stepper) -> _Side:
     """Every convolution is padded by 1: the map before it has a margin of zeros."""
     modules = list(strong.convs)
     layers: list[tuple[_Shape, _Parameters]] = []
@@ -200,11 +200,11 @@ def _strong(strong: StrongNetwork, rows: int, channels: int, stepper: Stepper) -
         if not isinstance(module, nn.Conv2d):
             continue
         kernel, after = module.kernel_size[1], modules[i + 3 :]  # behind normalisation and ReLU
-        positions = rows + 2 * _PADDING + 1 - kernel
+        positions = rows + 2 * PADDING + 1 - kernel
         pool = 2 if after and isinstance(after[0], nn.MaxPool2d) else 1
-        margin = _PADDING if any(isinstance(later, nn.Conv2d) for later in after) else 0
+        margin = PADDING if any(isinstance(later, nn.Conv2d) for later in after) else 0
         shape = _Shape(
-            1, 1, kernel, 1, pool, rows + 2 * _PADDING, positions, positions // pool, margin, module.out_channels, 1,
+            1, 1, kernel, 1, pool, rows + 2 * PADDING, positions, positions // pool, margin, module.out_channels, 1,
             _pair([channels]), _pair([len(layers)]), _pair([not layers]),
         )  # fmt: skip
         norm = modules[i + 1]

@@ -1,10 +1,10 @@
-"""Stage 1: the strong network on the whole training set; its features and its answers guide the rest."""
+"""Stage 1: the strong network on the whole training set; its features split the windows among the classifiers."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ditmos.datasets.tensors import Windows
 from ditmos.paper.session import Session, Stepper
@@ -22,12 +22,12 @@ def train_strong(session: Session) -> None:
 
     def loss(rows: Tensor) -> Tensor:
         x, y = session.batch(rows)
-        return F.cross_entropy(session.strong(x), y, label_smoothing=schedule.smoothing)
+        return F.cross_entropy(session.strong(session.network.standardize(x)), y, label_smoothing=schedule.smoothing)
 
     def epoch(_: int) -> dict[str, float]:
         session.strong.train()
         mean = run_epoch(session, stepper, session.batches(schedule.batch), loss, Mode.STRONG)
-        return {"loss": mean, "accuracy": accuracy(session.strong, session.parts.validation)}
+        return {"loss": mean, "accuracy": accuracy(session, session.parts.validation)}
 
     session.fit("strong", schedule.epochs, [stepper], epoch)
     session.strong.eval().requires_grad_(False)
@@ -35,14 +35,16 @@ def train_strong(session: Session) -> None:
 
 @torch.no_grad()
 def features(session: Session) -> Tensor:
-    """(N, feature_size) of the training windows, not augmented."""
+    """(N, features) of the training windows, not augmented."""
     session.strong.eval()
-    return torch.cat([session.strong.features(x) for x in session.parts.train.x.split(BATCH)])
+    parts = session.parts.train.x.split(BATCH)
+    return torch.cat([session.strong.features(session.network.standardize(x)) for x in parts])
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, windows: Windows) -> float:
-    """Of a network with one answer (N, classes)."""
-    network.eval()
-    answers = torch.cat([network(x).argmax(1) for x in windows.x.split(BATCH)])
+def accuracy(session: Session, windows: Windows) -> float:
+    """Of the strong network."""
+    session.strong.eval()
+    parts = windows.x.split(BATCH)
+    answers = torch.cat([session.strong(session.network.standardize(x)).argmax(1) for x in parts])
     return (answers == windows.y).double().mean().item()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ditmos.model.quantized import QuantizedLayer
 from ditmos.model.spec import LayerShape
+from ditmos.model.use import Rule, default_rule
 from ditmos.networks import timewise
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.quantize.ranges import InputScales, input_scales, logit_range, relu_scale, varies
@@ -277,6 +278,11 @@ class FakeQuantNetwork(nn.Module):
         weight = weight.double() * ratio.view(1, 1, -1, *([1] * (weight.ndim - 3)))
         return FakeQuantLayer(shape, weight, bias, zero)
 
+    @property
+    def together(self) -> bool:
+        """Whether nothing chooses among the classifiers."""
+        return default_rule(self.spec) == Rule.ALL
+
     def shares(self, gate: Tensor | None) -> Tensor:
         """How much each classifier's answer matters: (N, K) from real selector logits, summing to 1; (1, K) without."""
         count = self.spec.classifiers
@@ -310,7 +316,8 @@ class FakeQuantNetwork(nn.Module):
         """(K,): one scale and zero point 0 for all branches, the finest that one of them needs.
 
         Ranges of specialists differ by orders of magnitude: those that need a coarser scale are divided by a
-        temperature instead, which changes none of their answers; the middle of every range is shifted to 0.
+        temperature instead, which changes none of their answers; the middle of every range is shifted to 0. Where all
+        classifiers answer together their logits are added: the scale is the coarsest, and nobody is divided.
         """
         selects = layer.shape.branch == "selector"
         parts = [part.shape[1] for part in self.answers(real[:, 0])] if selects else []
@@ -319,7 +326,8 @@ class FakeQuantNetwork(nn.Module):
         ).T
         needed = (high - low) / 255
         asked = shares.mean(0) >= 0.01 / len(needed)
-        shared = torch.tensor(needed[asked].min().item(), dtype=torch.float32).double()
+        finest = needed.max() if self.together and not selects else needed[asked].min()
+        shared = torch.tensor(finest.item(), dtype=torch.float32).double()
         layer.temperature = (needed / shared).clamp(min=1)
         layer.soften(shared / 2 - (low + high) / 2, layer.temperature)
         return shared.expand(len(needed))

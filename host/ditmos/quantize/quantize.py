@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ditmos.datasets.tensors import Windows
+from ditmos.keep import Keep
 from ditmos.model.inputs import InputChannel
 from ditmos.model.quantized import QuantizedModel, check
 from ditmos.model.signal import Signal
@@ -19,6 +20,7 @@ from ditmos.networks.routed_network import RoutedNetwork, choice
 from ditmos.quantize.fake import FakeQuantNetwork, divergence
 from ditmos.quantize.ranges import varies
 
+PIECE = "tuning"  # of unfinished work
 CALIBRATION = 1024  # training windows that scales are chosen on
 _BATCH = 128
 _EVALUATION_BATCH = 512
@@ -58,6 +60,7 @@ def quantize(
     seed: int = 0,
     judge: Judge = routed_accuracy,
     metadata: dict[str, Any] | None = None,
+    keep: Keep | None = None,
     progress: Callable[[float], None] = lambda done: None,
 ) -> tuple[QuantizedModel, Quantization, FakeQuantNetwork]:
     """Quantise a trained network: scales are chosen and weights are tuned on training windows, and of the rules of
@@ -68,6 +71,7 @@ def quantize(
         clips: rules to try, see `ranges.relu_scale`.
         epochs: of fine-tuning, 0 for none.
         judge: gives a number to be as large as possible.
+        keep: where a fine-tuning that is stopped goes on from.
         progress: called with the part that is done, 0 to 1.
 
     Returns:
@@ -76,7 +80,7 @@ def quantize(
     Raises:
         DitmosError: the integers break a rule of docs/arithmetic.md, for example an accumulator that could overflow.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng, keep = torch.Generator().manual_seed(seed), keep or Keep()
     network = copy.deepcopy(network).cpu().eval()
     sample = torch.randperm(len(train), generator=rng)[:CALIBRATION]
     used = varies(train.x)
@@ -88,8 +92,17 @@ def quantize(
     best = found[clip], 0, copy.deepcopy(fake.state_dict())
     history = [(0, float("nan"), best[0])]
     targets = _teach(network, train.x, fake.classifiers[-1].temperature)
-    for epoch in range(1, epochs + 1):
-        loss = _epoch(fake, train.x, targets, epoch, epochs, rng, progress)
+    state = keep.load(PIECE) or {}
+    if state:
+        best, history = state["best"], state["history"]
+
+    def save(running: dict[str, Any]) -> None:
+        if keep.due():
+            keep.save(PIECE, running | {"best": best, "history": history})
+
+    for epoch in range(len(history), epochs + 1):
+        loss = _epoch(fake, train.x, targets, (epoch, epochs), rng, state, save, progress)
+        state = {}
         value = _validate(fake, validation, judge)
         history.append((epoch, loss, value))
         if value > best[0]:
@@ -144,12 +157,15 @@ def _epoch(
     fake: FakeQuantNetwork,
     x: Tensor,
     targets: tuple[Tensor, Tensor],
-    epoch: int,
-    epochs: int,
+    which: tuple[int, int],
     rng: torch.Generator,
+    state: dict[str, Any],
+    save: Callable[[dict[str, Any]], None],
     progress: Callable[[float], None],
 ) -> float:
     """One pass over the training windows, learning rate falling as a cosine over all epochs; returns the mean loss.
+
+    which: epoch, and of how many. state: what ``save`` received before a stop in this epoch, or nothing.
 
     The loss is the divergence from the float network's answers, each classifier's weighed by how much the float
     selector wants it, so that classifiers stay as different from each other as training has made them. What a selector
@@ -159,10 +175,15 @@ def _epoch(
     fixed = {id(p) for p in fake.parameters() if not p.requires_grad} | {id(p) for p in scales}
     weights = [p for p in fake.parameters() if id(p) not in fixed]
     optimizer = torch.optim.Adam([{"params": weights, "lr": _LR}, {"params": scales, "lr": _SCALE_LR}])
-    index = torch.randperm(len(x), generator=rng).split(_BATCH)
-    total = 0.0
-    for i, rows in enumerate(index):
-        done = (epoch - 1 + i / len(index)) / epochs
+    order, first, total = torch.randperm(len(x), generator=rng), 0, 0.0
+    if state:
+        fake.load_state_dict(state["fake"])
+        optimizer.load_state_dict(state["optimizer"])
+        rng.set_state(state["rng"])
+        order, first, total = state["order"], state["first"], state["total"]
+    index = order.split(_BATCH)
+    for i, rows in enumerate(index[first:], first):
+        done = (which[0] - 1 + i / len(index)) / which[1]
         factor = 0.5 * (1 + np.cos(np.pi * done))
         for group, rate in zip(optimizer.param_groups, (_LR, _SCALE_LR), strict=True):
             group["lr"] = rate * factor
@@ -175,6 +196,12 @@ def _epoch(
         loss.backward()
         optimizer.step()
         total += loss.item()
+        save(
+            {
+                "fake": fake.state_dict(), "optimizer": optimizer.state_dict(), "rng": rng.get_state(),
+                "order": order, "first": i + 1, "total": total,
+            }
+        )  # fmt: skip
         progress(done)
     return total / len(index)
 

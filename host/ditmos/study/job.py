@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from ditmos.atomic import write_json
+from ditmos.keep import Keep
 from ditmos.paper import method as paper
 from ditmos.study import rivals
 from ditmos.study.sweepfile import HANDMADE, Job, SweepFile
-from ditmos.training.keep import Keep
 from ditmos.training.learn import Report, Task, learn, quiet
 from ditmos.training.results import confusion
 from ditmos.training.run import REQUEST, ROW, prepare_task, train

@@ -83,7 +83,7 @@ def _student(spec: NetworkSpec, x: Tensor, y: Tensor, capacity: float | None) ->
 
     def step() -> None:
         gate, logits, rows = network.dispatched(x, lambda outputs: outputs[:, :k].detach().topk(each, 0).indices.t())
-        loss = F.cross_entropy(logits.flatten(0, 1), y[rows].flatten()) + F.cross_entropy(gate, y % k)
+        loss = F.cross_entropy(logits.flatten(0, 1), y[rows].t().flatten()) + F.cross_entropy(gate, y % k)
         stepper.zero_grad(set_to_none=True)
         loss.backward()
         stepper.step()

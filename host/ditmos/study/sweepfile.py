@@ -1,5 +1,5 @@
-"""A sweep file: which data, which methods, which budgets, which seeds; every combination is one training. ``data`` and
-the budgets of a job may be lists.
+"""A sweep file: which data, which methods, which budgets, which seeds; every combination is one training. ``data``,
+``method`` and the budgets of a job may be lists.
 
 ```toml
 seeds = [0, 1, 2]
@@ -144,7 +144,7 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
             raise DitmosError(f"{at} is {given!r}, expected a table")
         table = dict(given)
         own = _seeds(table.pop("seeds", seeds), at)
-        axes = {key: _listed(table.get(key)) for key in ("data", *_LIMITS) if key in table}
+        axes = {key: _listed(table.get(key)) for key in ("data", "method", *_LIMITS) if key in table}
         for values in itertools.product(*axes.values()):
             one = table | dict(zip(axes, values, strict=True))
             if one.get("data") not in data:

@@ -89,10 +89,10 @@ def choose_split(dataset: Dataset) -> tuple[SplitKind, str]:
     if (people := len(np.unique(dataset.subject))) >= 3:
         return "subject", f"{people} people: test people are new ones"
     if (groups := len(np.unique(dataset.group))) >= 3:
-        return "group", f"{people} people only, {groups} recordings: test recordings are new ones of known people"
+        return "group", f"people: {people}, recordings: {groups}; test recordings are new ones of known people"
     raise DitmosError(
-        f"{dataset.name}: {people} people and {groups} recordings, expected 3 or more of either, to train, choose and "
-        "test on different ones; record more, or take --split random, which says nothing about new recordings"
+        f"{dataset.name}: number of people: {people}, of recordings: {groups}, expected 3 or more of either, to train, "
+        "choose and test on different ones; record more, or take --split random, which says nothing of new recordings"
     )
 
 

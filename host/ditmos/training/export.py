@@ -62,7 +62,7 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
     model, tuning, fake = quantize(
         network, parts.train, parts.validation, signal=task.dataset.signal,
         clips=settings.int8.clips, epochs=settings.int8.epochs, seed=task.seed, judge=judge, metadata=metadata,
-        progress=lambda done: task.report("integers", done, ""),
+        keep=task.keep.within(f"int8-{task.digest}"), progress=lambda done: task.report("integers", done, ""),
     )  # fmt: skip
     model = replace(model, front_end=task.front_end)
     plans = front(spec, model)

@@ -20,10 +20,11 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from ditmos.keep import Keep
 from ditmos.model.spec import NetworkSpec
+from ditmos.networks.grouped import Layer
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.networks.student import StudentNetwork
-from ditmos.training.keep import Keep
 from ditmos.training.loop import Curve, Cycle, learn
 from ditmos.training.pool import Pool
 from ditmos.training.score import answers_itself
@@ -166,11 +167,11 @@ def _train(
 
 def _groups(network: StudentNetwork, config: FitConfig) -> list[dict[str, Any]]:
     """Parameters by weight decay and learning rate: common weights, classifiers' own, and normalisation and biases."""
-    own = [layer.weight for layer in network.classifiers if layer.base is not None]
-    ids = {id(p) for p in own}
-    common = [p for p in network.parameters() if p.ndim > 1 and p.shape[1] > 1 and id(p) not in ids]
-    ids |= {id(p) for p in common}
-    rest = [p for p in network.parameters() if id(p) not in ids]
+    layers = [layer for layer in network.layers() if isinstance(layer, Layer)]  # that learn
+    own = [layer.weight for layer in layers if layer.base is not None]
+    common = [layer.weight if layer.base is None else layer.base for layer in layers]
+    weights = {id(p) for p in (*own, *common)}
+    rest = [p for p in network.parameters() if id(p) not in weights]
     groups = [
         {"params": common, "lr": config.lr, "weight_decay": config.weight_decay},
         {"params": own, "lr": config.lr * config.own_rate, "weight_decay": config.weight_decay},
@@ -189,7 +190,7 @@ def _loss(
     k = spec.classifiers
     if spec.selector is None or k == 1:
         gate, logits = network(x)
-        loss = plain_loss(logits, batch)
+        loss = plain_loss(logits.transpose(0, 1), batch)
         return loss + config.exit * plain_loss(gate, batch) if gate is not None and answers_itself(spec) else loss
     capacity = min(max(int(config.capacity * len(x) / k), 4), len(x))
 
@@ -200,7 +201,7 @@ def _loss(
         return liking.topk(capacity, dim=0).indices.t()
 
     outputs, logits, seen = network.dispatched(x, dispatch)
-    loss = routed_loss(outputs[:, :k], logits, seen, batch, config)
+    loss = routed_loss(outputs[:, :k], logits.transpose(0, 1), seen, batch, config)
     if cluster is not None and done < 0.5:
         loss = loss + config.clusters * (1 - 2 * done) * F.cross_entropy(outputs[:, :k], cluster[rows])
     if answers_itself(spec):

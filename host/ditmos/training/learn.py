@@ -16,16 +16,16 @@ from ditmos.datasets import Dataset
 from ditmos.datasets.splits import folds
 from ditmos.datasets.tensors import Parts, Windows, prepare
 from ditmos.frontends.frontend import FrontEnd
+from ditmos.keep import Keep
 from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.training.fit import fit
-from ditmos.training.keep import Keep
 from ditmos.training.loop import Curve
 from ditmos.training.pool import Pool, PoolConfig, build, pool_key
 from ditmos.training.search import Fold, Trial, search
 from ditmos.training.settings import Method, Settings
 from ditmos.training.shapes import describe
-from ditmos.training.space import Budget, Space, candidates, keeps, nothing_fits
+from ditmos.training.space import Budget, candidates, keeps, nothing_fits
 from ditmos.training.template import fitted
 
 Report = Callable[[str, float, str], None]  # stage, the part of it that is done, what there is to say
@@ -106,10 +106,10 @@ def _shape(task: Task) -> tuple[NetworkSpec, list[Trial]]:
         return spec, []
     if not chosen.count and task.method == "best":
         return fitted(task.geometry, task.budget, bands=chosen.bands), []
-    space = Space(chosen.bands, chosen.widths, chosen.fill)
     config = replace(settings.fit, epochs=chosen.epochs or settings.fit.epochs)
     family, count = settings.family(task.method), max(chosen.count, 1)
-    next(candidates(family, task.geometry, task.budget, 0, space))  # or nothing fits: say so before the teachers learn
+    # where nothing fits, that is said before the teachers learn
+    next(candidates(family, task.geometry, task.budget, 0, spectral=chosen.bands))
     said = [_windows(task.dataset), settings.digest, asdict(task.budget), family]
     name = f"search-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]}"
 
@@ -119,7 +119,7 @@ def _shape(task: Task) -> tuple[NetworkSpec, list[Trial]]:
     with task.keep.locked(name):
         trials = search(
             family, task.geometry, _held(task), task.budget, config, count=count, by=chosen.keep,
-            rounds=chosen.rounds if chosen.count else chosen.rounds[:1], space=space, balanced=task.balanced,
+            rounds=chosen.rounds if chosen.count else chosen.rounds[:1], spectral=chosen.bands, balanced=task.balanced,
             keep=task.keep.within(name), report=report,
         )  # fmt: skip
     return trials[0].spec, trials

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ditmos.errors import DitmosError
+from ditmos.keep import Keep
 from ditmos.training.data import batches
-from ditmos.training.keep import Keep
 
 _POINTS = 40  # of a learning curve
 Curve = list[tuple[float, float]]

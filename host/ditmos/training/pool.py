@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ditmos.datasets.tensors import Windows
-from ditmos.training.keep import Keep
+from ditmos.keep import Keep
 from ditmos.training.score import value
 from ditmos.training.teachers import TeacherConfig, Teachers, train_teachers
 from ditmos.training.views import ViewConfig, Views

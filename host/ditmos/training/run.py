@@ -15,6 +15,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,19 @@ import torch
 
 import ditmos
 from ditmos import atomic
+from ditmos import keep as keeping
 from ditmos.atomic import read_json, write_json
 from ditmos.datasets import load
 from ditmos.datasets.splits import SplitKind
 from ditmos.datasets.tensors import prepare
 from ditmos.errors import DitmosError
+from ditmos.keep import Keep
 from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.paths import commit
-from ditmos.training import keep as keeping
 from ditmos.training.choose import Choice, Effort, choose, choose_data
 from ditmos.training.data import DataConfig, load_prepared
 from ditmos.training.export import export, write
-from ditmos.training.keep import Keep
 from ditmos.training.learn import Learned, Report, Task, quiet
 from ditmos.training.results import row
 from ditmos.training.settings import Method, Settings
@@ -141,6 +142,8 @@ def train(
     except BaseException as error:
         if isinstance(error, DitmosError) and not (out / WORK).exists():  # nothing to go on with
             (out / REQUEST).unlink()
+            with suppress(OSError):  # others may have put something there
+                out.rmdir()
         else:
             write_json(out / REQUEST, asked | {"seconds": before + time.monotonic() - started})
         raise

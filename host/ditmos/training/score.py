@@ -3,7 +3,7 @@
 A selector that also gives class logits answers by itself where its two best classes are far enough apart; that
 inference costs the selector alone. Where the chosen classifier's two best classes are too close, the selector's second
 choice is asked too, and paid for (both: `early` in device/ditmos/routing.py). K classifiers without a selector are
-averaged and all paid for. Otherwise the selector's first choice answers.
+all asked and paid for, their logits added. Otherwise the selector's first choice answers.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def _outcome(answers: Answers, margins: Margins) -> tuple[NDArray[np.int64], NDA
     """Predicted classes (N,), who answered (N,), classifier runs per window."""
     spec = answers.spec
     if spec.selector is None:
-        predicted = _softmax(answers.logits).mean(1).argmax(1)
+        predicted = answers.logits.sum(1).argmax(1)  # `average` of routing.py
         return predicted, np.full(len(predicted), EVERYBODY if spec.classifiers > 1 else 0), float(spec.classifiers)
     predicted, answered = answers.first.argmax(1), answers.choice
     early = again = np.zeros(len(predicted), bool)
@@ -238,8 +238,3 @@ def value(right: NDArray[np.bool_], y: NDArray[np.int64], balanced: bool) -> flo
     if not balanced:
         return float(right.mean())
     return float(np.mean([right[y == c].mean() for c in np.unique(y)]))
-
-
-def _softmax(x: Floats) -> Floats:
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)

@@ -20,15 +20,15 @@ import numpy as np
 
 from ditmos.atomic import read_json, write_json
 from ditmos.datasets.tensors import Windows
+from ditmos.keep import Keep
 from ditmos.model.spec import NetworkSpec
 from ditmos.planner import price
 from ditmos.progress import share
 from ditmos.training.fit import FitConfig, fit
-from ditmos.training.keep import Keep
 from ditmos.training.pool import Pool
 from ditmos.training.score import Answers, Margins, answer_float, pick_margins, score
 from ditmos.training.shapes import describe
-from ditmos.training.space import Budget, Space, candidates, flash_bytes
+from ditmos.training.space import Budget, candidates, flash_bytes
 
 
 class Fold(NamedTuple):
@@ -110,7 +110,7 @@ def joined(parts: Sequence[Answers]) -> Answers:
 
 def search(
     family: str, geometry: tuple[int, int, int], folds: Sequence[Fold], budget: Budget, config: FitConfig,
-    *, count: int = 12, by: int = 3, rounds: Sequence[float] = (0.15, 0.4), space: Space | None = None,
+    *, count: int = 12, by: int = 3, rounds: Sequence[float] = (0.15, 0.4), spectral: bool = False,
     balanced: bool = False, keep: Keep | None = None,
     report: Callable[[float, Trial | None], None] = lambda done, trial: None,
 ) -> list[Trial]:  # fmt: skip
@@ -126,7 +126,7 @@ def search(
         DitmosError: no network of this family fits the budget.
     """
     keep = keep or Keep()
-    specs = list(itertools.islice(candidates(family, geometry, budget, 0, space), count))
+    specs = list(itertools.islice(candidates(family, geometry, budget, 0, spectral=spectral), count))
     file = keep.file("trials.json")
     known = [read_trial(row) for row in read_json(file)] if file is not None and file.exists() else []
     sizes = [max(count // by**i, 1) for i in range(len(rounds))]

@@ -46,8 +46,8 @@ class SearchConfig:
     family: what is drawn (`ditmos.training.space.FAMILIES`); "": what the method stands for. keep: each further round
     keeps one in so many. rounds: epochs of each, as fractions of ``epochs`` (0: of the network's). folds: candidates
     are judged by a cross-validation of so many folds over training and validation windows
-    (`ditmos.datasets.splits.folds`), for where few people validate; 0: on the validation part. bands, widths, fill: see
-    `ditmos.training.space.Space`.
+    (`ditmos.datasets.splits.folds`), for where few people validate; 0: on the validation part. bands: the channels are
+    those of a spectrum, so short kernels in time suffice.
     """
 
     family: str = ""
@@ -57,8 +57,6 @@ class SearchConfig:
     epochs: float = 0
     folds: int = 0
     bands: bool = False
-    widths: float = 1.0
-    fill: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -164,11 +162,11 @@ def _unread(key: str, settings: Settings, method: Method) -> str | None:
 
 _LEAST = {
     "views.count": 1, "teachers.count": 1, "teachers.epochs": 1, "teachers.batch": 2, "teachers.planar": 0,
-    "search.count": 0, "search.keep": 1, "search.epochs": 0, "search.fill": 0, "network.classifiers": 1,
+    "search.count": 0, "search.keep": 1, "search.epochs": 0, "network.classifiers": 1,
     "fit.batch": 2, "fit.weight_decay": 0, "fit.delta": 0, "fit.own_rate": 0, "fit.noise": 0, "fit.clusters": 0,
     "fit.balance": 0, "fit.exit": 0, "int8.epochs": 0, "threads": 1, "data.split_seed": 0,
 }  # fmt: skip
-_ABOVE_0 = ("fit.epochs", "fit.lr", "fit.capacity", "search.widths", "teachers.lr")
+_ABOVE_0 = ("fit.epochs", "fit.lr", "fit.capacity", "teachers.lr")
 _BELOW_1 = ("fit.dropout", "fit.decay", "fit.stem", "teachers.dropout", "teachers.decay", "teachers.smoothing")
 _FRACTION = ("views.mixed", "fit.distill", "teachers.mix")
 

@@ -21,6 +21,7 @@ from ditmos.training.score import RESERVE, Allowed, answers_itself, worst_runs
 
 _FULL = 0.85  # a candidate uses at least this share of what it may use
 _ATTEMPTS = 5_000
+_WIDER = (1.0, 2.0, 4.0, 8.0)  # factors on the first width, for budgets that narrower networks cannot use up
 _HEADER_BYTES = 512  # of a model file: header, plan, names, all but weights and requantisation
 _TOO_LARGE = 30  # candidates that need too much RAM, of which each takes a while
 ESTIMATE = 1.03  # a plan may take that much more than `price.estimated` says
@@ -108,12 +109,12 @@ def keeps(spec: NetworkSpec, budget: Budget) -> bool:
     return keeps_but_ram(spec, budget) and fits_ram(spec, budget.ram)
 
 
-def uses(spec: NetworkSpec, budget: Budget, fill: float) -> bool:
-    """Whether the network makes use of the budget: a share ``fill`` of what is usual (`Space`)."""
+def uses(spec: NetworkSpec, budget: Budget) -> bool:
+    """Whether the network makes use of the budget."""
     means = budget.means(spec, price.estimated(spec))
     if answers_itself(spec):
-        return any(fill * limit <= 1.15 * p.of(1) for p, limit in means) or not means
-    return any(_FULL * fill * limit <= p.of(worst_runs(spec)) for p, limit in means) or not means
+        return any(limit <= 1.15 * p.of(1) for p, limit in means) or not means
+    return any(_FULL * limit <= p.of(worst_runs(spec)) for p, limit in means) or not means
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,11 @@ class Space:
     """What shapes are drawn from.
 
     spectral: the window's channels are frequency bands, so short kernels in time suffice. widths: factor on the first
-    width of a trunk, for budgets that the usual widths cannot use up. fill: how much of the budget has to be used,
-    relative to what is usual (`uses`); 0: as little as one likes.
+    width of a trunk.
     """
 
     spectral: bool = False
     widths: float = 1.0
-    fill: float = 1.0
 
 
 def draw_branch(rng: random.Random, depths: tuple[int, ...], space: Space) -> BranchSpec:
@@ -219,9 +218,9 @@ def known_family(family: str, where: str = "search") -> None:
 
 
 def candidates(
-    family: str, geometry: tuple[int, int, int], budget: Budget, seed: int, space: Space | None = None
+    family: str, geometry: tuple[int, int, int], budget: Budget, seed: int, *, spectral: bool = False
 ) -> Iterator[NetworkSpec]:
-    """Different networks within the budget, without end.
+    """Different networks within the budget, without end. They make use of it, if any of the shapes does.
 
     The nth attempt draws the same trunk for ``exit`` and for ``routed-exit``: they are searched over the same shapes.
 
@@ -229,33 +228,41 @@ def candidates(
         DitmosError: unknown family, or none found in many attempts; it names what the cheapest one costs.
     """
     known_family(family)
-    space = space or Space()
     window, channels, classes = geometry
     base = NetworkSpec(window, channels, classes, 1, BranchSpec((ConvSpec(1, 1, 1, 1),)))
     seen: set[NetworkSpec] = set()
     attempts = itertools.count()
     least: NetworkSpec | None = None
-    too_large = 0  # for the RAM alone
+    too_large: list[NetworkSpec] = []  # for the RAM alone
+    ways = [*((widths, True) for widths in _WIDER), (1.0, False)]  # widths, and whether the budget has to be used
     while True:
+        widths, whole = ways[0]
+        small = False  # whether one was within the budget, but made no use of it
         for attempt in itertools.islice(attempts, _ATTEMPTS):
             rng = random.Random(f"{seed}, {attempt}")
             try:
-                spec = FAMILIES[family](rng, base, space)
+                spec = FAMILIES[family](rng, base, Space(spectral, widths))
             except DitmosError:  # too few rows for these kernels
                 continue
             if least is None or price.estimated(spec).of(1) < price.estimated(least).of(1):
                 least = spec
-            if spec in seen or not (uses(spec, budget, space.fill) and keeps_but_ram(spec, budget)):
+            if spec in seen or not keeps_but_ram(spec, budget):
+                continue
+            if whole and not uses(spec, budget):
+                small = True
                 continue
             if fits_ram(spec, budget.ram):
+                seen.add(spec)
+                yield spec
                 break
-            least, too_large = spec, too_large + 1
-            if too_large == _TOO_LARGE:
+            too_large.append(spec)
+            if len(too_large) == _TOO_LARGE:
+                least = min(too_large, key=least_arena)
                 raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
         else:
-            raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
-        seen.add(spec)
-        yield spec
+            if not small:
+                raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
+            ways.pop(0)
 
 
 def nothing_fits(what: str, budget: Budget, least: NetworkSpec | None) -> DitmosError:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ditmos.datasets.tensors import Windows
 from ditmos.frontends.handmade import features
+from ditmos.keep import Keep
+from ditmos.networks.large_network import LargeNetwork
 from ditmos.progress import share
-from ditmos.training.keep import Keep
 from ditmos.training.loop import Cycle, learn
 from ditmos.training.views import Views
 
@@ -50,57 +51,43 @@ class TeacherConfig:
     seed: int = 0
 
 
-class Teacher(nn.Module):
-    """Padded convolutions, narrow first and wide last, each pooled by 2; dropout; one fully connected layer."""
-
-    def __init__(self, channels: int, rows: int, classes: int, config: TeacherConfig) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for width, kernel in zip(config.widths, config.kernels, strict=True):
-            if rows < 2:
-                break
-            layers += [
-                nn.Conv2d(channels, width, (1, kernel), padding=(0, kernel // 2), bias=False),
-                nn.MaxPool2d((1, 2)),
-                nn.BatchNorm2d(width),
-                nn.ReLU(),
-            ]
-            channels, rows = width, rows // 2
-        self.convs = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(channels * rows, classes))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Standardised windows (N, channels, time) -> logits (N, classes)."""
-        return self.head(self.convs(x.unsqueeze(2).contiguous(memory_format=torch.channels_last)).flatten(1))
+Build = Callable[[int, int, int, TeacherConfig], LargeNetwork]
 
 
-class PlanarTeacher(nn.Module):
+def line_network(channels: int, rows: int, classes: int, config: TeacherConfig) -> LargeNetwork:
+    """Padded convolutions along time, narrow first and wide last, each pooled by 2; dropout; one dense layer."""
+    layers: list[nn.Module] = []
+    for width, kernel in zip(config.widths, config.kernels, strict=True):
+        if rows < 2:
+            break
+        layers += [
+            nn.Conv2d(channels, width, (1, kernel), padding=(0, kernel // 2), bias=False),
+            nn.MaxPool2d((1, 2)),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        ]
+        channels, rows = width, rows // 2
+    return LargeNetwork(layers, [nn.Dropout(config.dropout), nn.Linear(channels * rows, classes)])
+
+
+def image_network(channels: int, rows: int, classes: int, config: TeacherConfig) -> LargeNetwork:
     """A window as an image: kernels of 5 x 5, then 3 x 3, pooled by 2, the channels by 4 at first; one dense layer."""
-
-    def __init__(self, channels: int, rows: int, classes: int, config: TeacherConfig) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        maps, height, width = 1, channels, rows
-        for i, planes in enumerate(config.planes):
-            kernel, stride = (5, (2, 1)) if i == 0 else (3, 1)
-            pool = (2, 1 if i == 0 or width < 2 else 2)
-            height = -(-height // 2) if i == 0 else height
-            pool = (pool[0] if height > 1 else 1, pool[1])
-            layers += [
-                nn.Conv2d(maps, planes, kernel, stride, kernel // 2, bias=False),
-                nn.BatchNorm2d(planes),
-                nn.ReLU(),
-                nn.MaxPool2d(pool),
-            ]
-            maps, height, width = planes, height // pool[0], width // pool[1]
-        self.convs = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(maps * height * width, classes))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Standardised windows (N, channels, time) -> logits (N, classes)."""
-        return self.head(self.convs(x.unsqueeze(1).contiguous(memory_format=torch.channels_last)).flatten(1))
+    layers: list[nn.Module] = []
+    maps, height, width = 1, channels, rows
+    for i, planes in enumerate(config.planes):
+        kernel, stride = (5, (2, 1)) if i == 0 else (3, 1)
+        pool = (2, 1 if i == 0 or width < 2 else 2)
+        height = -(-height // 2) if i == 0 else height
+        pool = (pool[0] if height > 1 else 1, pool[1])
+        layers += [
+            nn.Conv2d(maps, planes, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(planes),
+            nn.ReLU(),
+            nn.MaxPool2d(pool),
+        ]
+        maps, height, width = planes, height // pool[0], width // pool[1]
+    head = [nn.Dropout(config.dropout), nn.Linear(maps * height * width, classes)]
+    return LargeNetwork(layers, head, planar=True)
 
 
 class HandmadeTeacher:
@@ -152,13 +139,14 @@ class Teachers:
 
 
 def train_network(
-    kind: type[Teacher] | type[PlanarTeacher], train: Windows, classes: int, config: TeacherConfig, views: Views,
-    weight: Tensor, seed: int, keep: Keep, name: str, progress: Callable[[float], None] = lambda done: None,
+    build: Build, train: Windows, classes: int, config: TeacherConfig, views: Views, weight: Tensor, seed: int,
+    keep: Keep, name: str, progress: Callable[[float], None] = lambda done: None,
 ) -> nn.Module:  # fmt: skip
     """``train`` standardised. Returns the moving average, in evaluation mode."""
     rng = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    network = kind(train.x.shape[1], train.x.shape[2], classes, config)
+    network = build(train.x.shape[1], train.x.shape[2], classes, config)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(logits, y, weight, label_smoothing=config.smoothing)
@@ -183,7 +171,7 @@ def train_teachers(
     progress: Callable[[float], None] = lambda done: None,
 ) -> Teachers:  # fmt: skip
     """All teachers that ``config`` names, on standardised windows."""
-    kinds = [Teacher] * (config.count - config.planar) + [PlanarTeacher] * config.planar
+    kinds = [line_network] * (config.count - config.planar) + [image_network] * config.planar
     networks = [
         train_network(
             kind, train, classes, config, views, weight, config.seed + i, keep, f"teacher-{i}",

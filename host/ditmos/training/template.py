@@ -6,6 +6,7 @@ classifier sees what the selector finds in the next ones.
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 from ditmos.errors import DitmosError
@@ -38,15 +39,22 @@ _BANDS = _Template(6, (12, 12), (16, 24), 0, 1, ((5, 5, 3), (3, 3, 2), (2, 2, 1)
 
 def shape(geometry: tuple[int, int, int], width: float, *, bands: bool = False) -> NetworkSpec:
     """``geometry``: window, channels, classes. Raises DitmosError for windows that are too short for any kernels."""
-    template = _BANDS if bands else _SIGNAL
-    failure: DitmosError | None = None
+    template, (window, channels, classes) = _BANDS if bands else _SIGNAL, geometry
+    if (found := _first(geometry, width, template)) is not None:
+        return found
+    enough = next(n for n in itertools.count(window) if _first((n, channels, classes), width, template) is not None)
+    raise DitmosError(f"windows of {window} samples are too short for a network, expected {enough} or more")
+
+
+def _first(geometry: tuple[int, int, int], width: float, template: _Template) -> NetworkSpec | None:
+    """With the first kernels and stride that the windows are long enough for."""
     for stride in template.strides:
         for kernels in template.kernels:
             try:
                 return _deep_enough(geometry, width, template, kernels, stride)
-            except DitmosError as error:
-                failure = failure or error
-    raise DitmosError(f"windows of {geometry[0]} samples are too short for a network, expected longer ones ({failure})")
+            except DitmosError:
+                continue
+    return None
 
 
 def _deep_enough(
