@@ -115,10 +115,6 @@ def test_views_do_what_they_say() -> None:
         return Views(ViewConfig(**change), mean, std, torch.Generator().manual_seed(1))(x)
 
     torch.testing.assert_close(views(), x)
-    flipped = views(flip=True)
-    assert 10 < (flipped[:, 1, 0] == -x[:, 1, 0]).sum() < 40
-    torch.testing.assert_close(flipped.abs(), x.abs())
-    torch.testing.assert_close(views(roll=True).sort(2).values, x.sort(2).values)
     assert torch.allclose(views(offset=1.0).std(2), x.std(2), atol=1e-5)
     dropped = (views(drop=0.5) == 0).all(2).float().mean().item()
     assert 0.3 < dropped < 0.7

@@ -18,13 +18,11 @@ class ViewConfig:
     mixtures of two. The rest says how windows are changed; 0 switches a change off.
 
     rotate: largest angle in degrees about a random axis, for channels in threes (accelerometer, gyroscope). shift:
-    largest shift in rows, edges repeated. scale: standard deviation of the log of a factor per window,
-    about the mean where that is an offset. noise: standard
-    deviation, in units of each channel's own deviation. mask: largest number of rows, and of channels, set to the mean
-    (log-mel). roll: start anywhere in the window and wrap around. stretch: largest relative change of speed. warp: the
-    same along the channels (log-mel: another length of the vocal tract). offset: standard deviation of a constant added
-    to a window, in units of the channel's deviation (log-mel: loudness). flip: change the sign of half of the windows.
-    drop: probability that a channel is silent.
+    largest shift in rows, edges repeated. scale: standard deviation of the log of a factor per window, about the mean
+    where that is an offset. noise: standard deviation, in units of each channel's own deviation. mask: largest number
+    of rows, and of channels, set to the mean (log-mel). stretch: largest relative change of speed. warp: the same along
+    the channels (log-mel: another length of the vocal tract). offset: standard deviation of a constant added to a
+    window, in units of the channel's deviation (log-mel: loudness). drop: probability that a channel is silent.
     """
 
     count: int = 24
@@ -34,11 +32,9 @@ class ViewConfig:
     scale: float = 0.0
     noise: float = 0.0
     mask: int = 0
-    roll: bool = False
     stretch: float = 0.0
     warp: float = 0.0
     offset: float = 0.0
-    flip: bool = False
     drop: float = 0.0
 
 
@@ -58,10 +54,6 @@ class Views:
         config, count, rows = self.config, len(x), x.shape[2]
         # gravity does not survive standardisation: these need real units
         x = (self._measured(x * self._std + self._mean) - self._mean) / self._std
-        if config.roll:
-            start = torch.randint(rows, (count, 1), generator=self.rng)
-            index = (torch.arange(rows) + start) % rows
-            x = x.gather(2, index[:, None].expand_as(x))
         if config.stretch:
             x = _resample(x, 1 + self._uniform(count) * config.stretch, centre=(rows - 1) / 2)
         if config.warp:
@@ -69,8 +61,6 @@ class Views:
             x = _resample(x.transpose(1, 2), factor, centre=0.0).transpose(1, 2)
         if config.offset:
             x = x + config.offset * torch.randn(count, 1, 1, generator=self.rng)
-        if config.flip:
-            x = torch.where(self._uniform(count)[:, None, None] < 0, -x, x)
         if config.drop:
             x = x * (torch.rand(*x.shape[:2], 1, generator=self.rng) >= config.drop)
         return x
