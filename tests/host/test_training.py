@@ -41,7 +41,7 @@ SMALL = {
     "views": {"count": 2},
     "teachers": {"count": 1, "epochs": 1, "widths": [4], "kernels": [3]},
     "fit": {"epochs": 4.0, "batch": 32},
-    "int8": {"epochs": 1, "clips": ["error"]},
+    "int8": {"epochs": 2, "clips": ["error"]},
 }
 GIVEN = {**SMALL, "network": SHAPE}
 
@@ -150,7 +150,9 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize(("stage", "share"), [("teachers", 0.95), ("network", 0.3), ("network", 0.9), ("integers", 0)])
+@pytest.mark.parametrize(
+    ("stage", "share"), [("teachers", 0.95), ("network", 0.3), ("network", 0.9), ("integers", 0), ("integers", 0.5)]
+)
 def test_a_stopped_run_goes_on_to_the_same_numbers(
     data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, share: float
 ) -> None:
@@ -171,6 +173,25 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(
     assert same(row, read_run(finished)[0])
     assert (out / "model.dtm").read_bytes()[-64:] == (finished / "model.dtm").read_bytes()[-64:]
     assert not (out / "work").exists()
+
+
+def test_a_kill_loses_half_a_minute(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage that takes long asks at each step whether it is time to save, and then saves."""
+    assert keeping.SECONDS <= 30
+    monkeypatch.setattr(keeping, "SECONDS", 0.0)
+    saved: list[str] = []
+    save = keeping.save
+
+    def noted(file: Path, state: dict) -> None:
+        saved.append(file.stem)
+        save(file, state)
+
+    monkeypatch.setattr(keeping, "save", noted)
+    settings = {**SMALL, "search": {"count": 2, "folds": 0}, "fit": {"epochs": 8.0, "batch": 32}}
+    train(Request(data, Budget(macs=40_000), settings=settings), tmp_path / "run", learn)
+    steps = {name: saved.count(name) for name in saved}
+    assert {"teacher-0", "view-0", "view-1", "figures", "student", "tuning"} <= steps.keys()
+    assert steps["teacher-0"] > 1 and steps["student"] > 20 and steps["tuning"] == 2
 
 
 def test_a_stopped_search_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

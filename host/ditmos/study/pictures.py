@@ -38,7 +38,7 @@ def svg(figure: Figure) -> str:
 def _picture(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
     colours = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "axes.titlecolor")
     style: dict[Any, Any] = {colour: _INK for colour in colours}
-    style |= {"font.size": 9, "legend.frameon": False}
+    style |= {"font.size": 9}
     with matplotlib.rc_context(style):
         figure, axes = plt.subplots(figsize=(width, height))
     axes.grid(alpha=0.25, color=_INK)
@@ -59,8 +59,9 @@ def _style(method: str) -> dict[str, Any]:
     return {"color": _COLOURS[at % len(_COLOURS)], "fmt": _MARKERS[at % len(_MARKERS)]}
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, labelcolor=_INK)
+def _legend(axes: Axes, below: float = 0.22, columns: int = 3) -> None:
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -below), "ncols": columns}
+    axes.legend(fontsize=8, labelcolor=_INK, frameon=False, **place)
 
 
 def cost(entries: Sequence[Entry], title: str, axis: str, label: str) -> Figure:
@@ -148,9 +149,8 @@ def union(entries: Sequence[Entry], title: str) -> Figure:
     axes.set_yticks(at, [f"{e['method']}, {e['budget']}" for e in found], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    _label(axes, title, "accuracy (float)", "")
-    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.6 / (0.4 * len(found) + 0.6)), ncols=2,
-                labelcolor=_INK)  # fmt: skip
+    _label(axes, f"{title}: routed against union", "accuracy (float)", "")
+    _legend(axes, 0.6 / (0.4 * len(found) + 0.6), 2)
     return figure
 
 

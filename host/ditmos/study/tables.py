@@ -151,10 +151,11 @@ def gap(entries: Sequence[Entry], rows: Sequence[Row]) -> Table:
         for e in sorted(entries, key=lambda e: (e["limit"], e["method"]))
         if "routed" in e and base_of(e["method"]) is None
     )  # fmt: skip
-    head = ("method", "budget", "routed (float)", "union", "gap, points")
+    head = ("method", "budget", "routed", "union", "gap, points")
     teachers = sorted({row["teachers"]["validation"] for row in rows if "validation" in row.get("teachers", {})})
     strong = ", ".join(f"{value:.4f}" for value in teachers)
-    note = f"The teachers, strong networks without a budget, on validation (float): {strong}." if strong else ""
+    note = "Accuracy in float, early exits left aside."
+    note += f" The teachers, strong networks without a budget, on validation (float): {strong}." if strong else ""
     return Table("Routed against union", head, lines, note=note)
 
 
@@ -189,7 +190,8 @@ def _mean(figure: Mapping[str, Any] | None) -> str:
 
 
 def _spread(figure: Mapping[str, Any] | None) -> str:
-    return f"{figure['mean']:.4f} ± {figure['sd']:.4f}" if figure else ""
+    spread = f" ± {figure['sd']:.4f}" if figure and figure["sd"] else ""  # of one seed there is none
+    return _mean(figure) + spread
 
 
 def _share(value: float | None) -> str:
