@@ -56,7 +56,7 @@ def train(
     split: Annotated[Split | None, typer.Option(help="What keeps training and test apart; else by the data.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
-    compare: Annotated[bool, typer.Option("--compare", help="Train the rivals at the same cost, too.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Also rivals, wide and exit, at the same cost.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
     """Train, quantise, plan and verify the best routed network within a budget; Ctrl-C stops, --resume goes on."""
