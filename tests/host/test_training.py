@@ -26,6 +26,7 @@ from ditmos.errors import DitmosError
 from ditmos.model.inputs import quantize_input
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
+from ditmos.training import export
 from ditmos.training.data import load_data
 from ditmos.training.learn import learn
 from ditmos.training.results import interval
@@ -345,6 +346,22 @@ def test_the_command_prints_one_table_and_writes_the_row(data: Path, tmp_path: P
     row = json.loads((tmp_path / "row.json").read_text())
     assert row["seed"] == 2 and row["budget"]["macs"] == 40_000 and row["arena_bytes"] <= 4_000
     assert json.loads((tmp_path / "run" / "run.json").read_text()) == row
+
+
+def test_integers_that_lose_more_than_a_point_are_said_with_the_layer(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is put where every network is beyond it; `test_quantize.py` tests that the layer is the right one."""
+    monkeypatch.setattr(export, "LOSS", -2.0)
+    toml = tmp_path / "small.toml"
+    toml.write_text(render(GIVEN))
+    arguments = ["train", str(data), "--config", str(toml), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(application(), arguments)
+    assert result.exit_code == 0, result.output
+    layer, part = read_run(tmp_path / "run")[0]["loses"]
+    known = {shape.name for shape in load_network(tmp_path / "run" / "network.pt").spec.classifier_layers()}
+    assert layer in known | {"selector.1", "selector.2", "selector.fc1", "window"} and 0 < part < 1
+    assert re.search(rf"integers lose -?\d+\.\d points on validation, most in {re.escape(layer)} \(", result.output)
 
 
 def test_settings_that_a_method_does_not_read_are_refused(data: Path, tmp_path: Path) -> None:

@@ -73,16 +73,16 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
     margins = pick_margins(answers, allowed, balanced=balanced)
     model = replace(model, use=use_of(model, margins))
     check(model, fake, parts.validation)
-    real = answer_float(network, parts.validation)
-    lost = (
-        score(real, pick_margins(real, allowed, balanced=balanced), balanced=balanced).value
-        - score(answers, margins, balanced=balanced).value
+    real, integer = (
+        score(found, margins, balanced=balanced).value for found in (answer_float(network, parts.validation), answers)
     )
     how = {
         "int8_choice": asdict(tuning),
         "plans": [(plan.arena, plan.instructions) for plan in plans],
     }
-    return Exported(model, margins, candidate, cost, worst_layer(fake, parts.validation) if lost > LOSS else None, how)
+    return Exported(
+        model, margins, candidate, cost, worst_layer(fake, parts.validation) if real - integer > LOSS else None, how
+    )
 
 
 def use_of(model: QuantizedModel, margins: Margins) -> Use:
