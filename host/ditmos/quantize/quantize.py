@@ -184,7 +184,7 @@ def _epoch(
     index = order.split(_BATCH)
     for i, rows in enumerate(index[first:], first):
         done = (which[0] - 1 + i / len(index)) / which[1]
-        factor = 0.5 * (1 + np.cos(np.pi * done))
+        factor = float(0.5 * (1 + np.cos(np.pi * done)))
         for group, rate in zip(optimizer.param_groups, (_LR, _SCALE_LR), strict=True):
             group["lr"] = rate * factor
         gate, logits = fake(x[rows])
