@@ -18,6 +18,7 @@ import sys
 from array import array
 
 import ditmos
+from ditmos.routing import FOREST
 from ditmos.script import Stopwatch, option
 
 WARM_UP = 5
@@ -65,7 +66,17 @@ def first_window(engine):
         return engine.quantize(ditmos.windows()[0])
     except OSError:  # no recording: how long it takes does not depend on what is in the window
         model = engine.model
+        if model.trees:
+            return engine.quantize(first_samples(engine))
         return array("b", [(37 * i) % 251 - 125 for i in range(model.window * model.channels)])
+
+
+def first_samples(engine):
+    """Of a model with a forest, whose windows are fed."""
+    try:
+        return ditmos.windows()[0]
+    except OSError:
+        return array("h", [(37 * i) % 251 - 125 for i in range(engine.raw)])
 
 
 def statistics(watch, repeat, work, *arguments):
@@ -81,17 +92,20 @@ def measure(engine, window, repeat):
     """Rows (part, median, least, most)."""
     model = engine.model
     watch = Stopwatch()
-    model.select(window)
     who = engine.decide(window)[1]
     k = who if who < model.classifiers else 0
-    rows = [("select",) + statistics(watch, repeat, model.select, window)]
-    rows.append(("classify",) + statistics(watch, repeat, model.classify, k))
-    model.select(window)
-    for i, name in enumerate(model.slices):
-        rows.append(("slice " + name,) + statistics(watch, repeat, model.step, i, k))
+    rows = []
+    if model.trees:
+        rows.append(("votes",) + statistics(watch, repeat, model.votes, window))
+    if model.classifiers:
+        rows.append(("select",) + statistics(watch, repeat, model.select, window))
+        rows.append(("classify",) + statistics(watch, repeat, model.classify, k))
+        model.select(window)
+        for i, name in enumerate(model.slices):
+            rows.append(("slice " + name,) + statistics(watch, repeat, model.step, i, k))
     rows.append(("policy",) + statistics(watch, repeat, engine.policy, model, window))
-    selected = rows[0][1] + rows[1][1]
-    rows.append(("Python", rows[-1][1] - selected, None, None))
+    asked = [row[1] for row in rows if row[0] == "votes" or (who != FOREST and row[0] in ("select", "classify"))]
+    rows.append(("Python", rows[-1][1] - sum(asked), None, None))
     return rows
 
 
@@ -109,8 +123,14 @@ def profile(engine, window):
     with open(ditmos.find("model.dtm"), "rb") as file:
         in_flash = _ditmos.Model(memoryview(file))
     for placement, model in (("dtcm", engine.model), ("flash", in_flash)):
-        model.select(window)
-        for part, work, argument in (("select", model.select, window), ("classify", model.classify, 0)):
+        parts = []
+        if model.trees:
+            if model is in_flash:
+                model.feed(first_samples(engine))
+            parts.append(("votes", model.votes, window))
+        if model.classifiers:
+            parts += [("select", model.select, window), ("classify", model.classify, 0)]
+        for part, work, argument in parts:
             work(argument)
             tell(True, PROFILE_START)
             work(argument)

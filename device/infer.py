@@ -20,13 +20,13 @@ from ditmos.script import Stopwatch, option
 
 
 def parts(engine, window, k, watch):
-    """Ticks of select, of classify(k) and of the whole policy on one int8 window."""
+    """Ticks of select, of classify(k), 0 without a network, and of the whole policy on one window."""
     model = engine.model
-    return (
-        watch.measure(model.select, window),
-        watch.measure(model.classify, k),
-        watch.measure(engine.policy, model, window),
-    )
+    select = classify = 0
+    if model.classifiers:
+        select = watch.measure(model.select, window)
+        classify = watch.measure(model.classify, k)
+    return select, classify, watch.measure(engine.policy, model, window)
 
 
 def labels(count):
@@ -39,7 +39,8 @@ def labels(count):
 
 
 def run_json(engine, windows, count):
-    """`k`: who answered, as routing.py numbers them; the logits are that classifier's, else those of the chosen one."""
+    """`k`: who answered, as routing.py numbers them; the logits are that classifier's, else those of the chosen one.
+    `votes`: of the forest, if there is one."""
     model = engine.model
     watch = Stopwatch()
     print(json.dumps({"windows": count, "classes": model.classes, "arena": model.arena_size, "policy": model.policy}))
@@ -48,11 +49,15 @@ def run_json(engine, windows, count):
             gc.collect()  # so that none falls into a measured part
         window = engine.quantize(windows[i])
         label, who = engine.decide(window)
-        logits = model.select(window)
-        k = who if who < model.classifiers else best(logits[: model.routes])
-        selector = hexlify(bytes(logits)).decode()
-        logits = hexlify(bytes(model.classify(k))).decode()
-        result = {"i": i, "label": label, "k": who, "who": name_of(who), "selector": selector, "logits": logits}
+        result = {"i": i, "label": label, "k": who, "who": name_of(who)}
+        k = 0
+        if model.trees:
+            result["votes"] = list(model.votes(window))
+        if model.classifiers:
+            logits = model.select(window)
+            k = who if who < model.classifiers else best(logits[: model.routes])
+            result["selector"] = hexlify(bytes(logits)).decode()
+            result["logits"] = hexlify(bytes(model.classify(k))).decode()
         result["ticks"] = parts(engine, window, k, watch)
         print(json.dumps(result))
 

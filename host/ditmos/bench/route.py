@@ -81,8 +81,8 @@ def _samples(front: FrontEnd, dataset: Dataset, index: NDArray[np.integer]) -> I
     return x if x.dtype == np.int16 else sat16(np.rint(x * np.float32(dataset.scale / front.scale)))
 
 
-def window_rows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> Int16 | None:
-    """Windows of the front end's rows (n, time, channels), which a forest reads; None of a model without one.
+def window_samples(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> Int16 | None:
+    """Windows of raw samples (n, time, channels), on which a model with a forest decides; None of a model without one.
     `quantized_windows` says whether the data are what the model was made for.
 
     Raises:
@@ -95,7 +95,13 @@ def window_rows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> I
         raise DitmosError(
             f"{dataset.name}: channels {', '.join(dataset.channels)}; the forest reads samples of {names}"
         )
-    return front(_samples(front, dataset, index))
+    return _samples(front, dataset, index)
+
+
+def window_rows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> Int16 | None:
+    """The same through the front end: rows (n, time, channels), of which the forest's features are made."""
+    samples = window_samples(model, dataset, index)
+    return None if samples is None else model.feeder.front(samples)
 
 
 def class_numbers(model: Model, dataset: Dataset) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -36,7 +36,7 @@ def estimate(
     Console().print(table)
     us = f"{result.microseconds:.0f} us"
     print(
-        "estimate, not a measurement, for a select and a classify:\n"
+        "estimate, not a measurement, for one of each part:\n"
         f"    time   = {result.cycles:,} cycles ({result.method}, no wait states) / 216 MHz = {us}\n"
         f"    energy = {result.volts} V * {result.milliamps:g} mA * {us} = {result.microjoules:.0f} uJ"
     )

@@ -21,6 +21,8 @@ class Method(StrEnum):
     wide = "wide"
     exit = "exit"
     paper = "paper"
+    forest = "forest"
+    forest_first = "forest-first"
 
 
 class Effort(StrEnum):
@@ -51,11 +53,17 @@ def train(
     max_ram: Annotated[int | None, typer.Option(min=1, help="Bytes of arena.")] = None,
     max_flash: Annotated[int | None, typer.Option(min=1, help="Bytes of the model file.")] = None,
     effort: Annotated[Effort, typer.Option(help="Minutes, half an hour, hours.")] = Effort.normal,
-    method: Annotated[Method, typer.Option(help="Routed; one network; with early exit; as published.")] = Method.best,
+    method: Annotated[
+        Method,
+        typer.Option(help="Routed; one network; with early exit; as published; a forest, alone or before a network."),
+    ] = Method.best,
     config: Annotated[Path | None, typer.Option(help="TOML file: any choice, e.g. fit.epochs = 80.")] = None,
     split: Annotated[Split | None, typer.Option(help="What keeps training and test apart; else by the data.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    behind: Annotated[
+        Path | None, typer.Option(help="Of forest-first: the run whose network is asked; else one is trained, best.")
+    ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Also rivals, wide and exit, at the same cost.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
@@ -88,7 +96,10 @@ def train(
     out = out or Path("runs") / data.stem
     console = Console(stderr=True)
     try:
-        result = _run(request, out, _learner(method.value), console, resume=resume)
+        if method in (Method.forest, Method.forest_first):
+            result = _run_forest(request, out, behind, console, resume=resume)
+        else:
+            result = _run(request, out, _learner(method.value), console, resume=resume)
         if compare:
             result["rivals"] = {}
             rivals: tuple[MethodName, ...] = ("wide", "exit")
@@ -113,6 +124,24 @@ def _learner(method: str) -> Callable[[Task], Learned]:
     from ditmos.training.learn import learn
 
     return learn
+
+
+def _run_forest(request: Any, out: Path, behind: Path | None, console: Console, *, resume: bool) -> dict:
+    """A forest, alone, or before the network of a run, which is trained if none is named."""
+    from dataclasses import replace
+
+    from ditmos.forest.run import train
+    from ditmos.progress import Stages
+
+    network = behind
+    if request.method == "forest-first" and network is None:
+        network = out / "network"
+        before = replace(request, method="best", budget=replace(request.budget, instructions=None))
+        _run(before, network, _learner("best"), console, resume=resume or network.exists())
+    with Stages(console=console) as stages:
+        return train(
+            request, out, network, lambda stage, done, note: stages.report(stage, round(100 * done), 100, note)
+        )
 
 
 def _run(request: Any, out: Path, learner: Callable[[Task], Learned], console: Console, *, resume: bool) -> dict:

@@ -34,7 +34,7 @@ def verify(
 
     from ditmos.atomic import write_json
     from ditmos.bench.golden import random_windows
-    from ditmos.bench.route import part_of, quantized_windows
+    from ditmos.bench.route import part_of, quantized_windows, window_samples
     from ditmos.datasets import load
     from ditmos.link.board import Board
     from ditmos.link.verify import verify as compare
@@ -42,9 +42,12 @@ def verify(
     from ditmos.model.reference import Model
 
     reference = Model(read_model(model)[0])
+    samples = None
     if data:
         dataset = load(data)
-        windows = quantized_windows(reference, dataset, part_of(dataset, part)[:count])
+        index = part_of(dataset, part)[:count]
+        windows = quantized_windows(reference, dataset, index)
+        samples = window_samples(reference, dataset, index)
     else:
         windows = random_windows(np.random.default_rng(0), reference.spec, count)
     console = Console(stderr=True)
@@ -57,6 +60,7 @@ def verify(
             board,
             model,
             windows,
+            samples=samples,
             progress=lambda what, done, total: bar.update(tasks[what], completed=done, total=total),
         )
     _print(report)
@@ -73,7 +77,7 @@ def _print(report: Verification) -> None:
     table = Table("slice", box=None)
     for name in ("bytes compared", "different", report.unit):
         table.add_column(name, justify="right")
-    for row in [*([report.rows] if report.rows else []), *report.slices]:
+    for row in [*([report.rows] if report.rows else []), *report.forest, *report.slices]:
         table.add_row(row.name, f"{row.bytes:,}", f"{row.differences:,}", f"{row.ticks:,}")
     console = Console()
     console.print(table)

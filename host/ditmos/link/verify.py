@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.integers import Int16
 from ditmos.link.board import Board
 from ditmos.link.deploy import Place, check_firmware, deploy, installed
 from ditmos.link.stream import classify
@@ -49,12 +50,22 @@ def _probe_step(i, k, *places):
     print(spent)
     for offset, size in places:
         print(hexlify(memoryview(_probe_arena)[offset:offset + size]).decode())
+from array import array
 def _probe_feed(samples):
-    from array import array
     samples = array('h', samples)
     start = time.ticks_cpu()
     rows = _probe.feed(samples)
     print(time.ticks_diff(time.ticks_cpu(), start), rows, hexlify(_probe.row()).decode())
+"""
+_ASK = """
+def _probe_ask(samples):
+    for part, call in (('summary', lambda: _probe.summary()), ('votes', lambda: _probe.votes(None))):
+        if part == 'summary':
+            _probe.feed_reset()
+            _probe.feed(samples)
+        start = time.ticks_cpu()
+        found = call()
+        print(time.ticks_diff(time.ticks_cpu(), start), hexlify(found).decode())
 """
 _FED_ROWS = 12  # compared of a front end
 _FRONT_END = "front end"
@@ -93,12 +104,14 @@ class SliceReport:
 
 @dataclass
 class Verification:
-    """What was compared, and what differed. rows: those of the front end, two bytes each."""
+    """What was compared, and what differed. rows: those of the front end, two bytes each. forest: its features and its
+    votes, two bytes each."""
 
     model: str
     where: str
     slices: list[SliceReport]
     rows: SliceReport | None = None
+    forest: list[SliceReport] = field(default_factory=list)
     windows: int = 0
     wrong_labels: int = 0
     wrong_logits: int = 0
@@ -109,7 +122,7 @@ class Verification:
 
     @property
     def equal(self) -> bool:
-        pieces = [*self.slices, *([self.rows] if self.rows else [])]
+        pieces = [*self.slices, *self.forest, *([self.rows] if self.rows else [])]
         return not (self.wrong_labels or self.wrong_logits or any(piece.differences for piece in pieces))
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,6 +134,7 @@ def verify(
     model: Path,
     windows: NDArray[np.int8],
     *,
+    samples: Int16 | None = None,
     stepped: int = 3,
     progress: Report = lambda what, done, total: None,
 ) -> Verification:
@@ -128,7 +142,9 @@ def verify(
 
     The board's own copy is used where it has this very file, else the file is sent to its RAM. The first ``stepped``
     windows are run slice by slice, each with its own classifier and the first one with all K; all windows end to end. A
-    front end makes some rows of noise at full scale first, which are compared one by one.
+    front end makes some rows of noise at full scale first, which are compared one by one. A model with a forest decides
+    on ``samples``, raw windows (n, time, channels) of its front end, or on noise where there are none; its features and
+    votes are compared too.
 
     Raises:
         DitmosError: another firmware, no room for the model, no window.
@@ -149,9 +165,43 @@ def verify(
     if quantized.front_end:
         report.rows = _feed(board, reference, quantized.front_end, report, progress)
     _step_through(board, plan, reference, windows[:stepped], report, progress)
+    sent: NDArray = windows
+    if reference.experts:
+        sent = _noise(reference, len(windows)) if samples is None else samples
+        _ask_forest(board, reference, sent[:stepped], report, progress)
     board.exec("_probe = _probe_arena = None")
-    _end_to_end(board, path, zlib.crc32(data), reference, windows, report, progress)
+    _end_to_end(board, path, zlib.crc32(data), reference, sent, report, progress)
     return report
+
+
+def _noise(reference: Model, count: int) -> Int16:
+    """Windows of samples of every level."""
+    rng = np.random.default_rng(0)
+    level = 2.0 ** rng.uniform(0, 15, (count, 1, 1))
+    noise = rng.normal(0, 0.3, (count, reference.raw_window, reference.raw_channels)) * level
+    return np.clip(np.rint(noise), -32768, 32767).astype(np.int16)
+
+
+def _ask_forest(board: Board, reference: Model, samples: Int16, report: Verification, progress: Report) -> None:
+    """Features and votes of some windows against the reference's."""
+    report.forest = [SliceReport("features", "forest"), SliceReport("votes", "forest")]
+    board.exec(_ASK)
+    for w, window in enumerate(samples):
+        progress("forest", w, len(samples))
+        reference.feed_reset()
+        reference.feed(window)
+        right = np.asarray(reference.summary()), np.asarray(reference.votes(None))
+        answers = board.exec(f"_probe_ask(array('h', {window.tobytes()!r}))").split()
+        for found, expected, ticks, dump in zip(report.forest, right, answers[::2], answers[1::2], strict=True):
+            value = np.frombuffer(bytes.fromhex(dump), expected.dtype)
+            found.ticks = min(found.ticks or int(ticks), int(ticks))
+            found.bytes += expected.nbytes
+            wrong = np.flatnonzero(value != expected)
+            found.differences += 2 * len(wrong)
+            if len(wrong) and report.first is None:
+                c = int(wrong[0])
+                report.first = Difference(w, "forest", found.name, c, 0, int(expected[c]), int(value[c]))
+    reference.feed_reset()
 
 
 def _feed(board: Board, reference: Model, front: FrontEnd, report: Verification, progress: Report) -> SliceReport:
@@ -187,6 +237,8 @@ def _step_through(
     progress: Report,
 ) -> None:
     layers = layer_table(reference.spec)
+    if not layers:
+        return
     for w, window in enumerate(windows):
         chosen = best(reference.select(window)[: reference.routes])
         others = [k for k in range(reference.classifiers) if k != chosen] if w == 0 else []
@@ -244,11 +296,12 @@ def _end_to_end(
     path: str | None,
     crc: int,
     reference: Model,
-    windows: NDArray[np.int8],
+    windows: NDArray,
     report: Verification,
     progress: Report,
 ) -> None:
-    """By the policy that the file names; where routing.py has none of that name, by the one that fits the network."""
+    """int8 windows, or samples of the front end, by the policy that the file names; where routing.py has none of that
+    name, by the one that fits the network."""
     try:
         policy = own_policy(reference.model)
     except DitmosError:
@@ -256,7 +309,8 @@ def _end_to_end(
     report.policy = policy.text
     function, counted = policy.load(), Counter(reference)
     for n, result in enumerate(classify(board, windows, model=path, policy=policy, logits=True, crc=crc)):
-        label, who = verdict(reference, function(counted, windows[n]))
+        counted.begin()
+        label, who = verdict(reference, function(counted, _taken_in(reference, windows[n])))
         report.windows += 1
         report.wrong_labels += (result.label, result.who, result.runs) != (label, who, counted.runs)
         if counted.runs:
@@ -268,3 +322,12 @@ def _end_to_end(
                 c = int(wrong[0])
                 report.first = Difference(n, "end to end", "logits", c, 0, int(logits[c]), int(found[c]))
         progress("end to end", n + 1, len(windows))
+
+
+def _taken_in(reference: Model, window: NDArray) -> NDArray | None:
+    """What a policy is handed: int8, or None for samples that have been fed."""
+    if window.dtype == np.int8:
+        return window
+    reference.feed_reset()
+    reference.feed(window)
+    return None

@@ -75,7 +75,7 @@ def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
         "margins": asdict(margins),
         "cost": asdict(cost),
         **parts,
-        "per_class": _per_class(scores["test"].predicted, y, classes),
+        "per_class": per_class(scores["test"].predicted, y, classes),
         "confusion": confusion(scores["test"].predicted, y, len(classes)).tolist(),
         "answered_by": _answered_by(scores["test"], y, spec.classifiers, len(classes)),
         "class_names": list(classes),
@@ -117,7 +117,7 @@ def interval(right: NDArray[np.bool_], people: NDArray[np.int64]) -> tuple[float
     return float(low), float(high)
 
 
-def _per_class(
+def per_class(
     predicted: NDArray[np.int64], y: NDArray[np.int64], names: tuple[str, ...]
 ) -> list[dict[str, float | int | str | None]]:
     """Recall (None: no window), precision (None: never said) and windows of each class."""

@@ -35,7 +35,7 @@ from ditmos.training.teachers import TeacherConfig
 from ditmos.training.typed_toml import convert, merge, paths
 from ditmos.training.views import ViewConfig
 
-Method = Literal["best", "wide", "exit", "paper"]
+Method = Literal["best", "wide", "exit", "paper", "forest", "forest-first"]
 FAMILY = {"best": "routed-exit", "wide": "wide", "exit": "exit"}  # that a method searches, unless told otherwise
 
 

@@ -1,0 +1,99 @@
+"""Whom `first` asks: margin and weight of the forest's votes, chosen on validation within the mean instructions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditmos.errors import DitmosError
+from ditmos.model.forest import EIGHTHS, VOTES, both
+from ditmos.model.reference import Model
+from ditmos.planner.forest_price import ForestPrice
+from ditmos.planner.price import Price
+from ditmos.training.score import RESERVE, value
+
+SIXTEENTHS = 16
+ALWAYS = SIXTEENTHS + 1  # a margin that no votes have
+
+
+class Setting(NamedTuple):
+    """Arguments of `first` (device/ditmos/routing.py)."""
+
+    tau: int
+    weight: int
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """Of N windows: the forest's votes (N, classes), what the chosen classifier says (N, classes) int8, and who that
+    is; the latter two empty without a network."""
+
+    votes: NDArray[np.uint16]
+    logits: NDArray[np.int8]
+    chosen: NDArray[np.int64]
+    y: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """label (N,); asked (N,): whether the network was."""
+
+    label: NDArray[np.int64]
+    asked: NDArray[np.bool_]
+
+
+def opinions_of(model: Model, rows: NDArray[np.int16], y: NDArray[np.int64]) -> Opinions:
+    """On windows of the front end's rows (N, time, channels).
+
+    Raises:
+        DitmosError: nothing chooses among the classifiers.
+    """
+    votes = model.votes_batch(rows)
+    if not model.classifiers:
+        return Opinions(votes, np.empty((len(rows), 0), np.int8), np.empty(0, np.int64), y)
+    if model.classifiers > 1 and not model.routes:
+        raise DitmosError("forest: nothing chooses among the network's classifiers; first needs a selector's choice")
+    windows = np.ascontiguousarray(model.quantize(rows))
+    chosen = np.zeros(len(rows), np.int64)
+    if model.routes > 1:
+        chosen = model.select_batch(windows)[:, : model.routes].argmax(1)
+    return Opinions(votes, model.classify_batch(windows, chosen), chosen, y)
+
+
+def outcome(found: Opinions, model: Model, setting: Setting) -> Outcome:
+    """What `first` answers."""
+    forest = model.model.forest
+    assert forest and forest.opinion is not None
+    votes = found.votes.astype(np.int64)
+    asked = SIXTEENTHS * votes.max(1) < setting.tau * VOTES * forest.trees
+    scores = both(votes, forest.trees, found.logits, forest.opinion, setting.weight)
+    return Outcome(np.where(asked, scores.argmax(1), votes.argmax(1)), asked)
+
+
+def choose(
+    found: Opinions, model: Model, forest: ForestPrice, network: Price, most: float | None, *, balanced: bool
+) -> Setting:
+    """The setting that is right most often on these windows, among those whose mean keeps a reserve to ``most``
+    instructions; the cheapest of equals.
+
+    Raises:
+        DitmosError: the forest alone takes more.
+    """
+    best: tuple[float, float, Setting] | None = None
+    for tau in range(ALWAYS + 1):
+        for weight in range(EIGHTHS + 1):
+            setting = Setting(tau, weight)
+            done = outcome(found, model, setting)
+            cost = forest.first(float(done.asked.mean()), network)
+            if most is not None and cost > RESERVE * most and done.asked.any():
+                continue
+            score = value(done.label == found.y, found.y, balanced=balanced)
+            if best is None or (score, -cost) > best[:2]:
+                best = score, -cost, setting
+    assert best  # tau 0 asks nobody
+    if most is not None and -best[1] > most:
+        raise DitmosError(f"forest: it takes {-best[1]:,.0f} instructions alone, expected at most {most:,.0f}")
+    return best[2]

@@ -1,0 +1,47 @@
+"""What a forest costs: estimates fitted to the simulated Cortex-M7 (`ditmos.bench.forests`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ditmos.frontends.window_summary import Summary, triples
+from ditmos.model.forest import Forest
+from ditmos.planner.price import Price
+
+_ROWS, _BLOCK, _PART, _CHANNEL = 8.4, 10.0, 70.0, 130.0  # of a row, a block, a part, a channel
+_PAIR, _BIN, _NORM = 6.6, 42.0, 16.0  # of two blocks of a bin, a bin, a norm
+_NODE, _TREE, _VOTES = 9.6, 21.0, 60.0
+_CLASS, _BOTH = 27.0, 60.0
+
+
+@dataclass(frozen=True)
+class ForestPrice:
+    """Instructions of features, votes, and of the average with a network's logits."""
+
+    summary: float
+    votes: float
+    both: float
+
+    @property
+    def alone(self) -> float:
+        return self.summary + self.votes
+
+    def first(self, asked: float, network: Price) -> float:
+        """A decision that asks the network behind the forest with probability ``asked``."""
+        return self.alone + asked * (network.of(1) + self.both)
+
+
+def summary_price(summary: Summary, window: int, channels: int) -> float:
+    """Instructions of the features of a window."""
+    blocks = window // summary.block
+    one = _ROWS * window + _BLOCK * blocks + 4 * _PART + _CHANNEL
+    spectrum = summary.bins * (_PAIR * -(-blocks // 2) + _BIN)
+    return channels * (one + spectrum) + triples(channels) * (spectrum + _NORM * blocks)
+
+
+def forest_price(
+    forest: Forest, summary: Summary, window: int, channels: int, classes: int, read: float
+) -> ForestPrice:
+    """``read``: inner nodes that a window reads, the mean (`Forest.walk`)."""
+    votes = _VOTES + _TREE * forest.trees + _NODE * read
+    return ForestPrice(summary_price(summary, window, channels), votes, _CLASS * classes + _BOTH)
