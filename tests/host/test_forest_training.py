@@ -1,0 +1,209 @@
+"""`ditmos train --method forest` and `forest-first`: conversion, choice on validation, the folder, what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ditmos.bench.golden import Style, random_model
+from ditmos.bench.route import Logits, decide, quantized_windows, window_rows
+from ditmos.cli import application
+from ditmos.datasets import TEST, VALIDATION, Dataset, load, save
+from ditmos.datasets.splits import split
+from ditmos.datasets.synthetic import generate
+from ditmos.errors import DitmosError
+from ditmos.forest.convert import to_forest
+from ditmos.forest.first import ALWAYS, Opinions, Setting, choose, opinions_of, outcome
+from ditmos.forest.run import train
+from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.window_summary import summary_for
+from ditmos.model.forest import LEAF, VOTES, check_forest, opinions
+from ditmos.model.inputs import InputChannel
+from ditmos.model.policy import own_policy, parse_policy
+from ditmos.model.reader import read_model
+from ditmos.model.reference import Model
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.use import Rule, Use
+from ditmos.model.writer import write_model
+from ditmos.planner import whole_plan
+from ditmos.planner.forest_price import ForestPrice
+from ditmos.planner.price import Price
+from ditmos.routing import FOREST
+from ditmos.training.run import Request
+from ditmos.training.space import Budget
+from sklearn.ensemble import ExtraTreesClassifier
+from typer.testing import CliRunner
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = generate(subjects=8, activities=4, recordings=2, windows=3, window=64, seed=3)
+    return save(split(made, "subject", validation=0.25), tmp_path_factory.mktemp("data") / "d.npz")
+
+
+@pytest.fixture(scope="module")
+def dataset(data: Path) -> Dataset:
+    return load(data)
+
+
+@pytest.fixture(scope="module")
+def network(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training, with a network that was not trained: 3 classifiers and a selector."""
+    folder = tmp_path_factory.mktemp("network")
+    branch = BranchSpec((ConvSpec(6, 7, 2),), ())
+    spec = NetworkSpec(dataset.window, len(dataset.channels), dataset.classes, 3, branch, branch)
+    inputs = tuple(InputChannel.of(0.05, 0, dataset.scale, name, dataset.units) for name in dataset.channels)
+    model = random_model(np.random.default_rng(1), spec, Style.TRAINED)
+    model = replace(model, inputs=inputs, class_names=dataset.class_names, logit_scale=0.125)
+    write_model(folder / "model.dtm", model, whole_plan(spec))
+    return folder
+
+
+def test_leaves_and_thresholds_by_hand() -> None:
+    """One feature, one cut: the threshold is rounded down, and votes are the shares of the leaf's windows."""
+    x = np.array([[1], [2], [2], [3], [4]])
+    y = np.array([7, 7, 7, 9, 7])
+    model = ExtraTreesClassifier(1, max_depth=1, max_features=None, random_state=0).fit(x, y)
+    forest = to_forest(model, 1)
+    cut = float(model.estimators_[0].tree_.threshold[0])
+    assert forest.threshold[0] == np.floor(cut)
+    assert forest.feature.tolist() == [0, LEAF, LEAF] and forest.right[0] == 2
+    for leaf, own in ((1, y[x[:, 0] <= cut]), (2, y[x[:, 0] > cut])):
+        votes = dict.fromkeys((7, 9), 0)
+        for c, v in zip(forest.classes[leaf], forest.votes[leaf], strict=True):
+            votes[int(c)] += int(v)
+        assert sum(votes.values()) == VOTES
+        assert all(abs(votes[c] - VOTES * float((own == c).mean())) < 1 for c in votes)
+
+
+def test_converted_forest_answers_as_scikit_learn() -> None:
+    """Votes in fifteenths are within a vote of the probabilities; where those are clear, the class is the same."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-3000, 3000, (600, 9)).astype(np.int16)
+    y = (x[:, 0] > x[:, 1]).astype(int) + 2 * (x[:, 2] > 500)
+    model = ExtraTreesClassifier(12, max_leaf_nodes=40, random_state=0).fit(x[:400], y[:400])
+    forest = to_forest(model, 9)
+    check_forest(forest, 9, 4, network=False)
+    votes = forest.walk(x[400:], 4)[0] / (VOTES * forest.trees)
+    expected = model.predict_proba(x[400:])
+    assert np.abs(votes - expected).max() < 1 / VOTES
+    clear = np.sort(expected, 1)[:, -1] - np.sort(expected, 1)[:, -2] > 2 / VOTES
+    assert clear.sum() > 50 and (votes.argmax(1) == expected.argmax(1))[clear].all()
+
+
+def test_emlearn_agrees_where_the_forest_is_sure(tmp_path: Path) -> None:
+    """emlearn's inline code of the same forest: hard votes of leaves, so they may differ where it is in doubt."""
+    from ditmos.bench.emlearn_models import answers, load_emlearn
+
+    rng = np.random.default_rng(1)
+    x = rng.integers(-3000, 3000, (700, 6)).astype(np.int16)
+    y = (x[:, 0] > 0).astype(int) + (x[:, 1] > 1000)
+    model = ExtraTreesClassifier(15, max_leaf_nodes=60, random_state=0).fit(x[:500], y[:500])
+    for tree in model.estimators_:  # whole thresholds: emlearn rounds towards 0
+        tree.tree_.threshold[:] = np.where(tree.tree_.children_left < 0, -2, np.floor(tree.tree_.threshold))
+    code = load_emlearn().convert(model, method="inline", dtype="int16_t")
+    said = answers(lambda file: code.save(file=str(file), name="model"), np.ascontiguousarray(x[500:]))
+    votes = to_forest(model, 6).walk(x[500:], 3)[0] / (VOTES * 15)
+    sure = np.sort(votes, 1)[:, -1] - np.sort(votes, 1)[:, -2] > 0.3
+    assert sure.sum() > 100 and (said == votes.argmax(1))[sure].all()
+
+
+def test_choice_by_hand() -> None:
+    """Two windows; the network knows the second, of which the forest is not sure. Asking both costs too much."""
+    forest = ForestPrice(100.0, 0.0, 10.0)
+    model = tiny_model()
+    found = Opinions(
+        np.array([[15, 0], [8, 7]], np.uint16),
+        np.array([[0, 50], [0, 50]], np.int8),
+        np.zeros(2, int),
+        np.array([0, 1]),
+    )
+    setting = choose(found, model, forest, Price(500, 490), 700.0, balanced=False)
+    done = outcome(found, model, setting)
+    assert done.label.tolist() == [0, 1] and done.asked.tolist() == [False, True]
+    assert choose(found, model, forest, Price(500, 490), 150.0, balanced=False).tau == 0  # nobody can be asked
+    assert (
+        not outcome(found, model, Setting(0, 4)).asked.any() and outcome(found, model, Setting(ALWAYS, 4)).asked.all()
+    )
+    with pytest.raises(DitmosError, match="takes 100 instructions alone, expected at most 90"):
+        choose(found, model, forest, Price(500, 490), 90.0, balanced=False)
+
+
+def tiny_model() -> Model:
+    """One classifier of two classes behind one tree."""
+    rng = np.random.default_rng(0)
+    spec = NetworkSpec(64, 3, 2, 1, BranchSpec((ConvSpec(2, 9, 2),)))
+    summary = summary_for(64)
+    trees = ExtraTreesClassifier(1, max_leaf_nodes=2, random_state=0)
+    x = rng.integers(-99, 99, (20, summary.count(3)))
+    forest = replace(to_forest(trees.fit(x, np.arange(20) % 2), summary.count(3)), opinion=opinions(0.1))
+    front = FrontEnd((summary,), 50.0, 1.0, "g", ("x", "y", "z"))
+    return Model(replace(random_model(rng, spec), front_end=front, forest=forest, logit_scale=float(np.float32(0.1))))
+
+
+def test_alone(data: Path, dataset: Dataset, tmp_path: Path) -> None:
+    """The file's own policy gives what the row says, on the lab bench."""
+    row = train(Request(data, Budget(flash=12_000), "forest"), tmp_path / "run")
+    model, _ = read_model(tmp_path / "run" / "model.dtm")
+    assert (tmp_path / "run" / "model.dtm").stat().st_size == row["flash_bytes"] <= 12_000
+    assert (model.use.policy, model.spec.classifiers, row["macs"]) == ("forest", 0, 0)
+    reference, index = Model(model), dataset.part(TEST)
+    windows = quantized_windows(reference, dataset, index)
+    logits = Logits.of(reference, windows, window_rows(reference, dataset, index))
+    decisions = decide(own_policy(model), reference, windows, logits)
+    assert (decisions.who == FOREST).all() and not decisions.runs.any() and not decisions.selects.any()
+    assert float((decisions.label == dataset.y[index]).mean()) == pytest.approx(row["int8"])
+    assert row["test"]["windows"] == len(index) and row["worst_instructions"] == row["instructions"]
+    with pytest.raises(DitmosError, match="there is a finished run in it"):
+        train(Request(data, Budget(), "forest"), tmp_path / "run")
+
+
+def test_first(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> None:
+    """Margin and weight hold on the lab bench, also window by window on the reference as a board runs it."""
+    row = train(Request(data, Budget(flash=40_000), "forest-first"), tmp_path / "run", network)
+    model, _ = read_model(tmp_path / "run" / "model.dtm")
+    assert model.use == Use("first", Rule.SELECTOR, tuple(row["first"].values()))
+    reference, index = Model(model), dataset.part(VALIDATION)
+    windows, rows = quantized_windows(reference, dataset, index), window_rows(reference, dataset, index)
+    logits = Logits.of(reference, windows, rows)
+    for text in (own_policy(model).text, "first(17, 3)", "first(9, 8)"):
+        setting = Setting(*map(int, text[6:-1].split(",")))
+        decisions = decide(parse_policy(text), reference, windows, logits)
+        found = outcome(opinions_of(reference, rows, dataset.y[index].astype(int)), reference, setting)
+        assert (decisions.label == found.label).all() and ((decisions.who != FOREST) == found.asked).all()
+        assert (decisions.runs == found.asked).all() and (decisions.selects == found.asked).all()
+        policy = parse_policy(text).load()
+        for i in range(5):
+            reference.feed_reset()
+            reference.feed(rows[i])
+            assert policy(reference, None) == (decisions.label[i], decisions.who[i])
+    assert row["instructions"] <= row["worst_instructions"]
+
+
+def test_command(data: Path, network: Path, tmp_path: Path) -> None:
+    out, figures = tmp_path / "run", tmp_path / "row.json"
+    arguments = ["train", str(data), "--method", "forest-first", "--behind", str(network), "--max-flash", "40000"]
+    done = CliRunner().invoke(application(), [*arguments, "--out", str(out), "--json", str(figures)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(figures.read_text())["method"] == "forest-first"
+    routed = CliRunner().invoke(
+        application(), ["route", "forest", "--model", str(out / "model.dtm"), "--data", str(data)]
+    )
+    assert routed.exit_code == 0 and "forest" in routed.output
+    planned = CliRunner().invoke(application(), ["plan", str(out / "model.dtm")])
+    assert planned.exit_code == 0, planned.output
+
+
+def test_refused(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> None:
+    with pytest.raises(DitmosError, match="expected room for a tree"):
+        train(Request(data, Budget(flash=4_000), "forest"), tmp_path / "small")
+    model, plan = read_model(network / "model.dtm")
+    other = tmp_path / "other"
+    other.mkdir()
+    names = tuple(f"another {i}" for i in range(dataset.classes))
+    write_model(other / "model.dtm", replace(model, class_names=names), plan)
+    with pytest.raises(DitmosError, match="classes of other names"):
+        train(Request(data, Budget(), "forest-first"), tmp_path / "run", other)
