@@ -17,7 +17,7 @@ from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
 from ditmos.forest.convert import to_forest
 from ditmos.forest.first import ALWAYS, Opinions, Setting, choose, opinions_of, outcome
-from ditmos.forest.run import train
+from ditmos.forest.forest_run import train
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.window_summary import summary_for
 from ditmos.model.forest import LEAF, VOTES, check_forest, opinions

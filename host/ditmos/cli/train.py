@@ -130,7 +130,7 @@ def _run_forest(request: Any, out: Path, behind: Path | None, console: Console, 
     """A forest, alone, or before the network of a run, which is trained if none is named."""
     from dataclasses import replace
 
-    from ditmos.forest.run import train
+    from ditmos.forest.forest_run import train
     from ditmos.progress import Stages
 
     network = behind

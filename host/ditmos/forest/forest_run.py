@@ -20,8 +20,8 @@ from ditmos.datasets import TEST, TRAIN, VALIDATION, load
 from ditmos.datasets.features import samples_of
 from ditmos.errors import DitmosError
 from ditmos.forest.first import choose, opinions_of
+from ditmos.forest.forest_row import Figures, row
 from ditmos.forest.grow import FLASH, Grown, grow
-from ditmos.forest.results import Figures, row
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.model.forest import opinions
 from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
