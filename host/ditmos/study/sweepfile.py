@@ -171,7 +171,8 @@ def _check(job: Job, at: str) -> None:
             raise DitmosError(f"{at}: {key} is {getattr(job, key)!r}, expected 0 or more")
     if "/" in job.data + job.method:
         raise DitmosError(f"{at}: {job.method} on {job.data}, expected names without /, for files")
-    ways = (*get_args(Method), *HANDMADE)
+    networks = [way for way in get_args(Method) if not way.startswith("forest")]
+    ways = (*networks, *HANDMADE)
     if job.way not in ways:
         raise DitmosError(f"{at}: it is trained by {job.way!r}, expected by to be one of {', '.join(ways)}")
     if job.way in HANDMADE and job.settings:
