@@ -5,8 +5,8 @@ warmed up, then repeated; the median is printed, with the least and the most. Op
 
     --repeat N   repetitions (default 50)
     --json       one JSON object instead of a table
-    --profile    on the emulated board, model in ROMFS: have it count the bytes that a select and a classify fetch,
-                 read and write in each memory
+    --profile    on the emulated board, model in ROMFS: have it count the bytes that a row of the front end, a
+                 select and a classify fetch, read and write in each memory
 
 Ticks are those of `time.ticks_cpu()`: core cycles on the real board. Emulators have no caches and no pipeline: there
 they are instructions, and this script says so. Between two runs on a real board they differ by what interrupts take.
@@ -106,11 +106,20 @@ def measure(engine, window, repeat):
     rows.append(("policy",) + statistics(watch, repeat, engine.policy, model, window))
     asked = [row[1] for row in rows if row[0] == "votes" or (who != FOREST and row[0] in ("select", "classify"))]
     rows.append(("Python", rows[-1][1] - sum(asked), None, None))
+    if model.raw_window:
+        rows.insert(0, ("front end, a row",) + statistics(watch, repeat, model.feed, one_row(model)))
     return rows
 
 
+def one_row(model):
+    """Samples that make a row, where the frame before is full; the model is fed until it is."""
+    model.feed(array("h", bytes(2 * model.raw_window * model.raw_channels)))
+    return array("h", [(37 * i) % 2001 - 1000 for i in range(model.raw_hop * model.raw_channels)])
+
+
 def profile(engine, window):
-    """A select and a classify between marks: weights and arena in DTCM, then weights in flash and arena in RAM."""
+    """A row of the front end, a select and a classify between marks: weights and arena in DTCM, then weights in flash
+    and arena in RAM."""
     import _ditmos
     import tcm
 
@@ -130,6 +139,8 @@ def profile(engine, window):
             parts.append(("votes", model.votes, window))
         if model.classifiers:
             parts += [("select", model.select, window), ("classify", model.classify, 0)]
+        if model.raw_window:
+            parts.append(("front end, a row", model.feed, one_row(model)))
         for part, work, argument in parts:
             work(argument)
             tell(True, PROFILE_START)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,14 @@ from ditmos.errors import DitmosError
 from ditmos.firmware import nucleo
 from ditmos.firmware.memorymap import ITCM, ROMFS
 from ditmos.firmware.nucleo import Image
+from ditmos.frontends import log_bands, log_mel, vitals
+from ditmos.frontends.memory import memory
 from ditmos.link.board import Board
 from ditmos.link.romfs import romfs_image
 from ditmos.link.stream import classify
+from ditmos.link.verify import verify
 from ditmos.model.reference import Model
-from ditmos.model.spec import reference_spec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.model.writer import write_model
 from ditmos.paths import BUILD, SOURCES
 from ditmos.planner import whole_plan
@@ -155,6 +159,27 @@ def test_benchmark_says_instructions(mpremote: Callable[..., str]) -> None:
     whole = parts["select"]["median"] + parts["classify"]["median"]
     assert slices == pytest.approx(whole, rel=0.05)
     assert parts["policy"]["median"] > whole
+
+
+FRONTS = {
+    "log-mel": (log_mel.front_end(16e3, 1 / 2048, "full scale", "mic"), 6),
+    "log-bands": (log_bands.front_end(128.0, 0.2, "uV", ("Fz", "Cz")), 5),
+    "vitals": (vitals.front_end(16.0, 1.0, "", ("BVP", "EDA", "x", "y", "z"), 2), 5),
+}
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_front_ends_make_the_rows_of_the_reference(name: str, board: Board, tmp_path: Path) -> None:
+    """Those that training chooses, row by row, and logits behind them."""
+    front, rows = FRONTS[name]
+    branch = BranchSpec((ConvSpec(3, 3, pool=1),))
+    spec = NetworkSpec(rows, front.channels_out, 3, 2, branch, branch)
+    rng = np.random.default_rng(3)
+    model = replace(random_model(rng, spec), front_end=front)
+    write_model(tmp_path / "fed.dtm", model, whole_plan(spec, feed=memory(front, rows)))
+    report = verify(board, tmp_path / "fed.dtm", random_windows(rng, spec, 2), stepped=1)
+    assert report.equal and report.rows is not None
+    assert report.rows.bytes >= 2 * rows * spec.channels and report.rows.differences == 0
 
 
 def test_stream_survives_lost_bytes(emulated: EmulatedBoard, board: Board, recording: Recording) -> None:

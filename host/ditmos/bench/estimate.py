@@ -22,10 +22,12 @@ from ditmos.emulator import EmulatedBoard
 from ditmos.firmware.targets import nucleo_image
 from ditmos.link.board import Board
 from ditmos.link.romfs import romfs_image
+from ditmos.model.reader import read_model
 from ditmos.paths import SOURCES
 from ditmos.planner.chip import CORE_HZ, TYPICAL_MILLIAMPS, VOLTS, microjoules
 
 TIMEOUT = 300.0  # seconds without output: counting every access is slow
+FRONT_END = "front end, a row"  # as device/bench.py names it
 _MEMORIES = ("flash", "ITCM", "DTCM", "SRAM")
 
 
@@ -47,7 +49,10 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Select and one classify together, as the board has them placed; all but ``traffic`` is estimated."""
+    """Select and one classify together, as the board has them placed; all but ``traffic`` is estimated.
+
+    row_cycles: of the front end, a row, on top of them; 0 without one. rows_per_second: that it makes.
+    """
 
     model: str
     traffic: list[Traffic]
@@ -58,6 +63,8 @@ class Estimate:
     volts: float
     microjoules: float
     method: str
+    row_cycles: int = 0
+    rows_per_second: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -72,7 +79,7 @@ def estimate(model: Path, milliamps: float | None = None, report: Callable[[str]
     Raises:
         DitmosError: no firmware has been built, or the model does not run.
     """
-    elf = nucleo_image("elf")
+    elf, front = nucleo_image("elf"), read_model(model)[0].front_end
     with tempfile.TemporaryDirectory() as folder:
         content = Path(folder) / "content"
         content.mkdir()
@@ -83,11 +90,13 @@ def estimate(model: Path, milliamps: float | None = None, report: Callable[[str]
         with EmulatedBoard(nucleo_image("dfu"), romfs=rom, profile=profile) as emulated, Board(emulated.port) as board:
             report("counting every access")
             printed = board.run(SOURCES / "device" / "bench.py", ["--profile"], timeout=TIMEOUT)
-        parts = [line.split()[1:] for line in printed.splitlines() if line.startswith("profiled ")]
+        parts = [line.split(None, 2)[1:] for line in printed.splitlines() if line.startswith("profiled ")]
         spans = [json.loads(line) for line in profile.read_text().splitlines()]
     report("estimating cycles")
     traffic = [_traffic(elf, part, placement, span) for (placement, part), span in zip(parts, spans, strict=True)]
-    total = sum(part.cycles for part in traffic if part.placement == "dtcm")
+    here = [part for part in traffic if part.placement == "dtcm"]
+    row = sum(part.cycles for part in here if part.part == FRONT_END)
+    total = sum(part.cycles for part in here) - row
     seconds = total / CORE_HZ
     current = TYPICAL_MILLIAMPS if milliamps is None else milliamps
     return Estimate(
@@ -100,6 +109,8 @@ def estimate(model: Path, milliamps: float | None = None, report: Callable[[str]
         volts=VOLTS,
         microjoules=microjoules(seconds * 1e6, current),
         method=find_mca() or "one cycle per instruction",
+        row_cycles=row,
+        rows_per_second=front.fs / front.hop if front else 0.0,
     )
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from ditmos.bench import baremetal
+from ditmos.bench.float_features import error
 from ditmos.bench.golden_fronts import random_eeg, random_front, random_samples, random_sound
 from ditmos.errors import DitmosError
-from ditmos.frontends import log_bands, log_mel
+from ditmos.frontends import log_bands, log_mel, vitals
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16
-from ditmos.frontends.log_power import ROW_SCALE
 from ditmos.frontends.memory import memory
 from ditmos.frontends.section import encode
 
@@ -96,6 +96,7 @@ def measure(count: int = 200, folder: Path | None = None) -> dict[str, Any]:
     named = {f"log-mel, {fs / 1000:g} kHz": _log_mel_job(rng, fs) for fs in (16e3, 8e3, 22.05e3, 44.1e3, 48e3)}
     for channels, fs in ((1, 128.0), (19, 128.0), (1, 500.0)):
         named[f"band power, {channels} x {fs:g} Hz"] = _eeg_job(rng, fs, channels)
+    named["vitals, 6 x 16 Hz"] = _vitals_job(rng)
     jobs = list(named.values())
     runs = {name: run(elf, jobs) for name, elf in programs.items()}
     rows: list[dict[str, Any]] = []
@@ -111,7 +112,7 @@ def measure(count: int = 200, folder: Path | None = None) -> dict[str, Any]:
                 "work": m7.work,
                 "planned": needed.total,
                 "differing": m7.differing + runs["portable C"][i].differing,
-                "rms_nat": _error(job),
+                "rms_nat": error(job.front, job.samples),
             }
         )
     chosen = _random_jobs(count)
@@ -143,12 +144,9 @@ def _eeg_job(rng: np.random.Generator, fs: float, channels: int) -> Job:
     return Job(front, random_eeg(rng, fs, 2, channels).reshape(-1, channels), front.hop, 13)
 
 
-def _error(job: Job) -> float:
-    """Root mean square of integers less floats, nat."""
-    x, front = job.samples.astype(np.float64) * job.front.scale, job.front
-    sound = len(front.spectrum.starts) == log_mel.MELS if front.spectrum else False
-    floats = log_mel.log_mel(x.T, front.fs) if sound else log_bands.log_bands(x.T[None], front.fs)
-    return float(np.sqrt(np.square(front(job.samples) * ROW_SCALE - floats[0]).mean()))
+def _vitals_job(rng: np.random.Generator) -> Job:
+    front = vitals.front_end(16.0, 1.0, "", ("BVP", "EDA", "TEMP", "x", "y", "z"), 3)
+    return Job(front, random_eeg(rng, 16.0, 30, 6).reshape(-1, 6), front.hop, 27)
 
 
 def _random_jobs(count: int) -> list[Job]:

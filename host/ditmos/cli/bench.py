@@ -141,8 +141,30 @@ def models(
         raise typer.Exit(1)
 
 
+def _labels(model: Path, data: Path, json_file: Path | None) -> None:
+    """Labels that change where features are floats; at most one in a thousand."""
+    import numpy as np
+
+    from ditmos.atomic import write_json
+    from ditmos.bench.float_features import labels_changed
+    from ditmos.datasets import load
+    from ditmos.model.reader import read_model
+    from ditmos.model.reference import Model
+
+    dataset = load(data)
+    changed = labels_changed(Model(read_model(model)[0]), dataset, np.arange(len(dataset)))
+    share = changed / len(dataset)
+    print(f"{changed} of {len(dataset):,} labels change where features are floats ({share:.3%}, at most 0.1 %)")
+    if json_file:
+        write_json(json_file, {"windows": len(dataset), "changed": changed})
+    if share > 1e-3:
+        raise typer.Exit(1)
+
+
 def frontend(
     count: Annotated[int, typer.Option(min=1, help="random front ends")] = 200,
+    model: Annotated[Path | None, typer.Option(help="Model (.dtm): labels that floats change, instead.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Raw windows (.npz) for that, all of them.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """Front ends on the simulated Cortex-M7: instructions, RAM, and values that differ from the specification."""
@@ -151,6 +173,13 @@ def frontend(
 
     from ditmos.atomic import write_json
     from ditmos.bench.frontends import measure
+    from ditmos.errors import DitmosError
+
+    if (model is None) != (data is None):
+        raise DitmosError("expected both, --model and --data, or neither")
+    if model and data:
+        _labels(model, data, json_file)
+        return
 
     with Console(stderr=True).status("front ends"):
         figures = measure(count)

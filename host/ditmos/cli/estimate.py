@@ -22,6 +22,7 @@ def estimate(
 
     from ditmos.atomic import write_json
     from ditmos.bench.estimate import estimate as run
+    from ditmos.planner.chip import CORE_HZ
     from ditmos.progress import Stages
 
     with Stages(transient=True) as stages:
@@ -40,6 +41,12 @@ def estimate(
         f"    time   = {result.cycles:,} cycles ({result.method}, no wait states) / 216 MHz = {us}\n"
         f"    energy = {result.volts} V * {result.milliamps:g} mA * {us} = {result.microjoules:.0f} uJ"
     )
+    if result.row_cycles:
+        share = result.row_cycles * result.rows_per_second / CORE_HZ
+        print(
+            f"    front end: {result.row_cycles:,} cycles a row on top, {result.rows_per_second:g} rows a second: "
+            f"{share:.2%} of the core"
+        )
     if result.milliamps_assumed:
         print(
             f"{result.milliamps:g} mA is the typical run current of the STM32F722, a sister of the F767 "

@@ -46,6 +46,7 @@ def plan(
     from ditmos.planner import candidate, choose, feed_of, front, stream_plan
     from ditmos.planner.cost import layer_costs
     from ditmos.planner.describe import describe, summary, unsliced
+    from ditmos.planner.fed import describe_front, lines
     from ditmos.planner.picture import draw
 
     picked = fastest + stream + (ram is not None)
@@ -67,11 +68,15 @@ def plan(
     if spec.aggregate:
         baselines["without aggregation"] = unsliced(plain, layer_costs(plain), "without aggregation")
     _show(spec, candidates, chosen, baselines)
+    front_end = quantized.front_end
+    if front_end:
+        Console().print("\n".join(lines(front_end, spec.window)), highlight=False)
     if picked:
         write_model(output or model, quantized, chosen.plan)
     if json_file:
         result = {
             "model": str(model),
+            "front_end": describe_front(front_end, spec.window) if front_end else None,
             "front": [summary(spec, c) for c in candidates],
             "chosen": describe(spec, chosen.plan, costs) | {"instructions": chosen.instructions, "macs": chosen.macs},
             "baselines": [summary(spec if name == "unsliced" else plain, c) for name, c in baselines.items()],
