@@ -24,7 +24,7 @@ class Model:
     arena_size: int  # bytes
     inputs: tuple[tuple[str, str, float, int, float, bool], ...]
     # of each channel: name, units, scale, zero point, sample scale, used;
-    # real = (q - zero_point) * scale = raw * sample_scale, and channels that are not used are 0
+    # real = (q - zero_point) * scale = raw * sample_scale; rows have all of these, a window those that are used
     rate: float  # rows per second, 0 where it is not known
     policy: str  # who answers, if nobody says otherwise: a name of routing.py or of the user's own
     margins: tuple[int, ...]  # its settings

@@ -71,9 +71,11 @@ static void put_row(ditmos_engine_t *engine, const int16_t *row) {
     const ditmos_buffer_t *window = &model->plan.buffers[model->plan.window];
     int8_t values[CHUNK];
     int8_t *end = engine->arena + window->offset + window->rows - 1;
-    for (unsigned c = 0; c < model->channels; c += CHUNK) {
-        unsigned count = model->channels - c < CHUNK ? model->channels - c : CHUNK;
-        ditmos_quantize_i16(values, row + c, 1, count, model->inputs + (size_t)DITMOS_INPUT_SIZE * c);
+    for (unsigned c = 0; c < model->row_channels; c += CHUNK) {
+        unsigned count = model->row_channels - c < CHUNK ? model->row_channels - c : CHUNK;
+        const uint8_t *records = model->inputs + (size_t)DITMOS_INPUT_SIZE * c;
+        ditmos_quantize_i16(values, row + c, 1, count, records);
+        count = ditmos_used(records, count);
         for (unsigned i = 0; i < count; i++, end += window->stride) {
             *end = values[i];
         }
@@ -162,18 +164,22 @@ bool ditmos_feed_window(ditmos_feed_t *feed) {
     const ditmos_buffer_t *window = &model->plan.buffers[model->plan.window];
     const int16_t *rows = ditmos_stream_rows(&feed->stream);
     ditmos_engine_begin(engine);
-    for (unsigned c = 0; c < model->channels; c++) {
-        if (front->summary.bins) {
-            ditmos_quantize_channel(engine->arena + window->offset + c * window->stride, 1, rows + c, model->channels,
-                model->window, model->inputs + (size_t)DITMOS_INPUT_SIZE * c);
+    int8_t *plane = engine->arena + window->offset;
+    for (unsigned c = 0; c < front->row_channels; c++) {
+        const uint8_t *record = model->inputs + (size_t)DITMOS_INPUT_SIZE * c;
+        if (!ditmos_input(record).used) {
             continue;
         }
-        ditmos_centre_t centre = ditmos_centre(rows + c, model->channels, model->window, front->centre_scale);
-        int8_t *plane = engine->arena + window->offset + c * window->stride;
-        for (unsigned t = 0; t < model->window; t++) {
-            int16_t value = ditmos_centred(&centre, rows[t * model->channels + c]);
-            ditmos_quantize_i16(plane + t, &value, 1, 1, model->inputs + (size_t)DITMOS_INPUT_SIZE * c);
+        if (front->summary.bins) {
+            ditmos_quantize_channel(plane, 1, rows + c, front->row_channels, model->window, record);
+        } else {
+            ditmos_centre_t centre = ditmos_centre(rows + c, front->row_channels, model->window, front->centre_scale);
+            for (unsigned t = 0; t < model->window; t++) {
+                int16_t value = ditmos_centred(&centre, rows[t * front->row_channels + c]);
+                ditmos_quantize_channel(plane + t, 1, &value, 1, 1, record);
+            }
         }
+        plane += window->stride;
     }
     return true;
 }

@@ -34,6 +34,7 @@ void ditmos_stream_reset(ditmos_stream_t *stream) {
     stream->held = 0;
     stream->seen = 0;
     stream->begun = 0;
+    memset(ditmos_stream_row(stream), 0, 2u * stream->front->row_channels);
 }
 
 // Operations [first, end) but for Spectrum and Centre, on one row in place.

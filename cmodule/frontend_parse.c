@@ -265,7 +265,7 @@ ditmos_status_t ditmos_frontend_parse(ditmos_frontend_t *front, const uint8_t *d
         return status;
     }
     NEED(at == size, "FRNT", begin, "goes on after its operations");
-    NEED(width == channels, "FRNT", begin, "rows have other channels than the network");
+    NEED(width == channels, "FRNT", begin, "rows have other channels than INPT");
     front->row_channels = (uint16_t)width;
     return measure(front, begin);
 }

@@ -60,18 +60,26 @@ static inline int8_t to_int8(int32_t q, int32_t zero_point) {
     return (int8_t)((q < low ? low : q > high ? high : q) + zero_point);
 }
 
+unsigned ditmos_used(const uint8_t *records, unsigned channels) {
+    unsigned used = 0;
+    for (unsigned c = 0; c < channels; c++) {
+        used += ditmos_input(records + (size_t)DITMOS_INPUT_SIZE * c).used;
+    }
+    return used;
+}
+
 uint32_t ditmos_quantize_f32(int8_t *dst, const void *src, uint32_t rows, unsigned channels, const uint8_t *records) {
+    unsigned used = ditmos_used(records, channels);
     uint32_t last = 0;
     for (unsigned c = 0; c < channels; c++) {
-        ditmos_input_t input = ditmos_input(records + DITMOS_INPUT_SIZE * c);
+        ditmos_input_t input = ditmos_input(records + (size_t)DITMOS_INPUT_SIZE * c);
+        if (!input.used) {
+            continue;
+        }
         float factor = 1.0f / input.scale;
         const uint8_t *p = (const uint8_t *)src + sizeof(float) * c;
-        int8_t *out = dst + c;
-        for (uint32_t i = 0; i < rows; i++, p += sizeof(float) * channels, out += channels) {
-            if (!input.used) {
-                *out = 0;
-                continue;
-            }
+        int8_t *out = dst++;
+        for (uint32_t i = 0; i < rows; i++, p += sizeof(float) * channels, out += used) {
             uint32_t bits = ditmos_u32(p);
             if ((bits & 0x7f800000) == 0x7f800000 && last <= i) {
                 last = i + 1;
@@ -93,10 +101,6 @@ void ditmos_quantize_channel(int8_t *dst, unsigned dst_step, const void *src, un
     int64_t half = (int64_t)1 << (input.shift - 1);
     const uint8_t *p = src;
     for (uint32_t i = 0; i < rows; i++, p += sizeof(int16_t) * src_step, dst += dst_step) {
-        if (!input.used) {
-            *dst = 0;
-            continue;
-        }
         int64_t q = (int16_t)ditmos_u16(p) * (int64_t)input.multiplier + half;
         if (input.shift >= 32) { // nearly always: what is left is small
             *dst = to_int8((int32_t)(q >> 32) >> (input.shift - 32), input.zero_point);
@@ -108,8 +112,11 @@ void ditmos_quantize_channel(int8_t *dst, unsigned dst_step, const void *src, un
 }
 
 void ditmos_quantize_i16(int8_t *dst, const void *src, uint32_t rows, unsigned channels, const uint8_t *records) {
+    unsigned used = ditmos_used(records, channels);
     for (unsigned c = 0; c < channels; c++) {
-        ditmos_quantize_channel(dst + c, channels, (const uint8_t *)src + sizeof(int16_t) * c, channels, rows,
-            records + DITMOS_INPUT_SIZE * c);
+        const uint8_t *record = records + (size_t)DITMOS_INPUT_SIZE * c;
+        if (ditmos_input(record).used) {
+            ditmos_quantize_channel(dst++, used, (const uint8_t *)src + sizeof(int16_t) * c, channels, rows, record);
+        }
     }
 }

@@ -16,7 +16,7 @@ typedef struct {
     int32_t zero_point;
     uint32_t multiplier; // a raw sample is multiplier / 2^shift steps of int8
     uint8_t shift;
-    bool used; // else every value becomes 0
+    bool used; // else its values are left out
 } ditmos_input_t;
 
 // Check the record at file offset `at`, which lies inside the file.
@@ -25,8 +25,11 @@ ditmos_status_t ditmos_input_check(const uint8_t *data, uint32_t at);
 // A record at any address.
 ditmos_input_t ditmos_input(const uint8_t *record);
 
-// `rows` rows of `channels` values at any address, floats in real units, to int8. Returns 1 + the row of the last value
-// that is not finite, in a channel that is used; 0 if there is none.
+// How many of the channels are used.
+unsigned ditmos_used(const uint8_t *records, unsigned channels);
+
+// `rows` rows of `channels` values at any address, floats in real units, to rows of int8 of the channels that are used.
+// Returns 1 + the row of the last value that is not finite, in a channel that is used; 0 if there is none.
 uint32_t ditmos_quantize_f32(int8_t *dst, const void *src, uint32_t rows, unsigned channels, const uint8_t *records);
 
 // The same of raw samples, int16: of one channel, values `src_step` apart to bytes `dst_step` apart; then of all.

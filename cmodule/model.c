@@ -10,7 +10,7 @@
 #define TABLE_ENTRY_SIZE (16)
 #define NETW_SIZE (32)
 #define LAYR_SIZE (28)
-#define INPUTS_SIZE (4) // before the records
+#define INPUTS_SIZE (8) // before the records
 #define ROUT_SIZE (4)
 #define MAX_MARGINS (8)
 #define MAX_POLICY (31)
@@ -225,19 +225,24 @@ static ditmos_status_t parse_names(parsing_t *parsing, ditmos_section_t s) {
 static ditmos_status_t parse_inputs(parsing_t *parsing, ditmos_section_t s) {
     ditmos_model_t *m = parsing->model;
     const uint8_t *p = parsing->data + s.begin;
-    uint32_t fixed = INPUTS_SIZE + (uint32_t)DITMOS_INPUT_SIZE * m->channels;
-    NEED(s.size >= fixed, "INPT", s.begin, "must have a record for each channel");
+    NEED(s.size >= INPUTS_SIZE, "INPT", s.begin, "cut short");
     m->rate = ditmos_f32(p);
+    m->row_channels = ditmos_u16(p + 4);
+    uint32_t fixed = INPUTS_SIZE + (uint32_t)DITMOS_INPUT_SIZE * m->row_channels;
+    NEED(ditmos_u16(p + 6) == 0, "INPT.reserved", s.begin + 6, "must be 0");
+    NEED(s.size >= fixed, "INPT", s.begin, "must have a record for each channel");
     NEED(m->rate >= 0.0f && m->rate <= FLT_MAX, "INPT.rate", s.begin, "must be rows per second, or 0");
     m->inputs = p + INPUTS_SIZE;
-    for (unsigned i = 0; i < m->channels; i++) {
+    for (unsigned i = 0; i < m->row_channels; i++) {
         ditmos_status_t status = ditmos_input_check(parsing->data, s.begin + INPUTS_SIZE + DITMOS_INPUT_SIZE * i);
         if (status.field) {
             return status;
         }
     }
+    NEED(ditmos_used(m->inputs, m->row_channels) == m->channels, "INPT.channels", s.begin + 4,
+        "uses other channels than the network has");
     m->input_names = (const char *)p + fixed;
-    return check_names(parsing->data, s.begin + fixed, s.size - fixed, 2u * m->channels, "INPT.names");
+    return check_names(parsing->data, s.begin + fixed, s.size - fixed, 2u * m->row_channels, "INPT.names");
 }
 
 // The maps that layer `index` of a branch reads: what NETW says about start and aggregate.
@@ -464,7 +469,7 @@ static ditmos_status_t parse_front(parsing_t *parsing, ditmos_section_t s) {
     ditmos_model_t *m = parsing->model;
     bool aligned = (uintptr_t)(parsing->data + s.begin) % 4 == 0;
     m->front = parsing->allocate(sizeof(*m->front) + (aligned ? 0 : s.size));
-    ditmos_status_t status = ditmos_frontend_parse(m->front, parsing->data, s.begin, s.size, m->window, m->channels,
+    ditmos_status_t status = ditmos_frontend_parse(m->front, parsing->data, s.begin, s.size, m->window, m->row_channels,
         m->front + 1);
     return status.field ? status : ditmos_feed_check(m, s.begin);
 }

@@ -36,7 +36,8 @@ typedef struct {
 
 struct _ditmos_model_t {
     uint16_t window;
-    uint16_t channels;
+    uint16_t channels; // that the network reads
+    uint16_t row_channels; // of a row that comes in: those, and the ones that are left out
     uint16_t classes;
     uint16_t selector_outputs;
     uint8_t classifiers;
@@ -50,9 +51,9 @@ struct _ditmos_model_t {
     // In the file, at any address. Names are UTF-8, each ended by a zero byte.
     const char *names; // of the classes
     float rate; // rows per second, 0: not known
-    const uint8_t *inputs; // a record for each channel: inputs.h
+    const uint8_t *inputs; // a record for each channel of a row: inputs.h
     const int8_t *padding; // of each channel of the window, what a row of padding holds; NULL where nothing pads it
-    const char *input_names; // of each channel its name and its unit
+    const char *input_names; // of each channel of a row its name and its unit
     uint16_t routes; // how many of the selector's outputs stand for classifiers: the first K, or 0
     uint16_t exits; // how many behind them are class logits: `classes`, or 0
     uint8_t margin_count;

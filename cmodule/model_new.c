@@ -152,11 +152,11 @@ static mp_obj_t class_names(const ditmos_model_t *model) {
     return MP_OBJ_FROM_PTR(names);
 }
 
-// For each channel (name, units, scale, zero point, sample scale, used).
+// For each channel of a row (name, units, scale, zero point, sample scale, used).
 static mp_obj_t input_channels(const ditmos_model_t *model) {
-    mp_obj_tuple_t *inputs = MP_OBJ_TO_PTR(mp_obj_new_tuple(model->channels, NULL));
+    mp_obj_tuple_t *inputs = MP_OBJ_TO_PTR(mp_obj_new_tuple(model->row_channels, NULL));
     const char *name = model->input_names;
-    for (unsigned i = 0; i < model->channels; i++) {
+    for (unsigned i = 0; i < model->row_channels; i++) {
         ditmos_input_t input = ditmos_input(model->inputs + DITMOS_INPUT_SIZE * i);
         mp_obj_t label = next_name(&name);
         mp_obj_t items[] = {

@@ -202,20 +202,20 @@ static mp_obj_t model_quantize(mp_obj_t self_in, mp_obj_t src_in, mp_obj_t dst_i
     }
     bool real = src.typecode == 'f';
     size_t count = src.len / (real ? sizeof(float) : sizeof(int16_t));
-    if (count != dst.len) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("destination has %u values, expected %u"),
-            (unsigned)dst.len, (unsigned)count);
-    }
-    if (count % model->channels != 0) {
+    uint32_t rows = (uint32_t)count / model->row_channels;
+    if (rows * (size_t)model->row_channels != count) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%u values, expected rows of %u"), (unsigned)count,
-            (unsigned)model->channels);
+            (unsigned)model->row_channels);
     }
-    uint32_t rows = (uint32_t)count / model->channels;
+    if (rows * (size_t)model->channels != dst.len) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("destination has %u values, expected %u"),
+            (unsigned)dst.len, (unsigned)(rows * model->channels));
+    }
     uint32_t bad = 0;
     if (real) {
-        bad = ditmos_quantize_f32(dst.buf, src.buf, rows, model->channels, model->inputs);
+        bad = ditmos_quantize_f32(dst.buf, src.buf, rows, model->row_channels, model->inputs);
     } else {
-        ditmos_quantize_i16(dst.buf, src.buf, rows, model->channels, model->inputs);
+        ditmos_quantize_i16(dst.buf, src.buf, rows, model->row_channels, model->inputs);
     }
     return MP_OBJ_NEW_SMALL_INT(bad);
 }

@@ -1,7 +1,8 @@
 """Run a model on recorded windows: `mpremote run device/infer.py`, or `micropython device/infer.py`.
 
-Reads model.dtm, windows.npy and, if there, labels.npy from the current folder (`mpremote mount FOLDER run ...`), /flash
-or /rom. Options, in sys.argv:
+Reads model.dtm, windows.npy and, if there, labels.npy and windows.json from the current folder (`mpremote mount FOLDER
+run ...`), /flash or /rom. windows.json says what the windows are: the model must have been made for such. Options, in
+sys.argv:
 
     --json       one JSON object a line instead of text: logits, who answered, ticks of each part
     --count N    the first N windows only
@@ -29,13 +30,53 @@ def parts(engine, window, k, watch):
     return select, classify, watch.measure(engine.policy, model, window)
 
 
-def labels(count):
-    """True classes, or None where there is no labels.npy."""
+def about():
+    """What windows.json says of the windows, nothing where it is not there: class_names, fs, and of each channel its
+    name, unit, and real units of a step."""
+    try:
+        path = ditmos.find("windows.json")
+    except OSError:
+        return {}
+    with open(path) as file:
+        return json.load(file)
+
+
+def compare(model, said, raw):
+    """ValueError where the windows are not what the model was made for. raw: they are integers, which have a scale."""
+
+    def near(one, other, part):
+        return abs(one - other) <= part * abs(other)
+
+    fed = raw and model.raw_window and len(said.get("channels", ())) == model.raw_channels
+    rate = model.raw_rate if fed else model.rate
+    if said.get("fs") and rate and not near(said["fs"], rate, 0.02):
+        raise ValueError("windows.json: fs is %g Hz, the model was made for %g" % (said["fs"], rate))
+    made_for = [("", model.raw_units, 0, 0, model.raw_scale)] * model.raw_channels if fed else model.inputs
+    channels = said.get("channels", ())
+    if channels and len(channels) != len(made_for):
+        raise ValueError("windows.json: %d channels, the model takes %d" % (len(channels), len(made_for)))
+    for (name, units, scale), wanted in zip(channels, made_for):
+        if name and wanted[0] and name != wanted[0]:
+            raise ValueError("windows.json: channel %s stands where the model has %s" % (name, wanted[0]))
+        if units and wanted[1] and units != wanted[1]:
+            raise ValueError("windows.json: channel %s is in %s, the model was made for %s" % (name, units, wanted[1]))
+        if raw and scale and not near(scale, wanted[4], 1e-4):
+            raise ValueError("windows.json: scale of channel %s is %g, the model has %g" % (name, scale, wanted[4]))
+
+
+def labels(model, said, count):
+    """The model's numbers of the true classes, or None where there is no labels.npy. The numbers in it are those of the
+    classes that windows.json names, without it the model's. ValueError for a class that the model lacks."""
     try:
         found = ditmos.windows(ditmos.find("labels.npy"))
     except OSError:
         return None
-    return [found[i][0] for i in range(count)]
+    names = list(model.class_names)
+    own = said.get("class_names", names)
+    for name in own:
+        if name not in names:
+            raise ValueError("windows.json: class %s is none of the model's" % name)
+    return [names.index(own[found[i][0]]) for i in range(count)]
 
 
 def run_json(engine, windows, count):
@@ -62,9 +103,9 @@ def run_json(engine, windows, count):
         print(json.dumps(result))
 
 
-def run_text(engine, windows, count):
+def run_text(engine, windows, said, count):
     model = engine.model
-    truth = labels(count)
+    truth = labels(model, said, count)
     used = {}
     right = total_us = 0
     for i in range(count):
@@ -86,14 +127,16 @@ def run_text(engine, windows, count):
 def main():
     engine = ditmos.load()
     windows = ditmos.windows()
+    said = about()
+    compare(engine.model, said, windows.typecode == "h")
     count = min(len(windows), int(option("--count", len(windows))))
     if option("--json"):
         run_json(engine, windows, count)
     else:
-        run_text(engine, windows, count)
+        run_text(engine, windows, said, count)
 
 
 try:
     main()
-except (OSError, ValueError) as error:
+except (OSError, ValueError, LookupError, TypeError) as error:
     print("infer:", error)

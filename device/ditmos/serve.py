@@ -270,29 +270,34 @@ class Classifier(Answers):
         if not 1 <= hop <= model.window:
             raise ValueError("hop is %d, expected 1 to %d" % (hop, model.window))
         self._quantize = None if typecode == "b" else model.quantize
+        # Rows have all channels; int8 are of those that the network reads.
+        inputs = [channel[:5] for channel in model.inputs if self._quantize or channel[5]]
+        self._row = len(inputs)
         self._size = model.window * model.channels  # values of a window
         # The last windows, int8. The current one ends at _end; it is moved to the start when the room runs out.
         self._ring = memoryview(array("b", bytes(2 * self._size)))
         self._end = 0
-        geometry = model.window, 0, [channel[:5] for channel in model.inputs], model.rate
+        geometry = model.window, 0, inputs, model.rate
         self._clean = 0  # rows since the last one with a value that is no number
-        super().__init__(Sliding(model), policy, hop, typecode, logits, first, self._size, geometry, agreed, before)
+        size = model.window * self._row
+        super().__init__(Sliding(model), policy, hop, typecode, logits, first, size, geometry, agreed, before)
 
     def _shift(self, count):
-        """Take `count` new values into the ring; returns (window, what is new)."""
-        ring, size = self._ring, self._size
+        """Take `count` new values, as they came, into the ring; returns (window, what is new)."""
+        ring, size, came = self._ring, self._size, count
+        rows = came // self._row
+        count = rows * self.model.model.channels
         if self._end + count > len(ring):
             keep = size - count
             ring[:keep] = ring[self._end - keep : self._end]
             self._end = keep
         start, self._end = self._end, self._end + count
         new = ring[start : self._end]
-        rows = count // self.model.model.channels
         bad = 0
         if self._quantize:
-            bad = self._quantize(self._raw[:count], new)
+            bad = self._quantize(self._raw[:came], new)
         else:
-            new[:] = self._raw[:count]
+            new[:] = self._raw[:came]
         self._clean = rows - bad if bad else self._clean + rows
         return ring[self._end - size : self._end], new
 
@@ -300,13 +305,13 @@ class Classifier(Answers):
         start = time.ticks_us()
         model = self.model
         window, new = self._shift(count)
-        model.move(new if count < self._size else None)
+        model.move(new if len(new) < self._size else None)
         if self._clean < self.model.model.window:
             label, who = None, NOBODY
         else:
             label, who = verdict(model, self.policy(model, window))
         self._send(label, who, start)
-        self._need = self.hop * self.model.model.channels * self._item
+        self._need = self.hop * self._row * self._item
 
 
 class Fed(Answers):

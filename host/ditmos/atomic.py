@@ -16,8 +16,10 @@ def write(path: Path, content: bytes) -> None:
     """Whatever happens, ``path`` holds the old content or the new. Makes the folder if need be.
 
     Raises:
-        DitmosError: disk full, no rights.
+        DitmosError: a folder, disk full, no rights, no name for a file.
     """
+    if path.is_dir() or not path.name:
+        raise DitmosError(f"{path}: a folder, expected the name of a file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,9 +28,9 @@ def write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         kept = "; the old one is still there" if path.is_file() else ""
-        raise DitmosError(f"{path}: cannot be written ({error.strerror or error}){kept}") from None
+        raise DitmosError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}){kept}") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -40,7 +42,7 @@ def check_writable(path: Path) -> None:
     Raises:
         DitmosError: a folder, no rights, no room for an empty file.
     """
-    if path.is_dir():
+    if path.is_dir() or not path.name:
         raise DitmosError(f"{path}: a folder, expected the name of a file")
     probe = path.with_name(f".{path.name}.try")
     write(probe, b"")

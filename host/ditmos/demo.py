@@ -139,12 +139,18 @@ def choose_windows(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def write_rom(folder: Path, model: Path, dataset: Dataset, index: NDArray[np.int64]) -> None:
-    """The files that `device/infer.py` looks for: raw windows, so that the board does all of the work itself."""
+    """The files that `device/infer.py` looks for: raw windows, so that the board does all of the work itself, and what
+    they are."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.dtm").write_bytes(model.read_bytes())
     x = dataset.x[index]
-    np.save(folder / "windows.npy", x if x.dtype == np.int16 else x * np.float32(dataset.scale))
+    np.save(folder / "windows.npy", x if x.dtype == np.int16 else dataset.values(index))
     np.save(folder / "labels.npy", dataset.y[index].astype("<i2"))
+    channels = zip(dataset.channels, dataset.channel_units, dataset.scales.tolist(), strict=True)
+    write_json(
+        folder / "windows.json",
+        {"fs": dataset.fs, "class_names": list(dataset.class_names), "channels": [list(each) for each in channels]},
+    )
 
 
 def run_board(rom: Path, report: Report = lambda *_: None) -> Device:

@@ -209,7 +209,7 @@ def check_heap(data):
     """Nothing is allocated after construction."""
     model = _ditmos.Model(data)
     window = bytes(model.window * model.channels)
-    samples = array("h", range(len(window)))
+    samples = array("h", range(model.window * len(model.inputs)))
     quantized = bytearray(len(window))
 
     def use():
@@ -238,15 +238,17 @@ def check_quantize():
         stored = memoryview(read("quantize." + code))
         last = struct.unpack("<I", stored)[0]
         stored = stored[4:]
-        count = len(stored) // (size + 1)
-        values = array(code, bytes(stored[: size * count]))
+        width = len(model.inputs)  # of a row that comes in; of what is made of it: model.channels
+        rows = len(stored) // (size * width + model.channels)
+        values = array(code, bytes(stored[: size * width * rows]))
+        count = rows * model.channels
         result = array("b", bytes(count))
         assert model.quantize(values, result) == last
-        expected = array("b", bytes(stored[size * count :]))
+        expected = array("b", bytes(stored[size * width * rows :]))
         for i in range(count):
-            assert result[i] == expected[i], (code, values[i], result[i], expected[i])
+            assert result[i] == expected[i], (code, i, result[i], expected[i])
         assert raised(model.quantize, values, bytearray(count + 1))[0] is ValueError
-        assert raised(model.quantize, values[1:], bytearray(count - 1))[0] is ValueError  # not whole rows
+        assert raised(model.quantize, values[1:], bytearray(count))[0] is ValueError  # not whole rows
         assert raised(model.quantize, values, bytes(count))[0] is TypeError
         assert raised(model.quantize, values, array("h", bytes(2 * count)))[0] is TypeError
     assert raised(model.quantize, array("i", [1]), bytearray(1))[0] is TypeError

@@ -44,12 +44,13 @@ def micropython() -> Path:
 
 @pytest.fixture(scope="module")
 def model() -> QuantizedModel:
-    """Channels around zero, far from it, and one that is left out."""
+    """Channels around zero, far from it, and between them one that is left out."""
     model = golden.random_model(np.random.default_rng(0), reference_spec(), golden.Style.TRAINED)
     inputs = (
         InputChannel.of(1 / 64, -3, 1 / 4096, "ax", "g"),
-        InputChannel.of(0.3, -337750, 4.0, "pressure", "Pa"),
         InputChannel.of(1.0, 7, 1.0, "ö", "", used=False),
+        InputChannel.of(0.3, -337750, 4.0, "pressure", "Pa"),
+        InputChannel.of(0.02, 5, 1 / 16, "az", "g"),
     )
     return replace(model, inputs=inputs, rate=50.0, use=Use("early", Rule.SELECTOR, (-5, 2**31 - 1)))
 
@@ -60,9 +61,10 @@ def quantize_cases(model: QuantizedModel) -> dict[str, np.ndarray]:
     real = golden.random_rows(rng, model, 500)
     scale, zero_point = (np.array([getattr(c, name) for c in model.inputs]) for name in ("scale", "zero_point"))
     halves = (np.arange(-300, 300)[:, None] + 0.5 - zero_point) * scale
-    odd = np.array([0, 1e30, -1e30, np.inf, -np.inf, np.nan])[:, None] * np.ones(3)
-    wide = rng.integers(-32768, 32768, (300, 3))
-    samples = np.concatenate([golden.raw_samples(real, model), wide, [[-32768] * 3, [32767] * 3]])
+    width = len(model.inputs)
+    odd = np.array([0, 1e30, -1e30, np.inf, -np.inf, np.nan])[:, None] * np.ones(width)
+    wide = rng.integers(-32768, 32768, (300, width))
+    samples = np.concatenate([golden.raw_samples(real, model), wide, [[-32768] * width, [32767] * width]])
     real = np.concatenate([real, halves, odd, rng.permuted(odd, axis=0), real[:1]])
     return {"f": real.astype(np.float32), "h": samples.astype(np.int16)}
 

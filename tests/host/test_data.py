@@ -170,10 +170,14 @@ def test_scale_and_units_may_be_one_a_channel(tmp_path: Path) -> None:
     own = {"scale": np.array([0.5, 1e-4]), "units": np.array(["g", "uS"])}
     np.savez(tmp_path / "d.npz", **(arrays(small()) | own))
     dataset = load(tmp_path / "d.npz")
-    assert dataset.units == "g, uS" and dataset.channel_units == ("g", "uS") and dataset.scale == 1
-    np.testing.assert_allclose(dataset.x, small().x * [0.5, 1e-4], rtol=1e-6)
+    assert dataset.units == "g, uS" and dataset.channel_units == ("g", "uS") and dataset.scale == (0.5, 1e-4)
+    assert dataset.x.dtype == np.int16
+    np.testing.assert_array_equal(dataset.x, small().x)
+    np.testing.assert_allclose(dataset.values([0, 2]), small().x[[0, 2]] * [0.5, 1e-4], rtol=1e-6)
+    np.testing.assert_array_equal(dataset.real().transpose(0, 2, 1), dataset.values())
     again = load(save(dataset, tmp_path / "e.npz"))
-    assert again.channel_units == ("g", "uS")
+    assert again.channel_units == ("g", "uS") and again.scale == dataset.scale and again.x.dtype == np.int16
+    assert dataset.with_channels([1]).scale == 1e-4 and dataset.with_channels([1]).units == "uS"
     np.savez(tmp_path / "d.npz", **(arrays(small()) | {"scale": np.array([0.5, 0.5]), "units": np.array(["g", "g"])}))
     dataset = load(tmp_path / "d.npz")
     assert (dataset.scale, dataset.units, dataset.x.dtype) == (0.5, "g", np.int16)

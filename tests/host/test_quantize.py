@@ -254,10 +254,8 @@ def test_channels_of_unlike_size_cost_less_than_a_point(trouble: Callable[[Tenso
     chosen = reference.select_batch(q).argmax(1)
     integers = float((reference.classify_batch(q, chosen).argmax(1) == held.y.numpy()).mean())
     assert floats > 0.95 and integers >= floats - 0.01, (floats, integers)
-    assert [channel.used for channel in model.inputs] == [True] * 3 + [trouble not in (_constant, _constant_far_off)]
-    if not model.inputs[3].used:  # left out of the arithmetic: no weight is left, whatever comes in is 0
+    if trouble in (_constant, _constant_far_off):  # `ditmos train` leaves such a channel out; here it gets no weight
         assert all((layers[0].weight[:, 3] == 0).all() for layers in (model.selector, *model.classifiers))
-        assert (reference.quantize(np.full((1, 64, 4), np.nan, np.float32))[..., 3] == 0).all()
     fake = FakeQuantNetwork(net, train.x, used=varies(train.x))
     again = quantize_input(x, _model(fake, about, {}).inputs)
     assert np.array_equal(fake.inputs.stored(held.x).numpy().transpose(0, 2, 1), again)

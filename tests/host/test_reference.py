@@ -110,9 +110,11 @@ def test_quantize_input() -> None:
     with pytest.raises(ValueError, match="int32"):
         quantize_input(np.zeros(3, np.int32), inputs)
     pressure = InputChannel.of(0.25, -405300, 0.25)
-    three = (*inputs, pressure, InputChannel.of(1.0, 5, used=False))
-    rows = np.array([[1.0, 101325.0, 7.0], [np.nan, 101335.25, np.inf]], np.float32)
-    assert quantize_input(rows, three).tolist() == [[-1, 0, 0], [-3, 41, 0]]
+    three = (*inputs, InputChannel.of(1.0, 5, used=False), pressure)
+    rows = np.array([[1.0, 7.0, 101325.0], [np.nan, np.inf, 101335.25]], np.float32)
+    assert quantize_input(rows, three).tolist() == [[-1, 0], [-3, 41]]
+    assert quantize_input(rows.reshape(-1), three).tolist() == [-1, 0, -3, 41]
+    assert quantize_input(np.ones((4, 2, 3), np.int16), three).shape == (4, 2, 2)
     assert [last_not_finite(part, three) for part in (rows, rows[:1], rows[:1].astype(np.int16))] == [2, 0, 0]
     with pytest.raises(ValueError, match="rows of 3"):
         quantize_input(floats, three)

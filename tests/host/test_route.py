@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ditmos import routing
 from ditmos.bench import golden
-from ditmos.bench.route import Costs, class_numbers, decide, quantized_windows, report
+from ditmos.bench.route import Costs, class_numbers, decide, part_of, quantized_windows, report
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
 from ditmos.framing import ALL, NOBODY, SELECTOR
@@ -250,11 +250,19 @@ def test_data_are_what_the_model_was_made_for(model):
     quantized_windows(model, replace(data, fs=data.fs * 1.01), index)  # clocks differ
 
 
+def test_a_part_without_windows_is_said():
+    data = synthetic.generate(subjects=2, recordings=1, windows=2)
+    data = data.with_split(np.zeros(len(data), np.int8))
+    with pytest.raises(DitmosError, match="no validation window; take --part train or all"):
+        part_of(data, "validation")
+    assert len(part_of(data, "train")) == len(part_of(data, "all")) == len(data)
+
+
 def test_units_are_one_however_they_are_written():
     model = Signal.of("a", ["x"], "m/s2", 1.0)
     for units in ("m/s^2", "m/s²", "m s-2", "M/S2"):
         fit(model, Signal.of((), ["x"], units, 1.0), "data", raw=True)
-    with pytest.raises(DitmosError, match="channel x is in g, the model was made for m/s2"):
+    with pytest.raises(DitmosError, match="scale of channel x is 1 g, the model was made for raw samples of 1 m/s2"):
         fit(model, Signal.of((), ["x"], "g", 1.0), "data", raw=True)
     fit(model, Signal((), (), (), ()), "stdin", raw=True)  # nothing is known
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench.golden import Style, random_model, random_windows
+from ditmos.bench.golden import Style, random_model, random_windows, with_left_out
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import build
 from ditmos.link.board import Board
@@ -44,7 +44,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     folder = tmp_path_factory.mktemp("rom")
     rng = np.random.default_rng(7)
     spec = reference_spec()
-    quantized = random_model(rng, spec, Style.TRAINED)
+    quantized = with_left_out(np.random.default_rng(8), random_model(rng, spec, Style.TRAINED), 1)
     windows = random_windows(rng, spec, 24)
     write_model(folder / "model.dtm", quantized, whole_plan(spec))
     model = Model(quantized)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def test_rom_has_what_the_board_reads(tmp_path: Path) -> None:
     model = touch(tmp_path / "m.dtm")
     demo.write_rom(tmp_path / "a", model, dataset(4, 10, np.int16), np.array([1, 3]))
     assert np.load(tmp_path / "a" / "windows.npy").dtype == np.int16
+    said = json.loads((tmp_path / "a" / "windows.json").read_text())
+    assert said["class_names"] == list(dataset(4, 10, np.int16).class_names) and len(said["channels"]) == 3
     floats = replace(dataset(4, 10, np.float32), x=np.ones((4, 10, 3), np.float32))
     demo.write_rom(tmp_path / "b", model, floats, np.array([0]))
     assert (np.load(tmp_path / "b" / "windows.npy") == np.float32(0.5)).all()  # real units

@@ -217,7 +217,7 @@ def test_a_take_that_cannot_be_written_leaves_the_others(take, tmp_path, monkeyp
         return true(self, new, number)
 
     monkeypatch.setattr(Takes, "keep", keep)
-    with pytest.raises(DitmosError, match=rf"cannot be written \({fails}\)\. 3 complete takes are in .*own.takes"):
+    with pytest.raises(DitmosError, match=rf"cannot be written \({fails}\); 3 complete takes are in .*own.takes"):
         take(takes=3)
     assert len(np.unique(load(tmp_path / "own.npz").group)) == 3
 

@@ -120,7 +120,8 @@ def test_a_policy_is_tried_in_less_than_two_seconds(board, recording, tmp_path):
 
 def test_raw_and_real_samples_are_quantised_on_the_board(board, recording):
     rng = np.random.default_rng(0)
-    raw = rng.integers(-20000, 20000, (5, 151, 3)).astype(np.int16)
+    raw = rng.integers(-20000, 20000, (5, 151, len(recording.model.inputs))).astype(np.int16)
+    assert raw.shape[2] == recording.model.channels + 1  # rows have a channel that the network does not read
     scales = np.array([channel.sample_scale for channel in recording.model.inputs], np.float32)
     for windows in (raw, raw.astype(np.float32) * scales):
         results = list(classify(board, windows))

@@ -163,11 +163,20 @@ def random_model(rng: Generator, spec: NetworkSpec, style: Style | None = None) 
 
 
 def random_input(rng: Generator, name: str) -> InputChannel:
-    """Most with zero in the range of int8, some with an offset far outside of it, a few not used."""
+    """Most with zero in the range of int8, some with an offset far outside of it."""
     far = rng.random() < 0.3
     zero_point = int(rng.integers(-MAX_ZERO_POINT, MAX_ZERO_POINT + 1) if far else rng.integers(-128, 128))
     scale, sample_scale = np.exp(rng.uniform(-8, 2, 2))
-    return InputChannel.of(scale, zero_point, sample_scale, name, "u", used=bool(rng.random() < 0.9))
+    return InputChannel.of(scale, zero_point, sample_scale, name, "u")
+
+
+def with_left_out(rng: Generator, model: QuantizedModel, count: int) -> QuantizedModel:
+    """The same model where rows have ``count`` channels more, which the network does not read."""
+    inputs = list(model.inputs)
+    for i in range(count):
+        more = random_input(rng, f"left out {i}")._replace(used=False)
+        inputs.insert(int(rng.integers(len(inputs) + 1)), more)
+    return replace(model, inputs=tuple(inputs))
 
 
 def random_rows(rng: Generator, model: QuantizedModel, rows: int) -> NDArray[np.float32]:
@@ -185,7 +194,7 @@ def raw_samples(real: NDArray[np.float32], model: QuantizedModel) -> NDArray[np.
 
 def for_samples(model: QuantizedModel, sample_scale: float, scale: float = 1 / 64) -> QuantizedModel:
     """The same model for samples of one scale, every channel around zero."""
-    inputs = tuple(InputChannel.of(scale, 0, sample_scale, c.name, c.units) for c in model.inputs)
+    inputs = tuple(InputChannel.of(scale, 0, sample_scale, c.name, c.units) for c in model.read)
     return replace(model, inputs=inputs)
 
 
@@ -261,6 +270,7 @@ def case(
     spec = random_spec(rng, max_rows=max_rows, max_classifiers=max_classifiers, kinds=kinds)
     style = rng.choice(list(Style)) if rng.random() < 0.25 else None
     model, inputs = random_model(rng, spec, style), random_windows(rng, spec, windows)
+    model = with_left_out(rng, model, max(0, int(rng.integers(-3, 3))))
     return Case(seed, replace(model, use=random_use(rng, spec)), inputs)
 
 

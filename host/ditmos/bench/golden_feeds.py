@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from ditmos.bench.golden import random_model, random_spec
+from ditmos.bench.golden import random_model, random_spec, with_left_out
 from ditmos.bench.golden_forests import forest_model
 from ditmos.bench.golden_fronts import random_front, random_samples
 from ditmos.frontends.frontend import FrontEnd
@@ -52,8 +52,9 @@ def model_with_front(rng: Generator) -> QuantizedModel:
         front_end = random_front(rng, longest=64)
         if front_end.channels_out <= MOST_CHANNELS:
             break
-    spec = replace(random_spec(rng, max_rows=30, max_classifiers=4), channels=front_end.channels_out)
-    return replace(random_model(rng, spec), front_end=front_end)
+    left_out = min(front_end.channels_out - 1, max(0, int(rng.integers(-3, 4))))
+    spec = replace(random_spec(rng, max_rows=30, max_classifiers=4), channels=front_end.channels_out - left_out)
+    return replace(with_left_out(rng, random_model(rng, spec), left_out), front_end=front_end)
 
 
 def script(rng: Generator, model: Model, samples: Int16) -> str:

@@ -22,13 +22,21 @@ from ditmos.routing import Counter, verdict
 
 
 def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
-    """Indices of ``train``, ``validation``, ``test``, or ``all``. Raises DitmosError for another word."""
+    """Indices of ``train``, ``validation``, ``test``, or ``all``.
+
+    Raises:
+        DitmosError: another word, no split, or no window in that part.
+    """
     parts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
     if part == "all":
         return np.arange(len(dataset))
     if part not in parts:
         raise DitmosError(f"part is {part}, expected {', '.join(parts)} or all")
-    return dataset.part(parts[part])
+    index = dataset.part(parts[part])
+    if not len(index):
+        found = [name for name, which in parts.items() if len(dataset.part(which))]
+        raise DitmosError(f"{dataset.name}: no {part} window; take --part {', '.join(found)} or all")
+    return index
 
 
 def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
@@ -40,14 +48,15 @@ def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]
     """
     raw = dataset.x.dtype == np.int16
     found = replace(dataset.signal, class_names=())
-    order = fit(_made_for(model, dataset), found, dataset.name, raw=raw).order
+    fitted = fit(_made_for(model, dataset), found, dataset.name, raw=raw)
     if front := _front_for(model, dataset):
-        return _through(front, model, dataset, index)
-    expected, shape = (model.window, model.channels), dataset.x.shape[1:]
+        x = dataset.x[index] if raw else fitted.taken(dataset.values(index))
+        return _through(front, model, x, dataset.name)
+    expected, shape = (model.window, len(model.inputs)), dataset.x.shape[1:]
     if shape != expected:
         raise DitmosError(f"{dataset.name}: windows of {shape[0]} x {shape[1]}, the model takes {expected}")
-    x = dataset.x[index] if order is None else dataset.x[index][:, :, list(order)]
-    q = model.quantize(x if raw else x * np.float32(dataset.scale))
+    x = dataset.x[index] if raw else dataset.values(index)
+    q = model.quantize(fitted.taken(x))
     return np.ascontiguousarray(q)  # data may be stored channel by channel
 
 
@@ -65,20 +74,17 @@ def _made_for(model: Model, dataset: Dataset) -> Signal:
     return Signal.of_inputs(whole.class_names, whole.inputs, whole.rate)
 
 
-def _through(front: FrontEnd, model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
-    """Windows of raw samples; sets of floats in steps of the model's."""
-    if front.rows(dataset.window) != model.window:
-        raise DitmosError(
-            f"{dataset.name}: windows of {dataset.window} samples make {front.rows(dataset.window)} rows, the model "
-            f"takes {model.window}"
-        )
-    return np.ascontiguousarray(model.quantize(_samples(front, dataset, index)))
+def _through(front: FrontEnd, model: Model, x: NDArray, name: str) -> NDArray[np.int8]:
+    """Windows (n, time, channels) of raw samples, or of floats in the model's units, which become such samples."""
+    rows = front.rows(x.shape[1])
+    if rows != model.window:
+        raise DitmosError(f"{name}: windows of {x.shape[1]} samples make {rows} rows, the model takes {model.window}")
+    return np.ascontiguousarray(model.quantize(_samples(front, x)))
 
 
-def _samples(front: FrontEnd, dataset: Dataset, index: NDArray[np.integer]) -> Int16:
+def _samples(front: FrontEnd, x: NDArray) -> Int16:
     """Windows of samples in the steps of the front end."""
-    x = dataset.x[index]
-    return x if x.dtype == np.int16 else sat16(np.rint(x * np.float32(dataset.scale / front.scale)))
+    return x if x.dtype == np.int16 else sat16(np.rint(x / np.float32(front.scale)))
 
 
 def window_samples(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> Int16 | None:
@@ -95,7 +101,9 @@ def window_samples(model: Model, dataset: Dataset, index: NDArray[np.integer]) -
         raise DitmosError(
             f"{dataset.name}: channels {', '.join(dataset.channels)}; the forest reads samples of {names}"
         )
-    return _samples(front, dataset, index)
+    raw = dataset.x.dtype == np.int16
+    fitted = fit(_made_for(model, dataset), replace(dataset.signal, class_names=()), dataset.name, raw=raw)
+    return _samples(front, dataset.x[index] if raw else fitted.taken(dataset.values(index)))
 
 
 def window_rows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> Int16 | None:

@@ -199,4 +199,6 @@ def _write(store: Takes, names: list[str], window: int, hop: int, failure: Ditmo
         counts = ", ".join(f"{len(dataset.part(part))} {name}" for part, name in enumerate(SPLIT_NAMES))
     print(f"{store.out}: {len(dataset)} windows of {window} x {len(dataset.channels)} ({counts}), {len(names)} classes")
     if failure is not None:
-        raise DitmosError(f"{failure}. {count} complete takes are in {store.folder} and in {store.out}")
+        raise DitmosError(
+            f"{str(failure).rstrip('.')}; {count} complete takes are in {store.folder} and in {store.out}"
+        )

@@ -63,6 +63,7 @@ def stream(
 
     from ditmos.atomic import check_writable, write_json
     from ditmos.cli import terminate_as_interrupt
+    from ditmos.link.arrival import Arrival
     from ditmos.link.board import Board
     from ditmos.link.sources import open_source
     from ditmos.link.stream import Stream
@@ -84,23 +85,22 @@ def stream(
         fitted = fit(running.signal, opened.signal, str(source), raw=opened.dtype == np.int16)
         for note in fitted.notes:
             typer.echo(note, err=True)
-        blocks: Iterable = opened.blocks
-        if fitted.order is not None:
-            columns = list(fitted.order)
-            if isinstance(blocks, np.ndarray):
-                blocks = blocks[..., columns]
-            else:
-                blocks = (np.asarray(block)[..., columns] for block in opened.blocks)
+        whole = opened.blocks if isinstance(opened.blocks, np.ndarray) else None
+        blocks: Iterable = map(fitted.taken, opened.blocks) if whole is None else fitted.taken(whole)
         if hop is None and opened.window and isinstance(blocks, np.ndarray):
             blocks = running.cut(blocks)
         labels = None if opened.labels is None else np.array(fitted.classes)[opened.labels]
         names = running.signal.class_names
         tape = Tape(running.window, running.hop, names, rows_per_second or opened.fs, keep=record)
+        arrival = Arrival(blocks)
+        other_rate: str | None = None
         failure: DitmosError | None = None
         right = 0
         began = time.monotonic()
         try:
-            for result in _watched(running, blocks, opened.dtype, tape, view):
+            for result in _watched(running, arrival if opened.live else blocks, opened.dtype, tape, view):
+                if other_rate is None and (other_rate := arrival.problem(running.signal.rate)):
+                    typer.echo(f"{source}: {other_rate}", err=True)
                 if labels is not None and running.hop == running.window:
                     right += result.label == labels[result.number]
         except KeyboardInterrupt:
@@ -109,6 +109,10 @@ def stream(
             failure = error
         seconds = time.monotonic() - began
     summary = _summary(tape, running, seconds)
+    if arrival.rate is not None:
+        summary["rows_per_second"] = round(arrival.rate, 2)
+    if other_rate is None and (other_rate := arrival.problem(running.signal.rate)):
+        typer.echo(f"{source}: {other_rate}", err=True)
     if opened.labels is not None and running.hop == running.window and tape.results:
         summary["accuracy"] = right / len(tape.results)
     typer.echo(", ".join(f"{key} {value}" for key, value in summary.items() if key != "device"), err=True)

@@ -49,7 +49,7 @@ class Dataset:
     """Windows of one set; see `check` for what is required of them.
 
     x: (N, time, channels) int16 or float32, in units of ``scale``: ``x * scale`` is in ``units``.
-    units: one for all channels, or one a channel, apart by commas. fs: rows per second.
+    scale: one for all channels, or one a channel. units: the same, apart by commas. fs: rows per second.
     y, subject, group: (N,) class index, person, and the recording that a window was cut from.
     split: (N,) TRAIN, VALIDATION, TEST, or None where the set has no split of its own.
     """
@@ -60,7 +60,7 @@ class Dataset:
     group: NDArray[np.int64]
     class_names: tuple[str, ...]
     channels: tuple[str, ...]
-    scale: float
+    scale: float | tuple[float, ...]
     units: str
     fs: float
     split: NDArray[np.int8] | None = None
@@ -84,6 +84,11 @@ class Dataset:
         return Signal.of(self.class_names, self.channels, self.channel_units, self.scale, self.fs)
 
     @property
+    def scales(self) -> NDArray[np.float64]:
+        """(channels,) real units of a step of each channel."""
+        return np.broadcast_to(np.asarray(self.scale, np.float64), len(self.channels))
+
+    @property
     def channel_units(self) -> tuple[str, ...]:
         """The unit of each channel."""
         units = tuple(part.strip() for part in self.units.split(","))
@@ -97,7 +102,11 @@ class Dataset:
 
     def real(self, index: NDArray[np.integer] | Sequence[int] | slice = slice(None)) -> NDArray[np.float32]:
         """Windows in ``units`` as the networks read them: float32 (n, channels, time)."""
-        return np.ascontiguousarray(self.x[index].transpose(0, 2, 1).astype(np.float32) * np.float32(self.scale))
+        return np.ascontiguousarray(self.values(index).transpose(0, 2, 1))
+
+    def values(self, index: NDArray[np.integer] | Sequence[int] | slice = slice(None)) -> NDArray[np.float32]:
+        """Windows in ``units``: float32 (n, time, channels)."""
+        return self.x[index].astype(np.float32) * self.scales.astype(np.float32)
 
     @cached_property
     def sha256(self) -> str:
@@ -132,7 +141,9 @@ class Dataset:
         need(
             len(self.channels) == x.shape[2], f"{len(self.channels)} channels are named, expected {x.shape[2]} as in x"
         )
-        need(np.isfinite(self.scale) and self.scale > 0, f"scale is {self.scale}, expected a positive number")
+        scale = np.atleast_1d(np.asarray(self.scale, np.float64))
+        need(scale.shape in ((1,), (x.shape[2],)), f"scale has {scale.size} numbers, expected 1 or {x.shape[2]}")
+        need(bool((np.isfinite(scale) & (scale > 0)).all()), f"scale is {self.scale}, expected positive numbers")
         need(np.isfinite(self.fs) and self.fs > 0, f"fs is {self.fs}, expected a positive number of Hz")
         if self.split is not None:
             split = self.split
@@ -145,8 +156,28 @@ class Dataset:
             need(group is None, f"group {group} lies on both sides of the split, expected every group on one side")
         return self
 
+    def with_channels(self, index: Sequence[int]) -> Dataset:
+        """Some of the channels, in that order."""
+        return replace(
+            self,
+            x=np.ascontiguousarray(self.x[:, :, list(index)]),
+            channels=tuple(self.channels[i] for i in index),
+            units=join_units([self.channel_units[i] for i in index]),
+            scale=one_or_each(self.scales[list(index)].tolist()),
+        )
+
     def with_split(self, split: NDArray[np.int8]) -> Dataset:
         return replace(self, split=np.asarray(split, np.int8))
+
+
+def join_units(units: Sequence[str]) -> str:
+    """As `Dataset.units` says them: one for all, or one a channel."""
+    return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+
+def one_or_each(scales: Sequence[float]) -> float | tuple[float, ...]:
+    """As `Dataset.scale` says them: one for all channels where they are the same, or one a channel."""
+    return float(scales[0]) if len(set(scales)) == 1 else tuple(map(float, scales))
 
 
 def straddling(group: NDArray, split: NDArray) -> int | None:
@@ -177,7 +208,7 @@ def load(path: str | Path) -> Dataset:
     except UNREADABLE as error:
         raise DitmosError(f"{path}: not a readable .npz ({error})") from None
     names = _strings(arrays, "class_names", path)
-    x, scale = _scaled(_samples(arrays["x"], path), arrays["scale"], path)
+    x = _samples(arrays["x"], path)
     units = _strings(arrays, "units", path)
     if len(units) not in (1, x.shape[-1] if x.ndim == 3 else 1):
         raise DitmosError(f"{path}: units has {len(units)} entries, expected one, or one a channel")
@@ -188,8 +219,8 @@ def load(path: str | Path) -> Dataset:
         group=_numbered(arrays, "group", path),
         class_names=names,
         channels=_strings(arrays, "channels", path),
-        scale=scale,
-        units=units[0] if len(set(units)) == 1 else ", ".join(units),
+        scale=_scale(arrays["scale"], x, path),
+        units=join_units(units),
         fs=_number(arrays["fs"], "fs", path),
         split=_integers(arrays["split"], "split", path).clip(-1, 3).astype(np.int8) if "split" in arrays else None,
         name=path.stem,
@@ -250,19 +281,15 @@ def _numbered(arrays: dict[str, NDArray], key: str, path: Path) -> NDArray[np.in
     return _integers(value, key, path)
 
 
-def _scaled(x: NDArray, scale: NDArray, path: Path) -> tuple[NDArray, float]:
-    """The windows and the one scale of all channels; where each has its own, windows in real units."""
+def _scale(scale: NDArray, x: NDArray, path: Path) -> float | tuple[float, ...]:
+    """One for all channels, or one a channel."""
     if scale.size == 1 or x.ndim != 3:
-        return x, _number(scale, "scale", path)
+        return _number(scale, "scale", path)
     if scale.shape != (x.shape[2],) or scale.dtype.kind not in "iuf":
         raise DitmosError(
             f"{path}: scale has shape {scale.shape} and type {scale.dtype}, expected one, or one a channel"
         )
-    if not (np.isfinite(scale) & (scale > 0)).all():
-        raise DitmosError(f"{path}: scale is {scale}, expected positive numbers")
-    if (scale == scale[0]).all():
-        return x, float(scale[0])
-    return (x * scale.astype(np.float64)).astype(np.float32), 1.0
+    return one_or_each(scale.tolist())
 
 
 def _number(value: NDArray, key: str, path: Path) -> float:
@@ -288,7 +315,7 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     path = Path(path)
     arrays: dict[str, Any] = {
         "x": dataset.x,
-        "scale": np.float64(dataset.scale),
+        "scale": np.asarray(dataset.scale, np.float64),
         "units": np.str_(dataset.units),
         "fs": np.float64(dataset.fs),
         "y": dataset.y.astype(np.int16 if dataset.classes < 2**15 else np.int64),

@@ -23,18 +23,26 @@ _ACCELERATION = {"g", "mg", "m/s2", "mm/s2"}
 @dataclass(frozen=True)
 class Prepared:
     """Rows for a network, the front end that makes them of samples, and those samples, windows of int16 in the order
-    of the dataset; the latter two None where the samples are the rows."""
+    of the dataset; the latter two None where the samples are the rows. whole: rows with all channels, where the
+    network does not read those that are constant in training; used: which it reads."""
 
     dataset: Dataset
     front: FrontEnd | None = None
     samples: Int16 | None = None
+    whole: Dataset | None = None
+    used: tuple[bool, ...] = ()
+
+    @property
+    def rows(self) -> Dataset:
+        """With all channels."""
+        return self.whole or self.dataset
 
     @property
     def sent(self) -> Dataset:
         """The windows as a board gets them: raw samples where there is a front end."""
         front, samples = self.front, self.samples
         if front is None or samples is None:
-            return self.dataset
+            return self.rows
         return replace(
             self.dataset, x=samples, channels=front.channel_names, scale=front.scale, units=front.units, fs=front.fs
         )
@@ -42,9 +50,9 @@ class Prepared:
 
 def samples_of(dataset: Dataset) -> tuple[Int16, float]:
     """Windows as int16 samples, and real units of a step: of a set of floats the smallest power of two that does."""
-    if dataset.x.dtype == np.int16:
+    if dataset.x.dtype == np.int16 and isinstance(dataset.scale, float):
         return dataset.x, dataset.scale
-    real = dataset.x * np.float32(dataset.scale)
+    real = dataset.values()
     scale = float(2.0 ** np.ceil(np.log2(max(float(np.abs(real).max()), 2.0**-100) / 32767)))
     return np.rint(real / np.float32(scale)).astype(np.int16), scale
 
@@ -90,7 +98,7 @@ def to_vitals(dataset: Dataset) -> Prepared:
     whole = in_whole_steps(dataset)
     moves = [plain(unit) in _ACCELERATION for unit in dataset.channel_units]
     motion = next((i for i in range(len(moves) - 2) if all(moves[i : i + 3])), None)
-    front = vitals.front_end(whole.fs, whole.scale, whole.units, whole.channels, motion)
+    front = vitals.front_end(whole.fs, float(whole.scales[0]), whole.units, whole.channels, motion)
     channels = (*whole.channels, *(() if motion is None else (vitals.MAGNITUDE,)))
     names = tuple(f"{channel} {band}" for channel in channels for band in vitals.VITALS.names)
     return Prepared(_through(whole, front, whole.x, names, vitals.UNITS), front, whole.x)
@@ -139,6 +147,25 @@ def standardise_subjects(prepared: Prepared) -> Prepared:
         front = FrontEnd((stranger,), dataset.fs, float(np.float32(scale)), dataset.units, dataset.channels)
     standard = replace(dataset, x=x, scale=1 / ONE, units=OWN_UNITS + dataset.units).check()
     return Prepared(standard, front, rows if prepared.samples is None else prepared.samples)
+
+
+def leave_out_constant(prepared: Prepared) -> Prepared:
+    """Without the channels that have one value in all training windows: they tell a network nothing.
+
+    Raises:
+        DitmosError: no channel varies.
+    """
+    dataset = prepared.dataset
+    train = dataset.x[dataset.part(TRAIN)]
+    varies = train.max((0, 1)) > train.min((0, 1))
+    if varies.all() or not len(train):
+        return prepared
+    if not varies.any():
+        raise DitmosError(
+            f"{dataset.name}: every channel has one value in all training windows, expected some that vary"
+        )
+    kept = dataset.with_channels(np.flatnonzero(varies).tolist())
+    return replace(prepared, dataset=kept, whole=dataset, used=tuple(varies.tolist()))
 
 
 def calibrated(windows: NDArray[np.int16]) -> Affine:

@@ -166,7 +166,13 @@ class Takes:
         _same_field(self.out, "class_names", old.class_names, tuple(labels))
         _same_field(self.out, "window", old.window, window)
         if signal is not None:
-            _same(self.out, Signal(old.channels, old.units, old.scale, old.fs), signal)
+            for field, before in (
+                ("channels", old.channels),
+                ("units", old.units),
+                ("scale", old.scale),
+                ("rate", old.fs),
+            ):
+                _same_field(self.out, field, before, getattr(signal, field))
 
     def dataset(self, labels: Sequence[str], window: int, hop: int) -> Dataset:
         """Windows of all takes, behind those of an earlier set.

@@ -46,26 +46,24 @@ def channel_trouble(dataset: Dataset) -> list[str]:
     """Of the channels alone: dead, clipped, with a glitch, unlike in size."""
     result, spreads = [], {}
     for number, name in enumerate(dataset.channels):
-        values = dataset.x[:, :, number]
+        values, scale = dataset.x[:, :, number], float(dataset.scales[number])
         low, high = values.min(), values.max()
         if low == high:
-            result.append(f"channel {name} is {_real(dataset, low):g} everywhere: it tells nothing")
+            result.append(f"channel {name} is {float(low) * scale:g} everywhere: it tells nothing")
             continue
         some = values.reshape(-1)[:: max(1, values.size // _LOOKED_AT)].astype(np.float64)
         offset = np.abs(some - np.median(some))
         usual = np.percentile(offset, 99.9)
-        spreads[name] = float(some.std())
+        spreads[name] = float(some.std()) * scale
         flat = int((values.min(1) == values.max(1)).sum())
         if flat > len(values) / 10:
             result.append(f"channel {name} does not change in {flat} of {len(values)} windows")
         share, end = max((_stuck(values, high), high), (_stuck(values, low), low))
         if share > _CLIPPED and flat <= len(values) / 10:
-            result.append(f"channel {name} looks clipped: {share:.1%} of its values stay at {_real(dataset, end):g}")
+            result.append(f"channel {name} looks clipped: {share:.1%} of its values stay at {float(end) * scale:g}")
         largest = max(abs(float(high) - np.median(some)), abs(float(low) - np.median(some)))
         if usual > 0 and largest > _GLITCH * usual:
-            result.append(
-                f"channel {name} has a glitch: {largest * dataset.scale:g}, {largest / usual:.0f} times the usual"
-            )
+            result.append(f"channel {name} has a glitch: {largest * scale:g}, {largest / usual:.0f} times the usual")
     if spreads:
         most, least = max(spreads, key=spreads.__getitem__), min(spreads, key=spreads.__getitem__)
         if spreads[least] > 0 and spreads[most] > _UNLIKE * spreads[least]:
@@ -73,10 +71,6 @@ def channel_trouble(dataset: Dataset) -> list[str]:
                 f"channels differ in size: {most} varies {spreads[most] / spreads[least]:.0f} times as much as {least}"
             )
     return result
-
-
-def _real(dataset: Dataset, value: float) -> float:
-    return float(value) * float(dataset.scale)
 
 
 def _stuck(values: NDArray, end: float) -> float:

@@ -28,15 +28,15 @@ def plain(unit: str) -> str:
 
 def in_whole_steps(dataset: Dataset) -> Dataset:
     """A set in real numbers as int16 with a scale of 1: each channel in a unit so fine that whole numbers do, named as
-    before but for the unit. What is beyond 16 bits saturates. A set of int16 stays as it is.
+    before but for the unit. What is beyond 16 bits saturates. A set of int16 with one scale stays as it is.
     """
-    if dataset.x.dtype == np.int16:
+    if dataset.x.dtype == np.int16 and isinstance(dataset.scale, float):
         return dataset
     units, factors = [], []
-    for unit in dataset.channel_units:
+    for unit, scale in zip(dataset.channel_units, dataset.scales.tolist(), strict=True):
         finer, factor = _FINER.get(plain(unit), ("", 1.0))
         units.append(f"{unit.strip().rpartition(' ')[0]} {finer}".strip() if finer else unit)
-        factors.append(factor * dataset.scale)
+        factors.append(factor * scale)
     x = sat16(np.rint(dataset.x * np.array(factors)))
     text = units[0] if len(set(units)) == 1 else ", ".join(units)
     return replace(dataset, x=x, scale=1.0, units=text).check()

@@ -33,7 +33,8 @@ class Source:
 
     window: rows of a window where the source has windows, which are then streamed whole unless a hop is asked for.
     fs: rows per second, where known. labels: of whole windows, where known. scale: real units per unit of a raw sample,
-    where known. channels, units: one a channel, where known. notes: what was guessed or left out.
+    one or one a channel, where known. channels, units: one a channel, where known. live: rows may be made
+    as time passes. notes: what was guessed or left out.
     """
 
     blocks: Iterable[NDArray]
@@ -41,9 +42,10 @@ class Source:
     window: int | None = None
     fs: float | None = None
     labels: NDArray[np.int64] | None = None
-    scale: float | None = None
+    scale: float | tuple[float, ...] | None = None
     channels: tuple[str, ...] | None = None
     units: tuple[str, ...] | None = None
+    live: bool = False
     notes: tuple[str, ...] = field(default=())
     class_names: tuple[str, ...] = field(default=())
 
@@ -51,7 +53,8 @@ class Source:
     def signal(self) -> Signal:
         """What is known of the samples, for `ditmos.model.signal.fit`."""
         channels = self.channels or ()
-        scales = () if self.scale is None else (self.scale,) * len(channels)
+        scale = self.scale if self.scale is not None else ()
+        scales = (scale,) * len(channels) if isinstance(scale, float) else scale
         return Signal(self.class_names, channels, self.units or (), scales, self.fs or 0.0)
 
 
@@ -87,7 +90,7 @@ def _dataset(path: Path, count: int | None) -> Source:
     dataset = load(path)
     x = dataset.x[:count]
     raw = x.dtype == np.int16
-    x = x if raw else x * np.float32(dataset.scale)
+    x = x if raw else dataset.values(slice(count))
     scale = dataset.scale if raw else None
     units = dataset.channel_units if dataset.units else None
     labels, names = dataset.y[:count], dataset.class_names
@@ -192,7 +195,7 @@ def _lines(file: TextIO, name: str, count: int | None) -> Source:
             yield _typed(np.array([values]), f"{name}: row {number}")
 
     blocks, first = _like_the_first(rows(), name)
-    return Source(blocks, first.dtype, channels=form.names if form.named else None)
+    return Source(blocks, first.dtype, channels=form.names if form.named else None, live=True)
 
 
 def _decoded(file: TextIO, name: str) -> Iterator[str]:
@@ -211,7 +214,7 @@ def _function(module: str, name: str, text: str, count: int | None) -> Source:
     finally:
         sys.path.pop(0)
     blocks, first = _like_the_first(_arrays(made, f"source {text}", count), f"source {text}")
-    return Source(blocks, first.dtype)
+    return Source(blocks, first.dtype, live=True)
 
 
 def _arrays(made: Iterator[object], name: str, count: int | None) -> Iterator[NDArray]:

@@ -103,15 +103,14 @@ def _samples(model: Model, track: Track) -> NDArray:
     raw, front = track.samples.dtype == np.int16, model.model.front_end
     signal = Signal.of(track.class_names, track.channels, track.units, track.scale, track.fs)
     made_for = Signal.of_model(model.model)
-    order = fit(made_for, signal, track.name, raw=raw and not front).order
-    x = track.samples if order is None else track.samples[:, list(order)]
+    x = track.samples
     if x.shape[1] != len(made_for.channels):
         raise DitmosError(f"{track.name}: {x.shape[1]} channels, the model takes {len(made_for.channels)}")
-    if front is None:
-        return x if raw else x * np.float32(track.scale)
-    if raw and abs(track.scale / front.scale - 1) < 1e-6:
-        return x
-    return sat16(np.rint(x * np.float32(track.scale / front.scale)))
+    fitted = fit(made_for, signal, track.name, raw=raw and not front)
+    if raw and (front is None or (fitted.conversions is None and abs(track.scale / front.scale - 1) < 1e-6)):
+        return fitted.taken(x)
+    real = fitted.taken(x.astype(np.float32) * np.float32(track.scale))
+    return real if front is None else sat16(np.rint(real / np.float32(front.scale)))
 
 
 def _rows(front: FrontEnd, x: Int16, first: int, report: Callable[[float], None]) -> Iterator[Int16]:

@@ -79,8 +79,11 @@ def activities(dataset: Dataset, index: NDArray[np.int64], minutes: float = 0, s
         ends.append((at, at + count * dataset.window))
         labels.append(label)
         at = ends[-1][1]
-    x = dataset.x[np.concatenate(used)].reshape(at, -1)
-    return _track(dataset, x, dataset.scale, np.array(ends) / fs, np.array(labels, np.int64), continuous=True)
+    windows, scale = dataset.values(), 1.0
+    if isinstance(dataset.scale, float):
+        windows, scale = dataset.x, dataset.scale
+    x = windows[np.concatenate(used)].reshape(at, -1)
+    return _track(dataset, x, scale, np.array(ends) / fs, np.array(labels, np.int64), continuous=True)
 
 
 def nothing(dataset: Dataset, minutes: float, seed: int = 0) -> Track:

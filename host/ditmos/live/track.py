@@ -147,11 +147,13 @@ def _from_sound(path: Path) -> Track:
         events.append((start, end, name))
     events.sort()
     signal = read_sound(path, Options())[0].signals[0]
-    samples = signal.samples if signal.scale else signal.samples.astype(np.float32)
+    samples, scale = signal.samples.astype(np.float32), 1.0
+    if isinstance(signal.scale, float):
+        samples, scale = signal.samples, signal.scale
     names = tuple(sorted({name for _, _, name in events}))
     return Track(
         samples, np.array([e[0] for e in events]), np.array([e[1] for e in events]),
-        np.array([names.index(e[2]) for e in events], np.int64), names, signal.channels, signal.scale or 1.0,
+        np.array([names.index(e[2]) for e in events], np.int64), names, signal.channels, scale,
         signal.units[0], signal.rate or 0.0, False, path.stem,
     ).check()  # fmt: skip
 

@@ -23,7 +23,7 @@ class InputChannel(NamedTuple):
     """``real = (q - zero_point) * scale``; the zero point may lie far outside int8 where a sensor has an offset.
 
     sample_scale: real value of one unit of a raw int16 sample. used: False for a channel that told the training
-    nothing (it was constant): its values are not looked at and become 0. multiplier, shift: a raw sample is
+    nothing (it was constant): rows have it, the window has not. multiplier, shift: a raw sample is
     ``multiplier / 2^shift`` steps of int8. The first six are what `_ditmos.Model.inputs` has on a board.
     """
 
@@ -86,7 +86,8 @@ def check_input(channel: InputChannel) -> None:
 
 
 def quantize_input(values: NDArray, inputs: tuple[InputChannel, ...]) -> NDArray[np.int8]:
-    """Real units (float) or raw samples (int16) -> int8 of the same shape, whole rows of channels after each other.
+    """Real units (float) or raw samples (int16), whole rows of channels after each other -> int8, the channels that are
+    used: (..., channels) becomes (..., used channels), values in one dimension stay so.
 
     Raises:
         ValueError: another type, or not whole rows.
@@ -109,8 +110,9 @@ def quantize_input(values: NDArray, inputs: tuple[InputChannel, ...]) -> NDArray
     else:
         raise ValueError(f"window has dtype {values.dtype}, expected float or int16")
     used = np.array([channel.used for channel in inputs])
-    q = np.where(used, np.clip(steps + zero_point, -128, 127), 0)
-    return q.astype(np.int8).reshape(values.shape)
+    q = np.ascontiguousarray(np.clip(steps + zero_point, -128, 127).astype(np.int8)[:, used])
+    whole = values.ndim > 1 and values.shape[-1] == len(inputs)
+    return q.reshape((*values.shape[:-1], q.shape[1]) if whole else (-1,))
 
 
 def last_not_finite(values: NDArray, inputs: tuple[InputChannel, ...]) -> int:

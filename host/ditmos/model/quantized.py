@@ -46,7 +46,8 @@ class QuantizedLayer:
 class QuantizedModel:
     """A whole routed network in integers.
 
-    inputs: what each channel of the window is, and how its values become int8.
+    inputs: what each channel of a row is, and how its values become int8; those that are not used the network does not
+        read.
     rate: rows per second, 0 where it is not known.
     use: who answers, by which policy; None: what `default_use` says of the network.
     front_end: makes the window's rows of raw samples; None where the samples are the rows.
@@ -76,6 +77,11 @@ class QuantizedModel:
     def __post_init__(self) -> None:
         if self.use is None:
             object.__setattr__(self, "use", default_use(self.spec))
+
+    @property
+    def read(self) -> tuple[InputChannel, ...]:
+        """The channels of a window: those of a row that are used."""
+        return tuple(channel for channel in self.inputs if channel.used)
 
     def branches(self) -> Iterator[tuple[str, LayerShape, QuantizedLayer]]:
         """Every layer of the selector, then of each classifier: its name in messages, shape and weights."""
@@ -114,7 +120,8 @@ def check(model: QuantizedModel) -> None:
     ]:
         need(len(layers) == len(shapes), f"{name} has {len(layers)} layers, expected {len(shapes)}")
     need(len(model.class_names) == spec.classes, f"{len(model.class_names)} class names, expected {spec.classes}")
-    need(len(model.inputs) == spec.channels, f"{len(model.inputs)} input channels, expected {spec.channels}")
+    used = sum(channel.used for channel in model.inputs)
+    need(used == spec.channels, f"{used} input channels are used, the network reads {spec.channels}")
     for name in model.class_names:
         check_name("class name", name)
     for channel in model.inputs:
@@ -123,7 +130,8 @@ def check(model: QuantizedModel) -> None:
         check_input(channel)
     if front := model.front_end:
         made = front.channels_out
-        need(made == spec.channels, f"rows of the front end have {made} channels, the network reads {spec.channels}")
+        rows = len(model.inputs)
+        need(made == rows, f"rows of the front end have {made} channels, {rows} are described")
         check_name("unit of the samples", front.units)
         for name in front.channel_names:
             check_name("channel of the samples", name)

@@ -149,7 +149,8 @@ class Model:
         self._maps: dict[tuple[str, int], Int8] | None = None
 
     def quantize(self, src: ArrayLike, dst: Int8 | None = None) -> Int8:
-        """float real units or int16 samples -> int8 of the same shape, also written to ``dst`` if given.
+        """Rows of all channels (``inputs``), float real units or int16 samples -> int8 rows of those that are used,
+        also written to ``dst`` if given.
 
         Windows (..., time, channels) of the front end's raw samples, int16, become windows of its rows. They may have a
         few samples more than these take.

@@ -34,8 +34,8 @@ def read_front(reading: Reading, span: Span) -> None:
         section = decode(reading.data[span.begin : span.end])
     except SectionError as error:
         raise ModelFileError(error.field, span.begin + error.offset, error.message) from None
-    made = section.front.channels_out
-    need(made == spec.channels, "FRNT", span.begin, f"rows have {made} channels, the network reads {spec.channels}")
+    made, said = section.front.channels_out, len(reading.fields["inputs"])
+    need(made == said, "FRNT", span.begin, f"rows have {made} channels, INPT describes {said}")
     if section.front.summary:
         try:
             section.front.summary.check_window(spec.window)

@@ -23,7 +23,7 @@ def read_classes(reading: Reading, span: Span) -> None:
 
 def write_inputs(writing: Writing) -> bytes:
     model = writing.model
-    data = records.INPUTS.pack(model.rate)
+    data = records.INPUTS.pack(model.rate, len(model.inputs), 0)
     for c in model.inputs:
         flags = records.USED if c.used else 0
         data += records.INPUT.pack(c.scale, c.sample_scale, c.zero_point, c.multiplier, c.shift, flags, 0)
@@ -31,11 +31,13 @@ def write_inputs(writing: Writing) -> bytes:
 
 
 def read_inputs(reading: Reading, span: Span) -> None:
-    """INPT: rate, a record for each channel, then the names and units of all."""
-    data, count = reading.data, reading.network["channels"]
+    """INPT: rate, a record for each channel of a row, then the names and units of all."""
+    data = reading.data
+    need(span.size >= records.INPUTS.size, "INPT", span.begin, f"has {span.size} bytes, expected at least 8")
+    rate, count, zero = records.INPUTS.unpack_from(data, span.begin)
+    need(zero == 0, "INPT reserved", span.begin + 6, f"is {zero}, expected 0")
     size = records.INPUTS.size + count * records.INPUT.size
     need(span.size >= size, "INPT", span.begin, f"has {span.size} bytes, expected {size} and names")
-    (rate,) = records.INPUTS.unpack_from(data, span.begin)
     need(isfinite(rate) and rate >= 0, "INPT rate", span.begin, f"is {rate}, expected rows per second, or 0")
     texts = read_names(data, Span(span.begin + size, span.size - size), 2 * count, "INPT names")
     inputs = []
@@ -52,9 +54,12 @@ def read_inputs(reading: Reading, span: Span) -> None:
             ("reserved", 18, zero, zero == 0),
         ):
             need(ok, f"INPT channel {i} {field}", at + offset, f"is {value}: out of range")
-        used = flags == records.USED
         name, units = texts[2 * i], texts[2 * i + 1]
-        inputs.append(InputChannel(name, units, scale, zero_point, sample_scale, used, multiplier, shift))
+        told = flags == records.USED
+        inputs.append(InputChannel(name, units, scale, zero_point, sample_scale, told, multiplier, shift))
+    used = sum(channel.used for channel in inputs)
+    network = reading.network["channels"]
+    need(used == network, "INPT channels", span.begin + 4, f"{used} channels are used, the network reads {network}")
     reading.fields["rate"] = rate
     reading.fields["inputs"] = tuple(inputs)
 

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ditmos.errors import DitmosError
+from ditmos.model.conversion import Conversion, conversion
 from ditmos.model.quantized import QuantizedModel
 
 RATE_TOLERANCE = 0.02  # of the rate: clocks of sensors differ by a per cent or so
@@ -62,11 +66,22 @@ class Signal:
 @dataclass(frozen=True)
 class Fit:
     """How data go into a model. order: which of their channels is each of the model's; None: they are in order.
-    classes: the model's number of each class of the data. notes: what is not as in the model, for people."""
+    conversions: of each of the model's channels, from the data's unit to its own; None: they are the same. classes: the
+    model's number of each class of the data. notes: what is not as in the model, for people."""
 
     order: tuple[int, ...] | None
     classes: tuple[int, ...]
     notes: tuple[str, ...]
+    conversions: tuple[Conversion, ...] | None = None
+
+    def taken(self, x: NDArray) -> NDArray:
+        """Values (..., channels) of the data as the model takes them; raw samples stay what they are."""
+        if self.order is not None:
+            x = x[..., list(self.order)]
+        if self.conversions is None or x.dtype.kind != "f":
+            return x
+        factor, offset = np.array(self.conversions, np.float64).T
+        return (x * factor + offset).astype(x.dtype)
 
 
 def fit(model: Signal, data: Signal, name: str, *, raw: bool) -> Fit:
@@ -78,7 +93,8 @@ def fit(model: Signal, data: Signal, name: str, *, raw: bool) -> Fit:
         raw: samples are whole numbers that the scales turn into real units; else they are in real units.
 
     Raises:
-        DitmosError: another rate, other channels, units, or scales of raw samples, or a class that the model lacks.
+        DitmosError: another rate, other channels, units that do not convert, or scales of raw samples, or a class that
+            the model lacks.
     """
     notes = []
     if model.rate and data.rate and abs(data.rate / model.rate - 1) > RATE_TOLERANCE:
@@ -88,22 +104,29 @@ def fit(model: Signal, data: Signal, name: str, *, raw: bool) -> Fit:
     order = _order(model, data, name)
     if order:
         notes.append(f"{name}: channels taken in the model's order: {', '.join(model.channels)}")
-    columns = order or range(len(model.channels))
-    for i, column in enumerate(columns):
-        units = data.units[column] if data.units else ""
-        if units and model.units[i] and _plain(units) != _plain(model.units[i]):
-            raise DitmosError(
-                f"{name}: channel {model.channels[i] or i} is in {units}, the model was made for {model.units[i]}"
-            )
-        if raw and data.scales and abs(data.scales[column] / model.scales[i] - 1) > SCALE_TOLERANCE:
-            raise DitmosError(
-                f"{name}: scale of channel {model.channels[i] or i} is {data.scales[column]:g}, the model was made for "
-                f"raw samples of {model.scales[i]:g}"
-            )
+    conversions = []
+    for i, column in enumerate(order or range(len(model.channels))):
+        channel, units = model.channels[i] or i, data.units[column] if data.units else ""
+        known = bool(units and model.units[i])
+        made = conversion(units, model.units[i]) if known else Conversion(1.0)
+        if made is None:
+            raise DitmosError(f"{name}: channel {channel} is in {units}, the model was made for {model.units[i]}")
+        conversions.append(made)
+        if raw and data.scales:
+            scale = data.scales[column] * made.factor
+            if abs(scale / model.scales[i] - 1) > SCALE_TOLERANCE or made.offset:
+                raise DitmosError(
+                    f"{name}: scale of channel {channel} is {data.scales[column]:g}"
+                    f"{f' {units}' if known else ''}, the model was made for raw samples of {model.scales[i]:g}"
+                    f"{f' {model.units[i]}' if known else ''}"
+                )
+        elif not made.same:
+            notes.append(f"{name}: channel {channel} converted from {units} to {model.units[i]}")
     classes = _classes(model, data, name)
     if classes and classes != tuple(range(len(classes))):
         notes.append(f"{name}: classes are numbered otherwise than in the model, and compared by name")
-    return Fit(order, classes, tuple(notes))
+    changed = any(not made.same for made in conversions)
+    return Fit(order, classes, tuple(notes), tuple(conversions) if changed else None)
 
 
 def _order(model: Signal, data: Signal, name: str) -> tuple[int, ...] | None:
@@ -112,7 +135,8 @@ def _order(model: Signal, data: Signal, name: str) -> tuple[int, ...] | None:
     missing = [channel for channel in model.channels if channel not in data.channels]
     if missing or len(data.channels) != len(model.channels):
         raise DitmosError(
-            f"{name}: channels are {', '.join(data.channels)}, the model was made for {', '.join(model.channels)}"
+            f"{name}: channels are {', '.join(data.channels)}, the model was made for {', '.join(model.channels)}; "
+            f"where they are the same, call them so: ditmos data import --names {','.join(model.channels)}"
         )
     return tuple(data.channels.index(channel) for channel in model.channels)
 
@@ -123,10 +147,3 @@ def _classes(model: Signal, data: Signal, name: str) -> tuple[int, ...]:
             known = ", ".join(model.class_names)
             raise DitmosError(f"{name}: class {class_name!r} is none of the model's: {known}")
     return tuple(model.class_names.index(class_name) for class_name in data.class_names)
-
-
-def _plain(units: str) -> str:
-    """Ways to write one unit: m/s^2, m/s2, m s-2; uS and µS."""
-    text = units.lower().replace("µ", "u").replace("μ", "u").replace("²", "2").replace("per", "/")
-    text = "".join(c for c in text if c not in " ^*·()")
-    return {"ms-2": "m/s2", "m/s/s": "m/s2", "ms^-2": "m/s2", "celsius": "degc", "°c": "degc"}.get(text, text)

@@ -219,7 +219,7 @@ class FakeQuantNetwork(nn.Module):
     """A `RoutedNetwork` in integers, calibrated on windows x (N, channels, time) in real units."""
 
     def __init__(self, network: RoutedNetwork, x: Tensor, clip: str = "error", used: Tensor | None = None) -> None:
-        """clip: see `ranges.relu_scale`. used (channels,): False for channels that are left out; by default those that
+        """clip: see `ranges.relu_scale`. used (channels,): False for channels that get no weight; by default those that
         are constant in x."""
         super().__init__()
         self.spec, self.clip = network.spec, clip

@@ -122,11 +122,9 @@ def _model(fake: FakeQuantNetwork, signal: Signal, metadata: dict[str, Any]) -> 
         selector=tuple(selector),
         classifiers=tuple(map(tuple, classifiers)),
         inputs=tuple(
-            InputChannel.of(scale.item(), int(zero_point), sample_scale, name, units, bool(used))
-            for scale, zero_point, used, sample_scale, name, units in zip(
-                *(fake.inputs.scale, fake.inputs.zero_point, fake.inputs.used),
-                *(signal.scales, signal.channels, signal.units),
-                strict=True,
+            InputChannel.of(scale.item(), int(zero_point), sample_scale, name, units)
+            for scale, zero_point, sample_scale, name, units in zip(
+                fake.inputs.scale, fake.inputs.zero_point, signal.scales, signal.channels, signal.units, strict=True
             )
         ),
         selector_scale=float(np.float32(gate.scale[0].item())) if gate is not None else 1.0,

@@ -57,7 +57,7 @@ def _percentile(clip: str) -> float:
 @dataclass(frozen=True)
 class InputScales:
     """Of each channel of a window: ``real = (q - zero_point) * scale``, float32 and whole numbers in (C,); used (C,):
-    False for a channel that is constant in training and becomes 0."""
+    False for a channel that is constant in training and gets no weight."""
 
     scale: Tensor
     zero_point: Tensor
@@ -67,7 +67,7 @@ class InputScales:
         """Real windows (N, C, time) as the int8 values of docs/arithmetic.md, in a float tensor."""
         factor = torch.tensor(1.0) / self.scale
         q = (x.float() * factor[:, None]).round().clamp(-_SATURATED, _SATURATED).double() + self.zero_point[:, None]
-        return (q.clamp(-128, 127) * self.used[:, None]).float()
+        return q.clamp(-128, 127).float()
 
     def real(self, q: Tensor, instead: Tensor) -> Tensor:
         """The inverse; ``instead`` (C,) where a channel is not used."""

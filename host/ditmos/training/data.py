@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from ditmos.datasets import Dataset, load
-from ditmos.datasets.features import Prepared, standardise_subjects, to_log_bands, to_log_mel, to_vitals
+from ditmos.datasets.features import (
+    Prepared,
+    leave_out_constant,
+    standardise_subjects,
+    to_log_bands,
+    to_log_mel,
+    to_vitals,
+)
 from ditmos.datasets.splits import SplitKind, split
 from ditmos.datasets.surroundings import with_surroundings
 from ditmos.errors import DitmosError
@@ -45,12 +52,14 @@ class DataConfig:
 
 
 def load_data(config: DataConfig, data: Path | Dataset) -> Dataset:
-    """A data set (or the file of one) with front end and split as configured. Raises as `load_prepared`."""
+    """What a network reads of a data set (or of the file of one), with front end and split as configured. Raises as
+    `load_prepared`."""
     return load_prepared(config, data).dataset
 
 
 def load_prepared(config: DataConfig, data: Path | Dataset) -> Prepared:
-    """The same with the front end that makes such rows of samples.
+    """The same with the front end that makes such rows of samples, and with what the network does not read: channels
+    that are constant in training.
 
     Raises:
         DitmosError: what `datasets.load`, the front ends, `standardise_subjects` and `split` say.
@@ -61,7 +70,7 @@ def load_prepared(config: DataConfig, data: Path | Dataset) -> Prepared:
         dataset = with_surroundings(dataset, config.split_seed)
     made = {"none": Prepared, "log-mel": to_log_mel, "log-bands": to_log_bands, "vitals": to_vitals}
     prepared = made[config.front_end](dataset)
-    return standardise_subjects(prepared) if config.standardise == "subject" else prepared
+    return leave_out_constant(standardise_subjects(prepared) if config.standardise == "subject" else prepared)
 
 
 def batches(count: int, size: int, rng: torch.Generator) -> Tensor:

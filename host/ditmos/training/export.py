@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ditmos.datasets.tensors import Windows
 from ditmos.errors import DitmosError
-from ditmos.model.inputs import quantize_input
+from ditmos.model.inputs import InputChannel, quantize_input
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
@@ -64,7 +64,7 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
         clips=settings.int8.clips, epochs=settings.int8.epochs, seed=task.seed, judge=judge, metadata=metadata,
         keep=task.keep.within(f"int8-{task.digest}"), progress=lambda done: task.report("integers", done, ""),
     )  # fmt: skip
-    model = replace(model, front_end=task.front_end)
+    model = replace(model, front_end=task.front_end, inputs=all_inputs(model, task))
     plans = front(spec, model)
     candidate = default(plans) if task.budget.ram is None else choose(plans, task.budget.ram)
     cost = price.planned(model, candidate.plan)
@@ -82,6 +82,18 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
     }
     return Exported(
         model, margins, candidate, cost, worst_layer(fake, parts.validation) if real - integer > LOSS else None, how
+    )
+
+
+def all_inputs(model: QuantizedModel, task: Task) -> tuple[InputChannel, ...]:
+    """Of every channel of a row: those that the network reads, and those that it does not."""
+    if task.rows is None:
+        return model.inputs
+    read, rows = iter(model.inputs), task.rows
+    channels = zip(rows.scales, rows.channels, rows.units, task.used, strict=True)
+    return tuple(
+        next(read) if used else InputChannel.of(1.0, 0, scale, name, units, used=False)
+        for scale, name, units, used in channels
     )
 
 
@@ -105,7 +117,7 @@ def check(model: QuantizedModel, fake: FakeQuantNetwork, windows: Windows) -> No
     """Raises DitmosError where the reference and the network in torch differ in a single logit."""
     x = windows.x[:_CHECKED]
     reference = Model(model)
-    q = quantize_input(np.ascontiguousarray(x.numpy().transpose(0, 2, 1)), model.inputs)
+    q = quantize_input(x.numpy().transpose(0, 2, 1), model.read)
     with torch.no_grad():
         gate, logits = fake.stored(x)
     same = np.array_equal(reference.classify_batch(q), logits.numpy().astype(np.int8))

@@ -17,6 +17,7 @@ from ditmos.datasets.splits import folds
 from ditmos.datasets.tensors import Parts, Windows, prepare
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.keep import Keep
+from ditmos.model.signal import Signal
 from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.training.fit import fit
@@ -38,7 +39,8 @@ def quiet(stage: str, done: float, note: str = "") -> None:
 @dataclass(frozen=True)
 class Task:
     """What is to be trained. dataset: with front end and split; parts: of it. keep: where pieces are. front_end: what
-    made the rows of the dataset of raw samples; it goes into the model file."""
+    made the rows of the dataset of raw samples; it goes into the model file. rows: as the
+    board gets them, where it is a channel more than the network reads; used: which of them it reads."""
 
     dataset: Dataset
     parts: Parts
@@ -49,6 +51,8 @@ class Task:
     keep: Keep = field(default_factory=Keep)
     report: Report = quiet
     front_end: FrontEnd | None = None
+    rows: Signal | None = None
+    used: tuple[bool, ...] = ()
 
     @property
     def geometry(self) -> tuple[int, int, int]:

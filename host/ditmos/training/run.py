@@ -82,6 +82,10 @@ def prepare_task(request: Request, keep: Keep, report: Report = quiet) -> tuple[
     data = convert(merge(asdict(data), own if isinstance(own, Mapping) else {}), DataConfig, request.where, "data")
     prepared = load_prepared(data, raw)
     dataset = prepared.dataset
+    left_out = [name for name, used in zip(prepared.rows.channels, prepared.used, strict=False) if not used]
+    if left_out:
+        names = f"{', '.join(left_out[:5])}{', ...' if len(left_out) > 5 else ''}"
+        reasons.append(Choice(f"without {names}", "constant in training: the network does not read it"))
     parts = prepare(dataset)
     chosen = choose(dataset, data, kind, request.effort, request.method)
     settings = chosen.settings.changed(given, request.method, request.where)
@@ -90,7 +94,10 @@ def prepare_task(request: Request, keep: Keep, report: Report = quiet) -> tuple[
         most = usual((dataset.window, len(dataset.channels), dataset.classes), bands=settings.search.bands)
         budget = replace(budget, instructions=most)
         reasons.append(Choice(f"{most:,} instructions on average", "no budget was named"))
-    task = Task(dataset, parts, settings, budget, request.method, request.seed, keep, report, prepared.front)
+    task = Task(
+        dataset, parts, settings, budget, request.method, request.seed, keep, report, prepared.front,
+        prepared.whole.signal if prepared.whole else None, prepared.used,
+    )  # fmt: skip
     return task, [*reasons, *(chosen.reasons if request.method != "paper" else ())]
 
 

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ditmos.datasets.tensors import Windows
+from ditmos.model.inputs import quantize_input
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reference import Model
 from ditmos.model.spec import NetworkSpec
@@ -155,7 +156,7 @@ def answer_integer(model: QuantizedModel, windows: Windows) -> Answers:
     gates: list[NDArray[np.float32]] = []
     logits: list[NDArray[np.float32]] = []
     for x in windows.x.split(_BATCH):
-        q = reference.quantize(x.numpy().transpose(0, 2, 1))
+        q = quantize_input(x.numpy().transpose(0, 2, 1), model.read)
         s, z = reference.select_batch(q), reference.classify_batch(q)
         gates.append((s.astype(np.float32) - reference.selector_zero_point) * reference.selector_scale)
         logits.append((z.astype(np.float32) - reference.logit_zero_point) * reference.logit_scale)

@@ -43,7 +43,7 @@ def supply_of_dataset(dataset: Dataset, index: NDArray[np.integer]) -> Supply:
     def blocks() -> Iterator[tuple[NDArray, int]]:
         while True:
             for i in index[order]:
-                window = dataset.x[i] if raw else dataset.x[i] * np.float32(dataset.scale)
+                window = dataset.x[i] if raw else dataset.values([i])[0]
                 for start in range(0, len(window), _BLOCK):
                     yield window[start : start + _BLOCK], int(dataset.y[i])
 
@@ -111,8 +111,7 @@ class Player:
             self.ended = True
             return None
         block, label = made
-        if self._fit.order is not None:
-            block = block[:, list(self._fit.order)]
+        block = self._fit.taken(block)
         if label != UNKNOWN and self._fit.classes:
             label = self._fit.classes[label]
         self._kept.append((self._end, block, label))

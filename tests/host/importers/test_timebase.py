@@ -55,6 +55,12 @@ def test_rows_out_of_order_are_sorted_and_said() -> None:
     np.testing.assert_array_equal(sorted_times, times)
     np.testing.assert_array_equal(index[[10, 11]], [11, 10])
     assert note == "2 rows are out of order in time, and were sorted"
+    shuffled = times.copy()
+    shuffled[[10, 80]] = shuffled[[80, 10]]  # far from their places
+    index, sorted_times, note = in_order(shuffled)
+    np.testing.assert_array_equal(sorted_times, times)
+    np.testing.assert_array_equal(index[[10, 80]], [80, 10])
+    assert note == "2 rows are out of order in time, and were sorted"
 
 
 def test_time_that_begins_anew_is_not_mixed() -> None:

@@ -55,7 +55,9 @@ def import_(
     time_unit: Annotated[str | None, _option("Of the time stamps: s, ms, us or ns.", _FILES)] = None,
     sensor_column: Annotated[str | None, _option("Column(s) that say which sensor a row is from.", _FILES)] = None,
     rate: Annotated[float | None, _option("Rows per second, of files that do not say it.", _FILES)] = None,
-    units: Annotated[str | None, _option("Of the channels: g, or one each: g,g,g,deg/s.", _FILES)] = None,
+    units: Annotated[
+        str | None, _option("Of the dataset: g, or one each: g,g,g,deg/s. Files that say theirs are converted.", _FILES)
+    ] = None,
     scale: Annotated[float | None, _option("Real units per number in the files.", _FILES)] = None,
     encoding: Annotated[str | None, _option("Of text: utf-8, utf-16, latin-1, ...", _FILES)] = None,
     separator: Annotated[str | None, _option("Between columns: , ; tab or blank.", _FILES)] = None,

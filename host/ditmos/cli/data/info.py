@@ -32,7 +32,7 @@ def info(
     table = Table(show_header=False, box=None)
     for key, value in summary.items():
         if isinstance(value, list):
-            value = (", " if key == "channels" else " x ").join(map(str, value))
+            value = (" x " if key == "shape" else ", ").join(map(str, value))
         elif isinstance(value, dict):
             value = ", ".join(f"{part} {count}" for part, count in value.items())
         if key not in ("per_class", "trouble"):
@@ -78,10 +78,10 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "type": str(dataset.x.dtype),
         "fs_hz": dataset.fs,
         "seconds": round(dataset.window / dataset.fs, 4),
-        "scale": dataset.scale,
+        "scale": dataset.scale if isinstance(dataset.scale, float) else list(dataset.scale),
         "units": dataset.units,
-        "real_min": float(dataset.x.min()) * dataset.scale,
-        "real_max": float(dataset.x.max()) * dataset.scale,
+        "real_min": float((dataset.x.min((0, 1)) * dataset.scales).min()),
+        "real_max": float((dataset.x.max((0, 1)) * dataset.scales).max()),
         "classes": dataset.classes,
         "subjects": len(np.unique(dataset.subject)),
         "groups": len(np.unique(dataset.group)),

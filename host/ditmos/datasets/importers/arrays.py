@@ -158,8 +158,8 @@ def _tape(content: Mapping[str, NDArray], path: Path) -> Recording:
 def _windows_of(dataset: Dataset, path: str) -> list[Recording]:
     """A dataset's windows, each a recording of its own; those of one group keep together."""
     scale = dataset.scale if dataset.x.dtype == np.int16 else None
-    x = dataset.x if scale is not None else dataset.x * np.float32(dataset.scale)
-    units = (dataset.units,) * len(dataset.channels)
+    x = dataset.x if scale is not None else dataset.values()
+    units = dataset.channel_units
     return [
         Recording(
             path,

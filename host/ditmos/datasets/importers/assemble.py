@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets.dataset import SPLIT_NAMES, Dataset
+from ditmos.datasets.dataset import SPLIT_NAMES, Dataset, join_units
+from ditmos.datasets.importers.converting import in_units
 from ditmos.datasets.importers.cutting import Cut, cut, guess_window, parse_length
 from ditmos.datasets.importers.labels import row_labels
 from ditmos.datasets.importers.options import Options
@@ -43,7 +44,7 @@ def assemble(
     selected = []
     for recording in _by_sensor(recordings):
         try:
-            selected.append(_select(recording, options))
+            selected.append(in_units(_select(recording, options), options, report))
         except DitmosError as error:
             report.drop(str(error).removeprefix(f"{recording.path}: "), recording.path)
     recordings = _one_layout(selected, report)
@@ -104,6 +105,7 @@ def _select(recording: Recording, options: Options) -> Recording:
                         samples=signal.samples[:, index],
                         channels=tuple(signal.channels[i] for i in index),
                         units=tuple(signal.units[i] for i in index),
+                        scale=_scale_at(signal, index),
                     )
                 )
         if not picked:
@@ -116,6 +118,11 @@ def _select(recording: Recording, options: Options) -> Recording:
     if options.names:
         signals = _renamed(signals, options.names, recording.path)
     return replace(recording, signals=signals)
+
+
+def _scale_at(signal: Signal, index: Sequence[int]) -> float | tuple[float, ...] | None:
+    """Of some of the channels."""
+    return tuple(signal.scale[i] for i in index) if isinstance(signal.scale, tuple) else signal.scale
 
 
 def _renamed(signals: tuple[Signal, ...], names: tuple[str, ...], path: str) -> tuple[Signal, ...]:
@@ -156,7 +163,8 @@ def _one_layout(recordings: list[Recording], report: Report) -> list[Recording]:
             signal = recording.signals[0]
             order = [own.index(name) for name in common]
             units = tuple(signal.units[i] for i in order)
-            signal = replace(signal, samples=signal.samples[:, order], channels=common, units=units)
+            samples, scale = signal.samples[:, order], _scale_at(signal, order)
+            signal = replace(signal, samples=samples, channels=common, units=units, scale=scale)
             result.append(replace(recording, signals=(signal,)))
             report.note("channels stand in another order, and were put in this one", recording.path)
         else:
@@ -270,34 +278,31 @@ def _dataset(
         class_names=names,
         channels=shape.channels,
         scale=scale,
-        units=_units(grids[0], options),
+        units=join_units(grids[0].units),
         fs=shape.rate,
         split=_split(recordings, counts),
         name=name,
     ).check()
 
 
-def _store(grids: Sequence[Grid], cuts: Sequence[Cut], report: Report) -> tuple[NDArray, float]:
-    """All windows, and real units per number: counts of one scale stay int16, everything else is float32."""
+def _store(grids: Sequence[Grid], cuts: Sequence[Cut], report: Report) -> tuple[NDArray, float | tuple[float, ...]]:
+    """All windows, and real units per number: counts stay int16 where all recordings have the same scale, or the same
+    ones; everything else is float32."""
     scales = {grid.scale for grid in grids}
     if len(scales) == 1 and all(grid.samples.dtype == np.int16 for grid in grids):
         return np.concatenate([made.windows for made in cuts]), next(iter(scales)) or 1.0
     with np.errstate(over="ignore"):
         x = np.concatenate(
-            [(made.windows * (grid.scale or 1.0)).astype(np.float32) for made, grid in zip(cuts, grids, strict=True)]
+            [
+                (made.windows * np.asarray(grid.scale or 1.0)).astype(np.float32)
+                for made, grid in zip(cuts, grids, strict=True)
+            ]
         )
     if not np.isfinite(x).all():
         raise DitmosError("the recordings have numbers beyond float32; say what they are with --scale")
     if np.abs(x).max(initial=0) > 2**24:
         report.note("numbers beyond 2^24 are rounded to the 24 bits of float32", "the set")
     return x, 1.0
-
-
-def _units(grid: Grid, options: Options) -> str:
-    units = options.units or grid.units
-    if len(units) not in (1, len(grid.channels)):
-        raise DitmosError(f"{len(units)} units are given, expected 1 or {len(grid.channels)}, one a channel")
-    return units[0] if len(set(units)) == 1 else ", ".join(units)
 
 
 def _subjects(names: Sequence[str | None], report: Report) -> NDArray[np.int64]:

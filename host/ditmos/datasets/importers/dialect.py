@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ditmos.errors import DitmosError
+from ditmos.model.conversion import plain
 
 COMMENT = ("#", "%", "//")
 _SAMPLE = 60  # lines that are looked at
@@ -80,7 +81,7 @@ def parse_number(field: str, dialect: Dialect) -> int | float | None:
         return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}.get(field.lower())
     plain = field.replace(dialect.thousands, "") if dialect.thousands else field
     plain = plain.replace(dialect.decimal, ".")
-    return float(plain) if any(c in plain for c in ".eE") else int(plain)
+    return float(plain) if len(plain) > 18 or any(c in plain for c in ".eE") else int(plain)
 
 
 def is_comment(line: str) -> bool:
@@ -200,13 +201,13 @@ def _names(
     names = found[-1] if len(found) > 1 and _are_units(found[0]) else found[0]
     below = found[0] if names is not found[0] else None
     split = [_UNITS.match(text) for text in names]
-    plain = [m["name"] if m and m["name"] else text for m, text in zip(split, names, strict=True)]
+    bare = [m["name"] if m and m["name"] else text for m, text in zip(split, names, strict=True)]
     units = [(m["square"] or m["round"] or "").strip() if m and m["name"] else "" for m in split]
     if below:
         units = [text.strip("[]() ") for text in below]
-    if len(set(plain)) < width:  # two columns of one name: the names as they are, numbered where that is not enough
-        plain = [f"{text}.{i + 1}" if plain.count(text) > 1 or not text else text for i, text in enumerate(plain)]
-    return tuple(text or str(i + 1) for i, text in enumerate(plain)), tuple(plain_units(u) for u in units)
+    if len(set(bare)) < width:  # two columns of one name: the names as they are, numbered where that is not enough
+        bare = [f"{text}.{i + 1}" if bare.count(text) > 1 or not text else text for i, text in enumerate(bare)]
+    return tuple(text or str(i + 1) for i, text in enumerate(bare)), tuple(plain(u) for u in units)
 
 
 def _are_units(row: list[str]) -> bool:
@@ -216,16 +217,3 @@ def _are_units(row: list[str]) -> bool:
     return (
         bool(words) and sum(w in known or f != f.strip("[]") for w, f in zip(words, row, strict=False)) > len(words) / 2
     )
-
-
-def plain_units(text: str) -> str:
-    """A unit as this project writes it: m/s^2, deg/s, uT."""
-    text = (
-        text.strip()
-        .replace("²", "^2")
-        .replace("µ", "u")
-        .replace("μ", "u")
-        .replace("°C", "degC")
-        .replace("°/s", "deg/s")
-    )
-    return {"m/s2": "m/s^2", "m/s/s": "m/s^2", "ms^-2": "m/s^2", "dps": "deg/s", "G": "g"}.get(text, text)

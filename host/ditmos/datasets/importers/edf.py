@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ditmos.datasets.importers.dialect import plain_units
 from ditmos.datasets.importers.needs import need
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.recording import Recording, Signal, Span
 from ditmos.errors import DitmosError
+from ditmos.model.conversion import plain
 
 SUFFIXES = (".edf", ".bdf")
 
@@ -26,7 +26,7 @@ def read(path: Path, options: Options) -> list[Recording]:
         with pyedflib.EdfReader(str(path)) as file:
             signals, rates = [], file.getSampleFrequencies()
             labels = [label.strip() or str(i + 1) for i, label in enumerate(file.getSignalLabels())]
-            units = [plain_units(file.getPhysicalDimension(i)) for i in range(len(labels))]
+            units = [plain(file.getPhysicalDimension(i)) for i in range(len(labels))]
             for rate in dict.fromkeys(rates):
                 index = [i for i, own in enumerate(rates) if own == rate]
                 samples = np.column_stack([file.readSignal(i) for i in index])

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ditmos.datasets.importers.delimited import compact
-from ditmos.datasets.importers.dialect import plain_units
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.errors import DitmosError
+from ditmos.model.conversion import plain
 from ditmos.text import read_text
 
 SUFFIXES = (".json",)
@@ -40,7 +40,7 @@ def read(path: Path, options: Options) -> list[Recording]:
         raise DitmosError(f"{path}: sensors have no names")
     samples = _samples(payload["values"], len(sensors), path)
     names = tuple(str(sensor["name"]) for sensor in sensors)
-    units = tuple(plain_units(str(sensor.get("units", ""))) for sensor in sensors)
+    units = tuple(plain(str(sensor.get("units", ""))) for sensor in sensors)
     label, dot, rest = path.name.partition(".")
     signal = Signal(compact(samples), names, units, rate=1000 / interval)
     device = payload.get("device_name")

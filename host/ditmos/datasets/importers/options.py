@@ -12,15 +12,14 @@ from ditmos.errors import DitmosError
 
 @dataclass(frozen=True)
 class Options:
-    """Names of columns may be numbers, from 1.
-
-    pattern: of paths, "{label}/{subject}_{take}.csv". label, subject: of everything. labels: a CSV of labels by time.
-    unlabelled: class of rows that no label covers. columns: that are channels, in this order. names:
-    of the channels. rate: of files that do
-    not say theirs. resample: rows per second of the set. units: one or one a channel. scale: real units per number in
-    the files. window, hop: "128" rows or "2.5s". pad: "zero" or "edge", for recordings shorter than a window. peak:
-    classes whose recordings give one window, around the largest magnitude. fill: seconds; shorter gaps are bridged.
-    rename: old class to new, "" to leave it out. key: variable of a .mat or .npz file.
+    """Names of columns may be numbers, from 1. pattern: of paths, "{label}/{subject}_{take}.csv". label, subject: of
+    everything. labels: a CSV of labels by time. unlabelled: class of rows that no label covers. columns: that are
+    channels, in this order. names: of the channels. rate: of files that do not say theirs. resample: rows per
+    second of the set. units: of the set, one or one a channel: files that say theirs are converted, unless there is
+    a scale. own_units: of the files, where these do not say them. scale: real units per number in the files.
+    window, hop: "128" rows or "2.5s". pad: "zero" or "edge", for recordings shorter than a window. peak: classes
+    whose recordings give one window, around the largest magnitude. fill: seconds; shorter gaps are bridged. rename:
+    old class to new, "" to leave it out. key: variable of a .mat or .npz file.
     """
 
     pattern: str | None = None
@@ -42,6 +41,7 @@ class Options:
     rate: float | None = None
     resample: float | None = None
     units: tuple[str, ...] = ()
+    own_units: tuple[str, ...] = ()
     scale: float | None = None
     window: str | None = None
     hop: str | None = None

@@ -17,7 +17,7 @@ class Signal:
     rate: rows per second, None where the file does not say.
     start: seconds of the first row on the recording's clock (unix time where the file has it).
     times: (rows,) seconds of each row, where the file has time stamps.
-    scale: real units per count, where the samples are known to be counts of a converter.
+    scale: real units per count, one or one a channel, where the samples are known to be counts of a converter.
     labels: (rows,) names, "" for none, where the file has a label in each row.
     """
 
@@ -27,7 +27,7 @@ class Signal:
     rate: float | None = None
     start: float = 0.0
     times: NDArray[np.float64] | None = None
-    scale: float | None = None
+    scale: float | tuple[float, ...] | None = None
     labels: NDArray[np.str_] | None = None
 
 

@@ -109,6 +109,8 @@ def in_order(times: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def _overlaps(times: NDArray[np.float64], run: NDArray[np.int64]) -> bool:
-    """Rows before ``run`` lie between its own times: sorting would mix two stretches, not mend swapped rows."""
-    before = times[: run[0]]
-    return bool(np.count_nonzero((before >= times[run[0]]) & (before <= times[run[-1]])) >= _RUN)
+    """Many rows before ``run`` lie between its times, and many of its own between theirs: sorting would mix two
+    stretches, not mend swapped rows."""
+    before, own = times[: run[0]], times[run]
+    theirs = np.count_nonzero((before >= own[0]) & (before <= own[-1]))
+    return bool(min(theirs, np.count_nonzero(own <= before.max())) >= _RUN)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets.importers.dialect import COMMENT, Dialect, is_comment, sniff, split_line
+from ditmos.datasets.importers.dialect import COMMENT, Dialect, is_comment, parse_number, sniff, split_line
 from ditmos.datasets.importers.needs import need
 from ditmos.errors import DitmosError
 from ditmos.text import read_text
@@ -59,7 +59,7 @@ def parse_table(
     frame = _parse(rows, dialect, path)
     columns = {}
     for name, column in zip(dialect.names, frame, strict=True):
-        columns[name], note = _column(frame[column], name, numbers)
+        columns[name], note = _column(frame[column], name, numbers, dialect)
         notes += note
     return Table(columns, dialect, encoding, numbers, tuple(notes))
 
@@ -132,15 +132,15 @@ def _parse(rows: list[str], dialect: Dialect, path: str) -> pandas.DataFrame:
         raise DitmosError(f"{path}: {str(error).strip().splitlines()[-1]}") from None
 
 
-def _column(series: pandas.Series, name: str, lines: NDArray[np.int64]) -> tuple[NDArray, list[str]]:
+def _column(series: pandas.Series, name: str, lines: NDArray[np.int64], dialect: Dialect) -> tuple[NDArray, list[str]]:
     """Numbers where most of the values are, else text."""
-    pandas = need("pandas", "files of text")
     if series.dtype.kind in "if":
         return series.to_numpy(), []
     if series.dtype.kind == "u":
         return series.to_numpy().astype(np.float64), []
     text = series.astype(object)
-    numbers = pandas.to_numeric(text.astype(str).str.strip(), errors="coerce")
+    # A column with one word in it comes as text, its numbers as they are written.
+    numbers = text.map(lambda cell: parse_number(str(cell).strip(), dialect)).astype(np.float64)
     bad = numbers.isna() & ~text.isna()
     if bad.sum() >= max(1, text.notna().sum() / 2):
         return text.where(text.notna(), "").astype(str).str.strip().to_numpy(object), []

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from ditmos.datasets.dataset import one_or_each
 from ditmos.datasets.importers.needs import need
 from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.errors import DitmosError
@@ -31,7 +32,7 @@ class Pace:
 class Grid:
     """Rows on one clock. samples: (rows, channels) int16 counts (``scale`` real units each) or float64 with NaN where
     nothing was measured. labels: (rows,) names, "" for none. start: seconds of the first row. uneven: rows that were
-    interpolated because their time stamps are uneven."""
+    interpolated because their time stamps are uneven. scale: one, or one a channel."""
 
     samples: NDArray
     channels: tuple[str, ...]
@@ -39,7 +40,7 @@ class Grid:
     labels: NDArray[np.str_] | None
     rate: float
     start: float
-    scale: float | None
+    scale: float | tuple[float, ...] | None
     uneven: int = 0
     clipped: int = 0
 
@@ -222,16 +223,15 @@ def _grid(
     channels = tuple(name for signal in recording.signals for name in signal.channels)
     units = tuple(name for signal in recording.signals for name in signal.units)
     uneven = sum(piece.uneven for _, pieces in parts for piece in pieces)
-    scales = {signal.scale for signal in recording.signals}
     labels: NDArray[np.str_] | None = None
     if len(parts) == 1 and len(parts[0][1]) == 1:  # the usual case: nothing to join
         piece = parts[0][1][0]
         return Grid(piece.samples, channels, units, piece.labels, to, start, parts[0][0].scale, uneven, clipped)
-    counts = len(scales) == 1 and all(p.samples.dtype == np.int16 for _, pieces in parts for p in pieces)
+    counts = all(p.samples.dtype == np.int16 for _, pieces in parts for p in pieces)
     table = np.full((rows, len(channels)), np.nan)
     column = 0
     for signal, pieces in parts:
-        factor = 1.0 if counts or signal.scale is None else signal.scale
+        factor = np.asarray(1.0 if counts or signal.scale is None else signal.scale)
         width = len(signal.channels)
         for piece in pieces:
             first = round((piece.start - start) * to)
@@ -242,8 +242,16 @@ def _grid(
                     labels = np.full(rows, "", object) if labels is None else labels
                     labels[low:high] = piece.labels[low - first : high - first]
         column += width
-    scale = next(iter(scales)) if counts else None
+    scale = _scale_of(recording) if counts else None
     whole = counts and bool(np.isfinite(table).all())
     if counts and not whole and scale is not None:
-        table, scale = table * scale, None
+        table, scale = table * np.asarray(scale), None
     return Grid(table.astype(np.int16) if whole else table, channels, units, labels, to, start, scale, uneven, clipped)
+
+
+def _scale_of(recording: Recording) -> float | tuple[float, ...] | None:
+    """Of counts of all signals side by side; None where no signal says it."""
+    if all(signal.scale is None for signal in recording.signals):
+        return None
+    own = (np.broadcast_to(1.0 if s.scale is None else s.scale, len(s.channels)) for s in recording.signals)
+    return one_or_each(np.concatenate([*own]).tolist())

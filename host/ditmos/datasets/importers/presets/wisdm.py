@@ -17,7 +17,7 @@ OPTIONS = Options(
     time_column="none",
     separator=",",
     rate=20.0,
-    units=("m/s^2",),
+    own_units=("m/s^2",),
     window="10s",
     hop="10s",
 )
