@@ -93,6 +93,7 @@ def make(folder: Path) -> None:
     (folder / "sweep.toml").write_text(SWEEP)
     (folder / "policy.py").write_text(POLICY)
     (folder / "driver.py").write_text(DRIVER)
+    (folder / "x.onnx").write_bytes(b"no network")
     (folder / "slices.json").write_text(json.dumps({"slices": []}))
     tape = Tape(10, 5, ("a", "b"), 50.0)
     for _ in tape.pass_on([np.arange(90, dtype=np.int16).reshape(30, 3)]):

@@ -29,6 +29,7 @@ RIGHT: dict[str, list[str]] = {
     "firmware release": ["-o", "release"],
     "deploy": ["run/model.dtm", "--policy", "policy.py", PORT],
     "verify": ["run/model.dtm", "--data", "data.npz", "--part", "test", PORT],
+    "import-model": ["x.onnx", "--data", "data.npz", "-o", "out.dtm"],
     "live": ["run/model.dtm", "--data", "data.npz", "--json", "out.json"],
     "ui": ["--no-browser", "--folder", "."],
     "stream": ["--source", "data.npz", "--policy", "policy.py", "--record", "out.npz", PORT],
