@@ -23,6 +23,7 @@ from ditmos.forest.first import choose, opinions_of
 from ditmos.forest.forest_row import Figures, row
 from ditmos.forest.grow import FLASH, Grown, grow
 from ditmos.frontends.frontend import FrontEnd
+from ditmos.keep import Keep
 from ditmos.model.forest import opinions
 from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
 from ditmos.model.quantized import QuantizedModel
@@ -36,7 +37,6 @@ from ditmos.planner import default, front
 from ditmos.planner.forest_price import forest_price
 from ditmos.planner.price import Price, planned
 from ditmos.training.choose import Choice, kind_of
-from ditmos.training.keep import Keep
 from ditmos.training.learn import Report, Task, quiet
 from ditmos.training.run import MODEL, ROW, WORK, Request, describe, prepare_task
 
