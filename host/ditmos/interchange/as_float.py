@@ -8,7 +8,8 @@ import torch
 
 from ditmos.interchange.as_model import common_spec
 from ditmos.interchange.chain import Chain
-from ditmos.networks.routed_network import ConvLayer, DenseLayer, RoutedNetwork
+from ditmos.networks.grouped import ConvLayer, DenseLayer
+from ditmos.networks.routed_network import RoutedNetwork
 
 
 @torch.no_grad()
