@@ -14,6 +14,26 @@ def argmax(values: Buffer | Iterable[float]) -> int:
         TypeError: a buffer of another type, or not iterable.
     """
 
+def narrow(words: array[int], samples: array[int], shift: int) -> int:
+    """Words of a converter, array('i') or array('h'), to `samples`, array('h') of the same length, which may be the
+    same array: `shift` bits less, rounded.
+
+    What does not fit 16 bits is limited; returns how many of them did not.
+
+    Raises:
+        ValueError: another length, or a shift that is none. TypeError: other types.
+    """
+
+def watch(samples: array[int], state: array[int]) -> None:
+    """Look over rows of samples, array('h'); `state`, array('i'), zeros at first, has four values and one a channel:
+
+    values at either end of 16 bits so far; how many rows up to now were equal to the row before; the loudness of these
+    samples, the root of their mean square about the mean, of the channel that has most; rows so far; the newest row.
+
+    Raises:
+        ValueError: no whole rows of the channels, or 65,536 rows and more. TypeError: other types.
+    """
+
 class Model:
     """A model file, checked and ready to run."""
 

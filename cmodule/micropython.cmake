@@ -22,6 +22,7 @@ set(DITMOS_SOURCES
     spectrum.c
     spectrum_tables.c
     inputs.c
+    samples.c
     kernels.c
     kernels_dot.c
     kernels_m7_channels.c

@@ -20,6 +20,7 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     spectrum.c \
     spectrum_tables.c \
     inputs.c \
+    samples.c \
     kernels.c \
     kernels_dot.c \
     kernels_m7_channels.c \

@@ -1,7 +1,9 @@
 // The `_ditmos` module. This file and model_*.c know MicroPython, no other does.
+#include "py/binary.h"
 #include "py/runtime.h"
 
 #include "model_object.h"
+#include "samples.h"
 
 // Routing in Python would spend more time in this loop than anywhere else.
 static mp_obj_t ditmos_argmax(mp_obj_t values) {
@@ -36,10 +38,52 @@ static mp_obj_t ditmos_argmax(mp_obj_t values) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(ditmos_argmax_obj, ditmos_argmax);
 
+// A buffer of `typecode`; TypeError for another.
+static size_t get_values(mp_obj_t buffer, char typecode, mp_uint_t flags, void **values) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(buffer, &info, flags);
+    if (info.typecode != typecode) {
+        mp_raise_msg_varg(&mp_type_TypeError, MP_ERROR_TEXT("expected array('%c')"), typecode);
+    }
+    *values = info.buf;
+    return info.len / mp_binary_get_size('@', typecode, NULL);
+}
+
+static mp_obj_t ditmos_narrow(mp_obj_t words_in, mp_obj_t samples_in, mp_obj_t shift_in) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(words_in, &info, MP_BUFFER_READ);
+    char typecode = info.typecode == 'h' ? 'h' : 'i';
+    void *words, *samples;
+    size_t count = get_values(words_in, typecode, MP_BUFFER_READ, &words);
+    mp_int_t shift = mp_obj_get_int(shift_in);
+    bool fits = shift >= 0 && shift <= (typecode == 'h' ? 15 : 31);
+    if (get_values(samples_in, 'h', MP_BUFFER_WRITE, &samples) != count || !fits) {
+        mp_raise_ValueError(MP_ERROR_TEXT("narrow: expected as many samples as words, and a shift below their bits"));
+    }
+    return MP_OBJ_NEW_SMALL_INT(typecode == 'h' ? ditmos_narrow_16(words, samples, (uint32_t)count, (uint32_t)shift)
+                                                : ditmos_narrow_32(words, samples, (uint32_t)count, (uint32_t)shift));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(ditmos_narrow_obj, ditmos_narrow);
+
+static mp_obj_t ditmos_watch_samples(mp_obj_t samples_in, mp_obj_t state_in) {
+    void *samples, *state;
+    size_t count = get_values(samples_in, 'h', MP_BUFFER_READ, &samples);
+    size_t kept = get_values(state_in, 'i', MP_BUFFER_WRITE, &state);
+    size_t channels = kept > DITMOS_LAST ? kept - DITMOS_LAST : 0;
+    if (channels == 0 || count % channels != 0 || count / channels > UINT16_MAX) {
+        mp_raise_ValueError(MP_ERROR_TEXT("watch: samples are no rows of the state's channels"));
+    }
+    ditmos_watch(samples, (uint32_t)(count / channels), (uint32_t)channels, state);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(ditmos_watch_obj, ditmos_watch_samples);
+
 static const mp_rom_map_elem_t module_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__ditmos) },
     { MP_ROM_QSTR(MP_QSTR_Model), MP_ROM_PTR(&ditmos_model_type) },
     { MP_ROM_QSTR(MP_QSTR_argmax), MP_ROM_PTR(&ditmos_argmax_obj) },
+    { MP_ROM_QSTR(MP_QSTR_narrow), MP_ROM_PTR(&ditmos_narrow_obj) },
+    { MP_ROM_QSTR(MP_QSTR_watch), MP_ROM_PTR(&ditmos_watch_obj) },
 };
 static MP_DEFINE_CONST_DICT(module_globals, module_globals_table);
 

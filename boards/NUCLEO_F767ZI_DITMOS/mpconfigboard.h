@@ -22,6 +22,14 @@ void ditmos_board_early_init(void);
 #define MICROPY_PY_NETWORK (0)
 #define MICROPY_PY_SOCKET (0)
 
+// A microphone: I2S2 on D18 (PB13, clock), D19 (PB12, word select), D17 (PB15, data), which Ethernet has on other boards.
+#define MICROPY_HW_I2S2 (1)
+
+// Stops I2S before a soft reset takes away the heap that its DMA writes to; the port does not.
+struct _boardctrl_state_t;
+void ditmos_board_start_soft_reset(struct _boardctrl_state_t *state);
+#define MICROPY_BOARD_START_SOFT_RESET ditmos_board_start_soft_reset
+
 // ROMFS: the second MiB of flash, sectors 8 to 11, mounted at /rom. The linker script gives its place.
 #define MICROPY_HW_ROMFS_ENABLE_INTERNAL_FLASH (1)
 #define MICROPY_HW_ROMFS_ENABLE_PART0 (1)

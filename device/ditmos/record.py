@@ -1,14 +1,18 @@
 """Rows of a sensor on their way to the host, at the sensor's own rate (docs/protocol.md)."""
 
+import gc
 import time
 from array import array
 
 import uctypes
 
+from .capture import Watch, start
 from .framing import PAYLOAD, SAMPLES
 from .serve import Server
 
 _FULL = 100  # frames waiting for the host before rows are lost: 10 KB
+_SENDING = 8  # frames handed to the line at a time, of what waits in RAM
+_RESERVE = 65536  # bytes of heap left to everything else while rows wait in RAM
 _BEHIND = 60000000  # us that reading may be late and catch up; beyond, the time that passed is given up
 
 
@@ -43,6 +47,22 @@ class Row:
             )
 
 
+def about(sensor):
+    """What the first message says of a sensor."""
+    return {
+        "channels": list(sensor.channels),
+        "units": sensor.units,
+        "scale": sensor.scale,
+        "rate": sensor.rate,
+    }
+
+
+def room():
+    """Bytes of heap in which rows can wait for the line."""
+    gc.collect()
+    return max(0, gc.mem_free() - _RESERVE)
+
+
 class Recorder(Server):
     """Reads `sensor` (device/sensors.py) `rows` times, then ends; 0: until the host ends it.
 
@@ -61,14 +81,7 @@ class Recorder(Server):
         self._most = max(1, min(PAYLOAD // len(self._bytes), int(sensor.rate / 10)))
         self._waiting = bytearray()
         self._period = int(1000000 / sensor.rate)
-        super().__init__(
-            {
-                "channels": list(sensor.channels),
-                "units": sensor.units,
-                "scale": sensor.scale,
-                "rate": sensor.rate,
-            }
-        )
+        super().__init__(about(sensor))
         self._due = self._last = time.ticks_us()
 
     def step(self):
@@ -99,6 +112,84 @@ class Recorder(Server):
         return 0
 
 
+class Blocks(Server):
+    """The same of a sensor that gives blocks (`readinto`), which may be faster than the line: rows wait in RAM. So a
+    recording that fits into it (`room`) comes whole, at the line's pace. `clipped`: values that were limited.
+    """
+
+    def __init__(self, sensor, rows):
+        width = len(sensor.channels)
+        self.sensor = sensor
+        self.rows = rows
+        self.done = self.lost = self.span = 0
+        self._watch = Watch(sensor)
+        self._row = 2 * width  # bytes
+        block = array("h", bytes(self._row * max(1, int(sensor.rate) // 50)))
+        self._block = memoryview(block)
+        self._bytes = memoryview(uctypes.bytearray_at(uctypes.addressof(block), 2 * len(block)))
+        size = min(room(), self._row * rows) if rows else room() // 2
+        self._ring = memoryview(bytearray(max(len(self._bytes), size // self._row * self._row)))
+        self._head = self._waiting = 0  # next byte to be sent; bytes that wait
+        self._before = getattr(sensor, "lost", 0)
+        self._ended = False
+        super().__init__(about(sensor))
+        self._began = None
+        start(sensor)
+
+    def step(self):
+        if self.over:
+            return 5
+        if not self._ended:
+            self._read()
+        self._send()
+        if self._ended and not self._waiting:
+            self.finish(lost=self.lost, span=self.span, clipped=self._watch.clipped)
+        return 5 if self._ended else 0
+
+    def _read(self):
+        width = self._row // 2
+        block = self._block
+        if self.rows and (self.rows - self.done) * width < len(block):
+            block = block[: (self.rows - self.done) * width]
+        self._began = time.ticks_us() if self._began is None else self._began
+        count = self.sensor.readinto(block)
+        count = len(block) if count is None else count
+        if self.done:  # the first block may have waited in the driver
+            now = time.ticks_us()
+            self.span += time.ticks_diff(now, self._began)
+            self._began = now
+        else:
+            self._began, self._first = time.ticks_us(), count // width
+        self._watch(block[:count])
+        self._keep(self._bytes[: 2 * count])
+        self.done += count // width
+        self.lost += self._watch.lost - self._before
+        self._before = self._watch.lost
+        self._ended = count < len(block) or self.done == self.rows
+        if self._ended and self.done > self._first:
+            self.span = self.span * (self.done - 1) // (self.done - self._first)  # of all but the first row
+
+    def _keep(self, data):
+        size = len(self._ring)
+        fits = min(len(data), size - self._waiting)
+        self.lost += (len(data) - fits) // self._row
+        at = (self._head + self._waiting) % size
+        first = min(fits, size - at)
+        self._ring[at : at + first] = data[:first]
+        self._ring[: fits - first] = data[first:fits]
+        self._waiting += fits
+
+    def _send(self):
+        most = PAYLOAD // self._row * self._row
+        while self._waiting and self.link.queued() < _SENDING:
+            count = min(most, self._waiting, len(self._ring) - self._head)
+            if count < most and not self._ended and count == self._waiting:
+                return  # more is coming
+            self.link.send(SAMPLES, bytes(self._ring[self._head : self._head + count]))
+            self._head = (self._head + count) % len(self._ring)
+            self._waiting -= count
+
+
 def record(sensor, rows=0):
     """Send `rows` rows of a sensor to the host; 0: until the host ends it, is gone for 10 s, or Ctrl-C."""
-    Recorder(sensor, rows).run()
+    (Blocks if hasattr(sensor, "readinto") else Recorder)(sensor, rows).run()

@@ -30,6 +30,7 @@ from .framing import (
     Link,
 )
 from .routing import NOBODY, Counter, verdict
+from .window import Sliding, Window
 
 COLLECT = 10  # results between two garbage collections
 WARM = 100  # results after which the heap has to stay as it is
@@ -162,37 +163,6 @@ class Server:
                 break
 
 
-class Sliding(Counter):
-    """A model whose window moves on: `select` computes only what is new, where the model's plan lasts that long."""
-
-    def __init__(self, model):
-        super().__init__(model)
-        self.slides = True
-        self._new = None
-        self._selected = False
-
-    def move(self, new):
-        """Before each window: the samples that it has beyond the one before, or None if it starts afresh.
-
-        A policy that let a window pass without `select` has left the model behind: it starts afresh, too.
-        """
-        self._new = new if self._selected and self.slides else None
-        self._selected = False
-        self.begin()
-
-    def select(self, window):
-        self.runs = 0
-        self.selects += 1
-        self._selected = True
-        new, self._new = self._new, None
-        if new is not None:
-            try:
-                return self.model.slide(new)
-            except RuntimeError:  # the plan does not keep the window
-                self.slides = False
-        return self.model.select(window)
-
-
 class Answers(Server):
     """Samples in, results out; subclasses say what is done with samples.
 
@@ -269,44 +239,22 @@ class Classifier(Answers):
         hop = hop or model.window
         if not 1 <= hop <= model.window:
             raise ValueError("hop is %d, expected 1 to %d" % (hop, model.window))
-        self._quantize = None if typecode == "b" else model.quantize
+        self._window = Window(model)
+        self._int8 = typecode == "b"
         # Rows have all channels; int8 are of those that the network reads.
-        inputs = [channel[:5] for channel in model.inputs if self._quantize or channel[5]]
+        inputs = [channel[:5] for channel in model.inputs if not self._int8 or channel[5]]
         self._row = len(inputs)
         self._size = model.window * model.channels  # values of a window
-        # The last windows, int8. The current one ends at _end; it is moved to the start when the room runs out.
-        self._ring = memoryview(array("b", bytes(2 * self._size)))
-        self._end = 0
         geometry = model.window, 0, inputs, model.rate
-        self._clean = 0  # rows since the last one with a value that is no number
         size = model.window * self._row
         super().__init__(Sliding(model), policy, hop, typecode, logits, first, size, geometry, agreed, before)
-
-    def _shift(self, count):
-        """Take `count` new values, as they came, into the ring; returns (window, what is new)."""
-        ring, size, came = self._ring, self._size, count
-        rows = came // self._row
-        count = rows * self.model.model.channels
-        if self._end + count > len(ring):
-            keep = size - count
-            ring[:keep] = ring[self._end - keep : self._end]
-            self._end = keep
-        start, self._end = self._end, self._end + count
-        new = ring[start : self._end]
-        bad = 0
-        if self._quantize:
-            bad = self._quantize(self._raw[:came], new)
-        else:
-            new[:] = self._raw[:came]
-        self._clean = rows - bad if bad else self._clean + rows
-        return ring[self._end - size : self._end], new
 
     def _take(self, count):
         start = time.ticks_us()
         model = self.model
-        window, new = self._shift(count)
+        window, new = self._window.push(self._raw[:count], self._int8)
         model.move(new if len(new) < self._size else None)
-        if self._clean < self.model.model.window:
+        if self._window.clean < self.model.model.window:
             label, who = None, NOBODY
         else:
             label, who = verdict(model, self.policy(model, window))

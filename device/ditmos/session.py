@@ -12,6 +12,7 @@ from . import routing
 from .engine import find, load_model, own_policy
 from .framing import POLICY, SETUP
 from .install import crc
+from .sensing import Sensing
 from .serve import Server, answers
 
 IN_RAM = "RAM"  # in the place of a path: a model that `ditmos deploy --to ram` brought
@@ -76,17 +77,13 @@ def session(names):
     wanted = setup.wanted
     if not wanted:
         return
+    model, policy, hop, logits = names["_model"], names["_policy"], wanted["hop"], wanted["logits"]
+    agreed = {"model": names["_model_crc"], "path": names["_model_path"], "policy": names["_policy_crc"]}
     try:
-        server = answers(
-            names["_model"],
-            names["_policy"],
-            wanted["hop"],
-            wanted["type"],
-            wanted["logits"],
-            wanted["first"],
-            {"model": names["_model_crc"], "path": names["_model_path"], "policy": names["_policy_crc"]},
-            setup,
-        )
+        if wanted.get("sensor"):
+            server = Sensing(model, policy, names["_sensor"], hop, logits, agreed, setup)
+        else:
+            server = answers(model, policy, hop, wanted["type"], logits, wanted["first"], agreed, setup)
     except Exception as error:
         setup.fail(error)
         server = setup

@@ -25,7 +25,9 @@ import ditmos
 from ditmos.events import majority
 
 class Sensor:
-    def __init__(self):
+    def __init__(self, model):
+        self.channels, self.rate = ("",) * model.raw_channels, model.raw_rate
+        self.units, self.scale = model.raw_units, model.raw_scale
         self.samples = memoryview(array("h", open("samples", "rb").read()))
 
     def readinto(self, block):
@@ -34,10 +36,11 @@ class Sensor:
         self.samples = self.samples[count:]
         return count
 
+ditmos.capture.STILL = 1 << 30  # random samples may well be still
 engine = ditmos.load()
-for answer in ditmos.listen(engine, Sensor(), hop=%d):
+for answer in ditmos.listen(engine, Sensor(engine.model), hop=%d):
     print(*answer)
-for event in ditmos.listen(engine, Sensor(), hop=%d, events=majority(3, 2)):
+for event in ditmos.listen(engine, Sensor(engine.model), hop=%d, events=majority(3, 2)):
     print("event", event)
 """
 

@@ -216,6 +216,36 @@ def test_one_file_stands_in_for_one_frozen_module(
     assert mpremote("exec", code).splitlines()[-1] == str(recording.choice[3]) != "5"
 
 
+def test_an_event_lights_a_led_for_a_while(board: Board) -> None:
+    program = """
+import time
+from ditmos.alone import Lamp
+lamp, pin, seen = Lamp("LED2"), __import__("machine").Pin("LED2"), []
+seen.append(pin.value())
+lamp.flash(40)
+for _ in range(6):
+    lamp.tick()
+    seen.append(pin.value())
+    time.sleep_ms(20)
+print(seen)
+"""
+    assert json.loads(board.exec(program)) == [0, 1, 1, 0, 0, 0, 0]
+
+
+def test_a_program_that_hangs_is_reset_and_the_log_says_so(emulated: EmulatedBoard) -> None:
+    """One that goes on is not, and with the program its watchdog ends."""
+    fed = "dog = Dog(0.3, Log('/flash/dog.log'), False)\nfor _ in range(20):\n dog.feed()\n time.sleep_ms(50)\n"
+    with Board(emulated.port) as board:
+        board.exec("import os, time\nfrom ditmos.alone import Dog, Log\n" + fed + "dog.stop()\ntime.sleep(1)")
+        assert "dog.log" not in board.eval("os.listdir('/flash')")
+        with pytest.raises(DitmosError):
+            board.exec("kept = 1\ndog = Dog(0.3, Log('/flash/dog.log'), False)\nwhile True: pass", timeout=5)
+    with Board(emulated.port, soft_reset=False) as board:
+        assert board.eval("'kept' in globals()") is False
+        assert "the watchdog resets the board" in board.get("/flash/dog.log").decode()
+        board.exec("import os\nos.remove('/flash/dog.log')")
+
+
 def test_files_and_rom_outlive_the_board(image: Image, tmp_path: Path) -> None:
     flash, rom = tmp_path / "flash.bin", tmp_path / "rom"
     rom.mkdir()

@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import serial
-from ditmos.bench.golden import Style, for_samples, random_model
+from ditmos.bench.golden import Style, made_for, random_model
 from ditmos.bench.route import decide
 from ditmos.datasets import Dataset, load, save
 from ditmos.datasets.synthetic import generate
@@ -24,6 +24,7 @@ from ditmos.link.board import Board
 from ditmos.model.policy import parse_policy
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
+from ditmos.model.signal import Signal
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
 from ditmos.paths import SOURCES
@@ -48,12 +49,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model for raw samples of an accelerometer, 151 x 3, and a set of windows for it."""
     folder = tmp_path_factory.mktemp("examples")
     spec = reference_spec()
-    quantized = for_samples(random_model(np.random.default_rng(5), spec, Style.TRAINED), SCALE, SCALE * 64)
+    signal = Signal.of((), ("ax", "ay", "az"), "g", SCALE, 50)
+    quantized = made_for(random_model(np.random.default_rng(5), spec, Style.TRAINED), signal, SCALE * 64)
     write_model(folder / "model.dtm", quantized, whole_plan(spec))
     made = generate(subjects=3, activities=4, recordings=1, windows=2)
     x = np.clip(made.x[:, :151, :3].astype(np.float32) * made.scale / SCALE, -32768, 32767).astype(np.int16)
     names = quantized.class_names
-    data = replace(made, x=x, channels=("ax", "ay", "az"), scale=SCALE, class_names=names, split=None)
+    data = replace(made, x=x, channels=("ax", "ay", "az"), scale=SCALE, class_names=names, fs=50, split=None)
     save(data, folder / "mine.npz")
     return folder
 

@@ -71,7 +71,10 @@ def record(
                 device = Sensor(board, sensor)
                 store.check(names, window, device.signal)
                 store.prepare()
-                failure = _record(console, store, device, todo, max(window / device.signal.rate, seconds), subject, ask)
+                seconds = max(window / device.signal.rate, seconds)
+                if device.longest is not None and seconds > device.longest:
+                    todo, seconds = _in_pieces(console, todo, seconds, device.longest, window / device.signal.rate)
+                failure = _record(console, store, device, todo, seconds, subject, ask)
         except (KeyboardInterrupt, EOFError):
             console.print("stopped")
     _write(store, names, window, hop or window // 2, failure)
@@ -88,6 +91,23 @@ def _plan(store: Takes, names: list[str], takes: int, again: int | None) -> list
             f"{store.folder}: no take {again}, expected one of {', '.join(map(str, store.files())) or '-'}"
         )
     return [(load_take(store.files()[again]).label, again)]
+
+
+def _in_pieces(
+    console: Console, todo: list[tuple[str, int | None]], seconds: float, longest: float, least: float
+) -> tuple[list[tuple[str, int | None]], float]:
+    """Takes so short that the board can keep each in RAM until the line has taken it: (what is to do, seconds)."""
+    if longest < least:
+        raise DitmosError(f"the board can keep {longest:.2f} s of this sensor in RAM, a window is {least:.2f} s")
+    pieces = math.ceil(seconds / longest)
+    seconds = max(least, seconds / pieces)
+    console.print(
+        f"the sensor is faster than the line, and the board's RAM takes {longest:.1f} s of it: {pieces} takes of "
+        f"{seconds:.1f} s each, which are sent when they are recorded"
+    )
+    if any(number is not None for _, number in todo):  # one take in the place of another
+        return todo, seconds
+    return [each for each in todo for _ in range(pieces)], seconds
 
 
 def _record(
@@ -139,6 +159,8 @@ def _one(
             f"[yellow]{take.rate:.1f} of {device.signal.rate:g} rows a second[/]: the driver or its bus is slower than "
             f"the rate it names. The take is kept with {take.rate:.1f}"
         )
+    if device.clipped:
+        console.print(f"[yellow]{device.clipped} values were clipped[/]: the signal is larger than the sensor's range")
     path = _keep(console, store, take, number, ask)
     if ask:
         _show(console, take)
@@ -168,9 +190,11 @@ def _show(console: Console, take: Take) -> None:
     """A line for each channel."""
     from ditmos.link.view import sparkline
 
-    for name, values in zip(take.signal.channels, take.samples.T, strict=True):
+    signal = take.signal
+    for i, (name, values) in enumerate(zip(signal.channels, take.samples.T, strict=True)):
         low, high = int(values.min()), int(values.max())
-        ends = f"{low * take.signal.scale:g} to {high * take.signal.scale:g} {take.signal.units}"
+        units = signal.units if isinstance(signal.units, str) else signal.units[i]
+        ends = f"{low * signal.scales[i]:g} to {high * signal.scales[i]:g} {units}"
         console.print(f"{name:>8} [cyan]{sparkline(values, 60, low, high)}[/] {ends}")
 
 

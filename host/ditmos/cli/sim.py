@@ -22,14 +22,19 @@ def add(app: typer.Typer) -> None:
         flash: Annotated[Path | None, typer.Option(help="file that keeps the board's filesystem and ROMFS")] = None,
         romfs: Annotated[Path | None, typer.Option(help="folder or image to mount at /rom")] = None,
         socket: Annotated[bool, typer.Option("--socket", help="a local socket instead of a pty")] = False,
+        sound: Annotated[
+            Path | None, typer.Option(help="nucleo: .wav file that a microphone at I2S2 hears, over and over")
+        ] = None,
         icount: Annotated[bool, typer.Option("--icount", help="time.ticks_cpu() counts instructions")] = False,
     ) -> None:
         """Start a simulated board and print the port to hand to mpremote; Ctrl-C stops it."""
         if board == "nucleo":
             if socket or icount:
                 raise DitmosError("--socket and --icount are for --board sim")
-            _nucleo(firmware, flash, romfs)
+            _nucleo(firmware, flash, romfs, sound)
             return
+        if sound:
+            raise DitmosError("--sound is for --board nucleo; here the program plays it: WavFile in device/sensors.py")
         if board != "sim":
             raise DitmosError(f"board {board!r}, expected sim or nucleo")
         from ditmos.cli import terminate_as_interrupt
@@ -46,7 +51,7 @@ def add(app: typer.Typer) -> None:
             typer.echo("stopped", err=True)
 
 
-def _nucleo(firmware: Path | None, flash: Path | None, romfs: Path | None) -> None:
+def _nucleo(firmware: Path | None, flash: Path | None, romfs: Path | None, sound: Path | None) -> None:
     from ditmos.emulator.__main__ import run
     from ditmos.firmware.memorymap import ROMFS
     from ditmos.firmware.targets import nucleo_image
@@ -64,4 +69,5 @@ def _nucleo(firmware: Path | None, flash: Path | None, romfs: Path | None) -> No
         0,
         ready,
         lambda line: typer.echo(line, err=True),
+        sound=sound,
     )

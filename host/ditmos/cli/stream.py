@@ -26,8 +26,12 @@ def add(app: typer.Typer) -> None:
 
 def stream(
     source: Annotated[
-        str | None, typer.Option(help="a file that data import reads, - (rows of numbers on stdin), or module:function")
+        str | None,
+        typer.Option(
+            help="a file that data import reads, - (rows of numbers on stdin), module:function; or sensor: on the board"
+        ),
     ] = None,
+    sensor: Annotated[str, typer.Option(help="of --source sensor: FILE.py:Name, or a driver in device/")] = "Simulated",
     port: Annotated[
         str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
     ] = None,
@@ -58,6 +62,11 @@ def stream(
         raise DitmosError("expected either --source or --replay")
     if replay:
         _show(Tape.load(replay), view)
+        return
+    if source == "sensor":
+        if record or view or model:
+            raise DitmosError("--source sensor: the samples stay on the board; --record, --view and --model need them")
+        _sense(port, sensor, policy, hop, count, json_file)
         return
     import numpy as np
 
@@ -122,6 +131,39 @@ def stream(
         write_json(json_file, summary | ({"error": str(failure)} if failure else {}))
     if failure:
         raise failure
+
+
+def _sense(
+    port: str | None, sensor: str, policy: str | None, hop: int | None, count: int | None, json_file: Path | None
+) -> None:
+    """Results of a sensor on the board, ``count`` of them at most."""
+    from ditmos.atomic import check_writable, write_json
+    from ditmos.cli import terminate_as_interrupt
+    from ditmos.link.board import Board
+    from ditmos.link.record import Sensor
+    from ditmos.link.sensing import SensorStream
+
+    if json_file:
+        check_writable(json_file)
+    terminate_as_interrupt()
+    with Board(port, soft_reset=False) as board:
+        board.require_module()
+        Sensor(board, sensor)
+        running = SensorStream(board, policy=policy, hop=hop)
+        number = 0
+        try:
+            for number, result in enumerate(running.results(), 1):
+                _print(result)
+                if number == count:
+                    running.finish()
+                    break
+        except KeyboardInterrupt:
+            running.finish()
+            typer.echo("stopped", err=True)
+    said = running.counts.device
+    typer.echo(f"results {number}, clipped {said.get('clipped', 0)}, lost {said.get('lost', 0)}", err=True)
+    if json_file:
+        write_json(json_file, {"results": number, "sensor": sensor, "device": said})
 
 
 def _rate(text: str, fs: float | None) -> float | None:

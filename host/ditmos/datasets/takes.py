@@ -33,12 +33,18 @@ _EARLIER = "earlier.npz"
 
 @dataclass(frozen=True)
 class Signal:
-    """What a sensor says of itself (device/sensors.py); ``rate``: rows per second."""
+    """What a sensor says of itself (device/sensors.py); ``rate``: rows per second. ``units`` and ``scale``: one for all
+    channels, or one for each."""
 
     channels: tuple[str, ...]
-    units: str
-    scale: float
+    units: str | tuple[str, ...]
+    scale: float | tuple[float, ...]
     rate: float
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Of each channel."""
+        return self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(self.channels)
 
 
 @dataclass(frozen=True)
@@ -122,8 +128,8 @@ class Takes:
             label=np.str_(take.label),
             subject=np.int64(take.subject),
             channels=np.array(take.signal.channels, np.str_),
-            units=np.str_(take.signal.units),
-            scale=np.float64(take.signal.scale),
+            units=np.array(take.signal.units, np.str_),
+            scale=np.array(take.signal.scale, np.float64),
             rate=np.float64(take.signal.rate),
             measured=np.float64(np.nan if take.rate is None else take.rate),
         )
@@ -210,8 +216,8 @@ def load_take(path: Path) -> Take:
             values = {key: archive[key] for key in _KEYS}
         signal = Signal(
             tuple(map(str, np.atleast_1d(values["channels"]))),
-            str(values["units"]),
-            float(values["scale"]),
+            tuple(map(str, values["units"])) if values["units"].ndim else str(values["units"]),
+            tuple(map(float, values["scale"])) if values["scale"].ndim else float(values["scale"]),
             float(values["rate"]),
         )
         measured = float(values["measured"])
@@ -279,7 +285,7 @@ def to_dataset(takes: Sequence[Take], labels: Sequence[str], window: int, hop: i
         class_names=tuple(labels),
         channels=signal.channels,
         scale=signal.scale,
-        units=signal.units,
+        units=signal.units if isinstance(signal.units, str) else ", ".join(signal.units),
         fs=common_rate(takes),
         name=name,
     ).check()

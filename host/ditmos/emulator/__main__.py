@@ -28,6 +28,8 @@ def run(
     ready: Callable[[str], None],
     report: Callable[[str], None],
     cut: int = 0,
+    sound: Path | None = None,
+    hurry: bool = False,
 ) -> None:
     """Boot ``firmware`` and serve it until SIGINT, SIGTERM or SIGHUP.
 
@@ -38,6 +40,7 @@ def run(
             no room.
         ready: called with the port. report: told what is not modelled, of faults and of lost bytes.
         cut: the power fails in the erasure or store to flash of this number; ``flash`` keeps what is there then.
+        sound: .wav file that the microphone at I2S2 hears. hurry: while it runs, time does not wait for the wall's.
 
     Raises:
         DitmosError: ``romfs`` is larger than the chip's ROM.
@@ -51,7 +54,7 @@ def run(
     if romfs:
         segments.append(Segment(ROMFS.start, alone(romfs, ROMFS.size)))
     with held(flash):
-        board = Machine(segments, flash, report)
+        board = Machine(segments, flash, report, sound, hurry)
         if profile:
             profile.write_text("")
             board.profile.on_result = lambda result: _append(profile, result)
@@ -99,6 +102,8 @@ def main() -> None:
     parser.add_argument("--profile", type=Path)
     parser.add_argument("--lose", type=int, default=0, metavar="N", help="on SIGUSR1, lose one received byte in N")
     parser.add_argument("--cut", type=int, default=0, metavar="N", help="power fails in the Nth operation of the flash")
+    parser.add_argument("--sound", type=Path, help=".wav file for the microphone at I2S2")
+    parser.add_argument("--hurry", action="store_true", help="while sound is taken in, sleep takes no time")
     options = parser.parse_args()
     try:
         run(
@@ -110,6 +115,8 @@ def main() -> None:
             lambda port: print(port, flush=True),
             lambda line: print(line, file=sys.stderr, flush=True),
             options.cut,
+            options.sound,
+            options.hurry,
         )
     except (DitmosError, OSError) as error:
         sys.exit(f"ditmos: {error}")

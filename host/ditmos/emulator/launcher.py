@@ -27,6 +27,8 @@ class EmulatedBoard(BoardProcess):
         romfs: ROMFS image file to be found at /rom.
         profile: file for what the board's program asks to be measured (``profile.py``).
         cut: the power fails in the erasure or store of this number to the flash.
+        sound: .wav file that the microphone at I2S2 hears, over and over.
+        hurry: while the board takes in sound, emulated time does not wait for the clock on the wall.
         lose: while :meth:`disturb` is on, the USART loses one received byte in so many.
 
     Attributes:
@@ -46,12 +48,14 @@ class EmulatedBoard(BoardProcess):
         profile: Path | None = None,
         lose: int = 0,
         cut: int = 0,
+        sound: Path | None = None,
+        hurry: bool = False,
     ) -> None:
         super().__init__()
         self._command = [sys.executable, "-m", "ditmos.emulator", str(firmware)]
-        for option, path in (("--flash", flash), ("--romfs", romfs), ("--profile", profile)):
+        for option, path in (("--flash", flash), ("--romfs", romfs), ("--profile", profile), ("--sound", sound)):
             self._command += [option, str(path)] if path else []
-        self._command += ["--lose", str(lose), "--cut", str(cut)]
+        self._command += ["--lose", str(lose), "--cut", str(cut), *(["--hurry"] if hurry else [])]
         self.boot_seconds = self.boot_cpu_seconds = 0.0
         self._messages = tempfile.TemporaryFile("w+")  # noqa: SIM115
 

@@ -10,8 +10,10 @@ from ditmos.emulator.bus import Bus
 from ditmos.emulator.clock import Clock
 from ditmos.emulator.core import Core
 from ditmos.emulator.debug import Dbgmcu, Dwt, Itm
+from ditmos.emulator.dma import Dma
 from ditmos.emulator.flash import Flash
 from ditmos.emulator.gpio import Gpio
+from ditmos.emulator.i2s import I2s, Microphone
 from ditmos.emulator.nvic import Nvic
 from ditmos.emulator.profile import Profile
 from ditmos.emulator.rcc import Pwr, Rcc
@@ -22,7 +24,7 @@ from ditmos.emulator.stubs import Exti, OtgFs, Syscfg, disconnected
 from ditmos.emulator.systick import SysTick
 from ditmos.emulator.usart import Usart
 from ditmos.firmware.image import Segment
-from ditmos.firmware.memorymap import FLASH_SIZE, SYSTEM, UNIQUE_ID
+from ditmos.firmware.memorymap import DTCM, FLASH_SIZE, SYSTEM, UNIQUE_ID
 
 _SD_CARD_ABSENT = {"G": 1 << 2}  # PG2, pulled up
 # Base address, interrupt, core cycles per bus cycle (APB1: 54 MHz, APB2: 108 MHz).
@@ -31,18 +33,27 @@ _USARTS = {
     "UART5": (0x4000_5000, 53, 4), "USART6": (0x4001_1400, 71, 2), "UART7": (0x4000_7800, 82, 4),
     "UART8": (0x4000_7C00, 83, 4),
 }  # fmt: skip
+_DMA1_IRQS = (11, 12, 13, 14, 15, 16, 17, 47)
+_I2S2_STREAM = 3  # of DMA1, where MicroPython has what I2S2 receives
 
 
 class Machine:
     """A board that ``run`` brings forward.
 
     ``incoming``: bytes for USART3, the ST-LINK's serial port, taken at its baud rate. ``outgoing``: what it sent.
-    ``report`` is told, a line at a time, of what the emulator does not model and of faults.
+    ``report`` is told, a line at a time, of what the emulator does not model and of faults. ``sound``: a .wav file that
+    the microphone at I2S2 hears, over and over. ``hurry``: while it runs, sleep takes no time on the wall.
     """
 
     def __init__(
-        self, image: Sequence[Segment], kept: Path | None = None, report: Callable[[str], None] = lambda line: None
+        self,
+        image: Sequence[Segment],
+        kept: Path | None = None,
+        report: Callable[[str], None] = lambda line: None,
+        sound: Path | None = None,
+        hurry: bool = False,
     ) -> None:
+        self._hurry = hurry
         self.incoming: deque[int] = deque()
         self.outgoing = bytearray()
         self._reset_asked = False
@@ -59,15 +70,17 @@ class Machine:
         self.usart = Usart(
             "USART3", 0x4000_4800, 39, 4, self.clock, self.nvic, self._next_incoming, self.outgoing.append
         )
+        self.dma = Dma("DMA1", 0x4002_6000, _DMA1_IRQS, self.nvic, self._store)
+        self.i2s = I2s(self.clock, self.rcc, self.dma, _I2S2_STREAM, Microphone(sound), report)
         for peripheral in (
-            self.nvic, self.core.scb, systick, self.usart, self.rcc, Pwr(), self.flash, Rtc(self.clock), Rng(),
-            Syscfg(), Exti(), OtgFs(), Dwt(self.clock), Itm(self.profile.command), Dbgmcu(),
+            self.nvic, self.core.scb, systick, self.usart, self.rcc, self.dma, self.i2s, Pwr(), self.flash,
+            Rtc(self.clock), Rng(), Syscfg(), Exti(), OtgFs(), Dwt(self.clock), Itm(self.profile.command), Dbgmcu(),
             *disconnected(),
             *(Gpio(port, _SD_CARD_ABSENT.get(port, 0)) for port in "ABCDEFGHIJK"),
             *(Usart(name, *where, self.clock, self.nvic) for name, where in _USARTS.items()),
         ):  # fmt: skip
             self._bus.attach(peripheral)
-        for timed in (systick, self.usart):
+        for timed in (systick, self.usart, self.i2s):
             self.clock.add(timed)
         self._write_identity()
         self.flash.load(image, kept)
@@ -83,7 +96,7 @@ class Machine:
             if self._reset_asked:
                 self._reset()
             elif sleeping:
-                if not self.usart.receiving:
+                if not self.usart.receiving and not (self._hurry and self.i2s.running):
                     return True
                 self.sleep(self.clock.horizon - self.clock.now)
         return False
@@ -93,6 +106,11 @@ class Machine:
         passed = max(0, min(cycles, self.clock.horizon - self.clock.now))
         self.clock.now += passed
         return passed
+
+    def _store(self, address: int, data: bytes) -> None:
+        """What a DMA writes: to RAM."""
+        at = address - DTCM.start
+        self.core.ram[at : at + len(data)] = data
 
     def _next_incoming(self) -> int | None:
         return self.incoming.popleft() if self.incoming else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ditmos.emulator.bus import Peripheral
 
 CR, CFGR, BDCR, CSR = 0x00, 0x08, 0x70, 0x74
+_PLLCFGR, _PLLI2SCFGR = 0x04, 0x84
+HSE_HZ = 8_000_000  # from the ST-LINK
 _HSI, _HSE, _PLLS = 1, 1 << 16, (1 << 24, 1 << 26, 1 << 28)  # enable bits; the ready bit is the next one
 _RESET_FLAGS = 0x0C00_0000  # CSR: NRST pin and brown-out, as after power on
 _RMVF = 1 << 24
@@ -24,6 +26,12 @@ class Rcc(Peripheral):
         0x8C: "DCKCFGR1", 0x90: "DCKCFGR2",
     }  # fmt: skip
     reset_values = {CR: 0x83, 0x04: 0x2400_3010, 0x30: 0x0010_0000, CSR: _RESET_FLAGS}
+
+    @property
+    def i2s_hz(self) -> float:
+        """Of the clock that I2S peripherals divide: PLLI2S, from the crystal."""
+        pll, i2s = self.registers.get(_PLLCFGR, 0), self.registers.get(_PLLI2SCFGR, 0)
+        return HSE_HZ / max(1, pll & 0x3F) * (i2s >> 6 & 0x1FF) / max(1, i2s >> 28 & 7)
 
     def software_reset(self) -> None:
         """After a reset that software asked for: the flags tell, and the backup domain is kept."""

@@ -24,15 +24,15 @@ _SAVE_AFTER = 0.3  # seconds without a change of the flash until it is saved
 class Server:
     """The pty and the loop that keeps the board going.
 
-    While the core sleeps with nothing on the line, emulated time passes at the pace of the clock on the wall. It passes
-    as fast as this machine manages while the core is busy or bytes are on the line.
+    While the core sleeps with nothing on the line, emulated time passes at the pace of the clock on the wall, unless it
+    hurries. It passes as fast as this machine manages while the core is busy or bytes are on the line.
     """
 
     def __init__(self, board: Machine, flash: Path | None, report: Callable[[str], None]) -> None:
         self._board, self._flash, self._report = board, flash, report
         self._master, self._slave, self.port = open_terminal()
         self._changed = 0.0
-        self._lost = 0
+        self._lost = self._halves = 0
 
     def close(self) -> None:
         """Save the flash and give the pty back."""
@@ -72,6 +72,10 @@ class Server:
         if board.usart.overruns != self._lost:
             self._report(f"USART3: {board.usart.overruns - self._lost} bytes lost, the receive buffer was full")
             self._lost = board.usart.overruns
+        if board.dma.overruns != self._halves:
+            lost = board.dma.overruns - self._halves
+            self._report(f"DMA1: {lost} halves of a buffer lost, nobody emptied them in time")
+            self._halves = board.dma.overruns
         if board.flash.dirty:
             board.flash.dirty = False
             self._changed = start

@@ -43,7 +43,7 @@ class OtgFs(Peripheral):
 
 # The control register that a soft reset of MicroPython clears, of blocks with nothing connected.
 _SHUT_DOWN = {
-    "SPI1": 0x4001_3000, "SPI2": 0x4000_3800, "SPI3": 0x4000_3C00, "SPI4": 0x4001_3400, "SPI5": 0x4001_5000,
+    "SPI1": 0x4001_3000, "SPI3": 0x4000_3C00, "SPI4": 0x4001_3400, "SPI5": 0x4001_5000,
     "SPI6": 0x4001_5400, "I2C1": 0x4000_5400, "I2C2": 0x4000_5800, "I2C3": 0x4000_5C00, "I2C4": 0x4000_6000,
     "DAC": 0x4000_7400,
 }  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections import deque
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +20,43 @@ from ditmos.link.board import Board
 from ditmos.link.conversation import Conversation
 from ditmos.model.policy import Policy, parse_policy
 from ditmos.paths import SOURCES
+from ditmos.text import read_text
 
-SENSORS = SOURCES / "device" / "sensors.py"
+DRIVERS = (SOURCES / "device" / "sensors.py", SOURCES / "device" / "motion.py")
+
+_LINE = 8000  # bytes of rows a second that any line takes as they come: 115200 baud, with some to spare
+_ABOUT = (
+    "(tuple(_sensor.channels), tuple(_sensor.units) if isinstance(_sensor.units, list) else _sensor.units, "
+    "_sensor.scale if isinstance(_sensor.scale, tuple) else float(_sensor.scale), float(_sensor.rate))"
+)
+
+
+def driver_file(driver: str) -> tuple[Path, str]:
+    """A driver's file, and the expression that makes it: ``FILE.py:Name``, ``FILE.py:Name(1)``, or a name, also with
+    arguments, of a file in device/.
+
+    Raises:
+        DitmosError: no such file or name, or a file that is no Python.
+    """
+    if ".py:" in driver or driver.endswith(".py"):
+        parsed = parse_policy(driver)
+        assert parsed.path
+        return parsed.path, parsed.expression
+    expression = parse_policy(driver).expression
+    name = expression.partition("(")[0]
+    known: dict[str, Path] = {}
+    for path in DRIVERS:
+        tree = ast.parse(path.read_text())
+        known |= {node.name: path for node in tree.body if isinstance(node, ast.ClassDef)}
+    if name not in known:
+        raise DitmosError(f"sensor {driver}: no driver of that name, but {', '.join(known)}; or FILE.py:Name")
+    return known[name], expression
 
 
 class Sensor:
     """A driver, running on the board.
 
-    ``driver``: ``FILE.py:Name``, ``FILE.py:Name(1)``, or a name in device/sensors.py.
+    ``driver``: as of `driver_file`.
 
     Raises:
         DitmosError: no such file or name, or the driver finds no sensor.
@@ -33,19 +64,28 @@ class Sensor:
 
     def __init__(self, board: Board, driver: str = "Simulated") -> None:
         self.board = board
-        parsed = parse_policy(driver if ".py" in driver else f"{SENSORS}:{driver}")
-        expression = parsed.expression if "(" in parsed.expression else f"{parsed.expression}()"
-        policies.send(board, Policy(driver, expression, parsed.source), "_sensor")
-        self.signal = Signal(
-            *board.eval("(tuple(_sensor.channels), _sensor.units, float(_sensor.scale), float(_sensor.rate))")
-        )
+        path, expression = driver_file(driver)
+        made = expression if "(" in expression else f"{expression}()"
+        policies.send(board, Policy(driver, made, read_text(path)[0], path), "_sensor")
+        self.signal = Signal(*board.eval(_ABOUT))
         if not self.signal.channels:
             raise DitmosError(f"sensor {driver}: it names no channel")
         for name in ("scale", "rate"):
             value = getattr(self.signal, name)
-            if not (math.isfinite(value) and value > 0):
+            if not all(math.isfinite(v) and v > 0 for v in (value if isinstance(value, tuple) else [value])):
                 raise DitmosError(f"sensor {driver}: {name} is {value}, expected a positive number")
+        self.longest = self._longest()
+        self.clipped = 0  # values that were limited in the last recording
         self.rate: float | None = None  # rows per second of the last recording that came to its end
+
+    def _longest(self) -> float | None:
+        """Seconds of a recording that surely comes whole: where a sensor is faster than the line, rows wait in RAM."""
+        bytes_a_second = 2 * len(self.signal.channels) * self.signal.rate
+        if bytes_a_second <= _LINE or not self.board.eval("hasattr(_sensor, 'readinto')"):
+            return None
+        self.board.exec("from ditmos import record as _record")
+        room: int = self.board.eval("_record.room()")
+        return room / bytes_a_second
 
     def expect(self, label: str) -> None:
         """Tell the driver what is recorded next."""
@@ -78,9 +118,11 @@ class Sensor:
             talk.check()
             if span := talk.ended.get("span"):
                 self.rate = (rows - 1) / (span * 1e-6)
+            self.clipped = talk.ended.get("clipped", 0)
             if lost := talk.ended.get("lost"):
                 raise DitmosError(
-                    f"{lost} rows were lost: the line is too slow for {width} channels at {self.signal.rate:g} Hz"
+                    f"{lost} rows were lost: the line, or the board, is too slow for {width} channels at "
+                    f"{self.signal.rate:g} Hz"
                 )
             while blocks:
                 yield blocks.popleft()

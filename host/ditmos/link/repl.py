@@ -198,6 +198,12 @@ class Repl:
         """A fresh interpreter; boot.py runs, main.py does not."""
         self._enter(soft_reset=True)
 
+    def reboot(self) -> None:
+        """A fresh interpreter that runs main.py: read what it prints from :attr:`serial`, then :meth:`close`."""
+        with self.line_errors():
+            self._transport.exit_raw_repl()
+            self.serial.write(b"\x04")
+
     def put(self, data: bytes | Path, remote: str, progress: Callable[[int, int], None] | None = None) -> None:
         """Write a file on the board: under a temporary name first, then renamed.
 

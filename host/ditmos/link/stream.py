@@ -277,14 +277,7 @@ class Stream:
         """Have the board begin with window ``_next``, and see that it says back what it was told."""
         source = (self.policy.source or "" if self.policy else "").encode()
         expression = self.policy.expression if self.policy else ""  # the board's own
-        wanted = {
-            "model": self.model,
-            "policy": expression,
-            "hop": self._hop or 0,
-            "type": typecode,
-            "logits": self.logits,
-            "first": self._next,
-        }
+        wanted = self._wanted(expression, typecode)
         messages = [*((POLICY, part) for part in (source,) if part), (SETUP, json.dumps(wanted).encode())]
         for left in reversed(range(STARTS)):
             try:
@@ -296,6 +289,17 @@ class Stream:
                     self.board.require_module()  # says so where it is not our firmware
                     raise
                 self.counts.restarts += 1
+
+    def _wanted(self, expression: str, typecode: str) -> dict[str, Any]:
+        """What SETUP says."""
+        return {
+            "model": self.model,
+            "policy": expression,
+            "hop": self._hop or 0,
+            "type": typecode,
+            "logits": self.logits,
+            "first": self._next,
+        }
 
     def _compare(self, wanted: dict[str, Any], policy: int) -> None:
         """Take over what the board said. Raises Disturbed where it is not what it was told, DitmosError for another
@@ -359,7 +363,7 @@ class Stream:
             who=who,
             runs=runs,
             microseconds=microseconds,
-            latency=time.monotonic() - self._handed[0][1],
+            latency=time.monotonic() - self._handed[0][1] if self._handed else microseconds / 1e6,
             logits=values,
             confidence=confidence,
         )

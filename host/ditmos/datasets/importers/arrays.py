@@ -132,13 +132,12 @@ def _recording(
 
 def _take(take: Take, path: Path) -> Recording:
     """A take of `ditmos record`, at the rate that the board measured where it is not the sensor's."""
-    signal = Signal(
-        take.samples,
-        take.signal.channels,
-        (take.signal.units,) * len(take.signal.channels),
-        rate=take.rate if take.slow else take.signal.rate,
-        scale=take.signal.scale,
+    said = take.signal
+    samples, scale = (
+        (take.samples * np.array(said.scale), None) if isinstance(said.scale, tuple) else (take.samples, said.scale)
     )
+    units = (said.units,) * len(said.channels) if isinstance(said.units, str) else said.units
+    signal = Signal(samples, said.channels, units, rate=take.rate if take.slow else said.rate, scale=scale)
     return Recording(str(path), "take", (signal,), label=take.label, subject=str(take.subject), take=path.stem)
 
 
