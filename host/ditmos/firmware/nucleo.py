@@ -21,7 +21,7 @@ from ditmos.firmware.memorymap import DTCM, FLASH, ITCM, ROMFS, SECTORS, SRAM, s
 from ditmos.firmware.targets import NUCLEO_IMAGE as OUTPUT
 from ditmos.paths import commit
 
-MAX_TEXT = 448 << 10
+MAX_TEXT = 512 << 10
 MIN_HEAP = 330 << 10
 TEXT_START = sector_start(4)  # sectors 1 to 3 are the filesystem
 # What must be in the image: the module's table, and what picks a kernel.
