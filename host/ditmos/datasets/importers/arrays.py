@@ -133,11 +133,9 @@ def _recording(
 def _take(take: Take, path: Path) -> Recording:
     """A take of `ditmos record`, at the rate that the board measured where it is not the sensor's."""
     said = take.signal
-    samples, scale = (
-        (take.samples * np.array(said.scale), None) if isinstance(said.scale, tuple) else (take.samples, said.scale)
-    )
     units = (said.units,) * len(said.channels) if isinstance(said.units, str) else said.units
-    signal = Signal(samples, said.channels, units, rate=take.rate if take.slow else said.rate, scale=scale)
+    rate = take.rate if take.slow else said.rate
+    signal = Signal(take.samples, said.channels, units, rate=rate, scale=said.scale)
     return Recording(str(path), "take", (signal,), label=take.label, subject=str(take.subject), take=path.stem)
 
 
