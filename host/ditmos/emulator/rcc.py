@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ditmos.emulator.bus import Peripheral
 
 CR, CFGR, BDCR, CSR = 0x00, 0x08, 0x70, 0x74
@@ -14,7 +16,7 @@ _SOFTWARE_RESET = 1 << 28
 
 
 class Rcc(Peripheral):
-    """RM0410 section 5."""
+    """RM0410 section 5. ``resets`` has the blocks that a bit of a reset register resets, by (offset, bit)."""
 
     name = "RCC"
     base = 0x4002_3800
@@ -26,6 +28,10 @@ class Rcc(Peripheral):
         0x8C: "DCKCFGR1", 0x90: "DCKCFGR2",
     }  # fmt: skip
     reset_values = {CR: 0x83, 0x04: 0x2400_3010, 0x30: 0x0010_0000, CSR: _RESET_FLAGS}
+
+    def __init__(self) -> None:
+        self.resets: dict[tuple[int, int], Callable[[], None]] = {}
+        super().__init__()
 
     @property
     def i2s_hz(self) -> float:
@@ -51,6 +57,9 @@ class Rcc(Peripheral):
         return value
 
     def write(self, offset: int, value: int) -> None:
+        for (register, bit), reset in self.resets.items():
+            if register == offset and value & 1 << bit:
+                reset()
         if offset == CSR and value & _RMVF:
             value &= 0x00FF_FFFF
         elif offset == CSR:
