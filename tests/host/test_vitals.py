@@ -40,14 +40,15 @@ def wrist(people: int = 6, each: int = 8) -> Dataset:
     motion = rng.normal(0, 0.02, (3, count, len(t))) + np.array([0.1, -0.2, 0.95])[:, None, None]
     x = np.stack([beat, skin, warmth, *motion], -1).astype(np.float32)
     split = np.array([0, 0, 0, 0, 1, 2], np.int8)[subject]
-    units = "BVP a.u., EDA uS, TEMP degC, ACC g, ACC g, ACC g"
+    units = "BVP a.u., EDA uS, TEMP degC, ACC g"
     return Dataset(x, y, subject, subject, ("rest", "stress"), CHANNELS, 1.0, units, FS, split, "wrist")
 
 
 def test_units_become_so_fine_that_whole_numbers_do() -> None:
     dataset = wrist()
+    assert dataset.channel_units == ("a.u.", "uS", "degC", "g", "g", "g")
     whole = in_whole_steps(dataset)
-    assert whole.channel_units == ("BVP a.u.", "EDA nS", "TEMP 0.01 degC", "ACC mg", "ACC mg", "ACC mg")
+    assert whole.channel_units == ("a.u.", "nS", "cdegC", "mg", "mg", "mg")
     assert whole.x.dtype == np.int16 and whole.scale == 1.0
     assert np.abs(whole.x - dataset.x * np.array([1, 1000, 100, 1000, 1000, 1000])).max() <= 0.51
     assert in_whole_steps(whole) is whole
@@ -81,9 +82,7 @@ def test_training_chooses_it_and_a_scale_for_each_person() -> None:
     own = prepared.dataset.subject == 5
     away = np.abs(prepared.dataset.x[own].mean((0, 1)))  # 4096 is a deviation; a level that hardly changes is rounded
     assert np.median(away) < 10
-    assert (
-        prepared.front is not None and prepared.sent.units == "BVP a.u., EDA nS, TEMP 0.01 degC, ACC mg, ACC mg, ACC mg"
-    )
+    assert prepared.front is not None and prepared.sent.units == "a.u., nS, cdegC, mg, mg, mg"
     without = replace(wrist(), x=wrist().x[:, :, :3], channels=CHANNELS[:3], units="BVP a.u., EDA uS, TEMP degC")
     assert choose_data(without, None)[1] == "wrist"
     assert load_prepared(DataConfig(front_end="vitals"), without).dataset.x.shape[2] == 3 * 7

@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.datasets.dataset import TRAIN, Dataset
-from ditmos.datasets.units import in_whole_steps, plain
+from ditmos.datasets.units import in_whole_steps
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_bands, log_mel, vitals
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16
 from ditmos.frontends.log_power import ROW_SCALE
 from ditmos.frontends.operations import MOST_CALIBRATION, ONE, Affine, Statistics, affine_of
+from ditmos.model.conversion import plain
 
 OWN_UNITS = "deviations of the subject, of "
-_ACCELERATION = {"g", "mg", "m/s2", "mm/s2"}
+_ACCELERATION = {"g", "mg", "m/s^2", "mm/s^2"}
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ _QUANTITIES: tuple[dict[str, float], ...] = (
     {"full scale": 1.0, "%": 0.01},
 )
 # Temperatures: kelvin of one degree, and of zero degrees.
-_KELVIN = {"K": (1.0, 0.0), "degC": (1.0, 273.15), "degF": (5 / 9, 459.67 * 5 / 9)}
+_KELVIN = {"K": (1.0, 0.0), "degC": (1.0, 273.15), "cdegC": (0.01, 273.15), "degF": (5 / 9, 459.67 * 5 / 9)}
 _OTHER_NAMES = {
     "m/s2": "m/s^2", "m/s/s": "m/s^2", "ms-2": "m/s^2", "ms^-2": "m/s^2", "meters/s2": "m/s^2", "milli-g": "mg",
     "dps": "deg/s", "mdps": "mdeg/s", "degrees/s": "deg/s", "°/s": "deg/s", "radians/s": "rad/s", "°": "deg",

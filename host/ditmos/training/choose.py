@@ -13,8 +13,8 @@ import numpy as np
 
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.datasets.splits import SplitKind
-from ditmos.datasets.units import plain
 from ditmos.errors import DitmosError
+from ditmos.model.conversion import plain
 from ditmos.training.data import DataConfig
 from ditmos.training.fit import FitConfig
 from ditmos.training.settings import Int8Config, Method, SearchConfig, Settings
@@ -29,7 +29,7 @@ _BAND_HZ = (90.0, 2048.0)  # rates that band power takes
 _MANY = 8  # channels, from which on they may be bands or electrodes
 _ALIKE = 0.8  # correlation of neighbouring channels, from which on they are bands of one spectrum
 _WRIST_HZ = (16.0, 256.0)  # rates that the front end of a wristband takes
-_SKIN = {"us", "ns"}  # microsiemens
+_SKIN = {"uS", "nS"}  # what skin conductance is measured in
 _VOLTS = {"v", "mv", "uv", "µv", "nv"}
 _MOTION = {"g", "mg", "m/s2", "m/s^2", "m/s²", "rad/s", "deg/s", "dps", "°/s", "ut", "µt", "gauss"}
 _MAJORITY = 0.6  # share of the largest class, from which on a constant answer would look good
