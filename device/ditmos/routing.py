@@ -279,6 +279,7 @@ class Counter:
         """A new window: nobody has been asked."""
         self.runs = 0
         self.selects = 0
+        self.polls = 0
 
     def select(self, window):
         self.runs = 0
@@ -286,6 +287,7 @@ class Counter:
         return self.model.select(window)
 
     def votes(self, window):
+        self.polls += 1
         return self.model.votes(window)
 
     def both(self, logits, weight):

@@ -74,6 +74,7 @@ class Counter:
     trees: int
     runs: int
     selects: int
+    polls: int
     logits: _Logits | None
     def __init__(self, model: _Model) -> None: ...
     def begin(self) -> None: ...

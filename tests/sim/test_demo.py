@@ -36,7 +36,8 @@ def test_board_against_reference(firmware: Path, recording: Recording) -> None:
     count = len(recording.windows)
     assert steps == [("device", i + 1, count) for i in range(count)]
     classes = recording.model.classify_batch(recording.windows)[np.arange(count), recording.choice]
-    decisions = Decisions(classes.argmax(1), recording.choice, np.ones(count, np.int64))
+    once, never = np.ones(count, np.int64), np.zeros(count, np.int64)
+    decisions = Decisions(classes.argmax(1), recording.choice, once, once, never)
     assert demo.compare(device, recording.selector, classes, decisions) == 0
     selector = recording.selector.copy()
     selector[3, 1] += 1

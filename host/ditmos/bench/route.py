@@ -209,12 +209,13 @@ class Replay:
 @dataclass(frozen=True)
 class Decisions:
     """What a policy did, window by window: label (-1: abstained), who answered (routing.py), classifier runs, how often
-    it selected."""
+    it selected, and how often it had the forest vote."""
 
     label: NDArray[np.int64]
     who: NDArray[np.int64]
     runs: NDArray[np.int64]
     selects: NDArray[np.int64]
+    polls: NDArray[np.int64]
 
     @property
     def classifier(self) -> NDArray[np.int64]:
@@ -239,18 +240,19 @@ def decide(policy: Policy, model: Model, windows: NDArray[np.int8], logits: Logi
             label, who = verdict(replay, function(counted, replay.next()))
         except ValueError as error:
             raise DitmosError(f"policy {policy.text}, window {i}: {error}") from None
-        found.append((-1 if label is None else label, who, counted.runs, counted.selects))
-    table = np.array(found, np.int64).reshape(-1, 4)
+        found.append((-1 if label is None else label, who, counted.runs, counted.selects, counted.polls))
+    table = np.array(found, np.int64).reshape(-1, 5)
     return Decisions(*table.T)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Cost of the select slices, and of the classify slices once, in ``unit``."""
+    """Cost of the select slices, and of the classify slices once, in ``unit``; of the forest's features and votes."""
 
     select: int
     classify: int
     unit: str
+    forest: int = 0
 
     @classmethod
     def of_macs(cls, model: Model) -> Costs:
@@ -266,12 +268,14 @@ class Costs:
             sums = {"select": 0, "classify": 0}
             for row in measured["slices"]:
                 sums[row["phase"]] += int(row["ticks"])
-            return cls(sums["select"], sums["classify"], str(measured["unit"]))
+            forest = sum(int(row["ticks"]) for row in measured.get("forest", ()))
+            return cls(sums["select"], sums["classify"], str(measured["unit"]), forest)
         except (KeyError, TypeError) as error:
             raise DitmosError(f"{path}: {error} missing, expected a file from ditmos verify --json") from None
 
     def mean(self, decisions: Decisions) -> float:
-        return self.select * float(decisions.selects.mean()) + self.classify * float(decisions.runs.mean())
+        asked = self.select * float(decisions.selects.mean()) + self.classify * float(decisions.runs.mean())
+        return asked + self.forest * float(decisions.polls.mean())
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def plan(
     from ditmos.planner import candidate, choose, feed_of, front, stream_plan
     from ditmos.planner.cost import layer_costs
     from ditmos.planner.describe import describe, summary, unsliced
-    from ditmos.planner.fed import describe_front, lines
+    from ditmos.planner.fed import describe_forest, describe_front, forest_lines, lines
     from ditmos.planner.picture import draw
 
     picked = fastest + stream + (ram is not None)
@@ -71,12 +71,17 @@ def plan(
     front_end = quantized.front_end
     if front_end:
         Console().print("\n".join(lines(front_end, spec.window)), highlight=False)
+    forest = None
+    if quantized.forest and front_end:
+        forest = describe_forest(quantized.forest, front_end, spec.window, spec.classes)
+        Console().print("\n".join(forest_lines(forest)), highlight=False)
     if picked:
         write_model(output or model, quantized, chosen.plan)
     if json_file:
         result = {
             "model": str(model),
             "front_end": describe_front(front_end, spec.window) if front_end else None,
+            "forest": forest,
             "front": [summary(spec, c) for c in candidates],
             "chosen": describe(spec, chosen.plan, costs) | {"instructions": chosen.instructions, "macs": chosen.macs},
             "baselines": [summary(spec if name == "unsliced" else plain, c) for name, c in baselines.items()],

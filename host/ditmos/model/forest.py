@@ -57,6 +57,14 @@ class Forest:
             or (self.classes > _NARROW_CLASSES).any()
         )
 
+    @property
+    def mean_depth(self) -> float:
+        """Inner nodes above a leaf, the mean over all leaves."""
+        depth = np.zeros(self.nodes, np.int64)
+        for i in np.flatnonzero(self.feature != LEAF):  # children come after their node
+            depth[i + 1] = depth[i + self.right[i]] = depth[i] + 1
+        return float(depth[self.feature == LEAF].mean())
+
     def walk(self, x: NDArray[np.int16], classes: int) -> tuple[NDArray[np.uint16], float]:
         """Features (N, features) -> votes (N, classes), and inner nodes read for a row, the mean."""
         count, rows = len(x), np.arange(len(x))

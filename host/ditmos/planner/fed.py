@@ -8,7 +8,10 @@ from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.memory import memory
 from ditmos.frontends.operations import Affine, Centre, Norm, Operation, Split
 from ditmos.frontends.spectrum import Spectrum
+from ditmos.frontends.window_summary import Summary
+from ditmos.model.forest import Forest
 from ditmos.planner import price
+from ditmos.planner.forest_price import forest_price
 
 
 def in_words(operation: Operation) -> str:
@@ -22,6 +25,8 @@ def in_words(operation: Operation) -> str:
         return f"Norm of channels {operation.first} to {operation.first + operation.count - 1}"
     if isinstance(operation, Affine):
         return "Affine, which the board can calibrate" if operation.own else "Affine"
+    if isinstance(operation, Summary):
+        return f"Summary, blocks of {operation.block}, {operation.bins} bins: features of a window, for a forest"
     assert isinstance(operation, Centre)
     return "Centre and scale" if operation.scale else "Centre"
 
@@ -51,4 +56,29 @@ def lines(front: FrontEnd, window: int) -> list[str]:
         *(f"  {operation}" for operation in found["operations"]),
         f"  about {found['instructions']:,} instructions a row; of the arena {found['kept_bytes']:,} bytes kept, "
         f"{found['work_bytes']:,} shared",
+    ]
+
+
+def describe_forest(forest: Forest, front: FrontEnd, window: int, classes: int) -> dict[str, Any]:
+    """Its trees; instructions of the features of a window, of the votes, and of an average with a network's logits
+    (planned, for walks as long as a leaf is deep on average)."""
+    assert front.summary  # `quantized.check`
+    read = forest.mean_depth * forest.trees
+    cost = forest_price(forest, front.summary, window, front.channels_out, classes, read)
+    return {
+        "trees": forest.trees,
+        "nodes": forest.nodes,
+        "bytes": (8 if forest.wide else 4) * forest.nodes + 4 * forest.trees,
+        "features": forest.features,
+        "instructions": {"features": round(cost.summary), "votes": round(cost.votes), "both": round(cost.both)},
+    }
+
+
+def forest_lines(found: dict[str, Any]) -> list[str]:
+    """What `describe_forest` found, to be printed."""
+    cost = found["instructions"]
+    return [
+        f"forest: {found['trees']} trees, {found['nodes']:,} nodes in {found['bytes']:,} bytes, "
+        f"{found['features']} features",
+        f"  about {cost['features']:,} instructions for the features of a window, {cost['votes']:,} for the votes",
     ]

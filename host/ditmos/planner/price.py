@@ -43,7 +43,7 @@ def front_row(front: FrontEnd) -> float:
             one = points * (_STAGE * log2(points) + _POINT) + _WEIGHT * weights + _BAND * len(operation.starts)
             total += width * one
             rows = 1
-        else:
+        elif operation is not front.summary:  # of a window, not of a row
             total += rows * width * _PLAIN
     return total
 
