@@ -100,7 +100,7 @@ def _flash(bytes_allowed: int | None, network: Path | None) -> int:
 
 def _check_same(model: QuantizedModel, task: Task, network: Path | None) -> None:
     dataset = task.dataset
-    have = (model.spec.window, model.spec.channels, model.class_names)
+    have = (model.spec.window, len(model.inputs), model.class_names)
     need = (dataset.window, len(dataset.channels), dataset.class_names)
     if have != need:
         raise DitmosError(

@@ -144,8 +144,8 @@ def check(model: QuantizedModel) -> None:
     need(bool(spec.classifiers or model.forest), "has neither a network nor a forest")
     if model.forest:
         need(summary is not None, "the forest has no features to read: the front end needs a Summary")
-        assert summary
-        check_forest(model.forest, summary.count(spec.channels), spec.classes, network=spec.classifiers > 0)
+        assert front and summary
+        check_forest(model.forest, summary.count(front.channels_out), spec.classes, network=spec.classifiers > 0)
     rate = model.rate
     need(0 <= rate < 2.0**127 and rate == np.float32(rate), f"rate is {rate}, expected rows per second as a float32")
     check_use(spec, model.use)
