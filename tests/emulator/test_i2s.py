@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
 from ditmos.bench.golden import Style, random_model
 from ditmos.emulator import EmulatedBoard
 from ditmos.emulator.clock import CORE_HZ, Clock
@@ -23,7 +24,10 @@ from ditmos.errors import DitmosError
 from ditmos.firmware.nucleo import Image
 from ditmos.frontends import log_mel
 from ditmos.frontends.memory import memory
+from ditmos.link import alone
 from ditmos.link.board import Board
+from ditmos.link.deploy import deploy
+from ditmos.model.reader import read_model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import write_model
 from ditmos.paths import SOURCES
@@ -159,17 +163,23 @@ def test_sound_of_another_rate_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def start(image: Image, counting: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., EmulatedBoard]:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For sound of 16 kHz, random weights."""
+    front = log_mel.front_end(float(RATE), 2**-15, "full scale", "mic")
+    branch = BranchSpec((ConvSpec(8, 5), ConvSpec(8, 3)), (16,))
+    spec = NetworkSpec(49, 40, 6, 3, branch, branch, aggregate=(1,))
+    quantized = replace(random_model(np.random.default_rng(6), spec, Style.TRAINED), front_end=front)
+    path = tmp_path_factory.mktemp("model") / "model.dtm"
+    write_model(path, quantized, stream_plan(spec, memory(front, spec.window)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def start(image: Image, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., EmulatedBoard]:
     flash = tmp_path_factory.mktemp("flash") / "flash.bin"
     with EmulatedBoard(image.folder / "firmware.dfu", flash=flash) as emulated, Board(emulated.port) as board:
         board.put(SOURCES / "device" / "sensors.py", "/flash/sensors.py")
-        front = log_mel.front_end(float(RATE), 2**-15, "full scale", "mic")
-        branch = BranchSpec((ConvSpec(8, 5), ConvSpec(8, 3)), (16,))
-        spec = NetworkSpec(49, 40, 6, 3, branch, branch, aggregate=(1,))
-        quantized = replace(random_model(np.random.default_rng(6), spec, Style.TRAINED), front_end=front)
-        path = flash.with_name("model.dtm")
-        write_model(path, quantized, stream_plan(spec, memory(front, spec.window)))
-        board.put(path, "/flash/model.dtm")
+        board.put(model, "/flash/model.dtm")
 
     def begin(sound: Path | None) -> EmulatedBoard:
         own = tmp_path_factory.mktemp("board") / "flash.bin"
@@ -264,6 +274,30 @@ def test_a_microphone_that_is_not_there_is_an_error(start: Callable[..., Emulate
     said = r"Inmp441 sends nothing: 1\d{4} rows in a row are 0; check its wiring"
     with start(None) as emulated, Board(emulated.port) as board, pytest.raises(DitmosError, match=said):
         board.exec(program, timeout=300)
+
+
+def test_deploy_run_listens_to_the_microphone(start: Callable[..., EmulatedBoard], model: Path, counting: Path) -> None:
+    """It says what it hears and for how much of the time the core was awake; after a reset, too."""
+    with start(counting) as emulated:
+        with Board(emulated.port) as board:
+            deploy(board, model)
+            settings = alone.Settings("Inmp441(gain=1)", events="majority(windows=2, least=2)", led="LED2")
+            alone.install(board, read_model(model)[0], settings)
+            main = board.get(alone.MAIN)
+            board.put(b"from ditmos import alone\nalone.REPORT = 5\n" + main, alone.MAIN)
+            alone.start(board, print)
+        with serial.Serial(emulated.port, timeout=60) as line:
+            for _ in range(2):
+                said = line.read_until(b"bytes free").decode().splitlines()[-1]
+                print(said)
+                found = re.search(
+                    r"(\d+) windows, 0 spared, \d+ events; awake ([\d.]+) %, at least [\d.]+ mA; \d+", said
+                )
+                assert found and int(found[1]) > 40 and 1 < float(found[2]) < 50 and " clipped, 0 lost; " in said
+                line.write(b"\x03")
+                line.read_until(b">>> ")
+                line.write(b"import machine; machine.reset()\r")
+                assert re.search(rb"\d\.\d\d s: class \d \(classifier", line.read_until(b"(classifier"))
 
 
 @pytest.mark.timeout(5400)

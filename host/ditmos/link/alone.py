@@ -95,7 +95,7 @@ def install(board: Board, model: QuantizedModel, settings: Settings, *, replace:
     """
     path, expression = driver_file(settings.sensor)
     program = main_program(model, settings, path.stem, expression)
-    if not replace and board.exists(MAIN) and not board.get(MAIN).startswith(_MARK.encode()):
+    if not replace and board.exists(MAIN) and _is_somebodys(board.get(MAIN)):
         raise DitmosError(f"{MAIN} is there and not from ditmos deploy; --replace puts another in its place")
     for file in _needed(path):
         board.put(file, f"/flash/{file.name}")
@@ -108,6 +108,12 @@ def install(board: Board, model: QuantizedModel, settings: Settings, *, replace:
         timeout=20,
     )
     board.put(program.encode(), MAIN)
+
+
+def _is_somebodys(main: bytes) -> bool:
+    """Whether a main.py does something, and is not from here: a fresh board has one of a comment alone."""
+    lines = (line.strip() for line in main.splitlines())
+    return not main.startswith(_MARK.encode()) and any(line and not line.startswith(b"#") for line in lines)
 
 
 def _needed(path: Path) -> list[Path]:
