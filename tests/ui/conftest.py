@@ -9,18 +9,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from ditmos.bench.golden import Style, made_for, random_model
-from ditmos.datasets import Dataset, save
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import build
 from ditmos.model.quantized import QuantizedModel
-from ditmos.model.reference import Model
-from ditmos.model.signal import Signal
-from ditmos.model.spec import reference_spec
-from ditmos.model.writer import write_model
-from ditmos.planner import stream_plan
+from ditmos.model.reader import read_model
+from ditmos.ui.example import DATA, MODEL, write_example
 from page import Page
 
 STARTS = 60  # seconds, on a busy machine
@@ -39,49 +33,35 @@ def firmware() -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, QuantizedModel]:
-    """A model of 6 classifiers for windows of 151 x 3 at 50 Hz."""
-    made = random_model(np.random.default_rng(7), reference_spec(), Style.TRAINED)
-    made = made_for(made, Signal.of(made.class_names, ("ax", "ay", "az"), "g", 1 / 16, 50.0), 16.0)
-    path = tmp_path_factory.mktemp("model") / "model.dtm"
-    write_model(path, made, stream_plan(made.spec))
-    return path, made
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("example")
+    write_example(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory, model: tuple[Path, QuantizedModel]) -> Path:
+def model(example: Path) -> tuple[Path, QuantizedModel]:
+    """A model of 6 classifiers for windows of 151 x 3 at 50 Hz."""
+    return example / MODEL, read_model(example / MODEL)[0]
+
+
+@pytest.fixture(scope="session")
+def data(example: Path) -> Path:
     """Windows whose classes are what the model says of them by its own policy."""
-    rng = np.random.default_rng(1)
-    reference = Model(model[1])
-    steps = rng.normal(0, 9000, (60, 151, 3)).cumsum(1) / 12
-    x = np.clip(steps, -32000, 32000).astype(np.int16)
-    q = reference.quantize(x)
-    who = reference.select_batch(q).argmax(1)
-    y = reference.classify_batch(q, who).argmax(1)
-    dataset = Dataset(
-        x, y, np.zeros(60, np.int64), np.arange(60) // 6, model[1].class_names, ("ax", "ay", "az"), 1 / 16, "g", 50.0
-    )
-    path = tmp_path_factory.mktemp("data") / "windows.npz"
-    save(dataset, path)
-    return path
+    return example / DATA
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
     """Chromium of the system, without a window."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no browser: chromium and chromedriver of the system (apt-get install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield made
-    made.quit()
+    pytest.importorskip("selenium", reason="selenium is not installed")
+    from ditmos.ui.timing import browser as chromium
+
+    try:
+        with chromium() as made:
+            yield made
+    except DitmosError as error:
+        pytest.skip(str(error))
 
 
 class Server:
@@ -97,9 +77,11 @@ class Server:
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         assert self._process.stdout and self._process.stderr
-        self.address = self._process.stdout.readline().strip()
-        if not self.address:
-            raise AssertionError(self._process.stderr.read())
+        first = self._process.stdout.readline()
+        if not first.startswith("http"):
+            self._process.kill()
+            raise AssertionError(f"{first!r}, {self._process.stderr.read()}")
+        self.address = first.strip()
         self.folder = folder
 
     def stop(self) -> str:

@@ -10,7 +10,7 @@ from selenium.common.exceptions import StaleElementReferenceException, WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-PATIENCE = 30.0  # seconds, on a busy machine
+PATIENCE = 90.0  # seconds, on a busy machine
 
 
 class Page:
@@ -71,6 +71,17 @@ class Page:
         field = self.field(label)
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys(text, Keys.TAB)
+
+    def choose(self, label: str, text: str) -> None:
+        """An entry of a list."""
+        script = """
+            const named = Array.from(document.querySelectorAll(`[aria-label='${arguments[0]}']`));
+            return named.map((e) => e.closest('.q-select')).find((e) => e && e.offsetParent);
+        """
+        field = self.wait(lambda: self.browser.execute_script(script, label), label)
+        self.wait(lambda: self._click(field), f"open {label}")
+        items = self.wait(lambda: [e for e in self.find(".q-item") if e.text.strip() == text], f"{text} in {label}")
+        items[0].click()
 
     def write(self, text: str) -> None:
         """Put a text into the editor, as pasting it would."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.atomic import read_json
+from ditmos.bench.golden import random_windows
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
@@ -58,6 +59,15 @@ def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]
     x = dataset.x[index] if raw else dataset.values(index)
     q = model.quantize(fitted.taken(x))
     return np.ascontiguousarray(q)  # data may be stored channel by channel
+
+
+def some_windows(model: Model, dataset: Dataset | None, part: str, count: int) -> tuple[NDArray[np.int8], Int16 | None]:
+    """At most ``count`` windows to compare a board with the reference on, of a part of a dataset, else random ones; and
+    `window_samples` of them."""
+    if dataset is None:
+        return random_windows(np.random.default_rng(0), model.spec, count), None
+    index = part_of(dataset, part)[:count]
+    return quantized_windows(model, dataset, index), window_samples(model, dataset, index)
 
 
 def _front_for(model: Model, dataset: Dataset) -> FrontEnd | None:

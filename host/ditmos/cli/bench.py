@@ -20,6 +20,7 @@ def add(app: typer.Typer) -> None:
     bench.command()(models)
     bench.command()(frontend)
     bench.command()(link)
+    bench.command()(ui)
     bench.command()(estimate)
 
 
@@ -197,4 +198,34 @@ def frontend(
     if json_file:
         write_json(json_file, figures)
     if not all(bar["value"] <= bar["bar"] for bar in figures["bars"].values()):
+        raise typer.Exit(1)
+
+
+def ui(
+    edits: Annotated[int, typer.Option(min=1, help="policies that are put on the board")] = 10,
+    seconds: Annotated[float, typer.Option(min=1, help="of the live view")] = 20,
+    json_file: Annotated[Path | None, typer.Option("--json")] = None,
+) -> None:
+    """The page of `ditmos ui` in a browser: from an edit to its first answer, the live view's load, the first page."""
+    from importlib.util import find_spec
+
+    from rich.console import Console
+
+    from ditmos.atomic import write_json
+    from ditmos.errors import DitmosError
+
+    if find_spec("selenium") is None:
+        raise DitmosError("this needs selenium, which drives a browser: pip install selenium")
+    from ditmos.ui.timing import measure
+
+    console = Console()
+    with Console(stderr=True).status("") as status:
+        figures = measure(edits, seconds, status.update)
+    for name in ("edit_s", "first_page_s", "server_cores", "windows_per_s", "load"):
+        console.print(f"[bold]{name}[/]", figures[name], highlight=False)
+    for name, holds in figures["bars"].items():
+        console.print("[green]yes[/]" if holds else "[bold red]NO [/]", name, highlight=False)
+    if json_file:
+        write_json(json_file, figures)
+    if not all(figures["bars"].values()):
         raise typer.Exit(1)

@@ -28,13 +28,11 @@ def verify(
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the result to this file")] = None,
 ) -> None:
     """Run windows on a board slice by slice and end to end; every byte must be the reference's."""
-    import numpy as np
     from rich.console import Console
     from rich.progress import Progress
 
     from ditmos.atomic import write_json
-    from ditmos.bench.golden import random_windows
-    from ditmos.bench.route import part_of, quantized_windows, window_samples
+    from ditmos.bench.route import some_windows
     from ditmos.datasets import load
     from ditmos.link.board import Board
     from ditmos.link.verify import verify as compare
@@ -42,14 +40,7 @@ def verify(
     from ditmos.model.reference import Model
 
     reference = Model(read_model(model)[0])
-    samples = None
-    if data:
-        dataset = load(data)
-        index = part_of(dataset, part)[:count]
-        windows = quantized_windows(reference, dataset, index)
-        samples = window_samples(reference, dataset, index)
-    else:
-        windows = random_windows(np.random.default_rng(0), reference.spec, count)
+    windows, samples = some_windows(reference, load(data) if data else None, part, count)
     console = Console(stderr=True)
     with (
         Board(port, soft_reset=False) as board,

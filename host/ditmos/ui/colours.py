@@ -5,10 +5,10 @@ Colour never stands alone: a block says the classifier's number, too.
 
 from __future__ import annotations
 
-from ditmos.framing import ALL, NOBODY, SELECTOR
+from ditmos.framing import ALL, FOREST, NOBODY, SELECTOR
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8C8C8C")
-OTHERS = {NOBODY: "#C9CED6", SELECTOR: "#4B5563", ALL: "#111827"}
+OTHERS = {NOBODY: "#C9CED6", SELECTOR: "#4B5563", ALL: "#111827", FOREST: "#6B4F2A"}
 _STEPS = (0.0, 0.35, -0.3, 0.6, -0.5, 0.2, -0.15, 0.75)  # towards white, or black
 
 

@@ -20,6 +20,7 @@ from ditmos.ui.history import History
 from ditmos.ui.lab import PolicyLab
 from ditmos.ui.live_board import LiveBoard, State
 from ditmos.ui.player import Supply, supply_of_dataset
+from ditmos.ui.training_job import TrainingJob
 from ditmos.ui.versions import Versions
 
 POLICIES = "policies"  # folder of versions
@@ -64,14 +65,24 @@ class Desk:
         self.data = data
         self.dataset: Dataset | None = load(data) if data else None
         self.lab: PolicyLab | None = None
+        self.job: TrainingJob | None = None
         if model:
             self.use(model)
 
-    def use(self, model: Path) -> None:
-        """Take a model file for the one that runs on the boards. Raises DitmosError for a file that is none."""
-        quantized, self.plan = read_model(model)
+    def use(self, model: Path, data: Path | None = None) -> None:
+        """Take a model file for the one that runs on the boards, and windows of ``data`` for what they get.
+
+        Raises:
+            DitmosError: a file that is none.
+        """
+        quantized, plan = read_model(model)
+        if data and data != self.data:
+            self.dataset, self.data = load(data), data
+        self.plan = plan
         self.reference = Model(quantized)
         self.model = model
+        if self.job:
+            self.job.stop()
         if self.lab:
             self.lab.close()
         self.lab = PolicyLab(model, self.data, self.part)
@@ -96,5 +107,7 @@ class Desk:
         for board in self.boards:
             if isinstance(board, LiveBoard):
                 board.close()
+        if self.job:
+            self.job.stop()
         if self.lab:
             self.lab.close()

@@ -55,6 +55,10 @@ class Folder:
     def tapes(self) -> list[str]:
         return [name for name in self._names("*.npz") if ".takes" not in name and self._is_tape(self.root / name)]
 
+    def settings(self) -> list[str]:
+        """Files with choices of a training, but for those that trainings have left."""
+        return [name for name in self._names("*.toml") if not (self.root / name).with_name(RUN).exists()]
+
     def runs(self) -> list[str]:
         """Folders of finished trainings, the newest first."""
         return [str(Path(name).parent) for name in self._names(RUN)]

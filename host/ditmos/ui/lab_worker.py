@@ -71,7 +71,8 @@ class Lab:
     def live(self, policy: str, before: str | None, windows: NDArray, y: NDArray[np.int64]) -> Outcome | Fault:
         """The same over windows as a board had them; class -1: not known."""
         quantized = np.ascontiguousarray(self._model.quantize(windows))
-        return self._outcome(policy, quantized, Logits.of(self._model, quantized), y, before)
+        rows = self._model.feeder.front(windows) if self._model.experts else None
+        return self._outcome(policy, quantized, Logits.of(self._model, quantized, rows), y, before)
 
     def _outcome(
         self, text: str, windows: NDArray[np.int8], logits: Logits, y: NDArray[np.int64], before: str | None

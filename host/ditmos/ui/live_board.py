@@ -98,7 +98,7 @@ class LiveBoard:
 
     def do(self, what: str, job: Callable[[Board], T]) -> Future[T]:
         """Interrupt the stream, run a job on the board, and go on; ``what`` is shown meanwhile."""
-        future: Future[T] = Future()
+        future: Future[T] = _promise()
         self._jobs.put((what, job, future))
         self._interrupt()
         return future
@@ -108,7 +108,7 @@ class LiveBoard:
 
         The future raises DitmosError where the board refuses it, or nothing is streamed.
         """
-        future: Future[Applied] = Future()
+        future: Future[Applied] = _promise()
         asked = time.monotonic()
 
         def take(board: Board) -> None:
@@ -178,10 +178,8 @@ class LiveBoard:
             self.state, self.message = State.busy, what
         try:
             result = job(board)
-        except Exception as error:
+        except Exception as error:  # whoever asked for the job has it; the board is attended on
             future.set_exception(error)
-            if not isinstance(error, DitmosError):
-                raise
             board.regain()
         else:
             future.set_result(result)
@@ -189,7 +187,8 @@ class LiveBoard:
             self.state, self.message = State.idle, ""
             before, self.model = self.model, installed(board)
             if self.model != before:
-                self.history = self._player = None
+                self.history = self._player = self.policy = None
+                self.version = 0
 
     def _run_stream(self, board: Board, supply: Supply) -> None:
         """Until it is interrupted, the supply ends, or the policy raises."""
@@ -259,6 +258,13 @@ class LiveBoard:
             future, asked, _, _ = self._applying
             self._applying = self.trouble = None
             future.set_result(Applied(self.version, now - asked, result.number))
+
+
+def _promise() -> Future:
+    """A future that cannot be cancelled: a page that is closed ends no job."""
+    made: Future = Future()
+    made.set_running_or_notify_cancel()
+    return made
 
 
 class _Unfit(DitmosError):

@@ -13,13 +13,18 @@ from ditmos.routing import name_of
 from ditmos.ui.colours import colours_of
 from ditmos.ui.figures import Figures, figures_of
 from ditmos.ui.history import Answer, History
+from ditmos.ui.inside import odds
 from ditmos.ui.pieces import Notice, box, button, facts, heading, html
-from ditmos.ui.plots import Bars, Scope
+from ditmos.ui.plots import Bars, Scope, choice
 from ditmos.ui.visit import Visit
 
 PERIOD = 0.1  # seconds between two pictures of the signal
 _SLOW = 5  # pictures between two sets of figures
 _EVENTS = 8  # shown
+_EMPTY = (
+    "Nothing is streamed yet. It takes a model and samples: start with --model and --data; or record takes, train on "
+    "them, and deploy the model."
+)
 
 
 class LivePage:
@@ -33,6 +38,7 @@ class LivePage:
         with box("split"):
             with box("card"):
                 self._tools()
+                self._empty = ui.label(_EMPTY).classes("muted")
                 self._scope = Scope(visit.look_inside, self._say)
                 self._said = ui.label().classes("hidden-text").props('aria-live="polite"')
                 self._notice = Notice()
@@ -71,6 +77,7 @@ class LivePage:
             self._history = board.history
             if self._history:
                 self._scope.watch(self._history)
+        self._empty.visible = self._history is None
         if self._history is None:
             return
         self._scope.tick()
@@ -98,7 +105,7 @@ class LivePage:
                 for k, share in sorted(({k: 0.0 for k in range(min(history.classifiers, 8))} | figures.usage).items())
             ]
         )
-        self._choice(history, last[-1], colours)
+        self._choice(history, last[-1])
         self._facts.content = facts(_facts(figures))
 
     def _label(self, history: History, answer: Answer) -> None:
@@ -122,7 +129,7 @@ class LivePage:
         )
         self._events.content = f"<h2 style='margin-top:12px'>Events</h2><ol class=said>{rows}</ol>" if rows else ""
 
-    def _choice(self, history: History, answer: Answer, colours: dict[int, str]) -> None:
+    def _choice(self, history: History, answer: Answer) -> None:
         """What the selector says of the window, by the reference: a board sends what it needs, not all logits."""
         model = self._visit.desk.reference
         shown = model is not None and model.routes > 1 and model.class_names == history.signal.class_names
@@ -133,16 +140,8 @@ class LivePage:
         _, windows = history.windows([answer])
         if not len(windows):
             return
-        logits = np.asarray(model.select(model.quantize(windows[0])))[: model.routes].astype(float)
-        odds = np.exp((logits - logits.max()) * model.selector_scale)
-        share = odds / odds.sum()
-        self._selector.show(
-            [
-                {"name": f"classifier {k}", "value": float(p), "text": f"{p:.2f}", "colour": colours[k],
-                 "now": k == answer.result.who}
-                for k, p in enumerate(share)
-            ]
-        )  # fmt: skip
+        logits = np.asarray(model.select(model.quantize(windows[0])))[None, : model.routes]
+        self._selector.show(choice(odds(logits, model.selector_scale)[0], answer.result.who))
 
     async def _save(self) -> None:
         if self._history is None or not self._history.count:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
+from numpy.typing import NDArray
 
+from ditmos.ui.colours import colours_of
 from ditmos.ui.history import History
-from ditmos.ui.sight import Sight
+from ditmos.ui.sight import Sight, text_of
 
 HOW = (
     "Signal and answers over time. Arrow left and right scroll, with shift they go from answer to answer; plus and "
@@ -79,3 +82,34 @@ class Bars(Element, component="static/bars.js"):
         if rows != self._props["rows"]:
             self._props["rows"] = list(rows)
             self.update()
+
+
+def choice(shares: NDArray[np.float64], now: int) -> list[dict[str, Any]]:
+    """Rows of `Bars`: the probability of each classifier, of which ``now`` answered."""
+    colours = colours_of(len(shares))
+    return [
+        {"name": f"classifier {k}", "value": float(p), "text": f"{p:.2f}", "colour": colours[k], "now": k == now}
+        for k, p in enumerate(shares)
+    ]
+
+
+class Maps(Element, component="static/maps.js"):
+    """Maps of int8 (channels, rows) by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._props["maps"] = []
+
+    def show(self, maps: Sequence[tuple[str, NDArray[np.int8]]]) -> None:
+        self._props["maps"] = [
+            {
+                "name": name,
+                "size": f"{values.shape[0]} x {values.shape[1]}",
+                "said": f"{name}: {values.shape[0]} channels, {values.shape[1]} rows",
+                "rows": values.shape[0],
+                "columns": values.shape[1],
+                "values": text_of(values),
+            }
+            for name, values in maps
+        ]
+        self.update()

@@ -45,6 +45,7 @@ class PolicyPage:
                     on_change=lambda: self._later(),
                     keymap={"Mod-Enter": lambda: self._apply(), "Mod-s": lambda: self._apply()},
                 ).classes("editor")
+                self._fault = Notice()
                 self._notice = Notice()
                 self._board_line = ui.label().classes("muted")
             with box("card stack"):
@@ -113,9 +114,9 @@ class PolicyPage:
     def _show(self, trial: Trial) -> None:
         self._mark(trial.fault)
         if trial.fault:
-            self._notice.say(_said(trial.fault), "bad")
+            self._fault.say(_said(trial.fault), "bad")
             return
-        self._notice.clear()
+        self._fault.clear()
         columns = [("the stream", trial.live), ("data set", trial.data)]
         shown = [(name, found) for name, found in columns if found]
         names = ("", *(f"{name}, {found.windows:,} windows" for name, found in shown))

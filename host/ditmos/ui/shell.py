@@ -8,14 +8,22 @@ from pathlib import Path
 from nicegui import ui
 
 from ditmos.ui.desk import Desk
+from ditmos.ui.inside_page import InsidePage
 from ditmos.ui.live_page import LivePage
 from ditmos.ui.pieces import box, button, html
 from ditmos.ui.policy_page import PolicyPage
 from ditmos.ui.record_page import RecordPage
+from ditmos.ui.train_page import TrainPage
 from ditmos.ui.visit import Visit
 
 STYLE = (Path(__file__).parent / "static" / "style.css").read_text()
-PAGES: dict[str, Callable[[Visit], object]] = {"Live": LivePage, "Policy": PolicyPage, "Record": RecordPage}
+PAGES: dict[str, Callable[[Visit], object]] = {
+    "Live": LivePage,
+    "Policy": PolicyPage,
+    "Record": RecordPage,
+    "Train": TrainPage,
+    "Inside": InsidePage,
+}
 _STATUS = 0.5  # seconds between two looks at how the board is
 
 
@@ -34,7 +42,7 @@ def build(desk: Desk, invite: Callable[[], str]) -> None:
         _boards(visit)
         _status(visit)
         _menu(dark, invite)
-    with box("page", "main"):
+    with box("page"):
         panels = ui.tab_panels(tabs, value=visit.tab, animated=False).props("keep-alive")
         with panels:
             for name, page in PAGES.items():
@@ -47,8 +55,7 @@ def build(desk: Desk, invite: Callable[[], str]) -> None:
     panels.on_value_change(lambda event: show(str(event.value)))
 
     def inside() -> None:
-        if "Inside" in PAGES:
-            tabs.set_value("Inside")
+        tabs.set_value("Inside")
 
     visit.on_pick = inside
 

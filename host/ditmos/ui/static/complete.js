@@ -14,6 +14,7 @@
     const theme = () => getElement(id).setTheme(document.body.classList.contains("body--dark") ? "githubDark" : "githubLight");
     new MutationObserver(theme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
     theme();
+    editor.scrollDOM.setAttribute("tabindex", "0"); // what scrolls is reached by the keyboard
     editor.contentDOM.setAttribute("aria-label", "Policy, Python. Escape, then Tab leaves the editor");
   });
 }

@@ -1,0 +1,90 @@
+"""A training that the page has started. It goes on when the page is closed; it ends with the server, and can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+REPORT = "report.html"  # in the folder of a run
+DATA = "data.json"  # there: which data set it was trained on
+GRACE = 10.0  # seconds that it may take to stop
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asks for: limits as `ditmos.training.space.Budget` has them, None for none; ``settings``: a TOML
+    file, as `ditmos train --config` takes it."""
+
+    data: Path
+    out: Path
+    effort: str = "quick"
+    method: str = "best"
+    budget: dict[str, float | int | None] = field(default_factory=dict)
+    settings: Path | None = None
+
+
+class TrainingJob:
+    """``stages``: part that is done of each, in the order in which they began."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.stages: dict[str, float] = {}
+        self.chosen: list[list[str]] = []
+        self.note = self.left = ""
+        self.result: dict[str, Any] | None = None
+        self.error = ""
+        asked = asdict(wanted) | {"data": str(wanted.data.resolve()), "out": str(wanted.out)}
+        asked["settings"] = str(wanted.settings) if wanted.settings else None
+        # Threads that wait for one another sleep instead of spinning: a board and a page want the processor, too.
+        environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ditmos.ui.trainer", json.dumps(asked)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        self._reader = threading.Thread(target=self._read, name="training", daemon=True)
+        self._reader.start()
+
+    @property
+    def running(self) -> bool:
+        return self._reader.is_alive()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within so many seconds."""
+        self._reader.join(seconds)
+        return not self.running
+
+    def ask_to_stop(self) -> None:
+        """As Ctrl-C does: what is done stays, and the same request goes on with it."""
+        self._process.terminate()
+
+    def stop(self) -> None:
+        """Stop it, and wait until it has."""
+        self.ask_to_stop()
+        self._reader.join(GRACE)
+        self._process.kill()
+
+    def _read(self) -> None:
+        assert self._process.stdout and self._process.stderr
+        for line in self._process.stdout:
+            self._take(json.loads(line))
+        said = self._process.stderr.read().strip().splitlines()
+        if self._process.wait() != 0 and not self.error:
+            self.error = f"the training ended: {said[-1] if said else 'without a word'}"
+
+    def _take(self, words: dict[str, Any]) -> None:
+        if "stage" in words:
+            self.stages[words["stage"]] = words["done"]
+            self.note, self.left = words["note"] or self.note, words["left"]
+        self.chosen = words.get("chosen", self.chosen)
+        self.result = words.get("result", self.result)
+        self.error = words.get("error", self.error)
