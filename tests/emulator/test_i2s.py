@@ -27,6 +27,7 @@ from ditmos.frontends.memory import memory
 from ditmos.link import alone
 from ditmos.link.board import Board
 from ditmos.link.deploy import deploy
+from ditmos.link.record import Sensor
 from ditmos.model.reader import read_model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import write_model
@@ -330,3 +331,18 @@ print(sensor.missing, sensor.lost, listener.windows, ms, max(marks[1:]) - min(ma
     assert (missing, lost) == (0, 0) and spread <= 512 and free > 200000
     assert windows == (seconds * 50 - 1 - 49) // 4 + 1
     assert ms == pytest.approx(1000 * seconds, rel=0.01)
+
+
+def test_sound_is_recorded_at_a_line_that_carries_a_third_of_it(emulated: EmulatedBoard) -> None:
+    """115,200 baud: the rows wait in RAM, and none is lost."""
+    with Board(emulated.port) as board:
+        sensor = Sensor(board, "Inmp441(gain=1)")
+        assert sensor.longest is not None and sensor.longest > 5
+        began = board.eval("__import__('time').ticks_ms()")
+        rows = np.concatenate(list(sensor.samples(24000)))
+        took = board.eval(f"__import__('time').ticks_diff(__import__('time').ticks_ms(), {began})")
+        board.exec("_sensor.close()")
+    assert len(rows) == 24000 and np.array_equal(np.diff(rows[:, 0].astype(int)) & 0xFFFF, np.ones(23999))
+    assert sensor.rate == pytest.approx(RATE, rel=0.01)
+    print(f"{2 * len(rows)} bytes in {took} ms of the board's time")
+    assert took > 2 * 24000 / 11.52

@@ -246,6 +246,18 @@ def test_a_program_that_hangs_is_reset_and_the_log_says_so(emulated: EmulatedBoa
         board.exec("import os\nos.remove('/flash/dog.log')")
 
 
+def test_the_watchdog_of_the_chip_resets_what_does_not_feed_it(emulated: EmulatedBoard) -> None:
+    with Board(emulated.port) as board:
+        board.exec("import time\nfrom ditmos.alone import Dog\ndog = Dog(0.2, print, True)\ndog.stop()\nkept = 1")
+        board.exec("for _ in range(20):\n dog.feed()\n time.sleep_ms(50)")
+        assert board.eval("kept") == 1
+        with pytest.raises(DitmosError):
+            board.exec("import machine\nstate = machine.disable_irq()\nwhile True: pass", timeout=5)
+    with Board(emulated.port, soft_reset=False) as board:
+        assert board.eval("'kept' in globals()") is False
+    assert not [line for line in emulated.messages() if "IWDG" in line]
+
+
 def test_files_and_rom_outlive_the_board(image: Image, tmp_path: Path) -> None:
     flash, rom = tmp_path / "flash.bin", tmp_path / "rom"
     rom.mkdir()

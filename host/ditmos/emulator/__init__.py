@@ -5,8 +5,8 @@ uses, one file each. An access to anything that is not modelled is reported by n
 ST-LINK's serial port, on a pty, where mpremote and all of ``ditmos`` take it for a board.
 
 Modelled: memories, flash erase and program, interrupts, SysTick, USART with its baud rate and receive overrun, clock
-and power flags, RTC, RNG, GPIO, I2S2 as receiver with its DMA and a microphone that plays a .wav file. Not modelled:
-caches, wait states, pipelines (one instruction takes one cycle), USB, other DMA, timers, Ethernet.
+and power flags, RTC, RNG, GPIO, watchdog, I2S2 as receiver with its DMA and a microphone that plays a .wav file. Not
+modelled: caches, wait states, pipelines (one instruction takes one cycle), USB, other DMA, timers, Ethernet.
 """
 
 from ditmos.emulator.launcher import EmulatedBoard

@@ -14,6 +14,7 @@ from ditmos.emulator.dma import Dma
 from ditmos.emulator.flash import Flash
 from ditmos.emulator.gpio import Gpio
 from ditmos.emulator.i2s import I2s, Microphone
+from ditmos.emulator.iwdg import Iwdg
 from ditmos.emulator.nvic import Nvic
 from ditmos.emulator.profile import Profile
 from ditmos.emulator.rcc import Pwr, Rcc
@@ -74,15 +75,16 @@ class Machine:
         self.dma = Dma("DMA1", 0x4002_6000, _DMA1_IRQS, self.nvic, self._store)
         self.i2s = I2s(self.clock, self.rcc, self.dma, _I2S2_STREAM, Microphone(sound), report)
         self.rcc.resets[_SPI2_RESET] = self.i2s.reset
+        watchdog = Iwdg(self.clock, self._ask_reset)
         for peripheral in (
-            self.nvic, self.core.scb, systick, self.usart, self.rcc, self.dma, self.i2s, Pwr(), self.flash,
+            self.nvic, self.core.scb, systick, self.usart, self.rcc, self.dma, self.i2s, watchdog, Pwr(), self.flash,
             Rtc(self.clock), Rng(), Syscfg(), Exti(), OtgFs(), Dwt(self.clock), Itm(self.profile.command), Dbgmcu(),
             *disconnected(),
             *(Gpio(port, _SD_CARD_ABSENT.get(port, 0)) for port in "ABCDEFGHIJK"),
             *(Usart(name, *where, self.clock, self.nvic) for name, where in _USARTS.items()),
         ):  # fmt: skip
             self._bus.attach(peripheral)
-        for timed in (systick, self.usart, self.i2s):
+        for timed in (systick, self.usart, self.i2s, watchdog):
             self.clock.add(timed)
         self._write_identity()
         self.flash.load(image, kept)
