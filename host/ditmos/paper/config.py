@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ditmos.errors import DitmosError
 from ditmos.model.spec import NetworkSpec
 from ditmos.training.settings import ShapeConfig
-from ditmos.training.typed_toml import convert, merge
+from ditmos.training.typed_toml import check_ranges, convert, merge
 
 # METHOD's shapes, and the single network of the same cost. For windows too short for METHOD's kernels: shorter ones.
 _BRANCHES = ("8k15 8k9 4k5 h64", "8k5 8k5 4k3 h64")
@@ -85,43 +85,34 @@ class PaperConfig:
         """The given shape, or METHOD's. Raises DitmosError for windows that are too short."""
         if self.network.classifier:
             return self.network.spec(geometry)
-        failure: DitmosError | None = None
-        for shape in _BASELINES if self.baseline else _BRANCHES:
-            own = ShapeConfig(shape)
-            if not self.baseline:
-                own = ShapeConfig(shape, shape, _CLASSIFIERS, 0, _AGGREGATE)
-            try:
-                return own.spec(geometry)
-            except DitmosError as error:
-                failure = failure or error
-        assert failure is not None
-        raise failure
+        usual, short = (
+            ShapeConfig(shape) if self.baseline else ShapeConfig(shape, shape, _CLASSIFIERS, 0, _AGGREGATE)
+            for shape in (_BASELINES if self.baseline else _BRANCHES)
+        )
+        try:
+            return usual.spec(geometry)
+        except DitmosError:
+            return short.spec(geometry)
 
 
 def paper_config(content: Mapping[str, Any], where: str = "settings") -> PaperConfig:
     """What ``[paper]`` says. Raises DitmosError naming key, value and what was expected."""
     config: PaperConfig = convert(merge(asdict(PaperConfig()), content), PaperConfig, where, "paper")
 
-    def need(ok: bool, what: str) -> None:
-        if not ok:
-            raise DitmosError(f"{where}: paper.{what}")
-
-    for name, schedule in (
-        ("strong.schedule", config.strong.schedule),
-        ("classifiers", config.classifiers),
-        ("selector", config.selector),
-        ("adversarial.schedule", config.adversarial.schedule),
-    ):
-        need(schedule.epochs >= 0, f"{name}.epochs is {schedule.epochs}, expected 0 or more")
-        need(schedule.batch >= 2, f"{name}.batch is {schedule.batch}, expected 2 or more (batch normalisation)")
-        need(schedule.lr > 0, f"{name}.lr is {schedule.lr}, expected more than 0")
-        need(schedule.every >= 1, f"{name}.every is {schedule.every}, expected 1 or more")
-        need(0 <= schedule.smoothing < 1, f"{name}.smoothing is {schedule.smoothing}, expected 0 to below 1")
-    strong = config.strong
-    need(len(strong.widths) == len(strong.kernels) > 0, "strong: widths and kernels differ in number, or are empty")
-    need(config.splitting.n_init >= 1, f"splitting.n_init is {config.splitting.n_init}, expected 1 or more")
-    need(0 <= config.dropout < 1, f"dropout is {config.dropout}, expected 0 to below 1")
-    for name in ("rounds", "selector_epochs", "classifier_epochs"):
-        value = getattr(config.adversarial, name)
-        need(value >= 0, f"adversarial.{name} is {value}, expected 0 or more")
+    check_ranges(config, _RANGES, f"{where}: paper.")
+    if not len(config.strong.widths) == len(config.strong.kernels) > 0:
+        raise DitmosError(f"{where}: paper.strong: widths and kernels differ in number, or are empty")
     return config
+
+
+_SCHEDULES = ("strong.schedule", "classifiers", "selector", "adversarial.schedule")
+_RANGES = {
+    "0 or more": (
+        *(f"{name}.epochs" for name in _SCHEDULES),
+        *(f"adversarial.{name}" for name in ("rounds", "selector_epochs", "classifier_epochs")),
+    ),
+    "1 or more": (*(f"{name}.every" for name in _SCHEDULES), "splitting.n_init"),
+    "2 or more": tuple(f"{name}.batch" for name in _SCHEDULES),  # batch normalisation
+    "a number above 0": tuple(f"{name}.lr" for name in _SCHEDULES),
+    "0 to below 1": (*(f"{name}.smoothing" for name in _SCHEDULES), "dropout"),
+}

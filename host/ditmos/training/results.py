@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
 
 from ditmos.datasets import TEST, VALIDATION
 from ditmos.planner import chip, price
@@ -52,6 +53,7 @@ def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
     test, worst = parts["test"], worst_runs(spec, margins)
     instructions, dearest = cost.of(scores["test"].runs), cost.of(worst)
     y = task.parts.test.y.numpy()
+    matrix = confusion(scores["test"].predicted, y, len(classes))
     return {
         "data": task.dataset.name,
         "split": task.settings.data.split,
@@ -75,8 +77,8 @@ def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
         "margins": asdict(margins),
         "cost": asdict(cost),
         **parts,
-        "per_class": per_class(scores["test"].predicted, y, classes),
-        "confusion": confusion(scores["test"].predicted, y, len(classes)).tolist(),
+        "per_class": per_class(matrix, classes),
+        "confusion": matrix.tolist(),
         "answered_by": _answered_by(scores["test"], y, spec.classifiers, len(classes)),
         "class_names": list(classes),
         "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in learned.curve],
@@ -117,22 +119,12 @@ def interval(right: NDArray[np.bool_], people: NDArray[np.int64]) -> tuple[float
     return float(low), float(high)
 
 
-def per_class(
-    predicted: NDArray[np.int64], y: NDArray[np.int64], names: tuple[str, ...]
-) -> list[dict[str, float | int | str | None]]:
+def per_class(matrix: NDArray[np.int64], names: tuple[str, ...]) -> list[dict[str, Any]]:
     """Recall (None: no window), precision (None: never said) and windows of each class."""
-    rows: list[dict[str, float | int | str | None]] = []
-    for c, name in enumerate(names):
-        own, said = y == c, predicted == c
-        hits = int((own & said).sum())
-        rows.append(
-            {
-                "name": name,
-                "windows": int(own.sum()),
-                "recall": hits / int(own.sum()) if own.any() else None,
-                "precision": hits / int(said.sum()) if said.any() else None,
-            }
-        )
+    rows = []
+    for name, hits, own, said in zip(names, matrix.diagonal(), matrix.sum(1), matrix.sum(0), strict=True):
+        recall, precision = (float(hits / total) if total else None for total in (own, said))
+        rows.append({"name": name, "windows": int(own), "recall": recall, "precision": precision})
     return rows
 
 
@@ -145,6 +137,4 @@ def _answered_by(found: Score, y: NDArray[np.int64], classifiers: int, classes: 
 
 def confusion(predicted: NDArray[np.int64], y: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """Counts: rows are true classes, columns predicted ones."""
-    table = np.zeros((classes, classes), np.int64)
-    np.add.at(table, (y, predicted), 1)
-    return table
+    return confusion_matrix(y, predicted, labels=range(classes))

@@ -13,7 +13,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,28 +52,21 @@ class Trial:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "family": self.family,
+        known = asdict(self)
+        del known["spec"]
+        return known | {
             "shape": describe(self.spec),
             "network": self.spec.to_dict(),
-            "epochs": self.epochs,
-            "value": self.value,
-            "runs": self.runs,
             "macs": round(price.macs(self.spec).of(self.runs)),
             "instructions": round(price.estimated(self.spec).of(self.runs)),
             "flash_bytes": flash_bytes(self.spec),
-            "margins": asdict(self.margins),
-            "union": self.union,
-            "seconds": round(self.seconds, 1),
         }
 
 
 def read_trial(row: dict[str, Any]) -> Trial:
     """Inverse of `Trial.to_dict`."""
-    spec, margins = NetworkSpec.from_dict(row["network"]), Margins(**row["margins"])
-    return Trial(
-        row["family"], spec, row["epochs"], row["value"], row["runs"], margins, row["union"], row["seconds"]
-    )  # fmt: skip
+    made = {"spec": NetworkSpec.from_dict(row["network"]), "margins": Margins(**row["margins"])}
+    return Trial(**{item.name: row[item.name] for item in fields(Trial) if item.name not in made}, **made)
 
 
 def attempt(

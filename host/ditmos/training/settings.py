@@ -32,7 +32,7 @@ from ditmos.training.fit import FitConfig
 from ditmos.training.shapes import build
 from ditmos.training.space import known_family
 from ditmos.training.teachers import TeacherConfig
-from ditmos.training.typed_toml import convert, merge, paths
+from ditmos.training.typed_toml import check_ranges, convert, merge, paths
 from ditmos.training.views import ViewConfig
 
 Method = Literal["best", "wide", "exit", "paper", "forest", "forest-first"]
@@ -160,44 +160,40 @@ def _unread(key: str, settings: Settings, method: Method) -> str | None:
     return None
 
 
-_LEAST = {
-    "views.count": 1, "teachers.count": 1, "teachers.epochs": 1, "teachers.batch": 2, "teachers.planar": 0,
-    "search.count": 0, "search.keep": 1, "search.epochs": 0, "network.classifiers": 1,
-    "fit.batch": 2, "fit.weight_decay": 0, "fit.delta": 0, "fit.own_rate": 0, "fit.noise": 0, "fit.clusters": 0,
-    "fit.balance": 0, "fit.exit": 0, "int8.epochs": 0, "threads": 1, "data.split_seed": 0,
+_RANGES = {
+    "0 or more": (
+        "teachers.planar", "search.count", "search.epochs", "fit.weight_decay", "fit.delta", "fit.own_rate",
+        "fit.noise", "fit.clusters", "fit.balance", "fit.exit", "int8.epochs", "data.split_seed",
+    ),
+    "1 or more": ("views.count", "teachers.count", "teachers.epochs", "search.keep", "network.classifiers", "threads"),
+    "2 or more": ("teachers.batch", "fit.batch"),
+    "0, or 2 or more": ("search.folds",),
+    "a number above 0": ("fit.epochs", "fit.lr", "fit.capacity", "teachers.lr"),
+    "0 to below 1": (
+        "fit.dropout", "fit.decay", "fit.stem", "teachers.dropout", "teachers.decay", "teachers.smoothing",
+    ),
+    "0 to 1": ("views.mixed", "fit.distill", "teachers.mix"),
 }  # fmt: skip
-_ABOVE_0 = ("fit.epochs", "fit.lr", "fit.capacity", "teachers.lr")
-_BELOW_1 = ("fit.dropout", "fit.decay", "fit.stem", "teachers.dropout", "teachers.decay", "teachers.smoothing")
-_FRACTION = ("views.mixed", "fit.distill", "teachers.mix")
 
 
 def check(settings: Settings, where: str) -> None:
     """Raises DitmosError for a number out of its range."""
+    check_ranges(settings, _RANGES, f"{where}: ")
 
-    def need(ok: bool, key: str, expected: str) -> None:
+    def need(ok: bool, key: str, value: Any, expected: str) -> None:
         if not ok:
-            raise DitmosError(f"{where}: {key} is {of(key)!r}, expected {expected}")
+            raise DitmosError(f"{where}: {key} is {value!r}, expected {expected}")
 
-    def of(key: str) -> Any:
-        value: Any = settings
-        for name in key.split("."):
-            value = getattr(value, name)
-        return list(value) if isinstance(value, tuple) else value
-
-    for key, least in _LEAST.items():
-        need(least <= of(key) < math.inf, key, f"{least} or more")
-    for key in _ABOVE_0:
-        need(0 < of(key) < math.inf, key, "a number above 0")
-    for key in _BELOW_1:
-        need(0 <= of(key) < 1, key, "0 to below 1")
-    for key in _FRACTION:
-        need(0 <= of(key) <= 1, key, "0 to 1")
-    start, end = settings.fit.mixture
-    need(0 <= start <= end <= 1, "fit.mixture", "fractions of the training, the larger last")
-    need(settings.search.folds == 0 or settings.search.folds >= 2, "search.folds", "0, or 2 or more")
-    rounds = settings.search.rounds
-    need(bool(rounds) and all(0 < r < math.inf for r in rounds), "search.rounds", "fractions of the epochs, above 0")
-    need(settings.teachers.planar <= settings.teachers.count, "teachers.planar", f"at most {settings.teachers.count}")
-    need(bool(settings.int8.clips), "int8.clips", "one rule or more")
+    mixture, rounds, teachers, clips = (
+        settings.fit.mixture,
+        settings.search.rounds,
+        settings.teachers,
+        settings.int8.clips,
+    )
+    need(0 <= mixture[0] <= mixture[1] <= 1, "fit.mixture", list(mixture), "fractions of the training, the larger last")
+    above = bool(rounds) and all(0 < part < math.inf for part in rounds)
+    need(above, "search.rounds", list(rounds), "fractions of the epochs, above 0")
+    need(teachers.planar <= teachers.count, "teachers.planar", teachers.planar, f"at most {teachers.count}")
+    need(bool(clips), "int8.clips", list(clips), "one rule or more")
     if settings.search.family:
         known_family(settings.search.family, where)

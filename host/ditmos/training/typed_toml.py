@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -80,6 +81,28 @@ def convert(value: Any, kind: Any, where: str, key: str = "") -> Any:
     if type(value) is not kind:
         raise wrong({int: "an integer", float: "a number", str: "a string", bool: "true or false"}[kind])
     return value
+
+
+def check_ranges(config: Any, ranges: Mapping[str, Sequence[str]], where: str) -> None:
+    """``ranges``: expected range (a key of `RANGES`) -> dotted keys of ``config``. Raises DitmosError."""
+    for expected, keys in ranges.items():
+        for key in keys:
+            value = config
+            for name in key.split("."):
+                value = getattr(value, name)
+            if not RANGES[expected](value):
+                raise DitmosError(f"{where}{key} is {value!r}, expected {expected}")
+
+
+RANGES: dict[str, Callable[[float], bool]] = {
+    "0 or more": lambda n: 0 <= n < math.inf,
+    "1 or more": lambda n: 1 <= n < math.inf,
+    "2 or more": lambda n: 2 <= n < math.inf,
+    "0, or 2 or more": lambda n: n == 0 or 2 <= n < math.inf,
+    "a number above 0": lambda n: 0 < n < math.inf,
+    "0 to below 1": lambda n: 0 <= n < 1,
+    "0 to 1": lambda n: 0 <= n <= 1,
+}
 
 
 def _required(item: Field) -> bool:
