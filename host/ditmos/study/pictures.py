@@ -60,8 +60,9 @@ def _style(method: str) -> dict[str, Any]:
 
 
 def _legend(axes: Axes, below: float = 0.22, columns: int = 3) -> None:
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -below), "ncols": columns}
-    axes.legend(fontsize=8, labelcolor=_INK, frameon=False, **place)
+    axes.legend(
+        fontsize=8, labelcolor=_INK, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -below), ncols=columns
+    )  # fmt: skip
 
 
 def cost(entries: Sequence[Entry], title: str, axis: str, label: str) -> Figure:

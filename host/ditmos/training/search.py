@@ -65,8 +65,9 @@ class Trial:
 
 def read_trial(row: dict[str, Any]) -> Trial:
     """Inverse of `Trial.to_dict`."""
+    kept = {item.name: row.get(item.name) for item in fields(Trial)}
     made = {"spec": NetworkSpec.from_dict(row["network"]), "margins": Margins(**row["margins"])}
-    return Trial(**{item.name: row[item.name] for item in fields(Trial) if item.name not in made}, **made)
+    return Trial(**(kept | made))
 
 
 def attempt(
