@@ -47,7 +47,7 @@ def row(task: Task, grown: Grown, model: QuantizedModel, figures: Figures) -> di
     for name, which in (("validation", VALIDATION), ("test", TEST)):
         parts[name] = _part(task, grown, figures, name, dataset.subject[dataset.part(which)], spec_macs(model))
     test, done = parts["test"], figures.outcome("test")
-    y = figures.found["test"].y
+    matrix = confusion(done.label, figures.found["test"].y, len(names))
     worst = figures.forest.first(1.0, figures.network) if figures.setting else figures.forest.alone
     return {
         "data": dataset.name,
@@ -70,8 +70,8 @@ def row(task: Task, grown: Grown, model: QuantizedModel, figures: Figures) -> di
         "cost": {"forest": asdict(figures.forest), "network": asdict(figures.network)},
         "forest": {"trials": [asdict(trial) for trial in grown.trials], "nodes": grown.forest.nodes},
         **parts,
-        "per_class": per_class(done.label, y, names),
-        "confusion": confusion(done.label, y, len(names)).tolist(),
+        "per_class": per_class(matrix, names),
+        "confusion": matrix.tolist(),
         "class_names": list(names),
         "loses": None,
     }

@@ -67,7 +67,8 @@ def read_trial(row: dict[str, Any]) -> Trial:
     """Inverse of `Trial.to_dict`."""
     kept = {item.name: row.get(item.name) for item in fields(Trial)}
     made = {"spec": NetworkSpec.from_dict(row["network"]), "margins": Margins(**row["margins"])}
-    return Trial(**(kept | made))
+    known: dict[str, Any] = kept | made
+    return Trial(**known)
 
 
 def attempt(
