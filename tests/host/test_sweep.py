@@ -41,7 +41,7 @@ exit = true
 data = "synthetic"
 method = "exit"
 macs = 12_000
-settings.search = { count = 2, folds = 0, rounds = [0.5], fill = 0.0 }
+settings.search = { count = 2, folds = 0, rounds = [0.5] }
 [[job]]
 data = "synthetic"
 method = "paper, no split"
