@@ -35,6 +35,7 @@ TIMEOUT = 60.0
 EVENTS = "majority(windows=3, least=2)"
 DRIVERS = """
 from ditmos.capture import pause
+from sensors import Simulated
 
 class Dead:
     channels, units, scale, rate = ("ax", "ay", "az"), "g", 1 / 4096, 50
@@ -48,6 +49,9 @@ class Dead:
         pause(1000)
         for i in range(len(block)):
             block[i] = -1
+
+class Same(Simulated):
+    pass
 
 class Slow(Dead):
     rate = 10
@@ -161,6 +165,12 @@ def test_a_sensor_that_is_not_for_the_model_is_refused_before_main_is_written(
         install(simulated, model, "Nobody")
     with Board(simulated.port) as board:
         assert not board.exists(alone.MAIN)
+
+
+def test_what_a_driver_imports_comes_with_it(simulated: Simulator, model: Path, drivers: Path) -> None:
+    install(simulated, model, f"{drivers}:Same")
+    with Board(simulated.port) as board:
+        assert {"drivers.py", "main.py", "sensors.py"} <= set(board.eval("__import__('os').listdir('/flash')"))
 
 
 def test_a_main_of_somebody_else_stays(simulated: Simulator, model: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ditmos.errors import DitmosError
 from ditmos.link.board import Board
-from ditmos.link.record import driver_file
+from ditmos.link.record import DRIVERS, driver_file
 from ditmos.model.quantized import QuantizedModel
 
 MAIN = "/flash/main.py"
@@ -117,12 +117,15 @@ def _is_somebodys(main: bytes) -> bool:
 
 
 def _needed(path: Path) -> list[Path]:
-    """A driver's file, and those beside it that it imports."""
+    """A driver's file, and those that it imports: from beside it, or of device/."""
     tree = ast.parse(path.read_text())
     names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    beside = [path.with_name(f"{name}.py") for name in sorted(names)]
-    return [path, *(found for found in beside if found.is_file() and found != path)]
+    found = [path]
+    for name in sorted(names - {path.stem}):
+        places = [path.with_name(f"{name}.py"), *(driver for driver in DRIVERS if driver.stem == name)]
+        found += [place for place in places if place.is_file()][:1]
+    return found
 
 
 def start(board: Board, show: Callable[[str], None]) -> None:
