@@ -121,15 +121,15 @@ def test_choice_by_hand() -> None:
         np.zeros(2, int),
         np.array([0, 1]),
     )
-    setting = choose(found, model, forest, Price(500, 490), 700.0, balanced=False)
+    setting = choose(found, model, forest, Price(500, 490), Budget(instructions=700.0), balanced=False)
     done = outcome(found, model, setting)
     assert done.label.tolist() == [0, 1] and done.asked.tolist() == [False, True]
-    assert choose(found, model, forest, Price(500, 490), 150.0, balanced=False).tau == 0  # nobody can be asked
+    assert choose(found, model, forest, Price(500, 490), Budget(instructions=150.0), balanced=False).tau == 0
     assert (
         not outcome(found, model, Setting(0, 4)).asked.any() and outcome(found, model, Setting(ALWAYS, 4)).asked.all()
     )
-    with pytest.raises(DitmosError, match="takes 100 instructions alone, expected at most 90"):
-        choose(found, model, forest, Price(500, 490), 90.0, balanced=False)
+    with pytest.raises(DitmosError, match="takes 100 instructions alone, more than the budget"):
+        choose(found, model, forest, Price(500, 490), Budget(instructions=90.0), balanced=False)
 
 
 def tiny_model() -> Model:
@@ -198,6 +198,8 @@ def test_command(data: Path, network: Path, tmp_path: Path) -> None:
 
 
 def test_refused(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> None:
+    wrong = CliRunner().invoke(application(), ["train", str(data), "--behind", str(network)])
+    assert wrong.exit_code != 0 and "--behind is for --method forest-first" in str(wrong.output) + str(wrong.exception)
     with pytest.raises(DitmosError, match="expected room for a tree"):
         train(Request(data, Budget(flash=4_000), "forest"), tmp_path / "small")
     model, plan = read_model(network / "model.dtm")

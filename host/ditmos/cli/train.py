@@ -80,6 +80,7 @@ def train(
 
     from ditmos.atomic import write_json
     from ditmos.cli import terminate_as_interrupt
+    from ditmos.errors import DitmosError
     from ditmos.planner import chip
     from ditmos.training.run import Request
     from ditmos.training.settings import Method as MethodName
@@ -87,6 +88,8 @@ def train(
     from ditmos.training.space import Budget
     from ditmos.training.typed_toml import read
 
+    if behind is not None and method is not Method.forest_first:
+        raise DitmosError(f"train: --behind is for --method forest-first, not for {method.value}")
     terminate_as_interrupt()
     budget = Budget(max_macs, max_instructions, None if max_us is None else chip.within(max_us), max_ram, max_flash)
     request = Request(
@@ -130,13 +133,13 @@ def _run_forest(request: Any, out: Path, behind: Path | None, console: Console, 
     """A forest, alone, or before the network of a run, which is trained if none is named."""
     from dataclasses import replace
 
-    from ditmos.forest.forest_run import train
+    from ditmos.forest.forest_run import budget_behind, train
     from ditmos.progress import Stages
 
     network = behind
     if request.method == "forest-first" and network is None:
         network = out / "network"
-        before = replace(request, method="best", budget=replace(request.budget, instructions=None))
+        before = replace(request, method="best", budget=budget_behind(request.budget))
         _run(before, network, _learner("best"), console, resume=resume or network.exists())
     with Stages(console=console) as stages:
         return train(

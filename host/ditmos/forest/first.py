@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from ditmos.errors import DitmosError
 from ditmos.model.forest import EIGHTHS, VOTES, both
 from ditmos.model.reference import Model
+from ditmos.model.spec import NetworkSpec
 from ditmos.planner.forest_price import ForestPrice
-from ditmos.planner.price import Price
+from ditmos.planner.price import Price, macs
 from ditmos.training.score import RESERVE, value
+from ditmos.training.space import Budget
 
 SIXTEENTHS = 16
 ALWAYS = SIXTEENTHS + 1  # a margin that no votes have
@@ -73,27 +75,37 @@ def outcome(found: Opinions, model: Model, setting: Setting) -> Outcome:
     return Outcome(np.where(asked, scores.argmax(1), votes.argmax(1)), asked)
 
 
+def keeps(asked: float, spec: NetworkSpec, forest: ForestPrice, network: Price, budget: Budget) -> bool:
+    """Whether asking the network with that probability keeps the budget, with a reserve in the means."""
+    reserve, worst = (RESERVE, forest.first(1.0, network)) if asked else (1.0, forest.alone)
+    return (
+        (budget.instructions is None or forest.first(asked, network) <= reserve * budget.instructions)
+        and (budget.macs is None or asked * macs(spec).of(1) <= reserve * budget.macs)
+        and (budget.worst is None or worst <= budget.worst)
+    )
+
+
 def choose(
-    found: Opinions, model: Model, forest: ForestPrice, network: Price, most: float | None, *, balanced: bool
+    found: Opinions, model: Model, forest: ForestPrice, network: Price, budget: Budget, *, balanced: bool
 ) -> Setting:
-    """The setting that is right most often on these windows, among those whose mean keeps a reserve to ``most``
-    instructions; the cheapest of equals.
+    """The setting that is right most often on these windows, among those that keep the budget; the cheapest of equals.
 
     Raises:
         DitmosError: the forest alone takes more.
     """
+    if not keeps(0.0, model.spec, forest, network, budget):
+        raise DitmosError(f"forest: it takes {forest.alone:,.0f} instructions alone, more than the budget; allow more")
     best: tuple[float, float, Setting] | None = None
     for tau in range(ALWAYS + 1):
         for weight in range(EIGHTHS + 1):
             setting = Setting(tau, weight)
             done = outcome(found, model, setting)
-            cost = forest.first(float(done.asked.mean()), network)
-            if most is not None and cost > RESERVE * most and done.asked.any():
+            asked = float(done.asked.mean())
+            if not keeps(asked, model.spec, forest, network, budget):
                 continue
+            cost = forest.first(asked, network)
             score = value(done.label == found.y, found.y, balanced=balanced)
             if best is None or (score, -cost) > best[:2]:
                 best = score, -cost, setting
     assert best  # tau 0 asks nobody
-    if most is not None and -best[1] > most:
-        raise DitmosError(f"forest: it takes {-best[1]:,.0f} instructions alone, expected at most {most:,.0f}")
     return best[2]

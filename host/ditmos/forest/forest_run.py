@@ -39,6 +39,7 @@ from ditmos.planner.price import Price, planned
 from ditmos.training.choose import Choice, kind_of
 from ditmos.training.learn import Report, Task, quiet
 from ditmos.training.run import MODEL, ROW, WORK, Request, describe, prepare_task
+from ditmos.training.space import Budget
 
 Begun = Callable[[Task, list[Choice]], None]
 
@@ -88,6 +89,12 @@ def train(
     atomic.write_json(out / ROW, result)
     report("figures", 1.0, "")
     return result
+
+
+def budget_behind(budget: Budget) -> Budget:
+    """Of the network that is trained to stand behind a forest: how often it is asked is chosen later."""
+    flash = None if budget.flash is None else budget.flash - min(FLASH, budget.flash // 2)
+    return replace(budget, instructions=None, flash=flash)
 
 
 def _flash(bytes_allowed: int | None, network: Path | None) -> int:
@@ -159,7 +166,6 @@ def _figures(task: Task, grown: Grown, model: QuantizedModel, network: Price) ->
     }
     setting = None
     if model.spec.classifiers:
-        most = task.budget.instructions
-        setting = choose(found["validation"], reference, price, network, most, balanced=task.balanced)
+        setting = choose(found["validation"], reference, price, network, task.budget, balanced=task.balanced)
         model = replace(model, use=Use("first", model.use.rule, (setting.tau, setting.weight)))
     return model, Figures(found, setting, price, network, reference)
