@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -117,6 +118,19 @@ def test_what_does_not_go_with_a_sensor_is_refused(simulated: Simulator, tmp_pat
     assert "the samples stay on the board" in said
     _, said = ran(*where, "--sensor", "WavFile('/rom/nothing.wav')", fails=True)
     assert "ENOENT" in said and said.count("\n") == 1
+
+
+def test_listen_script_of_a_mounted_folder(simulated: Simulator) -> None:
+    """As docs/howto/alone.md has it: mpremote run device/listen.py, until the sound ends."""
+    options = ["--sensor", "WavFile('/rom/sound.wav')", "--hop", "4", "--events", "majority(windows=2, least=2)"]
+    arguments = f"import sys; sys.argv[:] = {['listen.py', *options]!r}"
+    command = [sys.executable, "-m", "mpremote", "connect", simulated.port, "mount", "device", "exec", arguments]
+    done = subprocess.run(
+        [*command, "run", "device/listen.py"], cwd=SOURCES, capture_output=True, text=True, timeout=2 * TIMEOUT
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "listening to WavFile, every 0.08 s" in done.stdout
+    assert re.search(r"1\.06 s: class \d \(classifier \d\)", done.stdout), done.stdout
 
 
 class SlowLine:
