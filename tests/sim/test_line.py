@@ -86,7 +86,7 @@ def test_a_sensor_whose_board_is_unplugged_says_so(dying):
 
 @pytest.mark.parametrize("end", ["unplugged", "killed"])
 def test_a_stream_that_ends_early_leaves_its_tape(firmware, recording, tmp_path, end):
-    rows = np.random.default_rng(1).integers(-9000, 9000, (151 + 3000, 3))
+    rows = np.random.default_rng(1).integers(-9000, 9000, (151 + 3000, 4))
     np.savetxt(tmp_path / "rows.csv", rows, fmt="%d", delimiter=",")
     tape, summary = tmp_path / "tape.npz", tmp_path / "summary.json"
     with Simulator(firmware, romfs=recording.folder) as simulator:

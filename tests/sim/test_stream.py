@@ -150,7 +150,7 @@ def test_wrong_input_is_named(board, recording, tmp_path):
         classify(board, recording.windows[:, 1:])
     with pytest.raises(DitmosError, match="samples are int64, expected int8"):
         list(samples(board, np.zeros((200, 3), np.int64), hop=8))
-    with pytest.raises(DitmosError, match=r"samples are int16 \(10, 2\), expected int16 \(rows, 3\)"):
+    with pytest.raises(DitmosError, match=r"samples are int16 \(10, 2\), expected int16 \(rows, 4\)"):
         list(samples(board, [np.zeros((10, 2), np.int16)], np.int16, hop=8))
     with pytest.raises(DitmosError, match="hop is 152, expected 1 to 151"):
         list(samples(board, np.zeros((200, 3), np.int16), hop=152))
@@ -217,7 +217,7 @@ def test_a_killed_script_leaves_a_usable_board(simulated, recording):
 
 
 def test_a_terminated_command_keeps_its_tape(simulated, tmp_path):
-    rows = np.random.default_rng(1).integers(-9000, 9000, (151 + 100 * 8, 3))
+    rows = np.random.default_rng(1).integers(-9000, 9000, (151 + 100 * 8, 4))
     np.savetxt(tmp_path / "rows.csv", rows, fmt="%d", delimiter=",")
     command = [sys.executable, "-m", "ditmos", "stream", "--port", simulated.port, "--model", "/rom/model.dtm"]
     command += ["--source", tmp_path / "rows.csv", "--hop", "8", "--rate", "500", "--record", tmp_path / "tape.npz"]
