@@ -34,6 +34,14 @@ def watch(samples: array[int], state: array[int]) -> None:
         ValueError: no whole rows of the channels, or 65,536 rows and more. TypeError: other types.
     """
 
+def chosen(model: Model, logits: Buffer | Iterable[float], policy: str = "top1") -> int:
+    """The classifier that the model's rule chooses, of the selector's logits; 0 where there is one. ``policy``: who
+    asks.
+
+    Raises:
+        ValueError: there are several classifiers and nothing to choose by.
+    """
+
 class Model:
     """A model file, checked and ready to run."""
 

@@ -9,7 +9,7 @@
 #include "slide.h"
 
 // The caller's arena is where it was: a bytearray may have been resized.
-static void check_arena(const ditmos_model_obj_t *self) {
+static inline void check_arena(const ditmos_model_obj_t *self) {
     if (self->arena != mp_const_none) {
         mp_buffer_info_t info;
         mp_get_buffer_raise(self->arena, &info, MP_BUFFER_RW);
@@ -301,11 +301,11 @@ static void model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest) {
 }
 
 static const mp_rom_map_elem_t model_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_select), MP_ROM_PTR(&model_select_obj) }, // names are looked for from the front
+    { MP_ROM_QSTR(MP_QSTR_classify), MP_ROM_PTR(&model_classify_obj) },
     { MP_ROM_QSTR(MP_QSTR_quantize), MP_ROM_PTR(&model_quantize_obj) },
     { MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&model_load_obj) },
-    { MP_ROM_QSTR(MP_QSTR_select), MP_ROM_PTR(&model_select_obj) },
     { MP_ROM_QSTR(MP_QSTR_slide), MP_ROM_PTR(&model_slide_obj) },
-    { MP_ROM_QSTR(MP_QSTR_classify), MP_ROM_PTR(&model_classify_obj) },
     { MP_ROM_QSTR(MP_QSTR_step), MP_ROM_PTR(&model_step_obj) },
     { MP_ROM_QSTR(MP_QSTR_features), MP_ROM_PTR(&model_features_obj) },
     { MP_ROM_QSTR(MP_QSTR_summary), MP_ROM_PTR(&ditmos_model_summary_obj) },

@@ -5,38 +5,74 @@
 #include "model_object.h"
 #include "samples.h"
 
-// Routing in Python would spend more time in this loop than anywhere else.
-static mp_obj_t ditmos_argmax(mp_obj_t values) {
+// Routing in Python would spend more time in this loop than anywhere else. Of `values` the first `most` count.
+static mp_obj_t largest(mp_obj_t values, size_t most) {
     size_t best = 0;
     mp_buffer_info_t info;
     if (mp_get_buffer(values, &info, MP_BUFFER_READ)) {
         if (info.typecode == 'H') { // votes
             const uint16_t *votes = info.buf;
-            for (size_t i = 1; i < info.len / sizeof(uint16_t); i++) {
+            size_t count = MIN(info.len / sizeof(uint16_t), most);
+            for (size_t i = 1; i < count; i++) {
                 best = votes[i] > votes[best] ? i : best;
             }
             return MP_OBJ_NEW_SMALL_INT(best);
         }
         ditmos_get_int8(values, &info, MP_BUFFER_READ);
         const int8_t *p = info.buf;
-        for (size_t i = 1; i < info.len; i++) {
+        size_t count = MIN(info.len, most);
+        for (size_t i = 1; i < count; i++) {
             best = p[i] > p[best] ? i : best;
         }
     } else {
         mp_obj_iter_buf_t buffer;
         mp_obj_t iterator = mp_getiter(values, &buffer);
-        mp_obj_t largest = mp_iternext(iterator);
-        mp_obj_t value = largest;
-        for (size_t i = 0; value != MP_OBJ_STOP_ITERATION; i++, value = mp_iternext(iterator)) {
-            if (mp_obj_is_true(mp_binary_op(MP_BINARY_OP_MORE, value, largest))) {
-                largest = value;
+        mp_obj_t found = mp_iternext(iterator);
+        mp_obj_t value = found;
+        for (size_t i = 0; i < most && value != MP_OBJ_STOP_ITERATION; i++, value = mp_iternext(iterator)) {
+            if (mp_obj_is_true(mp_binary_op(MP_BINARY_OP_MORE, value, found))) {
+                found = value;
                 best = i;
             }
         }
     }
     return MP_OBJ_NEW_SMALL_INT(best);
 }
+
+static mp_obj_t ditmos_argmax(mp_obj_t values) {
+    return largest(values, SIZE_MAX);
+}
 static MP_DEFINE_CONST_FUN_OBJ_1(ditmos_argmax_obj, ditmos_argmax);
+
+static size_t count_of(mp_obj_t model, qstr name) {
+    return (size_t)mp_obj_get_int(mp_load_attr(model, name));
+}
+
+// chosen(model, logits, policy="top1"): device/ditmos/routing.py says what it is. Two calls in Python would cost more
+// than all else that top1 does. A model is whatever has the attributes.
+static mp_obj_t ditmos_chosen(size_t n_args, const mp_obj_t *args) {
+    mp_obj_t model = args[0];
+    size_t routes;
+    size_t classifiers;
+    if (mp_obj_is_type(model, &ditmos_model_type)) {
+        const ditmos_model_t *parsed = &((ditmos_model_obj_t *)MP_OBJ_TO_PTR(model))->model;
+        routes = parsed->routes;
+        classifiers = parsed->classifiers;
+    } else {
+        routes = count_of(model, MP_QSTR_routes);
+        classifiers = count_of(model, MP_QSTR_classifiers);
+    }
+    if (routes > 0) {
+        return largest(args[1], routes);
+    }
+    if (classifiers > 1) {
+        mp_raise_msg_varg(&mp_type_ValueError,
+            MP_ERROR_TEXT("%s: nothing chooses among the model's classifiers; use average"),
+            n_args > 2 ? mp_obj_str_get_str(args[2]) : "top1");
+    }
+    return MP_OBJ_NEW_SMALL_INT(0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(ditmos_chosen_obj, 2, 3, ditmos_chosen);
 
 // A buffer of `typecode`; TypeError for another.
 static size_t get_values(mp_obj_t buffer, char typecode, mp_uint_t flags, void **values) {
@@ -82,6 +118,7 @@ static const mp_rom_map_elem_t module_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__ditmos) },
     { MP_ROM_QSTR(MP_QSTR_Model), MP_ROM_PTR(&ditmos_model_type) },
     { MP_ROM_QSTR(MP_QSTR_argmax), MP_ROM_PTR(&ditmos_argmax_obj) },
+    { MP_ROM_QSTR(MP_QSTR_chosen), MP_ROM_PTR(&ditmos_chosen_obj) },
     { MP_ROM_QSTR(MP_QSTR_narrow), MP_ROM_PTR(&ditmos_narrow_obj) },
     { MP_ROM_QSTR(MP_QSTR_watch), MP_ROM_PTR(&ditmos_watch_obj) },
 };

@@ -16,7 +16,8 @@ of int8 logits, whole steps, so that host and board decide alike: one step is `m
 from .framing import ALL, FOREST, NOBODY, SELECTOR
 
 try:
-    from _ditmos import argmax as best  # the same in C: the loop is most of what a policy costs
+    from _ditmos import argmax as best  # the same in C: these two are most of what a policy costs
+    from _ditmos import chosen
 except ImportError:  # on the host
 
     def best(logits):
@@ -26,6 +27,10 @@ except ImportError:  # on the host
             if logits[i] > logits[top]:
                 top = i
         return top
+
+    def chosen(model, logits, policy="top1"):
+        """The classifier that the model's rule chooses, `logits` being the selector's. Raises as `candidates`."""
+        return best(candidates(model, logits, policy))
 
 
 SHIPPED = ("top1", "average", "fallback", "early", "sticky", "vote", "budgeted", "forest", "first")
@@ -96,11 +101,6 @@ def candidates(model, logits, policy):
     if model.classifiers > 1:
         raise ValueError("%s: nothing chooses among the model's classifiers; use average" % policy)
     return ()
-
-
-def chosen(model, logits, policy="top1"):
-    """The classifier that the model's rule chooses, `logits` being the selector's. Raises as `candidates`."""
-    return best(candidates(model, logits, policy))
 
 
 def whole(margin):

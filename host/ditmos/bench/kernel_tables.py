@@ -18,7 +18,7 @@ def print_kernels(console: Console, figures: dict[str, Any]) -> None:
         console.print(slices_table(title, model["slices"]))
     networks = Table(
         "network", "MACs", "arena bytes", "instructions", "est. cycles", "CMSIS-NN", "est. cycles",
-        title="searched networks, fastest plan", box=None, title_style="bold",
+        title="networks, selector and one classifier, fastest plan", box=None, title_style="bold",
     )  # fmt: skip
     for row in figures["networks"]:
         keys = ("macs", "arena_bytes", "instructions", "cycles", "peer_instructions", "peer_cycles")

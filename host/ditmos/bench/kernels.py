@@ -99,7 +99,6 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
             _row("sliced / unsliced instructions", round(sliced.instructions / measured[-1].instructions, 3), 1.06),
             _row("Python around one inference, instructions", python["overhead"], 3_366),
             _row("32->32 k9 p2, 128 rows, instructions per MAC", wide_layer["instructions_per_mac"], 0.65),
-            _row("depthwise k3, 64 channels, instructions per MAC", None, 3.8),
             *network_rows,
             *shape_rows,
         ],

@@ -9,8 +9,8 @@ from typing import Any
 from ditmos.bench import cycles
 from ditmos.bench.blocks import Blocks
 from ditmos.bench.measured import Say, profile_plan, run_plans, slice_rows, trained_like
-from ditmos.bench.peers import NETWORKS, SHAPES, Network, Shape
-from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.bench.peers import DS_CNN, NETWORKS, SHAPES, Network, Shape
+from ditmos.model.spec import BranchSpec, ConvSpec, Kind, NetworkSpec
 from ditmos.planner import default, front
 from ditmos.training.shapes import build
 
@@ -38,7 +38,8 @@ def measure_shapes(elf: Path, report: Say) -> tuple[Rows, Rows]:
 
 def _convolution(elf: Path, shape: Shape) -> dict[str, Any]:
     """The convolution's slice of a network of it and a small head, fastest plan: what the engine does is counted."""
-    conv = ConvSpec(shape.channels_out, shape.kernel, shape.stride, shape.pool)
+    kind: Kind = "depthwise" if shape.depthwise else "conv"
+    conv = ConvSpec(shape.channels_out, shape.kernel, shape.stride, shape.pool, kind)
     model = trained_like(NetworkSpec(shape.rows, shape.channels_in, 4, 1, BranchSpec((conv,))))
     plan = front(model.spec, model)[-1].plan
     row = slice_rows(elf, run_plans(elf, model, [plan])[0], model, blocks=profile_plan(elf, model, plan))[1]
@@ -46,13 +47,13 @@ def _convolution(elf: Path, shape: Shape) -> dict[str, Any]:
 
 
 def measure_networks(elf: Path, report: Say) -> tuple[Rows, Rows]:
-    """Figures of every network of `NETWORKS`, selector and one classifier, and their bars.
+    """Figures of every network of `NETWORKS` and of `DS_CNN`, selector and one classifier, and their bars.
 
     Raises:
         DitmosError: a result differs from the reference.
     """
     figures, bars = [], []
-    for network in NETWORKS:
+    for network in (*NETWORKS, DS_CNN):
         report(network.name)
         row = _network(elf, network)
         figures.append({"name": network.name, **row})
