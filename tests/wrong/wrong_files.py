@@ -10,11 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from ditmos.datasets import save
+from ditmos.bench.golden import Style, made_for, random_model
+from ditmos.datasets import load, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.datasets.takes import Signal, Take, Takes
 from ditmos.link.tape import Tape
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.writer import write_model
+from ditmos.planner import whole_plan
 from numpy.random import Generator
 from scipy.io import savemat
 
@@ -105,6 +109,19 @@ def make(folder: Path) -> None:
         store.keep(Take(label, np.full((40, 2), i, np.int16), Signal(("x", "y"), "g", 0.001, 50.0)))
     (folder / "rom").mkdir()
     (folder / "rom" / "notes.txt").write_text("hello\n")
+
+
+def make_run(folder: Path) -> None:
+    """What a training would leave, with random weights, beside the files of `make`."""
+    dataset, run = load(folder / "data.npz"), folder / "run"
+    branch = BranchSpec((ConvSpec(4, 5), ConvSpec(4, 3)))
+    spec = NetworkSpec(dataset.window, len(dataset.channels), dataset.classes, 2, branch, branch, aggregate=(1,))
+    model = made_for(random_model(np.random.default_rng(0), spec, Style.TRAINED), dataset.signal)
+    run.mkdir()
+    write_model(run / "model.dtm", model, whole_plan(spec))
+    (run / "settings.toml").write_text(SETTINGS)
+    for name in ("run.json", "network.pt"):
+        (run / name).write_bytes(b"{}")
 
 
 def _edf(path: Path) -> None:

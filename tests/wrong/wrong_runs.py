@@ -326,14 +326,14 @@ def in_a_process(arguments: list[str], folder: Path, long: float) -> tuple[int |
     return os.waitstatus_to_exitcode(status), text
 
 
-def prepare(folder: Path) -> Path:
-    """The folder of what is right: the files, and the run of a training."""
+def prepare(folder: Path, *, trained: bool = False) -> Path:
+    """The folder of what is right: the files, and a run, of a short training or with a model of random weights."""
     files.make(folder)
-    code, said = in_a_process(
-        ["train", "data.npz", "--effort", "quick", "--config", "settings.toml", "--out", "run", "--max-macs", "30000"],
-        folder,
-        300,
-    )
+    if not trained:
+        files.make_run(folder)
+        return folder
+    how = ["--effort", "quick", "--config", "settings.toml", "--max-macs", "30000"]
+    code, said = in_a_process(["train", "data.npz", "--out", "run", *how], folder, 3000)
     if code != 0:
         raise RuntimeError(said)
     return folder
@@ -363,7 +363,7 @@ def main() -> None:
     done = {entry["number"] for entry in kept}
     with TemporaryDirectory() as temporary, wanted.json.open("a") as log:
         isolate(Path(temporary))
-        right = prepare(Path(temporary) / "right")
+        right = prepare(Path(temporary) / "right", trained=True)
         for number in range(wanted.first, wanted.first + wanted.count):
             if number not in done:
                 entry = asdict(run(number, right))

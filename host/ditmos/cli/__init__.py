@@ -115,6 +115,8 @@ def main() -> None:
         application()()
     except DitmosError as error:
         sys.exit(_complain(str(error)))
+    except MemoryError:
+        sys.exit(_complain("there is not enough memory for that; take less at a time"))
     except ModuleNotFoundError as error:
         extra = extra_of(error.name or "")
         if extra is None:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LIVE = 0.8  # of the time is spent waiting for rows: the source is what sets the pace
-_SECONDS = 3.0  # before a rate is said
-_BLOCKS = 20
-TOLERANCE = 0.1  # of the model's rate: rows come in bursts
+_SECONDS = 3.0  # of a stretch that is measured; two in a row must agree, as what had piled up comes at once
+_BLOCKS = 10  # in a stretch
+TOLERANCE = 0.1  # of the rate: rows come in bursts
 
 
 class Arrival:
@@ -20,30 +20,30 @@ class Arrival:
     def __init__(self, blocks: Iterable[NDArray], clock: Callable[[], float] = time.monotonic) -> None:
         self._blocks = iter(blocks)
         self._clock = clock
-        self._count = self._rows = 0  # after the first block
-        self._waited = self._first = self._last = 0.0
+        self._before: float | None = None  # rate of the stretch before
+        self.rate: float | None = None
+        """Rows per second; None where it is not known, or not the source sets the pace but who takes the rows."""
 
     def __iter__(self) -> Iterator[NDArray]:
+        count = rows = 0
+        waited, first = 0.0, None
         began = self._clock()
         for block in self._blocks:
             now = self._clock()
-            if self._first:
-                self._count += 1
-                self._rows += len(np.atleast_2d(block))
-                self._waited += now - began
+            if first is None:
+                first = now
             else:
-                self._first = now
-            self._last = now
+                count, rows, waited = count + 1, rows + len(np.atleast_2d(block)), waited + now - began
+            if now - first >= _SECONDS:
+                live = count >= _BLOCKS and waited >= _LIVE * (now - first)
+                self._judge(rows / (now - first) if live else None)
+                count, rows, waited, first = 0, 0, 0.0, now
             yield block
             began = self._clock()
 
-    @property
-    def rate(self) -> float | None:
-        """Rows per second; None where it is not known, or not the source sets the pace but who takes the rows."""
-        span = self._last - self._first
-        if span < _SECONDS or self._count < _BLOCKS or self._waited < _LIVE * span:
-            return None
-        return self._rows / span
+    def _judge(self, rate: float | None) -> None:
+        agree = rate and self._before and abs(rate / self._before - 1) <= TOLERANCE
+        self.rate, self._before = rate if agree else None, rate
 
     def problem(self, wanted: float) -> str | None:
         """What is to be said where rows come at another rate than ``wanted``, the model's; 0: it does not say."""

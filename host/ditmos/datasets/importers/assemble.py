@@ -61,7 +61,7 @@ def assemble(
         raise DitmosError(_nothing(report))
     shape = _window(grids, shape, options, report)
     cuts = _cut_all(kept, grids, shape, options, report)
-    report.first_rows = grids[0].samples[:_FIRST_ROWS].tolist()
+    report.first_rows = (grids[0].samples[:_FIRST_ROWS] * np.asarray(grids[0].scale or 1.0)).tolist()
     return _dataset(kept, grids, cuts, shape, options, report, name)
 
 
