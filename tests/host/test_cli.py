@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import packages_distributions
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
@@ -16,6 +17,8 @@ import ditmos
 import pytest
 import typer
 from ditmos import cli, extras
+from ditmos.datasets import save
+from ditmos.datasets.synthetic import generate
 from ditmos.paths import SOURCES
 from typer.testing import CliRunner
 
@@ -154,6 +157,18 @@ def test_commands_beside_a_board_need_no_extra() -> None:
         assert re.search(reason, line.split(")", 1)[1]), line
 
 
+@pytest.mark.parametrize("option", ["--json", "--plot"])
+def test_a_name_that_no_file_system_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    save(generate(subjects=2, activities=2, recordings=1, windows=1, window=16), tmp_path / "d.npz")
+    monkeypatch.setattr(sys, "argv", ["ditmos", "data", "info", str(tmp_path / "d.npz"), option, "x" * 300 + ".png"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert re.fullmatch(r"ditmos: x+\.png: [^\n]*ame too long[^\n]*\n", capsys.readouterr().err)
+
+
 @pytest.mark.parametrize(
     ("command", "module", "extra"),
     [
@@ -170,6 +185,16 @@ def test_a_missing_extra_is_named(command: tuple[str, ...], module: str, extra: 
     (line,) = run_hidden(WITHOUT_EXTRAS + f"run(*{command!r})\n").splitlines()
     assert line.startswith("2 "), line
     assert re.search(rf'ditmos: this needs ({module}): pip install "ditmos\[({extra})\]"$', line), line
+
+
+def test_an_error_is_one_line_whatever_is_named_in_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ditmos", "data", "info", "no\nsuch\x1bfile.npz"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "ditmos: no\\nsuch\\x1bfile.npz: no such file, expected a dataset (.npz)\n"
 
 
 def test_other_missing_modules_are_not_excused() -> None:

@@ -222,6 +222,20 @@ def test_a_take_that_cannot_be_written_leaves_the_others(take, tmp_path, monkeyp
     assert len(np.unique(load(tmp_path / "own.npz").group)) == 3
 
 
+def test_a_full_disk_is_said_where_the_set_finds_no_room_either(take, tmp_path, monkeypatch):
+    def full(self: Takes, *_: object) -> Path:
+        raise DitmosError(f"{self.folder}: cannot be written (no room)")
+
+    take()
+    (tmp_path / "own.npz").unlink()
+    monkeypatch.setattr(Takes, "keep", full)
+    monkeypatch.setattr(Takes, "write", full)
+    with pytest.raises(
+        DitmosError, match=r"\(no room\); 2 complete takes are in .*own.takes; no set of them: .*no room"
+    ):
+        take()
+
+
 def start(port: str, out: Path, *options: str, run: bool = True) -> subprocess.Popen | list[str]:
     command = [sys.executable, "-m", "ditmos", "record", "--port", port, "--labels", "walk,run", "--window", "16"]
     command += ["--seconds", "0.4", "--out", str(out), "--no-ask", "--takes", "200", *options]

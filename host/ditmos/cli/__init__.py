@@ -115,6 +115,8 @@ def main() -> None:
         application()()
     except DitmosError as error:
         sys.exit(_complain(str(error)))
+    except OSError as error:  # a name that no file system takes, a disk that is gone
+        sys.exit(_complain(f"{error.filename or 'system'}: {error.strerror or error}"))
     except MemoryError:
         sys.exit(_complain("there is not enough memory for that; take less at a time"))
     except ModuleNotFoundError as error:
@@ -125,5 +127,7 @@ def main() -> None:
 
 
 def _complain(text: str) -> int:
-    print(f"ditmos: {text}", file=sys.stderr)
+    """In one line, whatever a name in it is made of."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    print(f"ditmos: {line}", file=sys.stderr)
     return 2

@@ -216,13 +216,17 @@ def _write(store: Takes, names: list[str], window: int, hop: int, failure: Ditmo
     count = len(store.files())
     if failure is not None and not count:
         raise failure
-    dataset = store.write(names, window, hop)  # with enough people: ditmos train --split subject
+    said = str(failure).rstrip(".")
+    try:
+        dataset = store.write(names, window, hop)  # with enough people: ditmos train --split subject
+    except DitmosError as error:
+        if failure is None:
+            raise
+        raise DitmosError(f"{said}; {count} complete takes are in {store.folder}; no set of them: {error}") from None
     if dataset.split is None:
         counts = "no split yet: too few takes"
     else:
         counts = ", ".join(f"{len(dataset.part(part))} {name}" for part, name in enumerate(SPLIT_NAMES))
     print(f"{store.out}: {len(dataset)} windows of {window} x {len(dataset.channels)} ({counts}), {len(names)} classes")
     if failure is not None:
-        raise DitmosError(
-            f"{str(failure).rstrip('.')}; {count} complete takes are in {store.folder} and in {store.out}"
-        )
+        raise DitmosError(f"{said}; {count} complete takes are in {store.folder} and in {store.out}")
