@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,12 +87,26 @@ class Server:
     def stop(self) -> str:
         """End it as Ctrl-C does; what it said on stderr."""
         self._process.terminate()
-        return self._process.communicate(timeout=20)[1]
+        return self._process.communicate(timeout=60)[1]
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server with these options, in a folder of its own."""
+    started: list[Server] = []
+
+    def start(*options: str | Path) -> Server:
+        started.append(Server(tmp_path, *options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        assert "Traceback" not in each.stop()
 
 
 @pytest.fixture(scope="module")

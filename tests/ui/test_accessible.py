@@ -11,6 +11,8 @@ from ditmos.ui.visit import TABS
 pytest.importorskip("selenium", reason="selenium is not installed")
 pytest.importorskip("nicegui", reason="nicegui is not installed")
 
+pytestmark = pytest.mark.timeout(900)  # a firmware may have to be built, on a busy machine
+
 
 @pytest.fixture(scope="module")
 def axe() -> str:

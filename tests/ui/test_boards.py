@@ -23,6 +23,8 @@ from ditmos.ui.live_board import LiveBoard, State
 from ditmos.ui.openers import Plugged, Simulated
 from ditmos.ui.player import supply_of_dataset
 
+pytestmark = pytest.mark.timeout(900)  # a firmware may have to be built, on a busy machine
+
 PATIENCE = 60.0  # seconds, on a busy machine
 
 

@@ -11,6 +11,8 @@ from ditmos.ui.training_job import DATA, REPORT, TrainingJob, Wanted
 from little import write_little
 
 pytest.importorskip("torch", reason="torch is not installed")
+
+pytestmark = pytest.mark.timeout(900)  # a firmware may have to be built, on a busy machine
 PATIENCE = 240.0
 
 

@@ -158,7 +158,7 @@ class LiveBoard:
             future.set_exception(error)
 
     def _serve(self, board: Board) -> None:
-        self.model = installed(board)
+        self._found(model_on(board))
         self.message = ""
         while not self._closing.is_set():
             if self._supply is not None and self.model is not None and self._jobs.empty():
@@ -185,10 +185,14 @@ class LiveBoard:
             future.set_result(result)
         if what:
             self.state, self.message = State.idle, ""
-            before, self.model = self.model, installed(board)
-            if self.model != before:
-                self.history = self._player = self.policy = None
-                self.version = 0
+            self._found(model_on(board))
+
+    def _found(self, model: tuple[str, int] | None) -> None:
+        """Take over which model the board has: with another one a stream begins anew, by the board's own policy."""
+        if self.model is not None and model != self.model:
+            self.history = self._player = self.policy = None
+            self.version = 0
+        self.model = model
 
     def _run_stream(self, board: Board, supply: Supply) -> None:
         """Until it is interrupted, the supply ends, or the policy raises."""
@@ -265,6 +269,12 @@ def _promise() -> Future:
     made: Future = Future()
     made.set_running_or_notify_cancel()
     return made
+
+
+def model_on(board: Board) -> tuple[str, int] | None:
+    """Path and CRC-32 of the model that a stream would find: one that was deployed to RAM, or the installed one."""
+    in_ram = board.eval("(_model_path, _model_crc) if globals().get('_model_path') == 'RAM' else None")
+    return in_ram or installed(board)
 
 
 class _Unfit(DitmosError):
