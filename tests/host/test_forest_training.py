@@ -157,6 +157,7 @@ def test_alone(data: Path, dataset: Dataset, tmp_path: Path) -> None:
     assert (decisions.who == FOREST).all() and not decisions.runs.any() and not decisions.selects.any()
     assert float((decisions.label == dataset.y[index]).mean()) == pytest.approx(row["int8"])
     assert row["test"]["windows"] == len(index) and row["worst_instructions"] == row["instructions"]
+    assert train(Request(data, Budget(), "forest"), tmp_path / "run", resume=True)["int8"] == row["int8"]
     with pytest.raises(DitmosError, match="there is a finished run in it"):
         train(Request(data, Budget(), "forest"), tmp_path / "run")
 

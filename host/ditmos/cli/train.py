@@ -143,7 +143,11 @@ def _run_forest(request: Any, out: Path, behind: Path | None, console: Console, 
         _run(before, network, _learner("best"), console, resume=resume or network.exists())
     with Stages(console=console) as stages:
         return train(
-            request, out, network, lambda stage, done, note: stages.report(stage, round(100 * done), 100, note)
+            request,
+            out,
+            network,
+            lambda stage, done, note: stages.report(stage, round(100 * done), 100, note),
+            resume=resume,
         )
 
 

@@ -46,14 +46,16 @@ Begun = Callable[[Task, list[Choice]], None]
 
 def train(
     request: Request, out: Path, network: Path | None = None, report: Report = quiet,
-    begun: Begun = lambda task, reasons: None,
+    begun: Begun = lambda task, reasons: None, *, resume: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Grow a forest, alone or, with the folder of a finished training, before its ``network``; writes the folder and
-    returns the row.
+    returns the row. ``resume``: a finished run is what was asked for; a forest that was stopped grows anew.
 
     Raises:
         DitmosError: the folder has a run in it, nothing keeps the budget, the network is for other windows.
     """
+    if (out / ROW).exists() and resume:
+        return atomic.read_json(out / ROW)
     if (out / ROW).exists():
         raise DitmosError(f"{out}: there is a finished run in it, expected a new folder")
     started = time.monotonic()
