@@ -264,6 +264,7 @@ def test_the_command_s_way_with_the_published_method(dataset: Dataset, tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_published_method_in_full_schedules(dataset: Dataset, tmp_path: Path) -> None:
     """METHOD's own stages, shapes and optimiser; fewer rounds, since the set is a toy."""
     longer = generate(subjects=10, activities=4, recordings=2, windows=3, window=151, seed=3)
