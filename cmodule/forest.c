@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "kernels.h"
+
 // As the rest of what runs for every window, whatever the firmware is built with.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O2")
@@ -128,6 +130,44 @@ static void wide_votes(const ditmos_forest_t *forest, const int16_t *features, u
     }
 }
 
+// The leaf that features reach from a narrow node.
+static inline uint32_t narrow_walk(const uint32_t *node, const int16_t *features) {
+    uint32_t word = *node;
+    uint32_t feature = FEATURE(word);
+    if (feature == LEAF) {
+        return word;
+    }
+    #if DITMOS_KERNELS_M7
+    // 7 instructions to the left, 9 to the right; compilers make 11 of both.
+    uint32_t t;
+    __asm__ ("1: ldrsh %[t], [%[features], %[feature], lsl #1]\n\t"
+        "cmp %[t], %[word], asr #16\n\t"
+        "bgt 2f\n\t"
+        "ldr %[word], [%[node], #4]!\n\t"
+        "and %[feature], %[word], #63\n\t"
+        "cmp %[feature], #63\n\t"
+        "bne 1b\n\t"
+        "b 3f\n"
+        "2: ubfx %[t], %[word], #6, #10\n\t"
+        "add %[node], %[node], %[t], lsl #2\n\t"
+        "ldr %[word], [%[node]]\n\t"
+        "and %[feature], %[word], #63\n\t"
+        "cmp %[feature], #63\n\t"
+        "bne 1b\n"
+        "3:"
+        : [node] "+r" (node), [word] "+r" (word), [feature] "+r" (feature), [t] "=&r" (t)
+        : [features] "r" (features)
+        : "cc", "memory");
+    #else
+    while (feature != LEAF) {
+        node += features[feature] > THRESHOLD(word) ? RIGHT(word) : 1;
+        word = *node;
+        feature = FEATURE(word);
+    }
+    #endif
+    return word;
+}
+
 void ditmos_forest_votes(const ditmos_forest_t *forest, const int16_t *features, uint16_t *votes) {
     memset(votes, 0, sizeof(*votes) * forest->classes);
     if (forest->wide) {
@@ -137,17 +177,7 @@ void ditmos_forest_votes(const ditmos_forest_t *forest, const int16_t *features,
     const uint32_t *root = forest->roots;
     const uint32_t *end = root + forest->trees;
     do {
-        const uint32_t *node = forest->nodes + *root++;
-        uint32_t word = *node;
-        for (uint32_t k; (k = FEATURE(word)) != LEAF;) {
-            if (features[k] > THRESHOLD(word)) {
-                node += RIGHT(word);
-                word = *node;
-            } else {
-                word = *++node;
-            }
-        }
-        add_leaf(votes, narrow_leaf(word));
+        add_leaf(votes, narrow_leaf(narrow_walk(forest->nodes + *root++, features)));
     } while (root < end);
 }
 

@@ -10,7 +10,7 @@ from ditmos.planner.price import Price
 
 _ROWS, _BLOCK, _PART, _CHANNEL = 8.4, 10.0, 70.0, 130.0  # of a row, a block, a part, a channel
 _PAIR, _BIN, _NORM = 6.6, 42.0, 16.0  # of two blocks of a bin, a bin, a norm
-_NODE, _TREE, _VOTES = 9.6, 21.0, 60.0
+_NODE, _TREE, _VOTES = 8.0, 25.0, 60.0
 _CLASS, _BOTH = 27.0, 60.0
 
 
