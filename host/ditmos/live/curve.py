@@ -37,7 +37,7 @@ def draw(path: Path, rows: Sequence[Row], chosen: str, title: str) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper right")
     try:
         figure.savefig(path, bbox_inches="tight", dpi=120)
     except (OSError, ValueError) as error:
