@@ -27,11 +27,9 @@ STORY = {
     },
     "Train": {
         "train": "From a data set to a model file, within a budget.",
-        "report": "Trainings and sweeps as one page.",
     },
     "Model": {
         "plan": "Trade the model's memory against its time.",
-        "route": "Compare routing policies on a data set.",
     },
     "Board": {
         "sim": "Start a simulated board.",
@@ -40,17 +38,21 @@ STORY = {
         "stream": "Send samples to a board, get labels back.",
         "ui": "A board in the browser: signal, routing, policy.",
     },
+    "Study": {
+        "report": "Trainings and sweeps as one page.",
+    },
 }
 # The other commands, named in a line below.
 ALSO = {
-    "import-model": "networks of other tools, ONNX and TFLite",
-    "live": "judge a model on hours of signal",
-    "doctor": "what is missing between you and a running board",
-    "ports": "which boards are plugged in",
-    "firmware": "build it, flash it",
-    "device": "the board's own scripts",
-    "sweep": "many trainings from one file",
-    "bench": "measure and estimate",
+    "import-model": "ONNX, TFLite",
+    "route": "compare policies",
+    "live": "hours of signal",
+    "doctor": "what is missing",
+    "ports": "plugged-in boards",
+    "firmware": "build, flash",
+    "device": "the board's scripts",
+    "sweep": "many trainings",
+    "bench": "measure, estimate",
 }
 
 
