@@ -15,6 +15,13 @@
 \name:
 .endm
 
+// rd = x[row] + x[row + 1] * 2^21
+.macro pack rd, temp, row
+    ldrsb.w \rd, [r0, #(\row)]
+    ldrsb.w \temp, [r0, #(\row) + 1]
+    add.w \rd, \rd, \temp, lsl #21
+.endm
+
 // a = max(a, b)
 .macro maximum a, b
     cmp \a, \b

@@ -7,6 +7,8 @@ SRC_USERMOD_C += $(addprefix $(DITMOS_MOD_DIR)/, module.c model_feed.c model_for
 SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     file.c \
     model.c \
+    sections.c \
+    section_layers.c \
     plan.c \
     engine.c \
     padding.c \
@@ -34,4 +36,4 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     )
 
 # Empty but on cores with the DSP extension.
-SRC_USERMOD_LIB_ASM += $(DITMOS_MOD_DIR)/kernels_m7_depthwise.S $(DITMOS_MOD_DIR)/kernels_m7_lanes.S $(DITMOS_MOD_DIR)/kernels_m7_pack.S $(DITMOS_MOD_DIR)/kernels_m7_smlad.S $(DITMOS_MOD_DIR)/spectrum_m7.S
+SRC_USERMOD_LIB_ASM += $(DITMOS_MOD_DIR)/kernels_m7_depthwise.S $(DITMOS_MOD_DIR)/kernels_m7_lanes.S $(DITMOS_MOD_DIR)/kernels_m7_pack.S $(DITMOS_MOD_DIR)/kernels_m7_smlad.S $(DITMOS_MOD_DIR)/kernels_m7_taps.S $(DITMOS_MOD_DIR)/spectrum_m7.S

@@ -90,6 +90,7 @@ FRONTEND_PARTS = ("file.c", "frontend*.c", "operations.c", "spectrum*.[cS]", "su
 MODEL_PARTS = (
     *FRONTEND_PARTS,
     "model.c",
+    "section*.c",
     "inputs.c",
     "plan.c",
     "padding.c",
