@@ -14,8 +14,9 @@ from ditmos.errors import DitmosError
 from ditmos.framing import NOBODY
 from ditmos.link.conversation import Counts
 from ditmos.link.faults import FaultyLine
+from ditmos.link.read_ahead import ReadAhead
 from ditmos.link.sources import open_source
-from ditmos.link.stream import Feed, Result
+from ditmos.link.stream import Result
 from ditmos.link.tape import Tape
 from ditmos.link.view import View, sparkline
 from rich.console import Console
@@ -207,11 +208,11 @@ def test_the_feed_reads_ahead_but_not_without_end():
             taken.append(1)
             yield np.zeros((1000, 2), np.int16)
 
-    feed = Feed(endless(), np.dtype(np.int16), 2)
+    feed = ReadAhead(endless(), np.dtype(np.int16), 2)
     for _ in range(50):
         feed.fill()
         time.sleep(0.002)
-    assert len(feed.data) <= Feed.AHEAD + 4000 and len(taken) < 30
+    assert len(feed.data) <= ReadAhead.AHEAD + 4000 and len(taken) < 30
     assert feed.take(4, 8) == bytes(4)
     feed.forget(4000)
     assert feed.base == 4000 and feed.take(4000, 4004) == bytes(4)
@@ -223,7 +224,7 @@ def test_the_feed_hands_on_what_its_source_raises():
         yield np.zeros((2, 2), np.int16)
         raise OSError("sensor unplugged")
 
-    feed = Feed(broken(), np.dtype(np.int16), 2)
+    feed = ReadAhead(broken(), np.dtype(np.int16), 2)
     with pytest.raises(OSError, match="unplugged"):
         for _ in range(100):
             feed.fill()

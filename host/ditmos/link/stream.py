@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import queue
 import struct
-import threading
 import time
 import zlib
 from collections import deque
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from ditmos.errors import DitmosError
 from ditmos.framing import NO_LABEL, PAYLOAD, POLICY, RESULT, RESULT_LAYOUT, SAMPLES, SETUP
 from ditmos.link.conversation import Conversation, Counts, Disturbed
+from ditmos.link.read_ahead import ReadAhead
 from ditmos.link.repl import Repl
 from ditmos.model.policy import Policy, parse_policy
 from ditmos.model.signal import Signal
@@ -55,80 +54,6 @@ class Result:
     def classifier(self) -> int | None:
         """The classifier that answered, None where none did by itself."""
         return self.who if self.who < MAX_CLASSIFIERS else None
-
-
-class Feed:
-    """Blocks of samples (rows, channels) as one row of bytes, read ahead of the line by a thread of its own.
-
-    ``data`` starts at byte ``base`` of the stream; what is no longer needed is dropped with `forget`.
-    """
-
-    AHEAD = 1 << 16  # bytes
-
-    def __init__(self, blocks: Iterable[NDArray], dtype: np.dtype, channels: int) -> None:
-        self.data = bytearray()
-        self.base = 0
-        self.complete = False
-        self._blocks = iter(blocks)
-        self._dtype = dtype
-        self._channels = channels
-        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(4)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    @property
-    def end(self) -> int:
-        """Bytes of the stream known so far."""
-        return self.base + len(self.data)
-
-    def _put(self, item: bytes | BaseException | None) -> bool:
-        while not self._closed.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                pass
-        return False
-
-    def _read(self) -> None:
-        try:
-            for block in self._blocks:
-                array = np.asarray(block)
-                if array.ndim != 2 or array.shape[1] != self._channels or array.dtype != self._dtype:
-                    raise DitmosError(
-                        f"samples are {array.dtype} {array.shape}, expected {self._dtype} (rows, {self._channels})"
-                    )
-                if not self._put(np.ascontiguousarray(array).astype(self._dtype.newbyteorder("<")).tobytes()):
-                    return
-            self._put(None)
-        except BaseException as error:  # the reader of the samples raised: so does the stream
-            self._put(error)
-
-    def fill(self) -> None:
-        """Take over what the thread has read. Raises what the source of the samples raised."""
-        while not self.complete and len(self.data) < self.AHEAD:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            if item is None:
-                self.complete = True
-            else:
-                self.data += item
-
-    def take(self, start: int, stop: int) -> bytes:
-        return bytes(self.data[start - self.base : stop - self.base])
-
-    def forget(self, before: int) -> None:
-        if before > self.base:
-            del self.data[: before - self.base]
-            self.base = before
-
-    def close(self) -> None:
-        self._closed.set()
 
 
 class Stream:
@@ -230,18 +155,18 @@ class Stream:
         if dtype not in TYPECODES:
             raise DitmosError(f"samples are {dtype}, expected int8, int16 or float32")
         self._next = 0
-        feed: Feed | None = None
+        feed: ReadAhead | None = None
         try:
             self._start(TYPECODES[dtype])
             self._row = self.channels * dtype.itemsize
-            feed = Feed(blocks, dtype, self.channels)
+            feed = ReadAhead(blocks, dtype, self.channels)
             yield from self._serve(feed, TYPECODES[dtype], ahead)
         finally:
             if feed:
                 feed.close()
             self._talk.stop()
 
-    def _serve(self, feed: Feed, typecode: str, ahead: int) -> Iterator[Result]:
+    def _serve(self, feed: ReadAhead, typecode: str, ahead: int) -> Iterator[Result]:
         talk = self._talk
         self._sent = 0
         self._handed.clear()
@@ -325,7 +250,7 @@ class Stream:
         rows = end // self._row
         return 0 if rows < self.window else (rows - self.window) // self.hop + 1
 
-    def _send(self, feed: Feed, due: int | None) -> None:
+    def _send(self, feed: ReadAhead, due: int | None) -> None:
         """Hand samples to the line, up to row ``due``, as long as it takes them."""
         link = self._talk.link
         end = feed.end if due is None else min(feed.end, due * self._row)

@@ -15,12 +15,13 @@ from functools import cached_property
 from ditmos.model.padding import edge_bytes, rows_needed
 from ditmos.model.plan import NONE, Phase, Stage
 from ditmos.model.spec import LayerShape
-from ditmos.planner.calls import Chunk, LayerCost, chunk_events, chunk_of, move_events
+from ditmos.planner.calls import Chunk, LayerCost, chunk_of, move_events
 from ditmos.planner.choices import chunk_choices, scratch_sizes
 from ditmos.planner.cost import instructions
 from ditmos.planner.nests import Host, Nest, Step, nests
 from ditmos.planner.pareto import pareto
 from ditmos.planner.schedule import Schedule
+from ditmos.planner.stages import Line, Stages
 from ditmos.planner.ways import Overlay, StageOption, StageWay, Way, thin
 
 
@@ -44,6 +45,10 @@ class SliceShape:
     @cached_property
     def shapes(self) -> tuple[LayerShape, ...]:
         return tuple(options[0].shape for options in self.options)
+
+    @cached_property
+    def stages(self) -> Stages:
+        return Stages(self.layers, self.whole, self.options, self.sources, self.prices)
 
     @cached_property
     def readers(self) -> dict[int, list[int]]:
@@ -122,17 +127,17 @@ class SliceShape:
             done[i] += n
         fixed = sum(shape.channels_out * r for shape, r in zip(self.shapes, rows, strict=True))
         lines = [self._lines(i, rows[i], calls) for i in range(len(self.layers))]
-        plain = [self._stage_options(i, chunks[i], counts[i], lines[i], 0) for i in range(len(self.layers))]
+        plain = [self.stages.stage_options(i, chunks[i], counts[i], lines[i], 0) for i in range(len(self.layers))]
         overlays = [(None, 0), *self._overlays(calls)]
         result: list[Way] = []
-        gathered = [s.channels_in if self._runs(i) else 0 for i, s in enumerate(self.shapes)]
+        gathered = [s.channels_in if self.stages.runs(i) else 0 for i, s in enumerate(self.shapes)]
         edges = [edge_bytes(shape, chunk) for shape, chunk in zip(self.shapes, chunks, strict=True)]
         for scratch in scratch_sizes(self.options, counts, gathered, edges):
             partial: list[tuple[int, float, tuple[StageWay, ...]]] = [(fixed + scratch, 0.0, ())]
             for i, shape in enumerate(self.shapes):
                 options = plain[i]
-                if scratch and (shape.kind == "conv" or edges[i] or self._runs(i)):
-                    options = [*options, *self._stage_options(i, chunks[i], counts[i], lines[i], scratch)]
+                if scratch and (shape.kind == "conv" or edges[i] or self.stages.runs(i)):
+                    options = [*options, *self.stages.stage_options(i, chunks[i], counts[i], lines[i], scratch)]
                 merged = [
                     (size + more, total + price, (*stages, way))
                     for size, total, stages in partial
@@ -146,7 +151,7 @@ class SliceShape:
             ]
         for nest in self._nests(calls, rows) if len(calls) > len(self.layers) and all(plain) else ():
             bare = {
-                i: self._options_of(cost, i, chunks[i], counts[i], lines[i], 0, carry=False)
+                i: self.stages.packing_options(cost, i, chunks[i], counts[i], lines[i], 0, carry=False)
                 for i in nest.carries
                 if (cost := self._carrying(i))
             }
@@ -163,13 +168,13 @@ class SliceShape:
         last = len(shapes) - 1
         sizes = [n * shape.channels_out for n, shape in zip(rows, shapes, strict=True)]
         lines = [i for i, n in enumerate(rows) if n < shapes[i].rows_out]
-        pairs = [g for g in self._neighbours.values() if set(g) <= set(lines) and sizes[g[0]] == sizes[g[1]]]
+        pairs = [g for g in self.stages.neighbours.values() if set(g) <= set(lines) and sizes[g[0]] == sizes[g[1]]]
         groups = [(g, sizes[g[0]]) for g in [*((i,) for i in lines if not any(i in g for g in pairs)), *pairs]]
         carries = [
             (
                 i,
                 4 * shapes[i].channels_out,
-                self._rows_price(cost, i, 2, True, False) - self._rows_price(cost, i, 2, False, True),
+                self.stages.rows_price(cost, i, 2, True, False) - self.stages.rows_price(cost, i, 2, False, True),
             )
             for i in range(len(shapes))
             if (cost := self._carrying(i))
@@ -187,16 +192,6 @@ class SliceShape:
                 steps.append(Step(i, done[i], count, dead))
                 done[i] += count
             yield from nests(host, steps, groups, made, carries)
-
-    @cached_property
-    def _neighbours(self) -> dict[int, tuple[int, int]]:
-        """Stages that read two outputs of the slice which, if both are line buffers, lie side by side as one."""
-        position = {layer: i for i, layer in enumerate(self.layers)}
-        found = {}
-        for i, source in enumerate(self.sources):
-            if len(source) == 2 and all(s in position and s not in self.whole for s in source):
-                found[i] = position[source[0]], position[source[1]]
-        return found
 
     def _nested_ways(
         self,
@@ -232,8 +227,8 @@ class SliceShape:
         cost = self._carrying(i)
         if cost is None:
             return 0.0
-        with_carry = sum(self._rows_price(cost, i, n, k <= nest.alive[i], True) for k, n in enumerate(calls))
-        return with_carry - sum(self._rows_price(cost, i, n, True, False) for n in calls)
+        with_carry = sum(self.stages.rows_price(cost, i, n, k <= nest.alive[i], True) for k, n in enumerate(calls))
+        return with_carry - sum(self.stages.rows_price(cost, i, n, True, False) for n in calls)
 
     def _overlays(self, calls: Sequence[tuple[int, int]]) -> Iterator[tuple[Overlay, int]]:
         """Maps that the last one can grow over with these calls, and the bytes that each saves."""
@@ -254,76 +249,18 @@ class SliceShape:
             if host.rows + distance >= shape.rows_out and saved > 0:
                 yield Overlay(host.layer, distance), saved
 
-    def _runs(self, i: int) -> int:
-        """Pieces that a fully connected layer gathers its inputs from."""
-        return len(self.sources[i]) if self.shapes[i].kind == "fc" and len(self.sources[i]) > 1 else 0
-
-    def _lines(self, i: int, rows: int, calls: Sequence[tuple[int, int]]) -> list[tuple[int, int, float]]:
+    def _lines(self, i: int, rows: int, calls: Sequence[tuple[int, int]]) -> list[Line]:
         """(bytes more, rows, instructions of moving) of the output of a stage that needs ``rows`` rows of it."""
         shape = self.shapes[i]
         if rows == shape.rows_out:
             return [(0, rows, 0.0)]
-        lines = []
+        lines: list[Line] = []
         for length in (rows, rows + 2, rows + 4, rows + 8, 2 * rows):
             if length < shape.rows_out:
                 size = length * shape.channels_out
                 price = self.moves(calls, i, length) * instructions(move_events(size))
                 lines.append((size - rows * shape.channels_out, length, price))
         return lines
-
-    def _stage_options(
-        self, i: int, chunk: int, count: Counter[Chunk], lines: list[tuple[int, int, float]], scratch: int
-    ) -> list[StageOption]:
-        """Of one stage, whatever the others do; none where its rows at an edge have not enough scratch.
-
-        Many chunks of the others leave it the same calls and lines.
-        """
-        key = i, chunk, scratch, frozenset(count.items()), tuple(lines)
-        if (known := self._known_options.get(key)) is not None:
-            return known
-        if edge_bytes(self.shapes[i], chunk) > scratch:
-            return []
-        found = []
-        for cost in self.options[i]:
-            for carry in (False, True) if cost.has_carry and sum(count.values()) > 1 else (False,):
-                found += self._options_of(cost, i, chunk, count, lines, scratch, carry=carry)
-        self._known_options[key] = found = pareto(found)
-        return found
-
-    @cached_property
-    def _known_options(self) -> dict[tuple, list[StageOption]]:
-        return {}
-
-    def _options_of(
-        self,
-        cost: LayerCost,
-        i: int,
-        chunk: int,
-        count: Counter[Chunk],
-        lines: list[tuple[int, int, float]],
-        scratch: int,
-        *,
-        carry: bool,
-    ) -> list[StageOption]:
-        """Of one stage in one packing."""
-        edge = edge_bytes(cost.shape, chunk)
-        price = sum(times * self._price(cost, i, part, carry, scratch, edge) for part, times in count.items())
-        more = 4 * cost.shape.channels_out if carry else 0
-        return [
-            (more + longer, price + move, StageWay(chunk, length, carry, scratch > 0)) for longer, length, move in lines
-        ]
-
-    def _rows_price(self, cost: LayerCost, i: int, rows: int, first: bool, carry: bool) -> float:
-        return self._price(cost, i, Chunk(((rows, False),), first), carry)
-
-    def _price(self, cost: LayerCost, i: int, chunk: Chunk, carry: bool, scratch: int = 0, edge: int = 0) -> float:
-        joined, runs = i in self._neighbours, self._runs(i)
-        key = self.layers[i], cost.packing, chunk, carry, scratch, joined, runs, edge
-        price = self.prices.get(key)
-        if price is None:
-            events = chunk_events(cost, chunk, carry=carry, scratch=scratch, joined=joined, runs=runs, edge=edge)
-            price = self.prices[key] = instructions(events)
-        return price
 
     def add_to(self, schedule: Schedule, phase: Phase, way: Way, maps: dict[int, int], kept: frozenset[int]) -> None:
         """Append the slice to a schedule. ``maps``: buffer of each whole map, read and extended; WINDOW included."""
@@ -352,7 +289,7 @@ class SliceShape:
         schedule.slices.append((phase, stages))
         if isinstance(way.overlay, Nest):
             self._make_nest(schedule, way, way.overlay, stages, maps)
-        for a, b in self._neighbours.values():
+        for a, b in self.stages.neighbours.values():
             one, other = stages[a].out, stages[b].out
             nested = one in schedule.attached or other in schedule.attached
             if schedule.buffers[one].rows == schedule.buffers[other].rows and not nested:
