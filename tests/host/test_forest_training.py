@@ -210,3 +210,15 @@ def test_refused(data: Path, dataset: Dataset, network: Path, tmp_path: Path) ->
     write_model(other / "model.dtm", replace(model, class_names=names), plan)
     with pytest.raises(DitmosError, match="classes of other names"):
         train(Request(data, Budget(), "forest-first"), tmp_path / "run", other)
+
+
+def test_rows_keep_a_channel_that_is_constant(dataset: Dataset, tmp_path: Path) -> None:
+    """It goes in as the sensor gives it, and the forest's front end takes it."""
+    x = np.concatenate([dataset.x, np.full((*dataset.x.shape[:2], 1), 7, np.int16)], axis=2)
+    units = dataset.units if len(set(dataset.channel_units)) == 1 else ", ".join((*dataset.channel_units, ""))
+    wide = replace(dataset, x=x, channels=(*dataset.channels, "idle"), units=units)
+    save(wide, tmp_path / "wide.npz")
+    train(Request(tmp_path / "wide.npz", Budget(flash=12_000), "forest"), tmp_path / "run")
+    model, _ = read_model(tmp_path / "run" / "model.dtm")
+    assert model.front_end is not None and model.front_end.channels == len(wide.channels) == len(model.inputs)
+    assert len(quantized_windows(Model(model), wide, wide.part(TEST)))

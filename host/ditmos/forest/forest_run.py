@@ -60,7 +60,7 @@ def train(
         raise DitmosError(f"{out}: there is a finished run in it, expected a new folder")
     started = time.monotonic()
     sha = load(request.data).sha256
-    task, reasons = prepare_task(replace(request, method="best"), Keep(out / WORK), report)
+    task, reasons = prepare_task(replace(request, method="best"), Keep(out / WORK), report, every_channel=True)
     task = replace(task, budget=request.budget)
     kind, why = kind_of(task.dataset)
     begun(task, [choice for choice in reasons[:3] if not choice.what.startswith("front end")] + [Choice(kind, why)])

@@ -98,6 +98,8 @@ def grow(
 
 def _copies(parts: Parts, scale: float, seed: int, count: int) -> list[Int16]:
     """Training windows turned, scaled and shifted, as samples (N, time, channels)."""
+    if not count:
+        return []
     mean, std = torch.tensor(parts.mean), torch.tensor(parts.std)
     views = Views(_TURNED, mean, std, torch.Generator().manual_seed(seed))
     found = []

@@ -66,8 +66,10 @@ class Request:
     where: str = "settings"  # of `settings`, for messages
 
 
-def prepare_task(request: Request, keep: Keep, report: Report = quiet) -> tuple[Task, list[Choice]]:
-    """Look at the data, choose, load, split.
+def prepare_task(
+    request: Request, keep: Keep, report: Report = quiet, *, every_channel: bool = False
+) -> tuple[Task, list[Choice]]:
+    """Look at the data, choose, load, split. every_channel: also those that are constant in training.
 
     Raises:
         DitmosError: data or settings are not as they should be.
@@ -81,6 +83,8 @@ def prepare_task(request: Request, keep: Keep, report: Report = quiet) -> tuple[
     data, kind, reasons = choose_data(raw, wanted)
     data = convert(merge(asdict(data), own if isinstance(own, Mapping) else {}), DataConfig, request.where, "data")
     prepared = load_prepared(data, raw)
+    if every_channel:
+        prepared = replace(prepared, dataset=prepared.rows, whole=None, used=())
     dataset = prepared.dataset
     left_out = [name for name, used in zip(prepared.rows.channels, prepared.used, strict=False) if not used]
     if left_out:
