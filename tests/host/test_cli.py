@@ -86,6 +86,13 @@ def test_help_shows_its_defaults() -> None:
         if "[" in (getattr(parameter, "help", "") or "")
     ]
     assert "deploy" in every and "data synth" in every and not eaten
+    rough = [
+        f"{name} {parameter.name}: {text}"
+        for name, command in every.items()
+        for parameter in command.params
+        if (text := getattr(parameter, "help", "") or "") and text[-1] not in ".?"
+    ]
+    assert not rough  # help texts are sentences
     assert "[default: (the one board)]" in said("deploy", "-h")
     assert "[default: max]" in said("stream", "-h")
 

@@ -51,11 +51,11 @@ def training(
 
 
 def link(
-    windows: Annotated[int, typer.Option(min=200, help="streamed whole on a clean line")] = 20_000,
-    frames: Annotated[int, typer.Option(min=100, help="sent to the board on a disturbed line")] = 100_000,
-    rate: Annotated[float, typer.Option(min=0, max=0.05, help="faults per byte, both ways")] = 1e-3,
-    interrupts: Annotated[int, typer.Option(min=1, help="Ctrl-C at so many random moments")] = 20,
-    firmware: Annotated[Path | None, typer.Option(help="of the simulated board")] = None,
+    windows: Annotated[int, typer.Option(min=200, help="Streamed whole on a clean line.")] = 20_000,
+    frames: Annotated[int, typer.Option(min=100, help="Sent to the board on a disturbed line.")] = 100_000,
+    rate: Annotated[float, typer.Option(min=0, max=0.05, help="Faults per byte, both ways.")] = 1e-3,
+    interrupts: Annotated[int, typer.Option(min=1, help="Ctrl-C at so many random moments.")] = 20,
+    firmware: Annotated[Path | None, typer.Option(help="Of the simulated board.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """Streams on the simulated board, clean and disturbed, and what must hold of them (docs/protocol.md)."""
@@ -89,8 +89,8 @@ def link(
 
 def kernels(
     models: Annotated[list[Path] | None, typer.Argument(help="Model files (.dtm) to measure too.")] = None,
-    board: Annotated[str, typer.Option(help="sim")] = "sim",
-    firmware: Annotated[Path | None, typer.Option(help="of the simulated board")] = None,
+    board: Annotated[str, typer.Option(help="sim.")] = "sim",
+    firmware: Annotated[Path | None, typer.Option(help="Of the simulated board.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Instructions against arena bytes (.png, .svg, .pdf).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
@@ -163,7 +163,7 @@ def _labels(model: Path, data: Path, json_file: Path | None) -> None:
 
 
 def frontend(
-    count: Annotated[int, typer.Option(min=1, help="random front ends")] = 200,
+    count: Annotated[int, typer.Option(min=1, help="Random front ends.")] = 200,
     model: Annotated[Path | None, typer.Option(help="Model (.dtm): labels that floats change, instead.")] = None,
     data: Annotated[Path | None, typer.Option(help="Raw windows (.npz) for that, all of them.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json")] = None,
@@ -202,8 +202,8 @@ def frontend(
 
 
 def ui(
-    edits: Annotated[int, typer.Option(min=1, help="policies that are put on the board")] = 10,
-    seconds: Annotated[float, typer.Option(min=1, help="of the live view")] = 20,
+    edits: Annotated[int, typer.Option(min=1, help="Policies that are put on the board.")] = 10,
+    seconds: Annotated[float, typer.Option(min=1, help="Of the live view.")] = 20,
     json_file: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """The page of `ditmos ui` in a browser: from an edit to its first answer, the live view's load, the first page."""

@@ -16,41 +16,41 @@ def add(app: typer.Typer) -> None:
 
 
 def deploy(
-    model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
+    model: Annotated[Path, typer.Argument(help="Model file (.dtm).")],
     port: Annotated[
-        str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
+        str | None, typer.Option(help="Serial device or socket://HOST:PORT.", show_default="the one board")
     ] = None,
     to: Annotated[
         Place | None,
-        typer.Option(help="rom, flash or ram", show_default="flash if it fits in RAM when loaded, else rom"),
+        typer.Option(help="rom, flash or ram.", show_default="flash if it fits in RAM when loaded, else rom"),
     ] = None,
     replace: Annotated[
         bool,
         typer.Option(
             "--replace",
-            help="where ROM has no room for both: erase files there, and the old model; with --run, another main.py",
+            help="Where ROM has no room for both: erase files there, and the old model; with --run, another main.py.",
         ),
     ] = False,
     policy: Annotated[
         str | None,
         typer.Option(
-            help="FILE.py, FILE.py:name, or one of routing.py, to answer from now on",
+            help="FILE.py, FILE.py:name, or one of routing.py, to answer from now on.",
             show_default="the one that the model's file names",
         ),
     ] = None,
     run: Annotated[
-        bool, typer.Option("--run", help="also put a main.py there that listens to a sensor without a host; start it")
+        bool, typer.Option("--run", help="Also put a main.py there that listens to a sensor without a host; start it.")
     ] = False,
-    sensor: Annotated[str, typer.Option(help="of --run: FILE.py:Name, or a driver in device/")] = "Simulated",
+    sensor: Annotated[str, typer.Option(help="Of --run: FILE.py:Name, or a driver in device/.")] = "Simulated",
     hop: Annotated[
         int | None,
-        typer.Option(min=1, help="of --run: rows of the model between windows", show_default="4 of sound, else half"),
+        typer.Option(min=1, help="Of --run: rows of the model between windows.", show_default="4 of sound, else half"),
     ] = None,
     events: Annotated[
-        str | None, typer.Option(help="of --run: events(on=0.9, windows=4) and others of ditmos.events")
+        str | None, typer.Option(help="Of --run: events(on=0.9, windows=4) and others of ditmos.events.")
     ] = None,
-    gate: Annotated[int, typer.Option(min=0, help="of --run: loudness below which nothing is decided; 0: none")] = 0,
-    led: Annotated[str | None, typer.Option(help="of --run: LED or pin that shows an event: LED2, D7")] = None,
+    gate: Annotated[int, typer.Option(min=0, help="Of --run: loudness below which nothing is decided; 0: none.")] = 0,
+    led: Annotated[str | None, typer.Option(help="Of --run: LED or pin that shows an event: LED2, D7.")] = None,
 ) -> None:
     """Put MODEL on a board; the old model works until the new one is whole. With --run it works alone from then on."""
     from rich.console import Console

@@ -18,9 +18,9 @@ def add(app: typer.Typer) -> None:
 
 def device(
     file: Annotated[
-        str, typer.Argument(help="one of them: infer.py, listen.py, stream.py, bench.py, sensors.py, motion.py")
+        str, typer.Argument(help="One of them: infer.py, listen.py, stream.py, bench.py, sensors.py, motion.py.")
     ] = "",
-    copy: Annotated[Path | None, typer.Option(help="copy all of them into this new folder, to edit")] = None,
+    copy: Annotated[Path | None, typer.Option(help="Copy all of them into this new folder, to edit.")] = None,
 ) -> None:
     """Print where the board's scripts are: mpremote run "$(ditmos device infer.py)"."""
     import shutil

@@ -14,10 +14,10 @@ def add(app: typer.Typer) -> None:
 
 def doctor(
     port: Annotated[
-        str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
+        str | None, typer.Option(help="Serial device or socket://HOST:PORT.", show_default="the one board")
     ] = None,
-    ask: Annotated[bool, typer.Option(help="ask the board what it runs, which interrupts its program")] = True,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the result to this file")] = None,
+    ask: Annotated[bool, typer.Option(help="Ask the board what it runs, which interrupts its program.")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Say what is missing or old between you and a running board, and what to do about each.
 

@@ -9,12 +9,12 @@ import typer
 
 
 def estimate(
-    model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
+    model: Annotated[Path, typer.Argument(help="Model file (.dtm).")],
     milliamps: Annotated[
         float | None,
-        typer.Option(min=0.1, help="run current at 216 MHz, measured or the data sheet's", show_default="99"),
+        typer.Option(min=0.1, help="Run current at 216 MHz, measured or the data sheet's.", show_default="99"),
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="also write the result to this file")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the result to this file.")] = None,
 ) -> None:
     """Estimate what MODEL costs on the real board, from the emulated one: bytes by memory, time, energy."""
     from rich.console import Console

@@ -24,9 +24,9 @@ def add(app: typer.Typer) -> None:
 
 
 def build(
-    target: Annotated[str, typer.Argument(help="unix (this machine), sim (simulated Cortex-M7 board), nucleo")],
-    micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use")] = None,
-    jobs: Annotated[int | None, typer.Option(help="parallel compilations", show_default="one per core")] = None,
+    target: Annotated[str, typer.Argument(help="unix (this machine), sim (simulated Cortex-M7 board), nucleo.")],
+    micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Parallel compilations.", show_default="one per core")] = None,
 ) -> None:
     """Build one firmware, or bring it up to date."""
     from ditmos.firmware import nucleo
@@ -45,11 +45,11 @@ def build(
 
 
 def flash(
-    target: Annotated[str, typer.Argument(help="nucleo")],
+    target: Annotated[str, typer.Argument(help="nucleo.")],
     method: Annotated[
-        str | None, typer.Option(help="stlink, st-flash, openocd or dfu-util", show_default="any")
+        str | None, typer.Option(help="stlink, st-flash, openocd or dfu-util.", show_default="any")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Flash what `firmware build nucleo` made, after showing how."""
     from ditmos.firmware import flashing

@@ -13,7 +13,7 @@ def add(app: typer.Typer) -> None:
 
 
 def ports(
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the list to this file")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the list to this file.")] = None,
 ) -> None:
     """List boards on serial ports, without opening them."""
     from dataclasses import asdict

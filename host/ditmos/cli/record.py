@@ -22,23 +22,23 @@ def add(app: typer.Typer) -> None:
 
 
 def record(
-    labels: Annotated[str, typer.Option(help="what is recorded, in this order: walk,run,...")],
-    out: Annotated[Path, typer.Option(help="dataset (.npz) to write, or to add to; its takes are kept beside it")],
+    labels: Annotated[str, typer.Option(help="What is recorded, in this order: walk,run,...")],
+    out: Annotated[Path, typer.Option(help="Dataset (.npz) to write, or to add to; its takes are kept beside it.")],
     port: Annotated[
-        str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
+        str | None, typer.Option(help="Serial device or socket://HOST:PORT.", show_default="the one board")
     ] = None,
-    sensor: Annotated[str, typer.Option(help="driver: FILE.py:Name, or a name in device/sensors.py")] = "Simulated",
-    seconds: Annotated[float, typer.Option(min=0.1, help="length of a take")] = 20,
+    sensor: Annotated[str, typer.Option(help="Driver: FILE.py:Name, or a name in device/sensors.py.")] = "Simulated",
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of a take.")] = 20,
     takes: Annotated[
-        int, typer.Option(min=0, help="takes of each label; 0: make the set anew from the takes there are")
+        int, typer.Option(min=0, help="Takes of each label; 0: make the set anew from the takes there are.")
     ] = 3,
-    window: Annotated[int, typer.Option(min=8, help="rows of a window")] = 151,
-    hop: Annotated[int | None, typer.Option(min=1, help="rows between windows", show_default="half a window")] = None,
-    subject: Annotated[int, typer.Option(help="number of the person")] = 0,
+    window: Annotated[int, typer.Option(min=8, help="Rows of a window.")] = 151,
+    hop: Annotated[int | None, typer.Option(min=1, help="Rows between windows.", show_default="half a window")] = None,
+    subject: Annotated[int, typer.Option(help="Number of the person.")] = 0,
     again: Annotated[
-        int | None, typer.Option(min=0, help="record this take once more, in the place of the old")
+        int | None, typer.Option(min=0, help="Record this take once more, in the place of the old.")
     ] = None,
-    ask: Annotated[bool, typer.Option(help="wait for Enter before each take, and show it")] = True,
+    ask: Annotated[bool, typer.Option(help="Wait for Enter before each take, and show it.")] = True,
 ) -> None:
     """Record takes of each label and write them as a dataset that `ditmos train` reads.
 

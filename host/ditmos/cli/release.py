@@ -10,9 +10,9 @@ import typer
 
 
 def release(
-    output: Annotated[Path, typer.Option("--output", "-o", help="folder")] = Path("build/release"),
-    micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use")] = None,
-    jobs: Annotated[int | None, typer.Option(help="parallel compilations", show_default="one per core")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder.")] = Path("build/release"),
+    micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Parallel compilations.", show_default="one per core")] = None,
 ) -> None:
     """Build the NUCLEO firmware and pack it with the device files, checksums and licences."""
     from ditmos.firmware import micropython as sources

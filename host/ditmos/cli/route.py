@@ -19,15 +19,15 @@ def add(app: typer.Typer) -> None:
 def route(
     policies: Annotated[
         list[str] | None,
-        typer.Argument(help="FILE.py, FILE.py:name, FILE.py:make(3), or one of routing.py: fallback(8)"),
+        typer.Argument(help="FILE.py, FILE.py:name, FILE.py:make(3), or one of routing.py: fallback(8)."),
     ] = None,
-    model: Annotated[Path, typer.Option(help="model file (.dtm)")] = ...,  # type: ignore[assignment]
-    data: Annotated[Path, typer.Option(help="dataset (.npz)")] = ...,  # type: ignore[assignment]
-    part: Annotated[str, typer.Option(help="train, validation, test, or all")] = "validation",
+    model: Annotated[Path, typer.Option(help="Model file (.dtm).")] = ...,  # type: ignore[assignment]
+    data: Annotated[Path, typer.Option(help="Dataset (.npz).")] = ...,  # type: ignore[assignment]
+    part: Annotated[str, typer.Option(help="train, validation, test, or all.")] = "validation",
     slices: Annotated[
-        Path | None, typer.Option(help="what `ditmos verify --json` measured: cost of each slice")
+        Path | None, typer.Option(help="What `ditmos verify --json` measured: cost of each slice.")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the result to this file")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Accuracy and cost of routing policies, each beside the model's own."""
     import numpy as np

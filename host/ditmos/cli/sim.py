@@ -14,18 +14,18 @@ def add(app: typer.Typer) -> None:
     @app.command()
     def sim(
         board: Annotated[
-            str, typer.Option(help="sim (qemu) or nucleo (the image of the real board, in a CPU emulator)")
+            str, typer.Option(help="sim (qemu) or nucleo (the image of the real board, in a CPU emulator).")
         ] = "sim",
         firmware: Annotated[
-            Path | None, typer.Option(help="sim: ELF; nucleo: .dfu or .bin", show_default="what `firmware build` made")
+            Path | None, typer.Option(help="sim: ELF; nucleo: .dfu or .bin.", show_default="what `firmware build` made")
         ] = None,
-        flash: Annotated[Path | None, typer.Option(help="file that keeps the board's filesystem and ROMFS")] = None,
-        romfs: Annotated[Path | None, typer.Option(help="folder or image to mount at /rom")] = None,
-        socket: Annotated[bool, typer.Option("--socket", help="a local socket instead of a pty")] = False,
+        flash: Annotated[Path | None, typer.Option(help="File that keeps the board's filesystem and ROMFS.")] = None,
+        romfs: Annotated[Path | None, typer.Option(help="Folder or image to mount at /rom.")] = None,
+        socket: Annotated[bool, typer.Option("--socket", help="A local socket instead of a pty.")] = False,
         sound: Annotated[
-            Path | None, typer.Option(help="nucleo: .wav file that a microphone at I2S2 hears, over and over")
+            Path | None, typer.Option(help="nucleo: .wav file that a microphone at I2S2 hears, over and over.")
         ] = None,
-        icount: Annotated[bool, typer.Option("--icount", help="time.ticks_cpu() counts instructions")] = False,
+        icount: Annotated[bool, typer.Option("--icount", help="time.ticks_cpu() counts instructions.")] = False,
     ) -> None:
         """Start a simulated board and print the port to hand to mpremote; Ctrl-C stops it."""
         if board == "nucleo":

@@ -28,32 +28,34 @@ def stream(
     source: Annotated[
         str | None,
         typer.Option(
-            help="a file that data import reads, - (rows of numbers on stdin), module:function; or sensor: on the board"
+            help="A file that data import reads, - (rows of numbers on stdin), module:function; sensor: on the board."
         ),
     ] = None,
-    sensor: Annotated[str, typer.Option(help="of --source sensor: FILE.py:Name, or a driver in device/")] = "Simulated",
+    sensor: Annotated[
+        str, typer.Option(help="Of --source sensor: FILE.py:Name, or a driver in device/.")
+    ] = "Simulated",
     port: Annotated[
-        str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
+        str | None, typer.Option(help="Serial device or socket://HOST:PORT.", show_default="the one board")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="path on the board", show_default="model.dtm where the board finds it")
+        str | None, typer.Option(help="Path on the board.", show_default="model.dtm where the board finds it")
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option(help="FILE.py, FILE.py:name, or one of routing.py", show_default="the model's own"),
+        typer.Option(help="FILE.py, FILE.py:name, or one of routing.py.", show_default="the model's own"),
     ] = None,
     hop: Annotated[
         int | None,
-        typer.Option(min=1, help="rows (raw: samples) from window to window", show_default="whole windows"),
+        typer.Option(min=1, help="Rows (raw: samples) from window to window.", show_default="whole windows"),
     ] = None,
     rate: Annotated[
-        str, typer.Option(help="real (the source's own rate), max (what the line takes), or rows per second")
+        str, typer.Option(help="real (the source's own rate), max (what the line takes), or rows per second.")
     ] = "max",
-    count: Annotated[int | None, typer.Option(min=1, help="windows, or rows of text, at most")] = None,
-    view: Annotated[bool, typer.Option("--view", help="live view instead of a line per result")] = False,
-    record: Annotated[Path | None, typer.Option(help="keep samples, results and times in this file (.npz)")] = None,
-    replay: Annotated[Path | None, typer.Option(help="show what --record kept, without a board")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write a summary to this file")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Windows, or rows of text, at most.")] = None,
+    view: Annotated[bool, typer.Option("--view", help="Live view instead of a line per result.")] = False,
+    record: Annotated[Path | None, typer.Option(help="Keep samples, results and times in this file (.npz).")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Show what --record kept, without a board.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write a summary to this file.")] = None,
 ) -> None:
     """Stream samples to a board and print its results; Ctrl-C ends it and leaves the board at its REPL."""
     from ditmos.link.tape import Tape

@@ -21,23 +21,23 @@ def add(app: typer.Typer) -> None:
 def ui(
     port: Annotated[
         list[str] | None,
-        typer.Option(help="serial device or socket://HOST:PORT, once a board", show_default="the one board"),
+        typer.Option(help="Serial device or socket://HOST:PORT, once a board.", show_default="the one board"),
     ] = None,
-    sim: Annotated[bool, typer.Option("--sim", help="start a simulated board")] = False,
-    boards: Annotated[int, typer.Option(min=1, max=8, help="so many simulated boards")] = 1,
-    replay: Annotated[Path | None, typer.Option(help="show a tape, without a board")] = None,
-    model: Annotated[Path | None, typer.Option(help="model file (.dtm) that the board runs")] = None,
+    sim: Annotated[bool, typer.Option("--sim", help="Start a simulated board.")] = False,
+    boards: Annotated[int, typer.Option(min=1, max=8, help="So many simulated boards.")] = 1,
+    replay: Annotated[Path | None, typer.Option(help="Show a tape, without a board.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Model file (.dtm) that the board runs.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="dataset (.npz): its windows go to the board, policies are tried on it")
+        Path | None, typer.Option(help="Dataset (.npz): its windows go to the board, policies are tried on it.")
     ] = None,
-    part: Annotated[str, typer.Option(help="of the dataset: train, validation, test or all")] = "validation",
-    folder: Annotated[Path, typer.Option(help="all that the page reads and writes lies in it")] = Path(),
+    part: Annotated[str, typer.Option(help="Of the dataset: train, validation, test or all.")] = "validation",
+    folder: Annotated[Path, typer.Option(help="All that the page reads and writes lies in it.")] = Path(),
     hop: Annotated[
-        int | None, typer.Option(min=1, help="rows from window to window", show_default="5 windows a second")
+        int | None, typer.Option(min=1, help="Rows from window to window.", show_default="5 windows a second")
     ] = None,
-    rate: Annotated[float | None, typer.Option(help="rows a second", show_default="the data's own")] = None,
-    listen: Annotated[int, typer.Option(min=0, max=65535, help="port of the page; 0: a free one")] = 0,
-    browser: Annotated[bool, typer.Option(help="open the page")] = True,
+    rate: Annotated[float | None, typer.Option(help="Rows a second.", show_default="the data's own")] = None,
+    listen: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
 ) -> None:
     """Watch a board in the browser, change its policy, record, train, deploy; Ctrl-C ends it.
 

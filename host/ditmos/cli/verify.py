@@ -16,16 +16,16 @@ def add(app: typer.Typer) -> None:
 
 
 def verify(
-    model: Annotated[Path, typer.Argument(help="model file (.dtm)")],
+    model: Annotated[Path, typer.Argument(help="Model file (.dtm).")],
     port: Annotated[
-        str | None, typer.Option(help="serial device or socket://HOST:PORT", show_default="the one board")
+        str | None, typer.Option(help="Serial device or socket://HOST:PORT.", show_default="the one board")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="windows of this dataset (.npz)", show_default="random ones")
+        Path | None, typer.Option(help="Windows of this dataset (.npz).", show_default="random ones")
     ] = None,
-    part: Annotated[str, typer.Option(help="of the dataset: train, validation, test or all")] = "validation",
-    count: Annotated[int, typer.Option(min=1, help="windows at most")] = 100,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the result to this file")] = None,
+    part: Annotated[str, typer.Option(help="Of the dataset: train, validation, test or all.")] = "validation",
+    count: Annotated[int, typer.Option(min=1, help="Windows at most.")] = 100,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Run windows on a board slice by slice and end to end; every byte must be the reference's."""
     from rich.console import Console

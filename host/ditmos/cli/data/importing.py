@@ -61,7 +61,7 @@ def import_(
     scale: Annotated[float | None, _option("Real units per number in the files.", _FILES)] = None,
     encoding: Annotated[str | None, _option("Of text: utf-8, utf-16, latin-1, ...", _FILES)] = None,
     separator: Annotated[str | None, _option("Between columns: , ; tab or blank.", _FILES)] = None,
-    decimal: Annotated[str | None, _option("Decimal mark: . or ,", _FILES)] = None,
+    decimal: Annotated[str | None, _option("Decimal mark, a point or a comma.", _FILES)] = None,
     key: Annotated[str | None, _option("Variable of .mat and .npz files.", _FILES)] = None,
     resample: Annotated[float | None, _option("Rows per second of the dataset.", _WINDOWS)] = None,
     window: Annotated[str | None, _option("Length: 128 (rows) or 2.5s.", _WINDOWS)] = None,
