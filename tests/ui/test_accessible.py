@@ -44,6 +44,8 @@ def test_axe_finds_no_serious_fault(page, axe: str, scheme: str, width: int) -> 
     try:
         for tab in TABS:
             page.tab(tab)
+            if tab == "Policy":
+                page.wait(lambda: page.find(".cm-content[aria-label]"), "the editor")
             assert not faults(page, axe), tab
             assert page.browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth"), tab
     finally:

@@ -41,6 +41,7 @@ RIGHT: dict[str, list[str]] = {
     "bench models": ["sweep"],
     "bench frontend": ["--count", "1"],
     "bench link": ["--windows", "200", "--frames", "100"],
+    "bench ui": ["--edits", "1", "--seconds", "1", "--json", "out.json"],
     "bench estimate": ["run/model.dtm", "--json", "out.json"],
 }
 

@@ -211,11 +211,13 @@ def ui(
 
     from rich.console import Console
 
-    from ditmos.atomic import write_json
+    from ditmos.atomic import check_writable, write_json
     from ditmos.errors import DitmosError
 
     if find_spec("selenium") is None:
         raise DitmosError("this needs selenium, which drives a browser: pip install selenium")
+    if json_file:
+        check_writable(json_file)
     from ditmos.ui.timing import measure
 
     console = Console()
