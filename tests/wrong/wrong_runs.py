@@ -270,7 +270,7 @@ def broken_rule(code: int | None, said: str) -> str | None:
     if code is not None and code not in (0, 1, 2, 130):
         return f"exit code {code}"
     lines = [line for line in said.splitlines() if line.startswith("ditmos: ")]
-    if code == 2 and not lines and "Usage:" not in said:
+    if code == 2 and not lines and "Usage:" not in said and "─ Error ─" not in said:  # of the command line itself
         return "exit code 2 and no reason"
     if len(lines) > 1:
         return f"{len(lines)} errors"
