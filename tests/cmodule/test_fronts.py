@@ -70,7 +70,7 @@ def main() -> None:
         "--convs", type=int, default=12, help="skip networks with more convolutions: planning takes long"
     )
     parser.add_argument(
-        "--kinds", action="store_true", help="all with depthwise convolutions, averages and padding among their layers"
+        "--kinds", action="store_true", help="draw depthwise convolutions, averages and padding for all of them"
     )
     parser.add_argument("--log", type=Path, help="goes on where this file ends")
     options = parser.parse_args()
