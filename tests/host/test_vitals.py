@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench.route import decide
+from ditmos.bench.float_features import labels_changed
+from ditmos.bench.route import decide, quantized_windows
 from ditmos.datasets import TEST, Dataset, save
 from ditmos.datasets.features import to_vitals
 from ditmos.datasets.units import in_whole_steps
@@ -100,6 +101,9 @@ def test_a_run_says_what_a_scale_of_ones_own_is_worth(tmp_path: Path) -> None:
     assert reference.model.front_end is not None and reference.model.front_end.operations[-1].own
     answers = decide(own_policy(reference.model), reference, np.ascontiguousarray(reference.quantize(whole.x[test])))
     assert found["uncalibrated"] == (answers.label == whole.y[test]).mean()
+    windows = quantized_windows(reference, wrist(), test)  # of real numbers, in the units of the set
+    np.testing.assert_array_equal(windows, reference.quantize(whole.x[test]))
+    assert labels_changed(reference, wrist(), test) <= 2
 
 
 def test_a_rate_that_is_too_low_is_refused() -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ditmos import atomic
 from ditmos.errors import DitmosError
-from ditmos.model.signal import Signal
+from ditmos.model.signal import Signal, each_unit
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLIT_NAMES = ("train", "validation", "test")
@@ -90,18 +90,8 @@ class Dataset:
 
     @property
     def channel_units(self) -> tuple[str, ...]:
-        """The unit of each channel: one for all, one a channel, or "EDA uS, ACC g": each behind what the names of its
-        channels begin with."""
-        parts = [part.strip() for part in self.units.split(",")]
-        named = [part.rpartition(" ") for part in parts]
-        if len(parts) > 1 and all(name for name, _, _ in named):
-            begins = [
-                [unit for name, _, unit in named if channel.lower().startswith(name.lower())]
-                for channel in self.channels
-            ]
-            if all(len(units) == 1 for units in begins):
-                return tuple(units[0] for units in begins)
-        return tuple(parts) if len(parts) == len(self.channels) else (self.units,) * len(self.channels)
+        """The unit of each channel."""
+        return each_unit(self.units, self.channels)
 
     def part(self, which: int) -> NDArray[np.int64]:
         """Indices of the windows in TRAIN, VALIDATION or TEST. Raises DitmosError without a split."""

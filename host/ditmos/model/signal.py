@@ -17,6 +17,18 @@ RATE_TOLERANCE = 0.02  # of the rate: clocks of sensors differ by a per cent or 
 SCALE_TOLERANCE = 1e-5
 
 
+def each_unit(units: str, channels: Sequence[str]) -> tuple[str, ...]:
+    """The unit of each channel: ``units`` is one for all, one a channel apart by commas, or "EDA uS, ACC g": each
+    behind what the names of its channels begin with."""
+    parts = [part.strip() for part in units.split(",")]
+    named = [part.rpartition(" ") for part in parts]
+    if len(parts) > 1 and all(name for name, _, _ in named):
+        begins = [[unit for name, _, unit in named if c.lower().startswith(name.lower())] for c in channels]
+        if all(len(found) == 1 for found in begins):
+            return tuple(found[0] for found in begins)
+    return tuple(parts) if len(parts) == len(channels) else (units,) * len(channels)
+
+
 @dataclass(frozen=True)
 class Signal:
     """scales: real value of one unit of a raw sample, of each channel. rate: rows per second, 0 where not known."""
@@ -53,7 +65,8 @@ class Signal:
     def of_model(cls, model: QuantizedModel) -> Signal:
         """What a model was made for: the rows of its window, or the samples of its front end."""
         if front := model.front_end:
-            return cls.of(model.class_names, front.channel_names, front.units, front.scale, front.fs)
+            units = each_unit(front.units, front.channel_names)
+            return cls.of(model.class_names, front.channel_names, units, front.scale, front.fs)
         return cls.of_inputs(model.class_names, model.inputs, model.rate)
 
     @classmethod
