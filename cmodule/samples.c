@@ -1,6 +1,8 @@
 // Samples as a sensor gives them: see samples.h.
 #include "samples.h"
 
+#include "operations.h"
+
 #include <stdbool.h>
 
 static bool narrow(int32_t word, uint32_t shift, int16_t *sample) {
@@ -30,15 +32,6 @@ static void count(int32_t *counter, bool one_more) {
     *counter += one_more && *counter != INT32_MAX;
 }
 
-static uint32_t root(uint32_t square) {
-    uint32_t result = 0;
-    for (uint32_t bit = 1u << 15; bit != 0; bit >>= 1) {
-        uint32_t larger = result | bit;
-        result = larger * larger <= square ? larger : result;
-    }
-    return result;
-}
-
 static uint32_t loudness(const int16_t *samples, uint32_t rows, uint32_t channels) {
     int64_t sum = 0, squares = 0;
     for (uint32_t i = 0; i < rows; i++) {
@@ -46,9 +39,9 @@ static uint32_t loudness(const int16_t *samples, uint32_t rows, uint32_t channel
         sum += value;
         squares += value * value;
     }
-    // rows * squares <= 2^62 for the 2^16 rows and less that a block has.
-    uint64_t variance = (uint64_t)(rows * squares - sum * sum) / ((uint64_t)rows * rows);
-    return root((uint32_t)variance);
+    // rows * squares <= 2^62 for the 2^16 rows and less that a block has. The root first: no division of 64 bits, which not
+    // every port links.
+    return ditmos_isqrt((uint64_t)(rows * squares - sum * sum)) / rows;
 }
 
 void ditmos_watch(const int16_t *samples, uint32_t rows, uint32_t channels, int32_t *state) {
