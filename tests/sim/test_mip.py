@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,11 @@ def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def installed(unpacked: Path, package: str) -> list[str]:
+    urls = json.loads((unpacked / "device" / package).read_text())["urls"]
+    return [target.removeprefix("ditmos/") for target, _ in urls]
+
+
 class _Silent(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
@@ -48,7 +54,7 @@ def test_install(mpremote: Callable[..., str], recording: Recording, unpacked: P
     assert "/flash" not in mpremote("exec", WHERE)
     try:
         mpremote("mip", "install", f"{unpacked if source == 'folder' else served}/device/package.json")
-        names = sorted(path.name for path in (unpacked / "device" / "ditmos").iterdir())
+        names = sorted(installed(unpacked, "package.json"))
         assert mpremote("exec", "import os; print(sorted(os.listdir('/flash/lib/ditmos')))").strip() == str(names)
         assert mpremote("exec", WHERE).split() == ["/flash/lib/ditmos/__init__.py", "/flash/lib/ditmos/routing.py"]
         used = [0] * 6
@@ -56,5 +62,16 @@ def test_install(mpremote: Callable[..., str], recording: Recording, unpacked: P
             used[k] += 1
         answered = ", ".join(f"classifier {k} {count}" for k, count in enumerate(used) if count)
         assert f"answered by {answered}" in mpremote("run", "device/infer.py")
+    finally:
+        mpremote("fs", "rm", "-r", ":/flash/lib")
+
+
+def test_what_works_alone_installs_beside_the_firmware(mpremote: Callable[..., str], unpacked: Path) -> None:
+    both = installed(unpacked, "package.json") + installed(unpacked, "package-alone.json")
+    assert sorted(both) == sorted(path.name for path in (unpacked / "device" / "ditmos").iterdir())
+    try:
+        mpremote("mip", "install", f"{unpacked}/device/package-alone.json")
+        where = "from ditmos import alone, routing; print(alone.__file__, routing.__file__)"
+        assert mpremote("exec", where).split() == ["/flash/lib/ditmos/alone.py", "ditmos/routing.py"]
     finally:
         mpremote("fs", "rm", "-r", ":/flash/lib")

@@ -14,6 +14,8 @@ from ditmos.firmware.targets import NUCLEO_IMAGE, nucleo_image
 from ditmos.paths import SOURCES
 
 _IMAGES = ("firmware.bin", "firmware.dfu", "firmware.hex", "firmware.elf", "firmware.json")
+# Of the device package, what works without a host: both halves do not fit into the 96 KiB of a board's file system.
+_ALONE = ("alone", "capture", "files", "listen", "record", "sensing")
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every file, so that equal contents give an equal archive
 # Where the licence of each part of the images is: a file of its own, or the comment at the head of a source file.
 _LICENCES = {
@@ -47,7 +49,7 @@ def release(source: Path, folder: Path) -> Path:
     for path in sorted(device.rglob("*.py")):
         if path.name != "manifest.py":
             files[f"device/{path.relative_to(device)}"] = path.read_bytes()
-    files["device/package.json"] = package(device)
+    files |= {f"device/{name}": data for name, data in packages(device).items()}
     files |= _licences(source)
     files["SHA256SUMS"] = "".join(
         f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())
@@ -65,9 +67,18 @@ def release(source: Path, folder: Path) -> Path:
     return archive
 
 
-def package(device: Path) -> bytes:
-    """``package.json`` of the device package, for ``mpremote mip install DIRECTORY/package.json``."""
+def packages(device: Path) -> dict[str, bytes]:
+    """Of the device package, for ``mpremote mip install DIRECTORY/NAME``: inference and streams; what works without a host.
+
+    What is not installed is taken from the firmware.
+    """
     names = sorted(path.name for path in (device / "ditmos").glob("*.py"))
+    alone = [name for name in names if name.removesuffix(".py") in _ALONE]
+    halves = {"package.json": [name for name in names if name not in alone], "package-alone.json": alone}
+    return {half: _package(names) for half, names in halves.items()}
+
+
+def _package(names: list[str]) -> bytes:
     urls = [[f"ditmos/{name}", f"ditmos/{name}"] for name in names]
     return (json.dumps({"urls": urls, "version": __version__}, indent=2) + "\n").encode()
 
