@@ -68,7 +68,7 @@ def release(source: Path, folder: Path) -> Path:
 
 
 def packages(device: Path) -> dict[str, bytes]:
-    """Of the device package, for ``mpremote mip install DIRECTORY/NAME``: inference and streams; what works without a host.
+    """Of the device package, for ``mpremote mip install DIRECTORY/NAME``: inference, streams; work without a host.
 
     What is not installed is taken from the firmware.
     """
