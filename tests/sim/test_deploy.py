@@ -124,7 +124,7 @@ def test_verify_compares_the_rows_of_a_front_end(board, tmp_path, monkeypatch):
     windows = random_windows(np.random.default_rng(0), case.model.spec, 2)
     report = verify(board, model, windows, stepped=1)
     assert report.equal and report.rows is not None
-    assert report.rows.bytes == 12 * 2 * case.model.spec.channels and report.rows.ticks > 0
+    assert report.rows.bytes == 12 * 2 * len(case.model.inputs) and report.rows.ticks > 0
     monkeypatch.setattr(Model, "row", lambda self: self.feeder.row() + np.int16(1))
     report = verify(board, model, windows, stepped=1)
     assert not report.equal and report.rows.differences == report.rows.bytes
