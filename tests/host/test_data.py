@@ -88,6 +88,7 @@ def test_missing_key_is_named(tmp_path: Path, key: str) -> None:
     "changes, message",
     [
         ({"x": np.zeros((6, 8), np.int16)}, r"x has shape \(6, 8\), expected \(windows, time, channels\)"),
+        ({"x": np.int16(3)}, r"x has shape \(\), expected \(windows, time, channels\)"),
         ({"x": np.zeros((6, 4, 2), np.complex64)}, "x has type complex64, expected int16 or float32"),
         ({"x": np.zeros((0, 4, 2), np.int16)}, "no empty axis"),
         ({"y": np.array([0, 1, 2, 0, 1, 3])}, r"y\[5\] is 3, expected 0 to 2"),

@@ -106,7 +106,10 @@ def rows_are_written(x: np.ndarray, raw: bytes, mark: str, point: str) -> str | 
         numbers = []
         for cell in line.split(mark):
             try:
-                numbers.append(np.float32(cell.strip().strip('"').replace(point, ".")))
+                grouped = (
+                    cell.replace(".", "") if point == "," and re.fullmatch(r"-?\d{1,3}(\.\d{3})+,\d*", cell) else cell
+                )
+                numbers.append(np.float32(grouped.strip().strip('"').replace(point, ".")))
             except (ValueError, OverflowError):
                 numbers.append(None)
         known |= {tuple(numbers[i : i + x.shape[2]]) for i in range(len(numbers))}

@@ -122,8 +122,9 @@ class Dataset:
             if not ok:
                 raise DitmosError(f"{self.name}: {what}")
 
-        x, count = self.x, len(self.x)
+        x = self.x
         need(x.ndim == 3, f"x has shape {x.shape}, expected (windows, time, channels)")
+        count = len(x)
         need(min(x.shape) > 0, f"x has shape {x.shape}, expected no empty axis")
         need(x.dtype in (np.int16, np.float32), f"x has type {x.dtype}, expected int16 or float32")
         if x.dtype == np.float32:
