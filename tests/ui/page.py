@@ -19,6 +19,7 @@ class Page:
         browser.set_window_size(1400, 1000)
         browser.get(address)
         self.wait(lambda: self.find("[role=tab]"), "tabs")
+        browser.get_log("browser")  # what the page before complained of when its server ended
 
     def wait(self, what: Callable[[], Any], name: str, seconds: float = PATIENCE) -> Any:
         """The first value of ``what`` that is true."""
