@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,9 @@ from ditmos.paths import SOURCES
 RUN = """
 import sys
 from array import array
-sys.path.insert(0, sys.argv[1])
-import events as e
+import ditmos.events as e
 case = 0
-for line in open(sys.argv[2]):
+for line in open(sys.argv[1]):
     scale, on, off, windows, quiet, margin, *logits = line.split()
     classes = 2 + case % 9
     scores = e.soft(float(scale))
@@ -45,10 +46,11 @@ def test_host_and_board_agree(micropython: Path, tmp_path: Path) -> None:
         lines.append(" ".join(map(str, [*settings, *walk])))
     (tmp_path / "cases").write_text("\n".join(lines) + "\n")
     (tmp_path / "run.py").write_text(RUN)
-    arguments = [tmp_path / "run.py", SOURCES / "device" / "ditmos", tmp_path / "cases"]
+    arguments = [tmp_path / "run.py", tmp_path / "cases"]
+    path = {**os.environ, "MICROPYPATH": f"{SOURCES / 'device'}:.frozen"}
     answers = [
-        subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=True).stdout
-        for command in ([micropython, "-X", "heapsize=4m"], ["python3"])
+        subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=True, env=path).stdout
+        for command in ([micropython, "-X", "heapsize=4m"], [sys.executable])
     ]
     assert answers[0] == answers[1]
     assert answers[0].count("None, None, None, None]") < 0.99 * answers[0].count("[None")

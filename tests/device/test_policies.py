@@ -42,7 +42,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
 
 def test_they_are_all_tried(expected: Expected) -> None:
     """And decide differently: none is another one by a slip."""
-    assert {policy for policy, _ in POLICIES} == set(SHIPPED)
+    assert {policy for policy, _ in POLICIES} == set(SHIPPED) - {"first", "forest"}  # test_forest_board.py
     answers = [str([expected.answers[kind, *entry] for kind in ("routed", "early")]) for entry in POLICIES]
     assert len(set(answers)) == len(POLICIES) - 1  # early(NEVER) is top1
     assert SELECTOR in {row[1] for row in expected.answers["early", "early", (10, 60)]}

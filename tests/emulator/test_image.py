@@ -136,9 +136,10 @@ def test_flash_by_st_flash_writes_each_part(folder: Path, monkeypatch: pytest.Mo
 
 def test_package_lists_what_is_there() -> None:
     device = release.SOURCES / "device"
-    urls = json.loads(release.package(device))["urls"]
-    assert ["ditmos/engine.py", "ditmos/engine.py"] in urls
-    assert all((device / source).is_file() for _, source in urls)
+    halves = [json.loads(text)["urls"] for text in release.packages(device).values()]
+    assert [["ditmos/engine.py", "ditmos/engine.py"] in urls for urls in halves] == [True, False]
+    listed = [source for urls in halves for _, source in urls]
+    assert sorted(listed) == sorted(f"ditmos/{path.name}" for path in (device / "ditmos").glob("*.py"))
 
 
 def test_release_is_repeatable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
