@@ -275,9 +275,9 @@ def broken_rule(code: int | None, said: str) -> str | None:
     lines = [line for line in said.splitlines() if line.startswith("ditmos: ")]
     if code == 2 and not lines and "Usage:" not in said and "─ Error ─" not in said:  # of the command line itself
         return "exit code 2 and no reason"
-    if len(lines) > 1:
+    if len(lines) > 1 and not lines[-1].startswith("ditmos: demo stopped"):  # the command that it ran has said why
         return f"{len(lines)} errors"
-    if lines and said.rstrip().splitlines()[-1] != lines[0]:
+    if lines and said.rstrip().splitlines()[-1] != lines[-1]:
         return "an error of more than one line"
     return None
 

@@ -11,20 +11,28 @@ from collections.abc import Iterator
 import ray
 import ray.exceptions
 
+from ditmos.errors import DitmosError
 from ditmos.study.sweep import Call, Execute, error_file, run_one
 
 RETRIES = 3  # of a job, when its node or its process dies
 
 
 def on_cluster(address: str, processes: int) -> Execute:
-    """Runs jobs on the cluster at ``address``; "local": on one that is started here, with so many ``processes``."""
+    """Runs jobs on the cluster at ``address``; "local": on one that is started here, with so many ``processes``.
+
+    Jobs raise DitmosError where no cluster answers there.
+    """
 
     def execute(calls: list[Call]) -> Iterator[tuple[str, bool]]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # tells nobody of it
         if address == "local":
             ray.init(num_cpus=processes, include_dashboard=False, log_to_driver=False)
         else:
-            ray.init(address=address, log_to_driver=False)
+            try:
+                ray.init(address=address, log_to_driver=False)
+            except (OSError, ValueError, RuntimeError) as error:
+                reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+                raise DitmosError(f"no Ray cluster at {address!r} ({reason[0]})") from None
         try:
             remote = ray.remote(num_cpus=1, max_retries=RETRIES)(run_one)
             waiting = {remote.remote(*call): call for call in calls}
