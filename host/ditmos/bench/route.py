@@ -63,10 +63,10 @@ def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]
 
 def some_windows(model: Model, dataset: Dataset | None, part: str, count: int) -> tuple[NDArray[np.int8], Int16 | None]:
     """At most ``count`` windows to compare a board with the reference on, of a part of a dataset, else random ones; and
-    `window_samples` of them."""
+    `window_samples` of them. Where the dataset has no split, any window will do: what is compared are bytes."""
     if dataset is None:
         return random_windows(np.random.default_rng(0), model.spec, count), None
-    index = part_of(dataset, part)[:count]
+    index = part_of(dataset, part if dataset.split is not None else "all")[:count]
     return quantized_windows(model, dataset, index), window_samples(model, dataset, index)
 
 

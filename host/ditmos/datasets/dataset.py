@@ -96,7 +96,7 @@ class Dataset:
     def part(self, which: int) -> NDArray[np.int64]:
         """Indices of the windows in TRAIN, VALIDATION or TEST. Raises DitmosError without a split."""
         if self.split is None:
-            raise DitmosError(f"{self.name}: it has no split, expected one (see ditmos.datasets.splits)")
+            raise DitmosError(f"{self.name}: it has no split; `ditmos data split` writes the one that training makes")
         return np.flatnonzero(self.split == which)
 
     def real(self, index: NDArray[np.integer] | Sequence[int] | slice = slice(None)) -> NDArray[np.float32]:
