@@ -97,7 +97,8 @@ def _text(folder: Path, rng: Generator) -> Case:
 def rows_are_written(x: np.ndarray, raw: bytes, mark: str, point: str) -> str | None:
     """What is wrong: a row of windows x (n, time, channels) whose values are those of no line of the text."""
     lines = []
-    for encoding in ("utf-8-sig", "utf-16", "cp1252", "latin-1"):
+    wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+    for encoding in ("utf-16",) if wide else ("utf-8-sig", "cp1252", "latin-1"):
         with contextlib.suppress(UnicodeError):
             lines = raw.decode(encoding).splitlines()
             break
@@ -106,9 +107,9 @@ def rows_are_written(x: np.ndarray, raw: bytes, mark: str, point: str) -> str | 
         numbers = []
         for cell in line.split(mark):
             try:
-                grouped = (
-                    cell.replace(".", "") if point == "," and re.fullmatch(r"-?\d{1,3}(\.\d{3})+,\d*", cell) else cell
-                )
+                group = "." if point == "," else ","  # 1.234,5 or 1,234.5
+                in_groups = rf"-?\d{{1,3}}({re.escape(group)}\d{{3}})+{re.escape(point)}\d*"
+                grouped = cell.replace(group, "") if re.fullmatch(in_groups, cell.strip()) else cell
                 numbers.append(np.float32(grouped.strip().strip('"').replace(point, ".")))
             except (ValueError, OverflowError):
                 numbers.append(None)
