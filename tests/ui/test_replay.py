@@ -49,7 +49,7 @@ def test_a_tape_is_seen_tried_and_looked_into(
     page.press("Put on the board")
     page.wait_for("this is a tape")
     page.tab("Live")
-    scope = page.find(".scope")[0]
+    scope = page.wait(lambda: page.find(".scope"), "the signal")[0]  # the tab takes a moment to be drawn
     scope.send_keys(Keys.SHIFT + Keys.ARROW_LEFT + Keys.NULL, Keys.ENTER)
     page.wait(lambda: page.find(".maps canvas"), "its inside")
     assert page.errors() == []
