@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from ditmos.bench import baremetal
+from ditmos.errors import DitmosError
+from ditmos.firmware.build import build
 from ditmos.locks import locked
 
 # What a shell starts in the background ignores SIGINT, and so would the programs that tests interrupt.
@@ -25,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # Files that take longest. They start first, so that no worker is left with one of them when the others are done.
 LONG = (
+    "test_wrong_inputs", "test_page",
     "test_tutorial", "test_training", "test_stock_boards", "test_stream", "test_sweep", "test_two_models", "test_infer",
     "test_space", "test_cluster", "test_parser", "test_start", "test_record", "test_wheel", "test_deploy", "test_line",
     "test_sweep_stop", "test_planner", "test_plans",
@@ -44,6 +47,19 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings: {folder} is not a folder (set DITMOS_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def firmware() -> Path:
+    """The simulated board's, built where it is not. Skips without what that takes."""
+    if not shutil.which("qemu-system-arm"):
+        pytest.skip("qemu-system-arm is not installed")
+    try:
+        return build("sim").path
+    except DitmosError as error:
+        if "not found" in str(error) or "no source" in str(error):
+            pytest.skip(str(error))
+        raise
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ditmos.bench.golden import Style, random_model, random_windows, with_left_out
-from ditmos.errors import DitmosError
-from ditmos.firmware.build import build
 from ditmos.link.board import Board
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
@@ -25,18 +22,6 @@ from recording import Recording
 
 TIMEOUT = 60.0
 IN_ORDER = {"PYTHONUNBUFFERED": "1"}  # what mpremote says for itself and what the board prints
-
-
-@pytest.fixture(scope="session")
-def firmware() -> Path:
-    if not shutil.which("qemu-system-arm"):
-        pytest.skip("qemu-system-arm is not installed")
-    try:
-        return build("sim").path
-    except DitmosError as error:
-        if "not found" in str(error) or "no source" in str(error):
-            pytest.skip(str(error))
-        raise
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,25 +10,12 @@ from pathlib import Path
 
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.firmware.build import build
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reader import read_model
 from ditmos.ui.example import DATA, MODEL, write_example
 from page import Page
 
 STARTS = 60  # seconds, on a busy machine
-
-
-@pytest.fixture(scope="session")
-def firmware() -> Path:
-    if not shutil.which("qemu-system-arm"):
-        pytest.skip("qemu-system-arm is not installed")
-    try:
-        return build("sim").path
-    except DitmosError as error:
-        if "not found" in str(error) or "no source" in str(error):
-            pytest.skip(str(error))
-        raise
 
 
 @pytest.fixture(scope="session")
