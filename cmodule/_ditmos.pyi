@@ -58,6 +58,7 @@ class Model:
     margins: tuple[int, ...]  # its settings
     routes: int  # how many of the selector's outputs stand for classifiers: the first `classifiers`, or none
     exits: int  # how many behind them are class logits of its own: `classes`, or none
+    once: bool  # the plan allows one classify of a window
     selector_scale: float
     selector_zero_point: int
     logit_scale: float

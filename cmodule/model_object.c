@@ -249,6 +249,8 @@ static mp_obj_t attribute(const ditmos_model_obj_t *self, qstr name) {
             return MP_OBJ_NEW_SMALL_INT(model->routes);
         case MP_QSTR_exits:
             return MP_OBJ_NEW_SMALL_INT(model->exits);
+        case MP_QSTR_once:
+            return mp_obj_new_bool(model->plan.once);
         case MP_QSTR_selector_zero_point:
             return MP_OBJ_NEW_SMALL_INT(model->selector_zero_point);
         case MP_QSTR_logit_zero_point:

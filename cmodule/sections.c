@@ -106,7 +106,8 @@ ditmos_status_t ditmos_read_inputs(ditmos_parsing_t *parsing, ditmos_section_t s
     m->rate = ditmos_f32(p);
     m->row_channels = ditmos_u16(p + 4);
     uint32_t fixed = INPUTS_SIZE + (uint32_t)DITMOS_INPUT_SIZE * m->row_channels;
-    NEED(ditmos_u16(p + 6) == 0, "INPT.reserved", s.begin + 6, "must be 0");
+    // An older ditmos had the first channel's scale there, which is never 0.
+    NEED(ditmos_u16(p + 6) == 0, "INPT.reserved", s.begin + 6, "is of an older ditmos, export the model again");
     NEED(s.size >= fixed, "INPT", s.begin, "must have a record for each channel");
     NEED(m->rate >= 0.0f && m->rate <= FLT_MAX, "INPT.rate", s.begin, "must be rows per second, or 0");
     m->inputs = p + INPUTS_SIZE;

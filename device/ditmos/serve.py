@@ -192,6 +192,8 @@ class Answers(Server):
                 "spare": spare,
                 "channels": len(inputs),
                 "classifiers": model.classifiers,
+                "routes": model.routes,
+                "once": model.model.once,
                 "logit_scale": model.logit_scale,
                 "logit_zero_point": model.model.logit_zero_point,
                 "class_names": list(model.model.class_names),

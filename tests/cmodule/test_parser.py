@@ -14,8 +14,10 @@ import pytest
 from conftest import CMODULE, SANITIZERS, SOURCES, WARNINGS
 from ditmos.bench import golden
 from ditmos.bench.golden_feeds import feed_case
+from ditmos.model import container
 from ditmos.model.plan_tables import PlanError
 from ditmos.model.reader import ModelFileError, decode
+from ditmos.model.sections import KNOWN
 from ditmos.model.writer import encode
 from ditmos.planner import front, whole_plan
 from numpy.random import Generator
@@ -112,6 +114,19 @@ def test_sections_that_are_not_known(driver):
     old = bytearray(data)
     pack_into("<H", old, 4, 1)
     assert driver.ask(repaired(old)) == "bad version 4 is of an older ditmos, export the model again"
+
+
+def test_an_older_input_section_says_what_to_do(driver):
+    """Once it held no number of channels: the first channel's scale came right behind the rate."""
+    data = some_model(2)[1]
+    places = [(tag, *place) for tag, place in sections(data).items() if tag != b"table"]
+    contents = {tag: data[at : at + size] for tag, at, size in places}
+    contents[b"INPT"] = contents[b"INPT"][:4] + contents[b"INPT"][8:]
+    old = container.pack((tag, KNOWN[tag], part) for tag, part in contents.items())
+    at = sections(old)[b"INPT"][0] + 6
+    assert driver.ask(old) == f"bad INPT.reserved {at} is of an older ditmos, export the model again"
+    with pytest.raises(ModelFileError, match=f"INPT reserved at offset {at}: .* of an older ditmos, export the model again"):
+        decode(old)
 
 
 def test_once_plans_are_judged_alike(driver):

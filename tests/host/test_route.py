@@ -10,6 +10,7 @@ import pytest
 from ditmos import routing
 from ditmos.bench import golden
 from ditmos.bench.route import Costs, class_numbers, decide, part_of, quantized_windows, report
+from ditmos.cli import application
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
 from ditmos.framing import ALL, NOBODY, SELECTOR
@@ -336,6 +337,39 @@ def test_command(model, tmp_path):
     assert own["policy"] == "top1 (its own)" and own["accuracy"] == first["accuracy"]
     assert first["costs"]["instructions"] == 1100 and second["costs"]["instructions"] == 2100
     assert second["extra_runs"] == 1.0 and first["windows"] == len(dataset)
+
+
+@pytest.mark.parametrize(
+    ("policy", "most"),
+    [("fallback(8)", 2), ("early(10, second=60)", 2), ("vote()", 3), ("vote(count=2)", 2), ("average", 6),
+     ("budgeted(1)", 2), ("top1", 1), ("early(10)", 1), ("sticky(4)", 1)],
+)  # fmt: skip
+def test_a_plan_for_once_gets_no_policy_that_asks_twice(model, policy, most):
+    if most == 1:
+        parse_policy(policy).check_once(model.classifiers, model.routes)
+        return
+    name = policy.partition("(")[0]
+    with pytest.raises(DitmosError, match=f"policy {name} asks up to {most} classifiers of a window, but the plan"):
+        parse_policy(policy).check_once(model.classifiers, model.routes)
+
+
+def test_the_command_refuses_what_asks_twice_of_a_plan_for_once(model, tmp_path):
+    """One of routing.py before it runs; what a file asks shows when it runs."""
+    dataset = synthetic.generate(subjects=2, recordings=1, windows=2)
+    quantized = golden.made_for(model.model, dataset.signal)
+    write_model(tmp_path / "m.dtm", quantized, replace(whole_plan(model.spec), once=True))
+    save(dataset, tmp_path / "d.npz")
+    (tmp_path / "twice.py").write_text("from ditmos.routing import vote\npolicy = vote(2)\n")
+    (tmp_path / "single.py").write_text("from ditmos.routing import top1\npolicy = top1\n")
+    given = ["--model", str(tmp_path / "m.dtm"), "--data", str(tmp_path / "d.npz"), "--part", "all"]
+    for policy, message in (
+        ("fallback(8)", "policy fallback asks up to 2 classifiers of a window, but the plan uses the window up"),
+        (f"{tmp_path}/twice.py", "window 0: it asks 2 classifiers, but the plan uses the window up for one"),
+    ):
+        result = CliRunner().invoke(application(), ["route", policy, *given])
+        assert isinstance(result.exception, DitmosError) and message in str(result.exception)
+    result = CliRunner().invoke(application(), ["route", "top1", f"{tmp_path}/single.py", *given])
+    assert result.exit_code == 0, result.output
 
 
 def test_a_policy_that_does_not_parse_is_named_with_its_line(tmp_path) -> None:

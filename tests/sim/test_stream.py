@@ -26,7 +26,7 @@ from ditmos.model.policy import parse_policy
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
-from ditmos.planner import stream_plan
+from ditmos.planner import front, stream_plan
 from ditmos.simulated.qemu import Simulator
 from recording import Recording
 
@@ -127,6 +127,23 @@ def test_raw_and_real_samples_are_quantised_on_the_board(board, recording):
         results = list(classify(board, windows))
         expected = decide(parse_policy("top1"), recording.model, recording.model.quantize(windows))
         assert [r.label for r in results] == expected.label.tolist()
+
+
+def test_a_plan_for_once_gets_no_policy_that_asks_twice(board, recording, tmp_path):
+    """Refused before it runs; what a file of the user's asks shows when it runs."""
+    model, path = recording.model, tmp_path / "once.dtm"
+    single = next(c.plan for c in front(model.spec, model.model, once=True) if c.plan.once)
+    write_model(path, model.model, single)
+    file = tmp_path / "twice.py"
+    file.write_text("from ditmos import routing\npolicy = routing.fallback(256)\n")
+    with pytest.raises(DitmosError, match="policy fallback asks up to 2 classifiers of a window, but the plan"):
+        deploy(board, path, Place.flash, policy=parse_policy("fallback(30)"))
+    deploy(board, path, Place.ram)
+    with pytest.raises(DitmosError, match="policy fallback asks up to 2 classifiers of a window, but the plan"):
+        Stream(board, policy="fallback(30)").prepare()
+    with pytest.raises(DitmosError, match="the plan allows one classify a window"):
+        list(classify(board, recording.windows[:1], policy=str(file)))
+    assert len(list(classify(board, recording.windows[:2], policy="top1"))) == 2
 
 
 def test_a_policy_that_raises_is_reported_with_its_traceback(board, recording, tmp_path):

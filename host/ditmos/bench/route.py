@@ -232,6 +232,16 @@ class Decisions:
         """The classifier that answered, -1 where none did by itself."""
         return np.where(self.who < MAX_CLASSIFIERS, self.who, -1)
 
+    def check_once(self, policy: Policy) -> None:
+        """Raises DitmosError where the policy asked more than one classifier of a window, which the plan of the model
+        does not allow on a board."""
+        if (self.runs > 1).any():
+            i = int((self.runs > 1).argmax())
+            raise DitmosError(
+                f"policy {policy.text}, window {i}: it asks {self.runs[i]} classifiers, but the plan uses the window up "
+                "for one; take a plan without --once, or another policy"
+            )
+
 
 def decide(policy: Policy, model: Model, windows: NDArray[np.int8], logits: Logits | None = None) -> Decisions:
     """Run a policy, from its initial state, over int8 windows (N, time, channels) in their order. ``logits``: of these

@@ -43,7 +43,10 @@ def route(
 
     parsed = [parse_policy(text) for text in policies or ()]
     dataset = load(data)
-    reference = Model(read_model(model)[0])
+    quantized, plan = read_model(model)
+    reference = Model(quantized)
+    for policy in parsed if plan.once else ():
+        policy.check_once(reference.classifiers, reference.routes)
     index = part_of(dataset, part)
     windows = quantized_windows(reference, dataset, index)
     logits = Logits.of(reference, windows, window_rows(reference, dataset, index))
@@ -57,7 +60,10 @@ def route(
     base = decide(own, reference, windows, logits)
     reports = [report(f"{own.text} (its own)", base, base, y, costs)]
     for policy in track(parsed, "policies", console=console, transient=True, disable=not console.is_terminal):
-        reports.append(report(policy.text, decide(policy, reference, windows, logits), base, y, costs))
+        found = decide(policy, reference, windows, logits)
+        if plan.once:
+            found.check_once(policy)
+        reports.append(report(policy.text, found, base, y, costs))
     _print(reports, part, dataset.name)
     if json_file:
         write_json(

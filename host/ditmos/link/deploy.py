@@ -17,6 +17,7 @@ from ditmos.link.repl import BoardError
 from ditmos.link.romfs import romfs_image
 from ditmos.model.policy import Policy, own_policy
 from ditmos.model.reader import decode
+from ditmos.model.use import routes
 
 NAME = "model.dtm"
 FLASH = f"/flash/{NAME}"
@@ -76,6 +77,8 @@ def deploy(
     arena = plan.arena_size
     if policy is None:
         own_policy(quantized)
+    elif plan.once:
+        policy.check_once(quantized.spec.classifiers, routes(quantized.spec, quantized.use.rule))
     crc = zlib.crc32(data)
     board.soft_reset()
     check_firmware(board)

@@ -228,7 +228,7 @@ class Stream:
 
     def _compare(self, wanted: dict[str, Any], policy: int) -> None:
         """Take over what the board said. Raises Disturbed where it is not what it was told, DitmosError for another
-        model."""
+        model, or a policy that its plan has no room for."""
         said = self._talk.hello
         expected = {key: wanted[key] for key in ("type", "logits", "first")} | {"policy": policy}
         expected["hop"] = self._hop or said.get("window")
@@ -244,6 +244,12 @@ class Stream:
                 "it was replaced meanwhile"
             )
         self._crc = said["model"]
+        if self.policy and said["once"]:
+            try:
+                self.policy.check_once(said["classifiers"], said["routes"])
+            except DitmosError:
+                self._talk.stop()
+                raise
 
     def _expected(self, end: int) -> int:
         """Number of windows in ``end`` bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from ditmos import events, routing
 from ditmos.errors import DitmosError
 from ditmos.model.quantized import QuantizedModel
+from ditmos.model.use import check_asked
 from ditmos.text import read_text
 
 PolicyFunction = Callable[[Any, Any], tuple[int | None, int]]
@@ -42,6 +44,26 @@ class Policy:
         if self.source is None:
             return f"from ditmos import {self.home}\npolicy = {self.home}.{self.expression}\n"
         return f"{self.source}\npolicy = {self.expression}\n"
+
+    def check_once(self, classifiers: int, routes: int) -> None:
+        """For a plan that allows one classify of a window. What a file of the user's own asks shows when it runs.
+
+        Raises:
+            DitmosError: it is a policy of routing.py that may ask more.
+        """
+        if self.source is None and self.home == "routing" and self.name in routing.SHIPPED:
+            check_asked(classifiers, routes, self.name, self._settings())
+
+    def _settings(self) -> tuple[Any, ...]:
+        """Of a policy that routing.py makes: its arguments in their order, those that are not given, too."""
+        node = _node(self.expression)
+        if isinstance(node, ast.Name):
+            return ()
+        given = inspect.signature(vars(routing)[self.name]).bind(
+            *map(ast.literal_eval, node.args), **{str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
+        )
+        given.apply_defaults()
+        return given.args
 
     def load(self) -> Callable[..., Any]:
         """A fresh one on the host, its state at the start of a stream.

@@ -35,7 +35,8 @@ def read_inputs(reading: Reading, span: Span) -> None:
     data = reading.data
     need(span.size >= records.INPUTS.size, "INPT", span.begin, f"has {span.size} bytes, expected at least 8")
     rate, count, zero = records.INPUTS.unpack_from(data, span.begin)
-    need(zero == 0, "INPT reserved", span.begin + 6, f"is {zero}, expected 0")
+    older = "of an older ditmos, export the model again"  # it had a scale there, which is never 0
+    need(zero == 0, "INPT reserved", span.begin + 6, f"is {zero}, expected 0: {older}")
     size = records.INPUTS.size + count * records.INPUT.size
     need(span.size >= size, "INPT", span.begin, f"has {span.size} bytes, expected {size} and names")
     need(isfinite(rate) and rate >= 0, "INPT rate", span.begin, f"is {rate}, expected rows per second, or 0")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from ditmos.errors import DitmosError
 from ditmos.model.spec import NetworkSpec
@@ -67,22 +69,23 @@ def problem_of_rule(spec: NetworkSpec, rule: Rule) -> str:
     return ""
 
 
-def most_asked(spec: NetworkSpec, use: Use) -> int:
-    """How many classifiers a policy of routing.py may ask of one window; 1 of a policy that is none of those."""
-    together, margins = not routes(spec, use.rule), use.margins
-    twice = use.policy in ("fallback", "budgeted") or (use.policy == "early" and margins[1:] > (0,))
-    most = spec.classifiers if use.policy == "average" or (use.policy == "early" and together) else 1 + twice
-    if use.policy == "vote":
-        most = margins[0] if margins else 3
-    return max(min(most, spec.classifiers), 1)
+def most_asked(classifiers: int, routes: int, policy: str, settings: Sequence[Any]) -> int:
+    """How many classifiers a policy of routing.py may ask of one window; 1 of a policy that is none of those.
+    ``settings``: its arguments in their order."""
+    twice = policy in ("fallback", "budgeted") or (policy == "early" and tuple(settings[1:]) > (0,))
+    most = classifiers if policy == "average" or (policy == "early" and not routes) else 1 + twice
+    if policy == "vote":
+        most = settings[0] if settings else 3
+    return max(min(most, classifiers), 1)
 
 
-def check_asked(spec: NetworkSpec, use: Use, *, once: bool) -> None:
-    """Raises DitmosError where a policy asks more classifiers of a window than the plan (``once``: one) allows."""
-    if once and (most := most_asked(spec, use)) > 1:
+def check_asked(classifiers: int, routes: int, policy: str, settings: Sequence[Any]) -> None:
+    """Raises DitmosError where a policy of routing.py may ask more classifiers of a window than the one that a plan
+    allows that was made with --once."""
+    if (most := most_asked(classifiers, routes, policy, settings)) > 1:
         raise DitmosError(
-            f"model: policy {use.policy} asks up to {most} classifiers of a window, but the plan uses the window up "
-            "for one; take a plan without --once, or another policy"
+            f"model: policy {policy} asks up to {most} classifiers of a window, but the plan uses the window up for "
+            "one; take a plan without --once, or another policy"
         )
 
 

@@ -14,7 +14,7 @@ from ditmos.model.plan import Plan
 from ditmos.model.quantized import QuantizedModel, check
 from ditmos.model.section_network import pack_weights
 from ditmos.model.sections import SECTIONS
-from ditmos.model.use import check_asked
+from ditmos.model.use import check_asked, routes
 
 
 def encode(model: QuantizedModel, plan: Plan) -> bytes:
@@ -40,7 +40,9 @@ def write_model(path: str | Path, model: QuantizedModel, plan: Plan) -> int:
         DitmosError: as `encode`, or a policy that the plan has no room for.
     """
     path = Path(path)
-    check_asked(model.spec, model.use, once=plan.once)
+    if plan.once:
+        use = model.use
+        check_asked(model.spec.classifiers, routes(model.spec, use.rule), use.policy, use.margins)
     data = encode(model, plan)
     atomic.write(path, data)
     return len(data)
