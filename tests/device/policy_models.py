@@ -79,7 +79,7 @@ def _varied(rng: np.random.Generator, spec: NetworkSpec, windows: int) -> tuple[
     model, x = random_model(rng, spec, Style.TRAINED), random_windows(rng, spec, windows)
     if spec.selector:
         last = model.selector[-1]
-        last = replace(last, multiplier=last.multiplier // 2)  # few logits at the ends of int8
+        last = replace(last, multiplier=np.maximum(last.multiplier // 2, 1))  # few logits at the ends of int8
         model = replace(model, selector=(*model.selector[:-1], last))
         middle = np.median(Model(model).select_batch(x).astype(np.int64), axis=0)
         shift = np.rint((middle - last.zero_point) * 2.0**32 / last.multiplier).astype(np.int32)

@@ -238,8 +238,8 @@ class Decisions:
         if (self.runs > 1).any():
             i = int((self.runs > 1).argmax())
             raise DitmosError(
-                f"policy {policy.text}, window {i}: it asks {self.runs[i]} classifiers, but the plan uses the window up "
-                "for one; take a plan without --once, or another policy"
+                f"policy {policy.text}, window {i}: it asks {self.runs[i]} classifiers, but the plan uses the window up"
+                " for one; take a plan without --once, or another policy"
             )
 
 
