@@ -14,6 +14,7 @@ from numpy.random import default_rng
 
 COMMANDS = options.commands()
 FEW, MANY, BLOCK = 44, 2000, 100
+SHORT = 0.3  # seconds of the processor: longer, and a command is at work, not refused
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,8 @@ def test_each_option_with_a_wrong_value(right: Path, name: str) -> None:
         elif option.param_type_name == "argument":
             lines += [[str(value), *options.RIGHT[name][1:]] for value in rng.choice(options.ODD, 1)]
     for number, arguments in enumerate(lines):
-        outcome = runs.run_case(number, lambda _folder, a=arguments: runs.Case([*name.split(), *a]), right, long=1.0)
+        case = runs.Case([*name.split(), *arguments])
+        outcome = runs.run_case(number, lambda _folder, case=case: case, right, SHORT, 1.0)
         assert outcome.wrong is None, (outcome.wrong, outcome.arguments, outcome.said)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import io
 import json
 import os
@@ -19,21 +20,26 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 import numpy as np
+import typer
 import wrong_files as files
 import wrong_options as options
 from ditmos import cli, paths
 from ditmos.datasets import load
+from ditmos.errors import DitmosError
 from numpy.random import Generator
 
-LONG = 3.0  # seconds: longer, and it is at work, not refused
+LONG = 3.0  # seconds of the processor: longer, and it is at work, not refused
+WAIT = 60.0  # seconds in all, of what waits for something and computes nothing
 
 Check = Callable[[Path, str], str | None]  # what is wrong with what a command wrote in that folder, and said
 
@@ -49,7 +55,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """code: None where it was still at work after `LONG` seconds. wrong: which rule it breaks, in words."""
+    """code: None where it was still at work after `LONG` seconds. wrong: which rule it breaks, in words. seconds: of the
+    processor."""
 
     number: int
     arguments: list[str]
@@ -57,6 +64,7 @@ class Outcome:
     code: int | None
     said: str
     wrong: str | None
+    seconds: float
 
 
 # The cases
@@ -255,17 +263,19 @@ def run(number: int, right: Path) -> Outcome:
     return run_case(number, lambda folder: case(number, folder), right)
 
 
-def run_case(number: int, make: Callable[[Path], Case], right: Path, long: float = LONG) -> Outcome:
+def run_case(
+    number: int, make: Callable[[Path], Case], right: Path, long: float = LONG, wait: float = WAIT
+) -> Outcome:
     """A case in a copy of the folder ``right`` (`prepare`)."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "here"
         shutil.copytree(right, folder)
         made = make(folder)
-        code, said = in_a_process(made.arguments, folder, long)
+        code, said, seconds = in_a_process(made.arguments, folder, long, wait)
         wrong = broken_rule(code, said)
         if wrong is None and code == 0 and made.check:
             wrong = made.check(folder, said)
-        return Outcome(number, made.arguments, made.spoiled, code, said[-2000:], wrong)
+        return Outcome(number, made.arguments, made.spoiled, code, said[-2000:], wrong, round(seconds, 3))
 
 
 def broken_rule(code: int | None, said: str) -> str | None:
@@ -283,51 +293,58 @@ def broken_rule(code: int | None, said: str) -> str | None:
     return None
 
 
-def in_a_process(arguments: list[str], folder: Path, long: float) -> tuple[int | None, str]:
-    """Exit code and output of a command: in a fork, for the libraries are loaded here. No program is found there, so
-    that none is started, and no terminal."""
+def in_a_process(
+    arguments: list[str], folder: Path, long: float = LONG, wait: float = WAIT
+) -> tuple[int | None, str, float]:
+    """Exit code, output and seconds of the processor of a command: in a fork, for the libraries are loaded here. No
+    program is found there, so that none is started, and no terminal."""
     output = folder.parent / "output"
     process = os.fork()
     if process == 0:
-        os.setsid()
-        os.chdir(folder)
-        os.environ["PATH"] = "/nowhere"
-        where = os.open(output, os.O_WRONLY | os.O_CREAT)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for at, to in ((nothing, 0), (where, 1), (where, 2)):
-            os.dup2(at, to)
-        sys.stdin = io.TextIOWrapper(io.FileIO(0))
-        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), "utf-8", "backslashreplace", line_buffering=True)
-        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), "utf-8", "backslashreplace", line_buffering=True)
-        sys.argv = ["ditmos", *arguments]
-        code = 1
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            with contextlib.suppress(BaseException):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code)
-    began = time.monotonic()
+        _become(arguments, folder, output, long)
+    began, waited = time.monotonic(), False
     while True:
-        done, status = os.waitpid(process, os.WNOHANG)
+        done, status, used = os.wait4(process, 0 if waited else os.WNOHANG)
         if done:
             break
-        if time.monotonic() - began > long:
+        if waited := time.monotonic() - began > wait:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-            return None, output.read_text(errors="replace")
         time.sleep(0.005)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.read_text(errors="replace"))
-    return os.waitstatus_to_exitcode(status), text
+    code = os.waitstatus_to_exitcode(status)
+    return None if waited or code == -signal.SIGPROF else code, text, used.ru_utime + used.ru_stime
+
+
+def _become(arguments: list[str], folder: Path, output: Path, long: float) -> NoReturn:
+    """That command, ended by SIGPROF when it has computed for ``long`` seconds."""
+    os.setsid()
+    os.chdir(folder)
+    os.environ["PATH"] = "/nowhere"
+    where = os.open(output, os.O_WRONLY | os.O_CREAT)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for at, to in ((nothing, 0), (where, 1), (where, 2)):
+        os.dup2(at, to)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0))
+    sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), "utf-8", "backslashreplace", line_buffering=True)
+    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), "utf-8", "backslashreplace", line_buffering=True)
+    sys.argv = ["ditmos", *arguments]
+    signal.setitimer(signal.ITIMER_PROF, long)
+    code = 1
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
 
 
 def prepare(folder: Path, *, trained: bool = False) -> Path:
@@ -337,17 +354,28 @@ def prepare(folder: Path, *, trained: bool = False) -> Path:
         files.make_run(folder)
         return folder
     how = ["--effort", "quick", "--config", "settings.toml", "--max-macs", "30000"]
-    code, said = in_a_process(["train", "data.npz", "--out", "run", *how], folder, 3000)
+    code, said, _ = in_a_process(["train", "data.npz", "--out", "run", *how], folder, 3000, 3000)
     if code != 0:
         raise RuntimeError(said)
     return folder
 
 
+_LOADED = """ditmos.training.run ditmos.datasets.importers ditmos.study.sweep ditmos.study.page ditmos.bench.route
+    ditmos.live.choosing ditmos.live.trial ditmos.planner.picture ditmos.ui.serving ditmos.ui.desk ditmos.ui.timing
+    ditmos.bench.kernels ditmos.demo matplotlib.figure pandas pyedflib rich.progress scipy.signal typer.rich_utils"""
+
+
 def isolate(folder: Path, set_name: Callable = setattr, set_variable: Callable = os.environ.__setitem__) -> None:
-    """What commands build and keep goes there, not into the checkout; the large libraries are loaded, for the forks."""
-    for name in ("ditmos.training.run", "ditmos.datasets.importers", "ditmos.study.sweep", "scipy.signal", "pandas"):
-        import_module(name)
-    options.commands()
+    """What commands build and keep goes there, not into the checkout; what takes long to load and to build is there
+    before the forks."""
+    with warnings.catch_warnings(action="ignore"):
+        for module in _LOADED.split():
+            import_module(module)
+    command = typer.main.get_command(cli.application())
+    set_name(cli, "application", lambda: command)
+    for wrong in (["data", "info", str(folder / "nothing.npz")], ["data", "split", "--seed=x"]):
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(DitmosError, SystemExit):
+            command(wrong)
     before = paths.BUILD
     for module in [module for name, module in sys.modules.items() if name.startswith("ditmos")]:
         for key, value in list(vars(module).items()):
@@ -355,6 +383,7 @@ def isolate(folder: Path, set_name: Callable = setattr, set_variable: Callable =
                 set_name(module, key, folder / "build" / value.relative_to(before))
     for key, value in (("XDG_CACHE_HOME", str(folder / "cache")), ("DITMOS_DATA", str(folder))):
         set_variable(key, value)
+    gc.freeze()  # a fork does not copy what nobody collects
 
 
 def main() -> None:
