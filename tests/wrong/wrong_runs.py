@@ -20,7 +20,6 @@ import shutil
 import signal
 import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -55,8 +54,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """code: None where it was still at work after `LONG` seconds. wrong: which rule it breaks, in words. seconds: of the
-    processor."""
+    """code: None where it was still at work after `LONG` seconds. wrong: which rule it breaks. seconds: of processor."""
 
     number: int
     arguments: list[str]
@@ -263,9 +261,7 @@ def run(number: int, right: Path) -> Outcome:
     return run_case(number, lambda folder: case(number, folder), right)
 
 
-def run_case(
-    number: int, make: Callable[[Path], Case], right: Path, long: float = LONG, wait: float = WAIT
-) -> Outcome:
+def run_case(number: int, make: Callable[[Path], Case], right: Path, long: float = LONG, wait: float = WAIT) -> Outcome:
     """A case in a copy of the folder ``right`` (`prepare`)."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "here"
@@ -361,16 +357,15 @@ def prepare(folder: Path, *, trained: bool = False) -> Path:
 
 
 _LOADED = """ditmos.training.run ditmos.datasets.importers ditmos.study.sweep ditmos.study.page ditmos.bench.route
-    ditmos.live.choosing ditmos.live.trial ditmos.planner.picture ditmos.ui.serving ditmos.ui.desk ditmos.ui.timing
+    ditmos.live.choosing ditmos.live.trial ditmos.planner.picture ditmos.ui.serving ditmos.ui.desk
     ditmos.bench.kernels ditmos.demo matplotlib.figure pandas pyedflib rich.progress scipy.signal typer.rich_utils"""
 
 
 def isolate(folder: Path, set_name: Callable = setattr, set_variable: Callable = os.environ.__setitem__) -> None:
     """What commands build and keep goes there, not into the checkout; what takes long to load and to build is there
     before the forks."""
-    with warnings.catch_warnings(action="ignore"):
-        for module in _LOADED.split():
-            import_module(module)
+    for module in _LOADED.split():
+        import_module(module)
     command = typer.main.get_command(cli.application())
     set_name(cli, "application", lambda: command)
     for wrong in (["data", "info", str(folder / "nothing.npz")], ["data", "split", "--seed=x"]):
