@@ -54,7 +54,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """code: None where it was still at work after `LONG` seconds. wrong: which rule it breaks. seconds: of processor."""
+    """code: None where it was still at work after `LONG` seconds. wrong: the rule it breaks. seconds: of processor."""
 
     number: int
     arguments: list[str]
