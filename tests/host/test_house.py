@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,17 +54,20 @@ def imported(name: str, path: Path, *, inside_functions: bool | None = None) -> 
         yield from (target for target in found if target.split(".")[0] == "ditmos" and target != name)
 
 
-GRAPH: Graph = {name: {t for t in imported(name, path) if t in MODULES} for name, path in MODULES.items()}
+@cache
+def graph() -> Graph:
+    """Who imports whom. Made by the first test that asks: every worker of a run reads this file, one runs it."""
+    return {name: {t for t in imported(name, path) if t in MODULES} for name, path in MODULES.items()}
 
 
-def by_package(graph: Graph) -> Graph:
+def by_package(names: Graph) -> Graph:
     result: dict[str, set[str]] = {}
-    for name, targets in graph.items():
+    for name, targets in names.items():
         result.setdefault(package(name), set()).update(package(t) for t in targets if package(t) != package(name))
     return result
 
 
-def circle(graph: Graph) -> list[str]:
+def circle(names: Graph) -> list[str]:
     """A way from a node back to itself, or nothing."""
     state: dict[str, bool] = {}  # being visited, or done
     path: list[str] = []
@@ -73,14 +77,14 @@ def circle(graph: Graph) -> list[str]:
             return [*path[path.index(node) :], node] if state[node] else []
         state[node] = True
         path.append(node)
-        for target in sorted(graph.get(node, ())):
+        for target in sorted(names.get(node, ())):
             if found := visit(target):
                 return found
         path.pop()
         state[node] = False
         return []
 
-    for node in sorted(graph):
+    for node in sorted(names):
         if found := visit(node):
             return found
     return []
@@ -92,14 +96,14 @@ def test_the_search_for_circles_finds_one() -> None:
 
 
 def test_no_circle_among_modules() -> None:
-    found = circle(GRAPH)
+    found = circle(graph())
     assert not found, " -> ".join(found)
 
 
 def test_no_circle_among_packages() -> None:
-    rooms = by_package(GRAPH)
+    rooms = by_package(graph())
     found = circle({room: targets for room, targets in rooms.items() if room != "ditmos"})
-    ways = [f"{a}: {t}" for room, other in pairwise(found) for a in GRAPH if package(a) == room for t in GRAPH[a]
+    ways = [f"{a}: {t}" for room, other in pairwise(found) for a in graph() if package(a) == room for t in graph()[a]
             if package(t) == other]  # fmt: skip
     assert not found, f"{' -> '.join(found)}: {ways}"
 
@@ -120,13 +124,13 @@ def test_few_modules_lie_loose() -> None:
     ],
 )
 def test_rooms_that_never_look_up(room: str, never: tuple[str, ...]) -> None:
-    assert not by_package(GRAPH)[f"ditmos.{room}"] & {f"ditmos.{other}" for other in never}
+    assert not by_package(graph())[f"ditmos.{room}"] & {f"ditmos.{other}" for other in never}
 
 
 def test_the_model_stands_on_nothing_but_errors_files_and_front_ends() -> None:
     """A front end is part of a model; those modules of `frontends` stand on errors and files alone."""
-    below = {name for name in GRAPH if package(name) == "ditmos.model"}
-    while more := {t for name in below for t in GRAPH[name]} - below:
+    below = {name for name in graph() if package(name) == "ditmos.model"}
+    while more := {t for name in below for t in graph()[name]} - below:
         below |= more
     rooms = {package(name) for name in below} - {"ditmos"}
     assert rooms <= {"ditmos.model", "ditmos.frontends", "ditmos.errors", "ditmos.atomic", "ditmos.text"}
