@@ -215,8 +215,8 @@ static void make_feed(ditmos_model_obj_t *self) {
     if (self->model.forest) {
         self->votes_data = m_new0(uint16_t, self->model.classes);
         self->votes = mp_obj_new_memoryview('H', self->model.classes, self->votes_data);
-        mp_obj_t name = MP_OBJ_NEW_QSTR(MP_QSTR_forest);
-        self->experts = mp_obj_new_tuple(1, &name);
+        mp_obj_t names[] = { MP_OBJ_NEW_QSTR(MP_QSTR_forest), MP_OBJ_NEW_QSTR(MP_QSTR_specialists) };
+        self->experts = mp_obj_new_tuple(self->model.specialists ? 2 : 1, names);
     }
     self->raw_rate = mp_obj_new_float((mp_float_t)front->fs);
     self->raw_scale = mp_obj_new_float((mp_float_t)front->scale);

@@ -283,6 +283,8 @@ static mp_obj_t attribute(const ditmos_model_obj_t *self, qstr name) {
             return self->experts;
         case MP_QSTR_trees:
             return MP_OBJ_NEW_SMALL_INT(model->forest ? model->forest->trees : 0);
+        case MP_QSTR_specialists:
+            return MP_OBJ_NEW_SMALL_INT(model->specialists);
         case MP_QSTR_class_names:
             return self->class_names;
         case MP_QSTR_slices:
@@ -313,6 +315,7 @@ static const mp_rom_map_elem_t model_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_summary), MP_ROM_PTR(&ditmos_model_summary_obj) },
     { MP_ROM_QSTR(MP_QSTR_votes), MP_ROM_PTR(&ditmos_model_votes_obj) },
     { MP_ROM_QSTR(MP_QSTR_both), MP_ROM_PTR(&ditmos_model_both_obj) },
+    { MP_ROM_QSTR(MP_QSTR_specialist), MP_ROM_PTR(&ditmos_model_specialist_obj) },
     { MP_ROM_QSTR(MP_QSTR_feed), MP_ROM_PTR(&ditmos_model_feed_obj) },
     { MP_ROM_QSTR(MP_QSTR_select_fed), MP_ROM_PTR(&ditmos_model_select_fed_obj) },
     { MP_ROM_QSTR(MP_QSTR_feed_reset), MP_ROM_PTR(&ditmos_model_feed_reset_obj) },

@@ -71,6 +71,7 @@ void ditmos_model_need_rows(const ditmos_model_obj_t *self, bool enough);
 MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_summary_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_votes_obj);
 MP_DECLARE_CONST_FUN_OBJ_3(ditmos_model_both_obj);
+MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_specialist_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_feed_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_select_fed_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_feed_reset_obj);

@@ -317,12 +317,13 @@ def check_feed(name, in_place):
 def check_forest(name):
     """What a forest refuses, and that it allocates nothing."""
     model = _ditmos.Model(read(name + ".dtm"))
-    assert model.experts == ("forest",) and model.trees >= 1
+    assert model.experts == ("forest", "specialists")[: 2 if model.specialists else 1] and model.trees >= 1
     samples = array("h", bytes(2 * model.raw_window * model.raw_channels))
     logits = array("b", bytes(model.classes))
     assert raised(model.votes, None)[0] is RuntimeError
     if model.classifiers:
         assert raised(model.both, logits, 4)[0] is RuntimeError  # before votes
+    assert raised(model.specialist)[0] is (RuntimeError if model.specialists else ValueError)
     model.feed(samples)
     assert raised(model.votes, bytes(model.window * model.channels))[0] is ValueError
     gc.collect()
@@ -332,6 +333,8 @@ def check_forest(name):
     model.summary()
     if model.classifiers:
         model.both(logits, 8)
+    if model.specialists:
+        model.specialist()
     after = gc.mem_alloc()
     gc.enable()
     assert after == before, after - before
@@ -375,7 +378,8 @@ def check_interruptions(name):
 def check_no_front_end(data):
     model = _ditmos.Model(data)
     assert (model.raw_channels, model.raw_hop, model.raw_window, model.raw_units) == (0, 0, 0, "")
-    assert (model.experts, model.trees) == ((), 0)
+    assert (model.experts, model.trees, model.specialists) == ((), 0, 0)
+    assert raised(model.specialist) == (ValueError, "votes name no classifier of this model")
     assert raised(model.votes, None) == (ValueError, "the model has no forest")
     assert raised(model.both, b"", 4) == (ValueError, "the model has no forest")
     for call in (model.select_fed, model.feed_reset, model.row, model.summary):

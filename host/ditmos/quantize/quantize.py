@@ -60,6 +60,7 @@ def quantize(
     seed: int = 0,
     judge: Judge = routed_accuracy,
     metadata: dict[str, Any] | None = None,
+    given: Tensor | None = None,
     keep: Keep | None = None,
     progress: Callable[[float], None] = lambda done: None,
 ) -> tuple[QuantizedModel, Quantization, FakeQuantNetwork]:
@@ -71,6 +72,7 @@ def quantize(
         clips: rules to try, see `ranges.relu_scale`.
         epochs: of fine-tuning, 0 for none.
         judge: gives a number to be as large as possible.
+        given: (N,) the classifier that each training window is for, where something else chooses than a selector.
         keep: where a fine-tuning that is stopped goes on from.
         progress: called with the part that is done, 0 to 1.
 
@@ -84,7 +86,8 @@ def quantize(
     network = copy.deepcopy(network).cpu().eval()
     sample = torch.randperm(len(train), generator=rng)[:CALIBRATION]
     used = varies(train.x)
-    made = {clip: FakeQuantNetwork(network, train.x[sample], clip, used) for clip in clips}
+    asked = None if given is None else given[sample]
+    made = {clip: FakeQuantNetwork(network, train.x[sample], clip, used, asked) for clip in clips}
     found = {clip: _validate(fake, validation, judge) for clip, fake in made.items()}
     clip = max(found, key=lambda name: found[name])  # the first of equals
     fake = made[clip]
@@ -101,7 +104,7 @@ def quantize(
             keep.save(PIECE, running | {"best": best, "history": history})
 
     for epoch in range(len(history), epochs + 1):
-        loss = _epoch(fake, train.x, targets, (epoch, epochs), rng, state, save, progress)
+        loss = _epoch(fake, train.x, targets, given, (epoch, epochs), rng, state, save, progress)
         state = {}
         value = _validate(fake, validation, judge)
         history.append((epoch, loss, value))
@@ -155,6 +158,7 @@ def _epoch(
     fake: FakeQuantNetwork,
     x: Tensor,
     targets: tuple[Tensor, Tensor],
+    given: Tensor | None,
     which: tuple[int, int],
     rng: torch.Generator,
     state: dict[str, Any],
@@ -187,7 +191,8 @@ def _epoch(
             group["lr"] = rate * factor
         gate, logits = fake(x[rows])
         wanted = targets[0][rows]
-        loss = (fake.shares(wanted if gate is not None else None) * divergence(targets[1][rows], logits)).sum(1).mean()
+        shares = fake.shares(wanted if gate is not None else None, None if given is None else given[rows])
+        loss = (shares * divergence(targets[1][rows], logits)).sum(1).mean()
         if gate is not None:
             loss = loss + fake.gate_divergence(wanted, gate)
         optimizer.zero_grad()
