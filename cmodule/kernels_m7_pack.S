@@ -3,7 +3,7 @@
 #if defined(__ARM_FEATURE_DSP) && !defined(DITMOS_PORTABLE)
 #include "kernels_m7_asm.h"
 
-    .section .itcm.ditmos, "ax", %progbits
+    .section HOT_CODE
 
 // ----- three lanes --------------------------------------------------------------------------------------------------
 

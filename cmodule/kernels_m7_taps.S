@@ -137,7 +137,7 @@ packed_taps_3_\n:
     next_plane packed_taps_0_\n
 .endm
 
-    .section .itcm.ditmos, "ax", %progbits
+    .section HOT_CODE
     .irp n, 1, 2, 3, 4, 5, 6, 7, 8
     planes_taps \n
     packed_taps \n
@@ -148,7 +148,7 @@ packed_taps_3_\n:
     packed_taps \n
     .endr
 
-    .section .rodata.ditmos_m7_taps, "a", %progbits
+    .section CODE_TABLE(ditmos_m7_taps)
     .p2align 2
 .macro table name, prefixes:vararg
     .global \name

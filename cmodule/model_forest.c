@@ -1,6 +1,4 @@
 // The forest's opinion: the methods of `_ditmos.Model` that work with its votes. None allocates.
-#include "py/runtime.h"
-
 #include "model_object.h"
 
 static mp_obj_t model_summary(mp_obj_t self_in) {

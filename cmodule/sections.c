@@ -109,7 +109,7 @@ ditmos_status_t ditmos_read_inputs(ditmos_parsing_t *parsing, ditmos_section_t s
     // An older ditmos had the first channel's scale there, which is never 0.
     NEED(ditmos_u16(p + 6) == 0, "INPT.reserved", s.begin + 6, "is of an older ditmos, export the model again");
     NEED(s.size >= fixed, "INPT", s.begin, "must have a record for each channel");
-    NEED(m->rate >= 0.0f && m->rate <= FLT_MAX, "INPT.rate", s.begin, "must be rows per second, or 0");
+    NEED(ditmos_u32(p) << 1 == 0 || ditmos_is_scale(m->rate), "INPT.rate", s.begin, "must be rows per second, or 0");
     m->inputs = p + INPUTS_SIZE;
     for (unsigned i = 0; i < m->row_channels; i++) {
         ditmos_status_t status = ditmos_input_check(parsing->data, s.begin + INPUTS_SIZE + DITMOS_INPUT_SIZE * i);

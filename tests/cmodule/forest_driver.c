@@ -1,6 +1,6 @@
 // Runs summaries and forests on the host, for tests under ASan and UBSan.
 //
-// Reads jobs from stdin until it ends, as ditmos.bench.forests writes them (host/ditmos/bench/m7/forests.c), after a u32
+// Reads jobs from stdin until it ends, as ditmos.bench.forests writes them (host/ditmos/bench/bare/forests.c), after a u32
 // with their size. Answers each with a line "features votes answers specialists" that differ, or `bad FIELD OFFSET
 // PROBLEM`.
 #include <inttypes.h>

@@ -7,7 +7,7 @@
 
 #include "forest.h"
 #include "frontend.h"
-#include "m7.h"
+#include "bare.h"
 
 #define MOST_FEATURES (1024)
 #define MOST_CLASSES (1024)
@@ -39,7 +39,7 @@ static uint32_t padded(uint32_t size) {
 }
 
 static void add(cost_t *cost, uint32_t before) {
-    uint32_t spent = m7_instructions(before, m7_timer()) - nothing;
+    uint32_t spent = bare_instructions(before, bare_timer()) - nothing;
     cost->total += spent;
     cost->most = spent > cost->most ? spent : cost->most;
 }
@@ -47,17 +47,17 @@ static void add(cost_t *cost, uint32_t before) {
 static void refused(ditmos_status_t status) {
     char line[160];
     snprintf(line, sizeof(line), "refused %s %" PRIu32 " %s\n", status.field, status.offset, status.problem);
-    m7_print(line);
+    bare_print(line);
 }
 
 int main(void) {
     static int16_t features[MOST_FEATURES];
     static uint16_t votes[MOST_CLASSES];
-    const uint8_t *at = M7_INPUT;
+    const uint8_t *at = BARE_INPUT;
     char line[40];
-    m7_timer_start();
-    uint32_t start = m7_timer();
-    nothing = m7_instructions(start, m7_timer());
+    bare_timer_start();
+    uint32_t start = bare_timer();
+    nothing = bare_instructions(start, bare_timer());
     for (;;) {
         const job_t *job = (const job_t *)(const void *)at;
         if (job->front_size == 0) {
@@ -85,24 +85,24 @@ int main(void) {
         for (uint32_t i = 0; i < job->windows; i++) {
             const int16_t *rows = (const int16_t *)(const void *)at;
             at += padded(2 * job->window * job->channels);
-            uint32_t before = m7_timer();
+            uint32_t before = bare_timer();
             ditmos_summary(&front.summary, rows, features);
             add(&costs[0], before);
             differing[0] += memcmp(features, at, 2 * size) != 0;
             at += padded(2 * size);
-            before = m7_timer();
+            before = bare_timer();
             ditmos_forest_votes(&forest, features, votes);
             add(&costs[1], before);
             differing[1] += memcmp(votes, at, 2 * job->classes) != 0;
             at += padded(2 * job->classes);
             const int8_t *logits = (const int8_t *)at;
             at += padded(job->classes);
-            before = m7_timer();
+            before = bare_timer();
             uint32_t answer = ditmos_forest_both(&forest, votes, logits, job->eighths);
             add(&costs[2], before);
             differing[2] += answer != *(const uint32_t *)(const void *)at;
             at += 4;
-            before = m7_timer();
+            before = bare_timer();
             uint32_t specialist = ditmos_forest_specialist(&forest, votes);
             add(&costs[3], before);
             differing[3] += specialist != *(const uint32_t *)(const void *)at;
@@ -110,12 +110,12 @@ int main(void) {
         }
         for (unsigned i = 0; i < PARTS; i++) {
             snprintf(line, sizeof(line), "%" PRIu32 " ", differing[i]);
-            m7_print(line);
+            bare_print(line);
         }
         for (unsigned i = 0; i < PARTS; i++) {
             snprintf(line, sizeof(line), "%" PRIu32 " %" PRIu32 "%s", (uint32_t)(costs[i].total / job->windows),
                 costs[i].most, i + 1 < PARTS ? " " : "\n");
-            m7_print(line);
+            bare_print(line);
         }
     }
 }
