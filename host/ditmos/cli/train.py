@@ -178,6 +178,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     table.add_row("balanced, int8", *(f"{p['balanced']:.4f}" for p in parts))
     name = "balanced" if result["metric"] == "balanced" else "accuracy"
     table.add_row(f"{name}, float", *(f"{p['float']:.4f}" for p in parts))
+    if "gain" in parts[0]:
+        gains = ([100 * part for part in p["gain"]] for p in parts)
+        table.add_row("int8 against float, points", *(f"{g[0]:+.2f} [{g[1]:+.2f}, {g[2]:+.2f}]" for g in gains))
     if parts[0]["union"] is not None:
         table.add_row("a classifier is right", *(f"{p['union']:.4f}" for p in parts))
     if result["margins"]["early"] is not None:

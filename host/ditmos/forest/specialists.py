@@ -24,12 +24,11 @@ from ditmos.forest.grow import Grown, to_samples
 from ditmos.model.clusters import Clusters, around
 from ditmos.model.forest import VOTES
 from ditmos.model.quantized import QuantizedModel
-from ditmos.quantize import quantize
+from ditmos.quantize.quantize import divergence_from, quantize
 from ditmos.training.export import check
 from ditmos.training.fit import fit
 from ditmos.training.learn import Task, pool_of, shape_of
 from ditmos.training.pool import Pool
-from ditmos.training.score import value
 
 _BATCH = 4096  # windows whose features are made at a time
 
@@ -56,9 +55,11 @@ def learn(task: Task, grown: Grown, metadata: dict[str, Any]) -> Learned:
         spec, pool, settings.fit, task.seed, lambda done: task.report("network", done, ""),
         keep=task.keep.within(f"fit-{task.digest}"), given=given,
     )  # fmt: skip
+    held = task.parts.validation.x
     model, tuning, fake = quantize(
-        network, task.parts.train, task.parts.validation, signal=task.dataset.signal, clips=settings.int8.clips,
-        epochs=settings.int8.epochs, seed=task.seed, judge=_Judge(task, grown, clusters), metadata=metadata,
+        network, task.parts.train, held, signal=task.dataset.signal, clips=settings.int8.clips,
+        epochs=settings.int8.epochs, seed=task.seed, metadata=metadata,
+        distance=divergence_from(network, held, _asked(task, grown, clusters)),
         given=given[: pool.windows], keep=task.keep.within(f"int8-{task.digest}"),
         progress=lambda done: task.report("integers", done, ""),
     )  # fmt: skip
@@ -102,19 +103,9 @@ def clustered(votes: NDArray[np.int64], count: int, trees: int, seed: int) -> Cl
     return around(found.cluster_centers_, VOTES * trees)
 
 
-class _Judge:
-    """How good integers are on validation: the share of windows that forest and specialist answer rightly together."""
-
-    def __init__(self, task: Task, grown: Grown, clusters: Clusters) -> None:
-        dataset = task.dataset
-        held = dataset.part(VALIDATION)
-        rows, _ = samples_of(dataset)
-        votes = grown.forest.walk(grown.summary.features(rows[held]), dataset.classes)[0].astype(np.int64)
-        self._asked = torch.from_numpy(clusters.nearest(votes))
-        self._shares = torch.from_numpy(votes / votes.sum(1, keepdims=True))
-        self._balanced = task.balanced
-
-    def __call__(self, gate: Tensor | None, logits: Tensor, y: Tensor) -> float:
-        said = logits[torch.arange(len(y)), self._asked].softmax(1)
-        right = (said + self._shares).argmax(1) == y
-        return value(right.numpy(), y.numpy(), self._balanced)
+def _asked(task: Task, grown: Grown, clusters: Clusters) -> Tensor:
+    """(N,) the specialist that each validation window is for."""
+    dataset = task.dataset
+    rows, _ = samples_of(dataset)
+    votes = grown.forest.walk(grown.summary.features(rows[dataset.part(VALIDATION)]), dataset.classes)[0]
+    return torch.from_numpy(clusters.nearest(votes.astype(np.int64)))
