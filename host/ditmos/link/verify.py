@@ -281,9 +281,8 @@ def _outputs(plan: Plan, piece: Slice, layers: Sequence[LayerShape]) -> list[tup
     outputs = []
     for i, (stage, buffer) in enumerate(zip(stages, written, strict=True)):
         layer = layers[stage.layer]
-        rows = layer.rows_out if layer.kind == "conv" else 1
         later = [*written[i + 1 :], *_helpers(plan, piece, i + 1)]
-        if buffer.rows == rows and not any(_overlap(buffer, other) for other in later):
+        if buffer.rows == layer.rows_out and not any(_overlap(buffer, other) for other in later):
             outputs.append((layer, buffer))
     return outputs
 
