@@ -245,6 +245,8 @@ def test_command(data: Path, network: Path, tmp_path: Path) -> None:
     assert routed.exit_code == 0 and "forest" in routed.output
     planned = CliRunner().invoke(application(), ["plan", str(out / "model.dtm")])
     assert planned.exit_code == 0, planned.output
+    reported = CliRunner().invoke(application(), ["report", str(out), "--out", str(tmp_path / "page.html")])
+    assert reported.exit_code == 0, reported.output
 
 
 def test_refused(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> None:
