@@ -188,7 +188,8 @@ def _unread(key: str, settings: Settings, method: Method) -> str | None:
 _RANGES = {
     "0 or more": (
         "teachers.planar", "search.count", "search.epochs", "fit.weight_decay", "fit.delta", "fit.own_rate",
-        "fit.noise", "fit.clusters", "fit.balance", "fit.exit", "int8.epochs", "data.split_seed",
+        "fit.noise", "fit.clusters", "fit.balance", "fit.exit", "int8.epochs", "data.split_seed", "views.rotate",
+        "views.shift", "views.scale", "views.noise", "views.mask", "views.stretch", "views.warp", "views.offset",
     ),
     "1 or more": ("views.count", "teachers.count", "teachers.epochs", "search.keep", "network.classifiers", "threads"),
     "2 or more": ("teachers.batch", "fit.batch", "specialists.count", "specialists.folds"),
@@ -197,7 +198,8 @@ _RANGES = {
     "0 to below 1": (
         "fit.dropout", "fit.decay", "fit.stem", "teachers.dropout", "teachers.decay", "teachers.smoothing",
     ),
-    "0 to 1": ("views.mixed", "fit.distill", "teachers.mix", "specialists.asked"),
+    "0 to 1": ("views.mixed", "views.drop", "fit.distill", "teachers.mix"),
+    "above 0, to 1": ("specialists.asked",),
 }  # fmt: skip
 
 
@@ -219,6 +221,11 @@ def check(settings: Settings, where: str) -> None:
     above = bool(rounds) and all(0 < part < math.inf for part in rounds)
     need(above, "search.rounds", list(rounds), "fractions of the epochs, above 0")
     need(teachers.planar <= teachers.count, "teachers.planar", teachers.planar, f"at most {teachers.count}")
+    for key in ("widths", "kernels", "planes"):
+        sizes = getattr(teachers, key)
+        need(all(size >= 1 for size in sizes), f"teachers.{key}", list(sizes), "1 or more each")
+    odd = len(teachers.kernels) == len(teachers.widths) and all(kernel % 2 for kernel in teachers.kernels)
+    need(odd, "teachers.kernels", list(teachers.kernels), f"an odd number for each of {len(teachers.widths)} widths")
     need(bool(clips), "int8.clips", list(clips), "one rule or more")
     if settings.search.family:
         known_family(settings.search.family, where)
