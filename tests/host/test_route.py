@@ -364,6 +364,7 @@ def test_the_command_refuses_what_asks_twice_of_a_plan_for_once(model, tmp_path)
     given = ["--model", str(tmp_path / "m.dtm"), "--data", str(tmp_path / "d.npz"), "--part", "all"]
     for policy, message in (
         ("fallback(8)", "policy fallback asks up to 2 classifiers of a window, but the plan uses the window up"),
+        ("fallback(1, 2)", "policy fallback(1, 2): too many positional arguments"),
         (f"{tmp_path}/twice.py", "window 0: it asks 2 classifiers, but the plan uses the window up for one"),
     ):
         result = CliRunner().invoke(application(), ["route", policy, *given])
