@@ -277,6 +277,8 @@ def test_tracks_of_another_kind_are_refused(model: Path) -> None:
             hear(reference, track(**{"fs": FS, **changes}), hop=4)
     with pytest.raises(DitmosError, match="nothing to calibrate"):
         hear(reference, words(beeps(), np.arange(3)), 4, calibrate=1)
+    with pytest.raises(DitmosError, match="calibrate is 999 s, beeps has"):
+        hear(reference, words(beeps(), np.arange(3)), 4, calibrate=999)
 
 
 def test_samples_in_other_steps_are_converted_and_clipping_is_counted(model: Path) -> None:
