@@ -118,10 +118,10 @@ packed_taps_\i\()_\n:
 .endm
 
 // Of an odd number of planes the first one stands alone, as the second of its pair. Two pairs a turn for the smaller
-// kernels, else one.
+// kernels and the usual one, else one.
 .macro packed_taps n
     .p2align 3
-    .if \n <= M7_TURN_PACKED_TAPS
+    .if \n <= M7_TURN_PACKED_TAPS || \n == M7_TURN_PACKED_TAPS_TOO
     packed_step 0, \n, 0
     packed_step 3, \n, 1
     ldr r2, [sp, #WALK_STRIDE]
