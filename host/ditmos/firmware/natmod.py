@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from ditmos.paths import BUILD, SOURCES
 MODULE = "_ditmos.mpy"
 # What MicroPython calls the architecture, and its compiler.
 COMPILERS = {
-    "x64": "gcc",
+    "x64": "gcc",  # this machine's, where it is one
     "armv6m": "arm-none-eabi-gcc",
     "armv7m": "arm-none-eabi-gcc",
     "armv7emsp": "arm-none-eabi-gcc",
@@ -50,7 +51,9 @@ def available() -> list[str]:
     Raises:
         DitmosError: none is.
     """
-    found = [architecture for architecture, compiler in COMPILERS.items() if shutil.which(compiler)]
+    found = [name for name, compiler in COMPILERS.items() if shutil.which(compiler)]
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        found = [name for name in found if name != "x64"]
     if not found:
         raise DitmosError(f"no compiler found; {how_to_get('gcc', 'arm-none-eabi-gcc')}")
     return found
