@@ -6,7 +6,7 @@ TESTS ?= tests
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PYTEST = .venv/bin/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup demo test test-long hardware lint types format sim browser firmware docs clean
+.PHONY: help setup demo test test-long hardware lint types format sim lock browser firmware docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,6 +36,10 @@ types: setup ## check types
 format: setup ## put Python files in order
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+lock: ## renew the lock files after a change of pyproject.toml: make lock [UPGRADE=1]
+	@.venv/bin/python host/requirements/lock.py $(if $(UPGRADE),--upgrade)
+	@.venv/bin/python host/requirements/licences.py
 
 browser: ## what the tests of `ditmos ui` need, where the system has it
 	@host/setup.sh browser

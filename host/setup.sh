@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing on Debian or Ubuntu: compilers and qemu with apt (as root or with sudo), then the Python
-# environment .venv with the versions of constraints.txt. Where nothing is missing it does nothing, in a fraction of a
-# second. On macOS it makes .venv and says what is not to be had there.
+# environment .venv with the files that host/requirements names by version and hash. Where nothing is missing it does
+# nothing, in a fraction of a second. On macOS it makes .venv and says what is not to be had there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -60,15 +60,49 @@ if [ -n "$packages" ]; then
     $root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends ca-certificates $packages
 fi
 
-# Python environment: renewed when pyproject.toml or constraints.txt changes.
+# Python environment: renewed when pyproject.toml or a lock file changes. Where packages come from is the machine's own
+# configuration of pip.
+locked=host/requirements
+pip() { .venv/bin/pip --quiet --disable-pip-version-check "$@"; }
+
+# Some machines have a torch of their own, for the CPU alone. pip prefers what the lock's hash is known of before it has
+# it, so the file is fetched first, then checked.
+install_torch() {
+    wheels=.venv/ditmos-torch
+    rm -rf "$wheels"
+    pip download --no-deps --dest "$wheels" "$(grep -o '^torch==[^ ]*' "$locked/torch.txt")"
+    if ! pip install --no-deps --require-hashes --no-index --find-links "$wheels" --requirement "$locked/torch.txt"; then
+        case $(ls "$wheels") in
+            torch-*+* | torch-*%2B*) # a label that no build of the public index may have
+                say "$locked/torch.txt has no hash of $(ls "$wheels"), this machine's own build: taken by its version alone"
+                pip install --no-deps --no-index "$wheels"/torch-*
+                ;;
+            *)
+                say "$(ls "$wheels") is not what $locked/torch.txt expects (see above): not installed"
+                exit 1
+                ;;
+        esac
+    fi
+    rm -rf "$wheels"
+    # The public index's build for Linux needs some gigabytes more.
+    if .venv/bin/pip check | grep -q '^torch .* not installed'; then
+        pip install --no-deps --require-hashes --requirement "$locked/cuda.txt"
+    fi
+}
+
 stamp=.venv/ditmos-setup
-if ! cat pyproject.toml constraints.txt | cmp -s - "$stamp"; then
+if ! cat pyproject.toml "$locked"/*.txt | cmp -s - "$stamp"; then
     if [ "$system" = Darwin ]; then
         say "macOS (untried): training and a board on a serial port work; the simulated board needs Linux"
         compiles arm-none-eabi-gcc || say "to build firmware for the board: brew install --cask gcc-arm-embedded"
     fi
     say "Python environment .venv (PyTorch is large: this takes some minutes)"
     [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-    cat pyproject.toml constraints.txt >"$stamp"
+    if ! pip install --no-deps --require-hashes --requirement "$locked/packages.txt"; then
+        say "not installed: a package cannot be had as $locked/packages.txt names it (see above)"
+        exit 1
+    fi
+    install_torch
+    pip install --no-deps --no-build-isolation --editable . # the lock has what builds it
+    cat pyproject.toml "$locked"/*.txt >"$stamp"
 fi

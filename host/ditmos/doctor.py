@@ -32,11 +32,9 @@ _EXTRAS = {
     "firmware": "ditmos firmware build",
     "import": "ditmos data import, streams of text",
     "edf": "ditmos data import of EDF and BDF",
-    "train": "ditmos train, sweep, report, demo",
+    "train": "ditmos train, study, demo",
     "emulator": "ditmos sim --board nucleo, ditmos bench estimate",
-    "models": "ditmos import-model",
     "cluster": "ditmos sweep --ray",
-    "ui": "ditmos ui",
 }
 
 

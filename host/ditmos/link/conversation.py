@@ -179,9 +179,7 @@ class Conversation:
         return self.dropped or self.link.gone(int(SILENCE * 1000))
 
     def finish(self) -> None:
-        """Ask the program to end, and wait for its last message. Nothing where it has been stopped."""
-        if self._link is None:
-            return
+        """Ask the program to end, and wait for its last message."""
         self.link.send(END, b"")
         while self.ended is None and not self.silent:
             self.pump()

@@ -1,4 +1,4 @@
-"""`ditmos data`: import recordings, look at a dataset, split one, make a synthetic one, put windows on a board."""
+"""`ditmos data`: import recordings, look at a dataset, split one, make a synthetic one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import typer
 from ditmos.cli.data.importing import import_
 from ditmos.cli.data.info import info
 from ditmos.cli.data.make import split, synth
-from ditmos.cli.data.windows import windows
 
 
 def add(app: typer.Typer) -> None:
@@ -16,5 +15,4 @@ def add(app: typer.Typer) -> None:
     group.command()(info)
     group.command()(split)
     group.command()(synth)
-    group.command()(windows)
     app.add_typer(group, name="data")
