@@ -65,8 +65,9 @@ class Model:
     logit_zero_point: int
     class_names: tuple[str, ...]
     slices: tuple[str, ...]  # names, select slices first
-    experts: tuple[str, ...]  # who may answer beside selector and classifiers: "forest", or nobody
+    experts: tuple[str, ...]  # who may answer beside selector and classifiers: "forest", "specialists", or nobody
     trees: int  # of the forest, 0 without one
+    specialists: int  # classifiers that the forest's votes name: all, or 0
 
     def __init__(self, buffer: Buffer, arena: Buffer | None = None) -> None:
         """Check the file in `buffer` and allocate all that is ever needed.
@@ -178,6 +179,13 @@ class Model:
 
         Raises:
             ValueError: no forest, or an int8 window instead of None. RuntimeError: not a window of rows yet.
+        """
+
+    def specialist(self) -> int:
+        """The classifier that the last votes name: that of the nearest cluster of votes.
+
+        Raises:
+            ValueError: they name none. RuntimeError: there are no votes.
         """
 
     def both(self, logits: Buffer, weight: int) -> int:

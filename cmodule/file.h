@@ -2,7 +2,6 @@
 #ifndef DITMOS_FILE_H
 #define DITMOS_FILE_H
 
-#include <float.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,8 +48,11 @@ static inline float ditmos_f32(const uint8_t *p) {
     return value;
 }
 
+// Positive and finite. By its bits: not every core compares floats.
 static inline bool ditmos_is_scale(float x) {
-    return x > 0.0f && x <= FLT_MAX; // false for a NaN
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits - 1 < 0x7f800000 - 1;
 }
 
 static inline ditmos_status_t ditmos_ok(void) {

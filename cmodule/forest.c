@@ -65,8 +65,23 @@ static ditmos_status_t check_node(const ditmos_forest_t *forest, uint32_t i, uin
     return ditmos_ok();
 }
 
+// Biases and weights of the clusters, `at` in the file.
+static ditmos_status_t check_clusters(const ditmos_forest_t *forest, uint32_t at) {
+    unsigned width = (forest->classes + 1u) & ~1u;
+    for (unsigned k = 0; k < forest->clusters; k++) {
+        int32_t bias = forest->biases[k];
+        NEED(-DITMOS_MOST_BIAS <= bias && bias <= DITMOS_MOST_BIAS, "FRST.clusters", at + 4 * k, "bias too large");
+        for (unsigned c = 0; c < width; c++) {
+            int16_t weight = forest->weights[width * k + c];
+            NEED(weight >= DITMOS_LEAST_WEIGHT && (c < forest->classes || weight == 0), "FRST.clusters",
+                at + 4 * forest->clusters + 2 * (width * k + c), "weight out of range");
+        }
+    }
+    return ditmos_ok();
+}
+
 ditmos_status_t ditmos_forest_parse(ditmos_forest_t *forest, const uint8_t *data, uint32_t begin, uint32_t size,
-    unsigned features, unsigned classes, bool network, void *copy) {
+    unsigned features, unsigned classes, bool network, unsigned clusters, void *copy) {
     NEED(size >= HEADER_SIZE, "FRST", begin, "cut short");
     const uint8_t *p = data + begin;
     if ((uintptr_t)p % 4 != 0) {
@@ -79,13 +94,15 @@ ditmos_status_t ditmos_forest_parse(ditmos_forest_t *forest, const uint8_t *data
         .features = (uint16_t)features,
         .classes = (uint16_t)classes,
         .wide = p[2],
+        .clusters = (uint16_t)clusters,
     };
     NEED(1 <= trees && trees <= DITMOS_MAX_TREES, "FRST.trees", begin, "must be 1 to 1000");
     NEED(p[2] <= 1, "FRST.form", begin + 2, "must be 0 or 1");
-    NEED(p[3] == 0 && ditmos_u16(p + 10) == 0, "FRST.reserved", begin + 3, "must be 0");
+    NEED(p[3] == 0, "FRST.reserved", begin + 3, "must be 0");
     NEED(ditmos_u16(p + 8) == features, "FRST.features", begin + 8, "must be those of the front end");
-    uint32_t opinions = network ? 2 * DITMOS_OPINIONS : 0;
-    uint32_t roots = HEADER_SIZE + opinions;
+    NEED(ditmos_u16(p + 10) == clusters, "FRST.clusters", begin + 10, "must be those that the rule of ROUT needs");
+    uint32_t named = HEADER_SIZE + (network ? 2 * DITMOS_OPINIONS : 0);
+    uint32_t roots = named + clusters * (4 + 2 * ((classes + 1) & ~1u));
     uint32_t nodes = roots + 4 * trees;
     NEED(words <= size / 4 && size == nodes + 4 * words, "FRST.words", begin + 4, "does not fit the section");
     if (network) {
@@ -94,6 +111,12 @@ ditmos_status_t ditmos_forest_parse(ditmos_forest_t *forest, const uint8_t *data
         for (unsigned i = 1; i < DITMOS_OPINIONS; i++) {
             NEED(forest->opinion[i] <= forest->opinion[i - 1], "FRST.opinion", begin + HEADER_SIZE + 2 * i, "rises");
         }
+    }
+    forest->biases = (const int32_t *)(const void *)(p + named);
+    forest->weights = (const int16_t *)(const void *)(p + named + 4 * clusters);
+    ditmos_status_t found = check_clusters(forest, begin + named);
+    if (found.field) {
+        return found;
     }
     forest->roots = (const uint32_t *)(const void *)(p + roots);
     forest->nodes = (const uint32_t *)(const void *)(p + nodes);
@@ -200,6 +223,75 @@ unsigned ditmos_forest_both(const ditmos_forest_t *forest, const uint16_t *votes
         if (score > most) {
             most = score;
             best = c;
+        }
+    }
+    return best;
+}
+
+static int32_t score(int32_t bias, const int16_t *weights, const uint16_t *votes, unsigned classes) {
+    for (unsigned c = 0; c < classes; c++) {
+        bias += votes[c] * weights[c];
+    }
+    return bias;
+}
+
+#if DITMOS_KERNELS_M7
+// Two classes of four clusters: 9 instructions, compilers make 15.
+#define FOUR_PRODUCTS \
+    "ldr %[pair], [%[votes]], #4\n\t" \
+    "ldr %[t], [%[one], %[row]]\n\t" \
+    "smlad %[b], %[pair], %[t], %[b]\n\t" \
+    "ldr %[t], [%[one]], #4\n\t" \
+    "smlad %[a], %[pair], %[t], %[a]\n\t" \
+    "ldr %[t], [%[two], %[row]]\n\t" \
+    "smlad %[d], %[pair], %[t], %[d]\n\t" \
+    "ldr %[t], [%[two]], #4\n\t" \
+    "smlad %[c], %[pair], %[t], %[c]\n\t"
+
+// Scores of four clusters, of an even number of classes.
+static __attribute__((noinline)) void score_four(int32_t *scores, const int32_t *biases, const int16_t *weights,
+    const uint16_t *votes, unsigned classes) {
+    int32_t a = biases[0], b = biases[1], c = biases[2], d = biases[3];
+    const int16_t *two = weights + 2 * classes;
+    const uint16_t *end = votes + classes;
+    uint32_t pair, t;
+    __asm__ ("tst %[row], #4\n\t" // an odd number of pairs: the first time only the second half
+        "bne 2f\n"
+        "1:\n\t" FOUR_PRODUCTS
+        "2:\n\t" FOUR_PRODUCTS
+        "cmp %[votes], %[end]\n\t"
+        "bne 1b"
+        : [votes] "+r" (votes), [one] "+r" (weights), [two] "+r" (two), [pair] "=&r" (pair), [t] "=&r" (t), [a] "+r" (a),
+        [b] "+r" (b), [c] "+r" (c), [d] "+r" (d)
+        : [row] "r" (2 * classes), [end] "r" (end)
+        : "cc", "memory");
+    scores[0] = a;
+    scores[1] = b;
+    scores[2] = c;
+    scores[3] = d;
+}
+#endif
+
+unsigned ditmos_forest_specialist(const ditmos_forest_t *forest, const uint16_t *votes) {
+    int32_t scores[DITMOS_MAX_CLUSTERS];
+    unsigned classes = forest->classes;
+    unsigned width = (classes + 1u) & ~1u;
+    const int16_t *weights = forest->weights;
+    unsigned k = 0;
+    #if DITMOS_KERNELS_M7
+    for (; k + 4u <= forest->clusters && width == classes; k += 4, weights += 4 * width) {
+        score_four(scores + k, forest->biases + k, weights, votes, classes);
+    }
+    #endif
+    for (; k < forest->clusters; k++, weights += width) {
+        scores[k] = score(forest->biases[k], weights, votes, classes);
+    }
+    unsigned best = 0;
+    int32_t most = scores[0];
+    for (k = 1; k < forest->clusters; k++) {
+        if (scores[k] > most) {
+            most = scores[k];
+            best = k;
         }
     }
     return best;

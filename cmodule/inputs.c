@@ -2,6 +2,14 @@
 
 #include <string.h>
 
+#if defined(__arm__) && !defined(__ARM_FP)
+#define DITMOS_SOFT_FLOAT (1)
+#endif
+
+#if DITMOS_SOFT_FLOAT
+#include "softfloat.h"
+#endif
+
 // As the rest of what runs for every window, whatever the firmware is built with.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O2")
@@ -32,17 +40,43 @@ ditmos_status_t ditmos_input_check(const uint8_t *data, uint32_t at) {
     return ditmos_ok();
 }
 
-// Round to the nearest integer, half to even; NaN gives 0. What is beyond 2^22 saturates there or further out: with any
-// zero point that is out of int8.
-static inline int32_t round_to_even(float x) {
+#if DITMOS_SOFT_FLOAT
+
+typedef ditmos_soft_t factor_t;
+
+static inline factor_t factor_of(float scale) {
+    uint32_t bits;
+    memcpy(&bits, &scale, sizeof(bits));
+    return ditmos_soft_inverse(ditmos_soft(bits));
+}
+
+static inline int32_t scaled(uint32_t bits, factor_t factor) {
+    return ditmos_soft_scaled(bits, factor);
+}
+
+#else
+
+typedef float factor_t;
+
+static inline factor_t factor_of(float scale) {
+    return 1.0f / scale;
+}
+
+// x * factor, rounded to the nearest integer, half to even; NaN gives 0. What is beyond 2^22 saturates there or further
+// out: with any zero point that is out of int8.
+static inline int32_t scaled(uint32_t bits, factor_t factor) {
+    float x;
+    memcpy(&x, &bits, sizeof(x));
     #if defined(__ARM_FP) && (__ARM_FP & 4) && defined(__thumb2__)
     // In the mode of the FPSCR, which nobody changes. Saturates, and gives 0 for a NaN.
     float rounded;
     int32_t result;
-    __asm__ ("vcvtr.s32.f32 %0, %1" : "=t" (rounded) : "t" (x));
+    __asm__ ("vcvtr.s32.f32 %0, %1" : "=t" (rounded) : "t" (x * factor));
     memcpy(&result, &rounded, sizeof(result));
     return result;
     #else
+    volatile float product = x * factor; // volatile: a fused multiply-add would skip its rounding
+    x = product;
     if (x != x) {
         return 0;
     }
@@ -52,6 +86,8 @@ static inline int32_t round_to_even(float x) {
     return (int32_t)(shifted - 12582912.0f);
     #endif
 }
+
+#endif
 
 // clamp(q + zero_point) without overflow.
 static inline int8_t to_int8(int32_t q, int32_t zero_point) {
@@ -76,7 +112,7 @@ uint32_t ditmos_quantize_f32(int8_t *dst, const void *src, uint32_t rows, unsign
         if (!input.used) {
             continue;
         }
-        float factor = 1.0f / input.scale;
+        factor_t factor = factor_of(input.scale);
         const uint8_t *p = (const uint8_t *)src + sizeof(float) * c;
         int8_t *out = dst++;
         for (uint32_t i = 0; i < rows; i++, p += sizeof(float) * channels, out += used) {
@@ -84,12 +120,7 @@ uint32_t ditmos_quantize_f32(int8_t *dst, const void *src, uint32_t rows, unsign
             if ((bits & 0x7f800000) == 0x7f800000 && last <= i) {
                 last = i + 1;
             }
-            #if defined(__ARM_FP) && (__ARM_FP & 4) && defined(__thumb2__)
-            float product = ditmos_f32(p) * factor;
-            #else
-            volatile float product = ditmos_f32(p) * factor; // volatile: a fused multiply-add would skip its rounding
-            #endif
-            *out = to_int8(round_to_even(product), input.zero_point);
+            *out = to_int8(scaled(bits, factor), input.zero_point);
         }
     }
     return last;

@@ -86,8 +86,9 @@
 #define M7_TURN (4)
 #define M7_TURN4_TAPS (5)
 #define M7_TURN2_TAPS (8)
-// Of packed planes: four up to so many, then two.
+// Of packed planes: four up to so many, and of kernels of 9 and 10, then two.
 #define M7_TURN_PACKED_TAPS (3)
+#define M7_TURN_PACKED_TAPS_TOO (5)
 // Words of a quad in one turn of its loop.
 #define M7_QUAD_TURN (8)
 // Bytes of code of one word of a quad, and of one pair of taps in the loops that are entered in the middle.

@@ -7,6 +7,16 @@
     .syntax unified
     .thumb
 
+// Where loops live that run for every window, and the tables of their addresses. The linker of native modules (natmod.c)
+// knows no other sections, and takes addresses in the second one alone.
+#if DITMOS_NATMOD
+#define HOT_CODE .text.ditmos_hot, "ax", %progbits
+#define CODE_TABLE(name) .data.rel.ro.name, "aw", %progbits
+#else
+#define HOT_CODE .itcm.ditmos, "ax", %progbits
+#define CODE_TABLE(name) .rodata.name, "a", %progbits
+#endif
+
 .macro function name
     .p2align 3
     .global \name

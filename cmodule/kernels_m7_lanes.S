@@ -24,7 +24,7 @@
     strd r2, r8, [sp, #WALK_TAPS]
 .endm
 
-    .section .itcm.ditmos, "ax", %progbits
+    .section HOT_CODE
 
 // Four channels (two pairs) at a time, or all of them where there are blocks only: the carry into the first row, where
 // there is none yet; blocks of two rows, pair by pair; a last single row.
@@ -241,6 +241,10 @@ ditmos_m7_conv:
     str r3, [sp, #LANES_X]
     str r4, [sp, #WALK_X_END]
     ldr r3, planes_table
+#if DITMOS_NATMOD
+planes_here:
+    add r3, pc
+#endif
     and r8, #(M7_TURN - 1)
     add.w r8, r7, r8, lsl #4
     add.w r3, r3, r8, lsl #2
@@ -291,7 +295,11 @@ ditmos_m7_conv:
     b.w quad
     .p2align 2
 planes_table:
+#if DITMOS_NATMOD
+    .word ditmos_m7_planes_taps - planes_here - 4
+#else
     .word ditmos_m7_planes_taps
+#endif
 
     // From the first operand to the second, in a block of two windows.
 planes_second:
@@ -319,7 +327,7 @@ packed_finish: // the next pair's first block may be special
     first_epilogue packed_first_rows, 0, packed_rows
     .size ditmos_m7_lanes, . - ditmos_m7_lanes
 
-    .section .rodata.ditmos_m7_lanes, "a", %progbits
+    .section CODE_TABLE(ditmos_m7_lanes)
     .p2align 2
     code ditmos_m7_planes_code, planes_epilogue, planes_second, planes_epilogue
     .global ditmos_m7_packed_next

@@ -3,7 +3,7 @@
 #if defined(__ARM_FEATURE_DSP) && !defined(DITMOS_PORTABLE)
 #include "kernels_m7_asm.h"
 
-    .section .itcm.ditmos, "ax", %progbits
+    .section HOT_CODE
 
 // ----- three lanes --------------------------------------------------------------------------------------------------
 
@@ -17,7 +17,7 @@
     strd r4, r6, [r0], #16
 .endm
 
-// void NAME(const m7_pack_t *pack), rows `step` bytes apart. Two words a turn, then one of an odd number.
+// void NAME(const m7_pack_t *pack), rows `step` bytes apart. Four words a turn, then two, then one.
 .macro pack_function name, step
     function \name
     push {r4-r11, lr}
@@ -25,14 +25,18 @@
     ldmia.w r12!, {r2, lr} // words, planes
     ldmia.w r12, {r0, r1, r8-r11} // output, input, and bytes to the next ones
 11:
-    lsrs r12, r2, #1
-    beq 13f
-12:
+    lsrs r12, r2, #2
+    beq 12f
+10:
+    pack_two_words \step
     pack_two_words \step
     subs r12, #1
-    bne 12b
+    bne 10b
+12:
+    lsls r12, r2, #31 // carry: two more; not zero: one more
+    bcc 13f
+    pack_two_words \step
 13:
-    lsls r12, r2, #31
     beq 14f
     ldrsb r4, [r1]
     ldrsb r5, [r1, #\step]

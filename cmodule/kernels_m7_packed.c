@@ -96,14 +96,46 @@ static inline void pack_word(int32_t *to, const int8_t *x, int32_t rows, int32_t
     to[i / 2 * 4 + i % 2] = low + high * (1 << DITMOS_LANE_BITS);
 }
 
-// The words before `begin` and from `end` on.
-static void pack_edges(int32_t *to, const int8_t *x, int32_t rows, int32_t step, int32_t row, int32_t begin,
-    int32_t end, int32_t words) {
-    for (int32_t i = 0; i < begin; i++) {
-        pack_word(to, x, rows, step, row, i);
+// Which words of an operand's planes are not all rows that are there: those before `begin` and from `end` on.
+typedef struct {
+    int32_t row; // of the first word
+    int32_t begin;
+    int32_t end;
+    int32_t words;
+} edges_t;
+
+// The two words before `begin` of planes that begin at row -1 or -2; stride 1.
+static void pack_front(const packed_t *packed, uint32_t p, const ditmos_operand_t *in, int32_t row) {
+    const int8_t *x = in->data;
+    const int8_t *second = x + row + 2;
+    for (uint32_t end = p + in->channels; p < end; p++, x += in->stride, second += in->stride) {
+        int32_t *to = packed_plane(packed, p);
+        to[0] = row == -1 ? x[0] * (1 << DITMOS_LANE_BITS) : 0;
+        to[1] = second[0] + second[1] * (1 << DITMOS_LANE_BITS);
     }
-    for (int32_t i = end; i < words; i++) {
-        pack_word(to, x, rows, step, row, i);
+}
+
+// The edges of an operand of `rows` rows, whose first plane is `p`.
+__attribute__((noinline)) static void pack_edges(const packed_t *packed, uint32_t p, const ditmos_operand_t *in,
+    int32_t rows, const edges_t *edges) {
+    int32_t step = packed->conv.layer->stride;
+    int32_t begin = edges->begin;
+    if (begin == 2 && step == 1 && rows >= 3) {
+        pack_front(packed, p, in, edges->row);
+        begin = 0;
+    }
+    uint32_t planes = in->channels * (uint32_t)step;
+    for (uint32_t i = 0; i < planes && (begin > 0 || edges->end < edges->words); i++) {
+        int32_t phase = (int32_t)i % step;
+        int32_t *to = packed_plane(packed, p + i);
+        const int8_t *x = in->data + (int32_t)i / step * (int32_t)in->stride + phase;
+        int32_t there = (rows - phase + step - 1) / step;
+        for (int32_t j = 0; j < begin; j++) {
+            pack_word(to, x, there, step, edges->row, j);
+        }
+        for (int32_t j = edges->end; j < edges->words; j++) {
+            pack_word(to, x, there, step, edges->row, j);
+        }
     }
 }
 
@@ -136,10 +168,9 @@ static void pack_planes(const packed_t *packed, uint32_t first, uint32_t windows
             pack.x_step[1] = (int32_t)in->stride - (step == 2) - 4 * step * twos;
             (step == 2 ? ditmos_m7_pack_even : ditmos_m7_pack)(&pack);
         }
-        for (uint32_t i = 0; i < pack.planes && (begin > 0 || end < words); i++) {
-            int32_t phase = (int32_t)i % step;
-            pack_edges(packed_plane(packed, p + i), in->data + (int32_t)i / step * (int32_t)in->stride + phase,
-                (rows - phase + step - 1) / step, step, row, begin, end, words);
+        if (pack.planes > 0 && (begin > 0 || end < words)) {
+            edges_t edges = { row, begin, end, words };
+            pack_edges(packed, p, in, rows, &edges);
         }
         p += pack.planes;
     }

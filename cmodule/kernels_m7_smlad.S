@@ -4,7 +4,7 @@
 #if defined(__ARM_FEATURE_DSP) && !defined(DITMOS_PORTABLE)
 #include "kernels_m7_asm.h"
 
-    .section .itcm.ditmos, "ax", %progbits
+    .section HOT_CODE
 
 // ----- quads of output channels -------------------------------------------------------------------------------------
 
@@ -153,11 +153,11 @@ quads_sums:
     pop {r4-r11, pc}
     .size ditmos_m7_quad_sums, . - ditmos_m7_quad_sums
 
-    .section .rodata.ditmos_m7_smlad, "a", %progbits
+    .section CODE_TABLE(ditmos_m7_smlad)
     code ditmos_m7_quads_code, quads_taps, quads_both, quads_pooled
     code ditmos_m7_single_code, quads_single_taps, quads_single, quads_single
 
-    .section .itcm.ditmos, "ax", %progbits
+    .section HOT_CODE
 
 // ----- fully connected ----------------------------------------------------------------------------------------------
 

@@ -118,10 +118,10 @@ packed_taps_\i\()_\n:
 .endm
 
 // Of an odd number of planes the first one stands alone, as the second of its pair. Two pairs a turn for the smaller
-// kernels, else one.
+// kernels and the usual one, else one.
 .macro packed_taps n
     .p2align 3
-    .if \n <= M7_TURN_PACKED_TAPS
+    .if \n <= M7_TURN_PACKED_TAPS || \n == M7_TURN_PACKED_TAPS_TOO
     packed_step 0, \n, 0
     packed_step 3, \n, 1
     ldr r2, [sp, #WALK_STRIDE]
@@ -137,7 +137,7 @@ packed_taps_3_\n:
     next_plane packed_taps_0_\n
 .endm
 
-    .section .itcm.ditmos, "ax", %progbits
+    .section HOT_CODE
     .irp n, 1, 2, 3, 4, 5, 6, 7, 8
     planes_taps \n
     packed_taps \n
@@ -148,7 +148,7 @@ packed_taps_3_\n:
     packed_taps \n
     .endr
 
-    .section .rodata.ditmos_m7_taps, "a", %progbits
+    .section CODE_TABLE(ditmos_m7_taps)
     .p2align 2
 .macro table name, prefixes:vararg
     .global \name

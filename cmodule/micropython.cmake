@@ -2,6 +2,7 @@
 add_library(usermod_ditmos INTERFACE)
 
 set(DITMOS_SOURCES
+    functions.c
     module.c
     model_feed.c
     model_forest.c

@@ -1,7 +1,7 @@
 # make -C ports/... USER_C_MODULES=<root of this repository>
 DITMOS_MOD_DIR := $(USERMOD_DIR)
 
-SRC_USERMOD_C += $(addprefix $(DITMOS_MOD_DIR)/, module.c model_feed.c model_forest.c model_new.c model_object.c)
+SRC_USERMOD_C += $(addprefix $(DITMOS_MOD_DIR)/, functions.c module.c model_feed.c model_forest.c model_new.c model_object.c)
 
 # These hold no qstrs.
 SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \

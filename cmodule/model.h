@@ -55,6 +55,7 @@ struct _ditmos_model_t {
     const int8_t *padding; // of each channel of the window, what a row of padding holds; NULL where nothing pads it
     const char *input_names; // of each channel of a row its name and its unit
     uint16_t routes; // how many of the selector's outputs stand for classifiers: the first K, or 0
+    uint8_t specialists; // how many classifiers the forest's votes name: all, or 0
     uint16_t exits; // how many behind them are class logits: `classes`, or 0
     uint8_t margin_count;
     const uint8_t *margins; // int32

@@ -1,6 +1,4 @@
 // Raw samples in: the methods of `_ditmos.Model` that work through its front end. None allocates.
-#include "py/runtime.h"
-
 #include "model_object.h"
 
 ditmos_model_obj_t *ditmos_model_with_front(mp_obj_t self_in) {

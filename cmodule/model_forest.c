@@ -1,6 +1,4 @@
 // The forest's opinion: the methods of `_ditmos.Model` that work with its votes. None allocates.
-#include "py/runtime.h"
-
 #include "model_object.h"
 
 static mp_obj_t model_summary(mp_obj_t self_in) {
@@ -34,6 +32,18 @@ static mp_obj_t model_votes(mp_obj_t self_in, mp_obj_t window) {
     return self->votes;
 }
 MP_DEFINE_CONST_FUN_OBJ_2(ditmos_model_votes_obj, model_votes);
+
+static mp_obj_t model_specialist(mp_obj_t self_in) {
+    ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    if (self->model.specialists == 0) {
+        mp_raise_ValueError(MP_ERROR_TEXT("votes name no classifier of this model"));
+    }
+    if (!self->voted) {
+        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("specialist before votes"));
+    }
+    return MP_OBJ_NEW_SMALL_INT(ditmos_forest_specialist(self->model.forest, self->votes_data));
+}
+MP_DEFINE_CONST_FUN_OBJ_1(ditmos_model_specialist_obj, model_specialist);
 
 static mp_obj_t model_both(mp_obj_t self_in, mp_obj_t logits_in, mp_obj_t eighths_in) {
     ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);

@@ -1,10 +1,6 @@
 // How a model becomes an object: everything is checked, and everything that calls need is allocated here.
 #include <string.h>
 
-#include "py/objarray.h"
-#include "py/objtuple.h"
-#include "py/runtime.h"
-
 #include "inputs.h"
 #include "model_object.h"
 
@@ -61,7 +57,11 @@ static uint8_t *arena_memory(mp_obj_t arena, uint32_t size) {
 
 // A board with memory that is faster than where `file` lies defines this: an object that keeps `size` bytes of it at
 // *data, aligned to 4, or MP_OBJ_NULL.
+#if DITMOS_NATMOD
+#define ditmos_fast_block ((mp_obj_t (*)(const void *, size_t, uint8_t **))NULL)
+#else
 extern mp_obj_t ditmos_fast_block(const void *file, size_t size, uint8_t **data) __attribute__((weak));
+#endif
 
 // Where the weights of the selector and of the classifier in use are: in the file, or in blocks that are aligned.
 static void place_weights(ditmos_model_obj_t *self) {
@@ -94,16 +94,24 @@ static unsigned layer_level(const ditmos_model_t *model, unsigned layer) {
     return head ? 0 : index + 1 + (classifier ? model->start : 0);
 }
 
-static void add_branch(vstr_t *name, bool classifier) {
-    vstr_add_str(name, classifier ? "classifier." : "selector.");
+static char *add_text(char *end, const char *text) {
+    size_t length = strlen(text);
+    return (char *)memcpy(end, text, length) + length;
 }
 
-static void add_level(vstr_t *name, unsigned level) {
+static char *add_branch(char *end, bool classifier) {
+    return add_text(end, classifier ? "classifier." : "selector.");
+}
+
+static char *add_level(char *end, unsigned level) {
     if (level == 0) {
-        vstr_add_str(name, "head");
-    } else {
-        vstr_printf(name, "%u", level);
+        return add_text(end, "head");
     }
+    if (level >= 10) {
+        *end++ = (char)('0' + level / 10);
+    }
+    *end++ = (char)('0' + level % 10);
+    return end;
 }
 
 // "selector.2", "selector.1-3", "classifier.head", "selector.1-classifier.3": docs/format.md, PLAN.
@@ -113,18 +121,16 @@ static mp_obj_t slice_name(const ditmos_model_t *model, const ditmos_slice_t *sl
     unsigned last = stages[slice->count - 1].layer;
     bool classifier[2] = { first >= model->selector_layers, last >= model->selector_layers };
     unsigned level[2] = { layer_level(model, first), layer_level(model, last) };
-    vstr_t name;
-    vstr_init(&name, 32);
-    add_branch(&name, classifier[0]);
-    add_level(&name, level[0]);
+    char name[sizeof("selector.12-classifier.24")];
+    char *end = add_level(add_branch(name, classifier[0]), level[0]);
     if (classifier[0] != classifier[1] || level[0] != level[1]) {
-        vstr_add_byte(&name, '-');
+        *end++ = '-';
         if (classifier[0] != classifier[1]) {
-            add_branch(&name, classifier[1]);
+            end = add_branch(end, classifier[1]);
         }
-        add_level(&name, level[1]);
+        end = add_level(end, level[1]);
     }
-    return mp_obj_new_str_from_vstr(&name);
+    return mp_obj_new_str(name, (size_t)(end - name));
 }
 
 static mp_obj_t slice_names(const ditmos_model_t *model) {
@@ -215,8 +221,8 @@ static void make_feed(ditmos_model_obj_t *self) {
     if (self->model.forest) {
         self->votes_data = m_new0(uint16_t, self->model.classes);
         self->votes = mp_obj_new_memoryview('H', self->model.classes, self->votes_data);
-        mp_obj_t name = MP_OBJ_NEW_QSTR(MP_QSTR_forest);
-        self->experts = mp_obj_new_tuple(1, &name);
+        mp_obj_t names[] = { MP_OBJ_NEW_QSTR(MP_QSTR_forest), MP_OBJ_NEW_QSTR(MP_QSTR_specialists) };
+        self->experts = mp_obj_new_tuple(self->model.specialists ? 2 : 1, names);
     }
     self->raw_rate = mp_obj_new_float((mp_float_t)front->fs);
     self->raw_scale = mp_obj_new_float((mp_float_t)front->scale);
@@ -225,16 +231,16 @@ static void make_feed(ditmos_model_obj_t *self) {
 
 mp_obj_t ditmos_model_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     enum { ARG_buffer, ARG_arena };
-    static const mp_arg_t allowed[] = {
+    const mp_arg_t allowed[] = {
         { MP_QSTR_buffer, MP_ARG_REQUIRED | MP_ARG_OBJ, { .u_obj = MP_OBJ_NULL } },
-        { MP_QSTR_arena, MP_ARG_OBJ, { .u_rom_obj = MP_ROM_NONE } },
+        { MP_QSTR_arena, MP_ARG_OBJ, { .u_obj = MP_OBJ_NULL } },
     };
     mp_arg_val_t values[MP_ARRAY_SIZE(allowed)];
     mp_arg_parse_all_kw_array(n_args, n_kw, args, MP_ARRAY_SIZE(allowed), allowed, values);
 
     ditmos_model_obj_t *self = mp_obj_malloc(ditmos_model_obj_t, type);
     self->buffer = values[ARG_buffer].u_obj;
-    self->arena = values[ARG_arena].u_obj;
+    self->arena = values[ARG_arena].u_obj == MP_OBJ_NULL ? mp_const_none : values[ARG_arena].u_obj;
     self->run = 0;
     self->selected = false;
     mp_buffer_info_t info;

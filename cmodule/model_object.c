@@ -1,9 +1,6 @@
 // The methods and attributes of `_ditmos.Model`. None allocates, but for features() where a plan leaves gaps.
 #include <string.h>
 
-#include "py/binary.h"
-#include "py/runtime.h"
-
 #include "inputs.h"
 #include "model_object.h"
 #include "slide.h"
@@ -62,15 +59,15 @@ static unsigned get_index(mp_obj_t index, unsigned count, const char *what) {
     return (unsigned)i;
 }
 
-static bool is_int8(const mp_buffer_info_t *info) {
-    return info->typecode == 'b' || info->typecode == 'B' || info->typecode == BYTEARRAY_TYPECODE;
+void ditmos_check_int8(const mp_buffer_info_t *info) {
+    if (info->typecode != 'b' && info->typecode != 'B' && info->typecode != BYTEARRAY_TYPECODE) {
+        mp_raise_TypeError(MP_ERROR_TEXT("expected int8: array('b'), bytes or bytearray"));
+    }
 }
 
 void ditmos_get_int8(mp_obj_t object, mp_buffer_info_t *info, mp_uint_t flags) {
     mp_get_buffer_raise(object, info, flags);
-    if (!is_int8(info)) {
-        mp_raise_TypeError(MP_ERROR_TEXT("expected int8: array('b'), bytes or bytearray"));
-    }
+    ditmos_check_int8(info);
 }
 
 static mp_obj_t model_load(mp_obj_t self_in, mp_obj_t window) {
@@ -88,7 +85,7 @@ static mp_obj_t model_load(mp_obj_t self_in, mp_obj_t window) {
     ditmos_engine_load(&self->engine, info.buf);
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(model_load_obj, model_load);
+MP_DEFINE_CONST_FUN_OBJ_2(ditmos_model_load_obj, model_load);
 
 static mp_obj_t model_select(mp_obj_t self_in, mp_obj_t window) {
     ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
@@ -98,7 +95,7 @@ static mp_obj_t model_select(mp_obj_t self_in, mp_obj_t window) {
     model_load(self_in, window);
     return ditmos_model_select(self);
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(model_select_obj, model_select);
+MP_DEFINE_CONST_FUN_OBJ_2(ditmos_model_select_obj, model_select);
 
 static mp_obj_t model_slide(mp_obj_t self_in, mp_obj_t samples) {
     ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
@@ -117,7 +114,7 @@ static mp_obj_t model_slide(mp_obj_t self_in, mp_obj_t samples) {
     ditmos_feed_interrupt(&self->feed);
     return ditmos_model_select(self);
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(model_slide_obj, model_slide);
+MP_DEFINE_CONST_FUN_OBJ_2(ditmos_model_slide_obj, model_slide);
 
 static void choose(ditmos_model_obj_t *self, unsigned k) {
     const uint8_t *weights = self->engine.classifier_weights;
@@ -143,7 +140,7 @@ static mp_obj_t model_classify(mp_obj_t self_in, mp_obj_t k_in) {
     run_slices(self, plan->select_slices, plan->slice_count);
     return self->logits;
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(model_classify_obj, model_classify);
+MP_DEFINE_CONST_FUN_OBJ_2(ditmos_model_classify_obj, model_classify);
 
 static mp_obj_t model_step(size_t n_args, const mp_obj_t *args) {
     ditmos_model_obj_t *self = MP_OBJ_TO_PTR(args[0]);
@@ -164,7 +161,7 @@ static mp_obj_t model_step(size_t n_args, const mp_obj_t *args) {
     self->selected |= i + 1u == plan->select_slices;
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_step_obj, 2, 3, model_step);
+MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(ditmos_model_step_obj, 2, 3, model_step);
 
 // A copy of a map whose planes have gaps between them.
 static mp_obj_t without_gaps(const ditmos_model_obj_t *self, unsigned index) {
@@ -189,7 +186,7 @@ static mp_obj_t model_features(mp_obj_t self_in, mp_obj_t level_in) {
     }
     return self->features[level] == MP_OBJ_NULL ? without_gaps(self, buffer) : self->features[level];
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(model_features_obj, model_features);
+MP_DEFINE_CONST_FUN_OBJ_2(ditmos_model_features_obj, model_features);
 
 static mp_obj_t model_quantize(mp_obj_t self_in, mp_obj_t src_in, mp_obj_t dst_in) {
     ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
@@ -219,11 +216,11 @@ static mp_obj_t model_quantize(mp_obj_t self_in, mp_obj_t src_in, mp_obj_t dst_i
     }
     return MP_OBJ_NEW_SMALL_INT(bad);
 }
-static MP_DEFINE_CONST_FUN_OBJ_3(model_quantize_obj, model_quantize);
+MP_DEFINE_CONST_FUN_OBJ_3(ditmos_model_quantize_obj, model_quantize);
 
 // Attributes.
 
-static void model_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind_t kind) {
+void ditmos_model_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind_t kind) {
     (void)kind;
     const ditmos_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
     const ditmos_model_t *model = &self->model;
@@ -234,65 +231,66 @@ static void model_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind
 
 static mp_obj_t attribute(const ditmos_model_obj_t *self, qstr name) {
     const ditmos_model_t *model = &self->model;
-    switch (name) {
-        case MP_QSTR_window:
+    QSTR_SWITCH(name) {
+        QSTR_CASE(name, MP_QSTR_window)
             return MP_OBJ_NEW_SMALL_INT(model->window);
-        case MP_QSTR_channels:
+        QSTR_CASE(name, MP_QSTR_channels)
             return MP_OBJ_NEW_SMALL_INT(model->channels);
-        case MP_QSTR_classes:
+        QSTR_CASE(name, MP_QSTR_classes)
             return MP_OBJ_NEW_SMALL_INT(model->classes);
-        case MP_QSTR_classifiers:
+        QSTR_CASE(name, MP_QSTR_classifiers)
             return MP_OBJ_NEW_SMALL_INT(model->classifiers);
-        case MP_QSTR_arena_size:
+        QSTR_CASE(name, MP_QSTR_arena_size)
             return MP_OBJ_NEW_SMALL_INT(model->plan.arena_size);
-        case MP_QSTR_routes:
+        QSTR_CASE(name, MP_QSTR_routes)
             return MP_OBJ_NEW_SMALL_INT(model->routes);
-        case MP_QSTR_exits:
+        QSTR_CASE(name, MP_QSTR_exits)
             return MP_OBJ_NEW_SMALL_INT(model->exits);
-        case MP_QSTR_once:
+        QSTR_CASE(name, MP_QSTR_once)
             return mp_obj_new_bool(model->plan.once);
-        case MP_QSTR_selector_zero_point:
+        QSTR_CASE(name, MP_QSTR_selector_zero_point)
             return MP_OBJ_NEW_SMALL_INT(model->selector_zero_point);
-        case MP_QSTR_logit_zero_point:
+        QSTR_CASE(name, MP_QSTR_logit_zero_point)
             return MP_OBJ_NEW_SMALL_INT(model->logit_zero_point);
-        case MP_QSTR_inputs:
+        QSTR_CASE(name, MP_QSTR_inputs)
             return self->inputs;
-        case MP_QSTR_rate:
+        QSTR_CASE(name, MP_QSTR_rate)
             return self->rate;
-        case MP_QSTR_policy:
+        QSTR_CASE(name, MP_QSTR_policy)
             return self->policy;
-        case MP_QSTR_margins:
+        QSTR_CASE(name, MP_QSTR_margins)
             return self->margins;
-        case MP_QSTR_raw_channels:
+        QSTR_CASE(name, MP_QSTR_raw_channels)
             return MP_OBJ_NEW_SMALL_INT(model->front ? model->front->channels : 0);
-        case MP_QSTR_raw_hop:
+        QSTR_CASE(name, MP_QSTR_raw_hop)
             return MP_OBJ_NEW_SMALL_INT(model->front ? ditmos_frontend_hop(model->front) : 0);
-        case MP_QSTR_raw_window:
+        QSTR_CASE(name, MP_QSTR_raw_window)
             return MP_OBJ_NEW_SMALL_INT(model->front ? ditmos_frontend_window(model->front) : 0);
-        case MP_QSTR_raw_rate:
+        QSTR_CASE(name, MP_QSTR_raw_rate)
             return self->raw_rate;
-        case MP_QSTR_raw_scale:
+        QSTR_CASE(name, MP_QSTR_raw_scale)
             return self->raw_scale;
-        case MP_QSTR_raw_units:
+        QSTR_CASE(name, MP_QSTR_raw_units)
             return self->raw_units;
-        case MP_QSTR_selector_scale:
+        QSTR_CASE(name, MP_QSTR_selector_scale)
             return self->selector_scale;
-        case MP_QSTR_logit_scale:
+        QSTR_CASE(name, MP_QSTR_logit_scale)
             return self->logit_scale;
-        case MP_QSTR_experts:
+        QSTR_CASE(name, MP_QSTR_experts)
             return self->experts;
-        case MP_QSTR_trees:
+        QSTR_CASE(name, MP_QSTR_trees)
             return MP_OBJ_NEW_SMALL_INT(model->forest ? model->forest->trees : 0);
-        case MP_QSTR_class_names:
+        QSTR_CASE(name, MP_QSTR_specialists)
+            return MP_OBJ_NEW_SMALL_INT(model->specialists);
+        QSTR_CASE(name, MP_QSTR_class_names)
             return self->class_names;
-        case MP_QSTR_slices:
+        QSTR_CASE(name, MP_QSTR_slices)
             return self->slices;
-        default:
-            return MP_OBJ_NULL;
     }
+    return MP_OBJ_NULL;
 }
 
-static void model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest) {
+void ditmos_model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest) {
     if (dest[0] != MP_OBJ_NULL) {
         return; // storing: not possible
     }
@@ -301,32 +299,3 @@ static void model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest) {
         dest[1] = MP_OBJ_SENTINEL; // look in locals_dict
     }
 }
-
-static const mp_rom_map_elem_t model_locals_table[] = {
-    { MP_ROM_QSTR(MP_QSTR_select), MP_ROM_PTR(&model_select_obj) }, // names are looked for from the front
-    { MP_ROM_QSTR(MP_QSTR_classify), MP_ROM_PTR(&model_classify_obj) },
-    { MP_ROM_QSTR(MP_QSTR_quantize), MP_ROM_PTR(&model_quantize_obj) },
-    { MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&model_load_obj) },
-    { MP_ROM_QSTR(MP_QSTR_slide), MP_ROM_PTR(&model_slide_obj) },
-    { MP_ROM_QSTR(MP_QSTR_step), MP_ROM_PTR(&model_step_obj) },
-    { MP_ROM_QSTR(MP_QSTR_features), MP_ROM_PTR(&model_features_obj) },
-    { MP_ROM_QSTR(MP_QSTR_summary), MP_ROM_PTR(&ditmos_model_summary_obj) },
-    { MP_ROM_QSTR(MP_QSTR_votes), MP_ROM_PTR(&ditmos_model_votes_obj) },
-    { MP_ROM_QSTR(MP_QSTR_both), MP_ROM_PTR(&ditmos_model_both_obj) },
-    { MP_ROM_QSTR(MP_QSTR_feed), MP_ROM_PTR(&ditmos_model_feed_obj) },
-    { MP_ROM_QSTR(MP_QSTR_select_fed), MP_ROM_PTR(&ditmos_model_select_fed_obj) },
-    { MP_ROM_QSTR(MP_QSTR_feed_reset), MP_ROM_PTR(&ditmos_model_feed_reset_obj) },
-    { MP_ROM_QSTR(MP_QSTR_row), MP_ROM_PTR(&ditmos_model_row_obj) },
-    { MP_ROM_QSTR(MP_QSTR_calibrate), MP_ROM_PTR(&ditmos_model_calibrate_obj) },
-};
-static MP_DEFINE_CONST_DICT(model_locals, model_locals_table);
-
-MP_DEFINE_CONST_OBJ_TYPE(
-    ditmos_model_type,
-    MP_QSTR_Model,
-    MP_TYPE_FLAG_NONE,
-    make_new, ditmos_model_new,
-    print, model_print,
-    attr, model_attr,
-    locals_dict, &model_locals
-    );

@@ -2,9 +2,8 @@
 #ifndef DITMOS_MODEL_OBJECT_H
 #define DITMOS_MODEL_OBJECT_H
 
-#include "py/obj.h"
-
 #include "feed.h"
+#include "runtime.h"
 
 typedef struct {
     mp_obj_base_t base;
@@ -45,10 +44,18 @@ typedef struct {
     mp_obj_t logit_scale;
 } ditmos_model_obj_t;
 
+#if DITMOS_NATMOD
+extern mp_obj_full_type_t ditmos_model_full_type; // filled in when the module is loaded
+#define ditmos_model_type (*(const mp_obj_type_t *)&ditmos_model_full_type)
+#else
 extern const mp_obj_type_t ditmos_model_type;
+#endif
 
 // Model(buffer, arena=None). Raises TypeError, ValueError, MemoryError.
 mp_obj_t ditmos_model_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args);
+
+void ditmos_model_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind_t kind);
+void ditmos_model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest);
 
 // The weights of the selector (-1) or of a classifier, copied to its block unless they are used in place.
 const uint8_t *ditmos_usable_weights(ditmos_model_obj_t *self, int classifier);
@@ -68,16 +75,27 @@ ditmos_model_obj_t *ditmos_model_with_front(mp_obj_t self_in);
 // Raises RuntimeError: the window has not all its rows.
 void ditmos_model_need_rows(const ditmos_model_obj_t *self, bool enough);
 
+MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_load_obj);
+MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_select_obj);
+MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_slide_obj);
+MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_classify_obj);
+MP_DECLARE_CONST_FUN_OBJ_VAR_BETWEEN(ditmos_model_step_obj);
+MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_features_obj);
+MP_DECLARE_CONST_FUN_OBJ_3(ditmos_model_quantize_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_summary_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_votes_obj);
 MP_DECLARE_CONST_FUN_OBJ_3(ditmos_model_both_obj);
+MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_specialist_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_feed_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_select_fed_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_feed_reset_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(ditmos_model_row_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(ditmos_model_calibrate_obj);
 
-// The bytes of array('b'), bytes, bytearray or a view of them. Raises TypeError.
+// Raises TypeError where a buffer is not array('b'), bytes, bytearray or a view of them.
+void ditmos_check_int8(const mp_buffer_info_t *info);
+
+// The bytes of such a buffer. Raises TypeError.
 void ditmos_get_int8(mp_obj_t object, mp_buffer_info_t *info, mp_uint_t flags);
 
 #endif

@@ -109,7 +109,7 @@ ditmos_status_t ditmos_read_inputs(ditmos_parsing_t *parsing, ditmos_section_t s
     // An older ditmos had the first channel's scale there, which is never 0.
     NEED(ditmos_u16(p + 6) == 0, "INPT.reserved", s.begin + 6, "is of an older ditmos, export the model again");
     NEED(s.size >= fixed, "INPT", s.begin, "must have a record for each channel");
-    NEED(m->rate >= 0.0f && m->rate <= FLT_MAX, "INPT.rate", s.begin, "must be rows per second, or 0");
+    NEED(ditmos_u32(p) << 1 == 0 || ditmos_is_scale(m->rate), "INPT.rate", s.begin, "must be rows per second, or 0");
     m->inputs = p + INPUTS_SIZE;
     for (unsigned i = 0; i < m->row_channels; i++) {
         ditmos_status_t status = ditmos_input_check(parsing->data, s.begin + INPUTS_SIZE + DITMOS_INPUT_SIZE * i);
@@ -146,13 +146,13 @@ ditmos_status_t ditmos_read_padding(ditmos_parsing_t *parsing, ditmos_section_t 
 
 // Who answers: docs/format.md, ROUT.
 ditmos_status_t ditmos_read_routing(ditmos_parsing_t *parsing, ditmos_section_t s) {
-    enum { RULE_ONLY, RULE_SELECTOR, RULE_ALL };
+    enum { RULE_ONLY, RULE_SELECTOR, RULE_ALL, RULE_VOTES };
     ditmos_model_t *m = parsing->model;
     const uint8_t *p = parsing->data + s.begin;
     NEED(s.size >= ROUT_SIZE, "ROUT", s.begin, "must be at least 4 bytes");
     unsigned rule = p[0];
     m->margin_count = p[1];
-    NEED(rule <= RULE_ALL, "ROUT.rule", s.begin, "must be 0, 1 or 2");
+    NEED(rule <= RULE_VOTES, "ROUT.rule", s.begin, "must be 0 to 3");
     NEED(m->margin_count <= MAX_MARGINS, "ROUT.margins", s.begin + 1, "must be at most 8");
     NEED(ditmos_u16(p + 2) == 0, "ROUT.reserved", s.begin + 2, "must be 0");
     uint32_t fixed = ROUT_SIZE + 4u * m->margin_count;
@@ -170,6 +170,9 @@ ditmos_status_t ditmos_read_routing(ditmos_parsing_t *parsing, ditmos_section_t 
     NEED(m->exits == 0 || m->exits == m->classes, "ROUT.rule", s.begin,
         "selector outputs must be those of classifiers, then none or one for each class");
     NEED(rule != RULE_ONLY || m->classifiers <= 1, "ROUT.rule", s.begin, "is 0, but there are several classifiers");
+    m->specialists = rule == RULE_VOTES ? m->classifiers : 0;
+    NEED(rule != RULE_VOTES || m->classifiers >= 2, "ROUT.rule", s.begin, "is 3, but there are no several classifiers");
+    NEED(m->specialists == 0 || parsing->found[FRST].begin != 0, "ROUT.rule", s.begin, "is 3, but there is no forest");
     return ditmos_ok();
 }
 
@@ -212,5 +215,5 @@ ditmos_status_t ditmos_read_forest(ditmos_parsing_t *parsing, ditmos_section_t s
     m->forest = parsing->allocate(sizeof(*m->forest) + (aligned ? 0 : s.size));
     return ditmos_forest_parse(m->forest, parsing->data, s.begin, s.size,
         ditmos_summary_size(m->front->row_channels, m->front->summary.bins), m->classes, m->classifiers > 0,
-        m->forest + 1);
+        m->specialists, m->forest + 1);
 }

@@ -1,10 +1,9 @@
 // Two stages of a transform in registers, for Armv7E-M with the DSP extension: column() of spectrum.c.
 
 #if defined(__ARM_FEATURE_DSP) && !defined(DITMOS_PORTABLE)
+#include "kernels_m7_asm.h"
 
-    .syntax unified
-    .thumb
-    .section .itcm.ditmos, "ax", %progbits
+    .section HOT_CODE
 
 // void ditmos_m7_column(point_t *p, uint32_t stride, const point_t *end, const point_t turns[2]), stride in bytes
     .p2align 3

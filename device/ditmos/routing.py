@@ -6,7 +6,8 @@ classifier, 0 to K - 1, or SELECTOR, ALL, FOREST, or NOBODY where it abstains (l
 and `classes`, `classifiers`, `routes`, `exits`, `selector_scale` and `logit_scale`. Of the selector's logits the
 first `routes` stand for the classifiers; the `exits` behind them, if any, are class logits of its own. A model with a
 forest (`experts`) also has `votes(window)`, 15 of each of its `trees`, and `both(logits, weight)`: the class that
-those votes and a classifier's logits like best together.
+those votes and a classifier's logits like best together. Where its votes name the classifier (`specialists`),
+`specialist()` is the one that the last votes name.
 
 `top1`, `average` and `forest` are policies; the others are made with settings: `fallback(8)`. Margins are differences
 of int8 logits, whole steps, so that host and board decide alike: one step is `model.selector_scale` or
@@ -237,7 +238,8 @@ def forest(model, window):
 
 def first(tau=9, weight=4):
     """The forest answers where its best class has `tau` sixteenths of all votes or more. Else the chosen classifier is
-    asked, and the class that both like best together answers, `weight` eighths of it being the forest's.
+    asked, and the class that both like best together answers, `weight` eighths of it being the forest's. Who is asked
+    is the selector's choice, or the specialist that the votes name.
     """
     if not 0 <= weight <= 8:
         raise ValueError("weight is %s, expected 0 to 8 eighths" % weight)
@@ -247,7 +249,8 @@ def first(tau=9, weight=4):
         top = best(votes)
         if 16 * votes[top] >= tau * VOTES * model.trees:
             return top, FOREST
-        k = chosen(model, model.select(window), "first")
+        logits = model.select(window)
+        k = model.specialist() if model.specialists else chosen(model, logits, "first")
         return model.both(model.classify(k), weight), k
 
     return policy
@@ -272,6 +275,7 @@ class Counter:
         self.routes = model.routes
         self.exits = model.exits
         self.trees = model.trees
+        self.specialists = model.specialists
         self.logits = None
         self.begin()
 
@@ -289,6 +293,9 @@ class Counter:
     def votes(self, window):
         self.polls += 1
         return self.model.votes(window)
+
+    def specialist(self):
+        return self.model.specialist()
 
     def both(self, logits, weight):
         return self.model.both(logits, weight)

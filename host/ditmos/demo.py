@@ -26,6 +26,7 @@ from ditmos import __version__
 from ditmos.atomic import write_json
 from ditmos.bench.route import Decisions, decide, quantized_windows
 from ditmos.datasets import TEST, Dataset, load, save
+from ditmos.datasets.board_files import write_windows
 from ditmos.datasets.features import Prepared
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
@@ -139,18 +140,9 @@ def choose_windows(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def write_rom(folder: Path, model: Path, dataset: Dataset, index: NDArray[np.int64]) -> None:
-    """The files that `device/infer.py` looks for: raw windows, so that the board does all of the work itself, and what
-    they are."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The files that `device/infer.py` looks for: raw windows, so that the board does all of the work itself."""
+    write_windows(folder, dataset, index)
     (folder / "model.dtm").write_bytes(model.read_bytes())
-    x = dataset.x[index]
-    np.save(folder / "windows.npy", x if x.dtype == np.int16 else dataset.values(index))
-    np.save(folder / "labels.npy", dataset.y[index].astype("<i2"))
-    channels = zip(dataset.channels, dataset.channel_units, dataset.scales.tolist(), strict=True)
-    write_json(
-        folder / "windows.json",
-        {"fs": dataset.fs, "class_names": list(dataset.class_names), "channels": [list(each) for each in channels]},
-    )
 
 
 def run_board(rom: Path, report: Report = lambda *_: None) -> Device:

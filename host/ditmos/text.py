@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from pathlib import Path
 
 from ditmos.errors import DitmosError
@@ -47,6 +48,9 @@ def read_text(path: Path, encoding: str | None = None) -> tuple[str, str]:
         raw = path.read_bytes()
     except OSError as error:
         raise DitmosError(f"{path}: cannot be read ({error.strerror or error})") from None
+    filled = raw.rstrip(b"\0")
+    if filled and len(raw) - len(filled) > 3 and b"\0" not in filled:
+        raw = filled  # a logger made the file longer than what came to be in it
     name = encoding or guess_encoding(raw)
     try:
         text = raw.decode(name)
@@ -56,6 +60,8 @@ def read_text(path: Path, encoding: str | None = None) -> tuple[str, str]:
         raise DitmosError(f"encoding is {encoding!r}, expected one like utf-8, utf-16 or latin-1") from None
     except UnicodeDecodeError as error:
         raise DitmosError(f"{path}: not {name} at byte {error.start}; try another --encoding") from None
+    if not text.isascii():  # letters with marks as one character, whatever the writer's system makes of them
+        text = unicodedata.normalize("NFC", text)
     return text.replace("\r\n", "\n").replace("\r", "\n"), name
 
 

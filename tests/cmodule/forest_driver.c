@@ -1,7 +1,8 @@
 // Runs summaries and forests on the host, for tests under ASan and UBSan.
 //
-// Reads jobs from stdin until it ends, as ditmos.bench.forests writes them (host/ditmos/bench/m7/forests.c), after a u32
-// with their size. Answers each with a line "features votes answers" that differ, or `bad FIELD OFFSET PROBLEM`.
+// Reads jobs from stdin until it ends, as ditmos.bench.forests writes them (host/ditmos/bench/bare/forests.c), after a u32
+// with their size. Answers each with a line "features votes answers specialists" that differ, or `bad FIELD OFFSET
+// PROBLEM`.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static void *part(const uint8_t **at, uint32_t size) {
 }
 
 static ditmos_status_t run(const uint8_t *at) {
-    uint32_t head[7];
+    uint32_t head[8];
     memcpy(head, at, sizeof(head));
     at += sizeof(head);
     uint32_t window = head[2], channels = head[3], classes = head[4];
@@ -37,9 +38,9 @@ static ditmos_status_t run(const uint8_t *at) {
     ditmos_status_t status = ditmos_frontend_parse(&front, front_section, 0, head[0], window, channels, NULL);
     uint32_t size = status.field ? 0 : ditmos_summary_size(channels, front.summary.bins);
     if (status.field == NULL) {
-        status = ditmos_forest_parse(&forest, forest_section, 0, head[1], size, classes, true, NULL);
+        status = ditmos_forest_parse(&forest, forest_section, 0, head[1], size, classes, true, head[7], NULL);
     }
-    unsigned differing[3] = { 0, 0, 0 };
+    unsigned differing[4] = { 0, 0, 0, 0 };
     for (uint32_t i = 0; i < head[5] && status.field == NULL; i++) {
         int16_t *rows = part(&at, 2 * window * channels);
         int16_t *features = take(2 * size);
@@ -51,17 +52,18 @@ static ditmos_status_t run(const uint8_t *at) {
         differing[1] += memcmp(votes, at, 2 * classes) != 0;
         at += (2 * classes + 3) & ~3u;
         int8_t *logits = part(&at, classes);
-        uint32_t answer;
-        memcpy(&answer, at, 4);
-        at += 4;
-        differing[2] += ditmos_forest_both(&forest, votes, logits, head[6]) != answer;
+        uint32_t expected[2];
+        memcpy(expected, at, sizeof(expected));
+        at += sizeof(expected);
+        differing[2] += ditmos_forest_both(&forest, votes, logits, head[6]) != expected[0];
+        differing[3] += ditmos_forest_specialist(&forest, votes) != expected[1];
         free(logits);
         free(votes);
         free(features);
         free(rows);
     }
     if (status.field == NULL) {
-        printf("%u %u %u\n", differing[0], differing[1], differing[2]);
+        printf("%u %u %u %u\n", differing[0], differing[1], differing[2], differing[3]);
     }
     free(forest_section);
     free(front_section);

@@ -1,5 +1,5 @@
 // libFuzzer target: parse, check and dry-run whatever comes, with the length and checksum of the header put right.
-//   clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Icmodule cmodule/[!m]*.c cmodule/model.c \
+//   clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Icmodule $(grep -L model_object.h cmodule/*.c) \
 //       tests/cmodule/fuzz_model.c -o build/fuzz_model
 //   python -m ditmos.bench.golden build/corpus && rm build/corpus/*.vec && build/fuzz_model build/corpus
 #include "blocks.h"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from struct import pack
 
 import numpy as np
 import pytest
 from ditmos.bench import baremetal, forests
-from ditmos.bench.golden_forests import forest_model, random_forest, random_rows
+from ditmos.bench.golden_forests import forest_model, random_clusters, random_forest, random_rows
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.window_summary import summary_for
 
@@ -26,17 +27,19 @@ def jobs(seeds: Sequence[int]) -> list[forests.Job]:
         rng = np.random.default_rng(seed)
         model = forest_model(rng, alone=True, most_window=600 if seed % 5 == 0 else 160)
         rows = random_rows(rng, 16, model.spec.window, model.spec.channels)
-        found.append(forests.Job(model.front_end, model.forest, model.spec.classes, rows, int(rng.integers(0, 9))))
+        classes, eighths, count = model.spec.classes, int(rng.integers(0, 9)), int(rng.integers(1, 17))
+        forest = replace(model.forest, clusters=random_clusters(rng, count, classes, model.forest.trees))
+        found.append(forests.Job(model.front_end, forest, classes, rows, eighths))
     return found
 
 
 def usual_job(trees: int = 20, leaves: int = 400) -> forests.Job:
-    """A forest of 64 kB on motion: 151 rows of 3 axes, 34 classes."""
+    """A forest of 64 kB on motion with 16 specialists: 151 rows of 3 axes, 34 classes."""
     rng = np.random.default_rng(3)
     front = FrontEnd((summary_for(151),), 50.0, 1 / 256, "g", ("x", "y", "z"))
     rows = random_rows(rng, 40, 151, 3)
     forest = random_forest(rng, front.summary.features(rows), 34, trees=trees, leaves=leaves)
-    return forests.Job(front, forest, 34, rows)
+    return forests.Job(front, replace(forest, clusters=random_clusters(rng, 16, 34, trees)), 34, rows)
 
 
 def test_on_the_host(build_driver: Callable[[str], Path]) -> None:
@@ -46,7 +49,7 @@ def test_on_the_host(build_driver: Callable[[str], Path]) -> None:
     data = b"".join(pack("<I", len(job)) + job for job in map(forests.job_bytes, every))
     done = subprocess.run([build_driver("forest_driver.c")], input=data, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout.decode().splitlines() == ["0 0 0"] * len(every)
+    assert done.stdout.decode().splitlines() == ["0 0 0 0"] * len(every)
 
 
 @needs_m7
@@ -61,3 +64,4 @@ def test_on_the_simulated_m7(tmp_path: Path) -> None:
             assert runs[-1].summary_most <= 9_000
             assert runs[-1].votes_most <= 2_500
             assert runs[-1].both_most <= 1_200
+            assert runs[-1].specialist_most <= 1_000

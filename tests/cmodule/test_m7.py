@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent / "m7"))
 
 from bench import Case, build, conv_shape, run
 from cases import random_cases, random_layer, random_maps
+from ditmos.bench.baremetal import M4, M7, M33, Core
 from ditmos.model import packings
 
 MISSING = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if not shutil.which(tool)]
@@ -38,13 +39,19 @@ def describe(case: Case) -> str:
     )
 
 
-def check(elf: Path, cases: list[Case]) -> None:
-    wrong = [(c, r) for c, r in zip(cases, run(elf, cases), strict=True) if r.differing]
+def check(elf: Path, cases: list[Case], core: Core = M7) -> None:
+    wrong = [(c, r) for c, r in zip(cases, run(elf, cases, core), strict=True) if r.differing]
     assert not wrong, "\n".join(f"{describe(c)}: {r.differing} bytes differ" for c, r in wrong[:5])
 
 
 def test_random_layers(elf: Path) -> None:
     check(elf, random_cases(0, 600))
+
+
+@pytest.mark.parametrize("core", [M4, M33], ids=lambda core: core.cpu)
+def test_random_layers_of_other_cores(tmp_path: Path, core: Core) -> None:
+    """Others with the DSP extension."""
+    check(build(tmp_path, core=core), random_cases(2, 150), core)
 
 
 def test_random_layers_of_the_portable_build(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from ditmos.bench import golden
 from ditmos.bench.golden_feeds import feed_case
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
+from ditmos.firmware.natmod import build as build_natmod
 from ditmos.model.inputs import InputChannel, last_not_finite, quantize_input
 from ditmos.model.plan import slice_name
 from ditmos.model.quantized import QuantizedModel
@@ -104,7 +107,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: QuantizedModel) -> P
     return folder
 
 
-def test_module(micropython: Path, folder: Path, model: QuantizedModel) -> None:
+def put_natmod(architecture: str, folder: Path) -> None:
+    """The native module, under a name of its own: the firmware has a `_ditmos`."""
+    try:
+        [built] = build_natmod([architecture])
+    except DitmosError as error:
+        pytest.skip(str(error))
+    for package in ("package.json", "package-alone.json"):
+        for _, file in json.loads((built.folder / package).read_text())["urls"]:
+            assert (built.folder / file).is_file(), file
+    shutil.copyfile(built.path, folder / "ditmos_natmod.mpy")
+
+
+@pytest.mark.parametrize("kind", ["firmware", "natmod"])
+def test_module(micropython: Path, folder: Path, model: QuantizedModel, kind: str, tmp_path: Path) -> None:
+    if kind == "natmod":
+        put_natmod("x64", tmp_path)
     script = Path(__file__).parent / "module_checks.py"
     plan = whole_plan(model.spec)
     layers = [*model.spec.selector_layers(), *model.spec.classifier_layers()]
@@ -124,6 +142,7 @@ def test_module(micropython: Path, folder: Path, model: QuantizedModel) -> None:
         capture_output=True,
         text=True,
         timeout=60,
+        env=os.environ | {"MICROPYPATH": str(tmp_path)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     description, *lines = done.stdout.splitlines()
@@ -153,8 +172,13 @@ def test_stub_has_what_the_module_has(micropython: Path, folder: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
-def test_module_on_the_simulated_board(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "kind", ["firmware", *(pytest.param(name, marks=pytest.mark.slow) for name in ("armv7emsp", "armv7emdp"))]
+)
+def test_module_on_the_simulated_board(folder: Path, kind: str) -> None:
     """The same checks on a Cortex-M7: its kernels and its quantisation."""
+    if kind != "firmware":
+        put_natmod(kind, folder)
     with Simulator(built("sim"), serial="socket") as board:
         command = [sys.executable, "-m", "mpremote", "connect", board.port, "mount", folder]
         script = Path(__file__).parent / "module_checks.py"

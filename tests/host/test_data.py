@@ -318,6 +318,8 @@ def test_command_line(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "info.json").read_text())
     assert summary["windows"] == 72 and summary["shape"] == [32, 6] and summary["subjects"] == 6
     assert sum(summary["split"].values()) == 72 and summary["subjects_in_training_and_test"] == 0
+    save(replace(load(out), split=None), out)
+    assert "none; training makes one" in run.invoke(app, ["data", "info", str(out)]).output
 
 
 def test_default_number_of_activities_is_all() -> None:

@@ -95,7 +95,7 @@ def test_votes_and_nodes_of_both_forms(features: int, classes: int, leaves: int)
     x = rng.integers(-32768, 32768, (30, features)).astype(np.int16)
     forest = random_forest(rng, x, classes, trees=5, leaves=leaves)
     assert forest.wide == (features > 63 or classes > 64 or leaves > 1000)
-    check_forest(forest, features, classes, network=False)
+    check_forest(forest, features, classes, 0)
     votes, read = forest.walk(x, classes)
     assert (votes.sum(1) == VOTES * forest.trees).all()
     assert read >= forest.trees or leaves == 1
@@ -146,9 +146,9 @@ def test_models_that_are_refused() -> None:
     with pytest.raises(DitmosError, match="the front end needs a Summary"):
         check(replace(model, front_end=None))
     with pytest.raises(DitmosError, match="names a class beyond"):
-        check_forest(model.forest, model.forest.features, int(model.forest.classes.max()), network=False)
+        check_forest(model.forest, model.forest.features, int(model.forest.classes.max()), 0)
     with pytest.raises(DitmosError, match="opinions of logits missing"):
-        check_forest(model.forest, model.forest.features, model.spec.classes, network=True)
+        check_forest(model.forest, model.forest.features, model.spec.classes, 2)
     with pytest.raises(DitmosError, match="has layers, but no classifier"):
         NetworkSpec(64, 3, 4, 0, BranchSpec((ConvSpec(4, 3),)))
     assert without_network(64, 3, 4).macs == 0

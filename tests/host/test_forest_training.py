@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ditmos.errors import DitmosError
 from ditmos.forest.convert import to_forest
 from ditmos.forest.first import ALWAYS, Opinions, Setting, choose, opinions_of, outcome
 from ditmos.forest.forest_run import train
+from ditmos.forest.specialists import clustered
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.window_summary import summary_for
 from ditmos.model.forest import LEAF, VOTES, check_forest, opinions
@@ -86,7 +88,7 @@ def test_converted_forest_answers_as_scikit_learn() -> None:
     y = (x[:, 0] > x[:, 1]).astype(int) + 2 * (x[:, 2] > 500)
     model = ExtraTreesClassifier(12, max_leaf_nodes=40, random_state=0).fit(x[:400], y[:400])
     forest = to_forest(model, 9)
-    check_forest(forest, 9, 4, network=False)
+    check_forest(forest, 9, 4, 0)
     votes = forest.walk(x[400:], 4)[0] / (VOTES * forest.trees)
     expected = model.predict_proba(x[400:])
     assert np.abs(votes - expected).max() < 1 / VOTES
@@ -184,6 +186,53 @@ def test_first(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> N
     assert row["instructions"] <= row["worst_instructions"]
 
 
+TINY = {
+    "teachers": {"count": 1, "epochs": 1, "widths": [4, 4], "kernels": [5, 3]}, "views": {"count": 2},
+    "search": {"count": 0}, "fit": {"epochs": 2}, "int8": {"epochs": 1, "clips": ["largest"]},
+}  # fmt: skip
+
+
+def decisions_of(run: Path, dataset: Dataset, part: int) -> Any:
+    """By the file's own policy on the lab bench."""
+    model, _ = read_model(run / "model.dtm")
+    reference, index = Model(model), dataset.part(part)
+    windows, rows = quantized_windows(reference, dataset, index), window_rows(reference, dataset, index)
+    return reference, rows, decide(own_policy(model), reference, windows, Logits.of(reference, windows, rows))
+
+
+def test_specialists(data: Path, dataset: Dataset, tmp_path: Path) -> None:
+    """Votes name the classifier: what the row says is what the file's own policy gives, also window by window."""
+    settings = TINY | {"specialists": {"count": 3, "folds": 2, "asked": 0.5}}
+    budget = Budget(instructions=22_000, flash=40_000)
+    row = train(Request(data, budget, "specialists", "quick", settings=settings), tmp_path / "run")
+    reference, rows, decisions = decisions_of(tmp_path / "run", dataset, TEST)
+    assert reference.experts == ("forest", "specialists") and reference.specialists == reference.classifiers == 3
+    assert reference.model.use == Use("first", Rule.VOTES, tuple(row["first"].values()))
+    assert float((decisions.label == dataset.y[dataset.part(TEST)]).mean()) == pytest.approx(row["int8"])
+    assert row["validation"]["instructions"] <= 22_000 and row["flash_bytes"] <= 40_000
+    assert sum(row["windows_of_specialists"]) == len(dataset.part(0))
+    policy = parse_policy("first(17, 3)").load()
+    for window in rows[:5]:
+        reference.feed_reset()
+        reference.feed(window)
+        _, who = policy(reference, None)
+        assert who == reference.specialists_batch(reference.votes_batch(window[None]))[0] == reference.specialist()
+
+
+def test_clusters_by_hand() -> None:
+    """Two groups of votes: everything near one of them goes to it, and integers say what distances say."""
+    votes = np.array([[30, 0, 0], [28, 2, 0], [0, 15, 15], [0, 10, 20]])
+    clusters = clustered(votes, 2, 2, 0)
+    named = clusters.nearest(votes)
+    assert named[0] == named[1] != named[2] == named[3]
+    centres = np.array([votes[:2].mean(0), votes[2:].mean(0)])
+    rng = np.random.default_rng(0)
+    others = rng.multinomial(30, [0.3, 0.4, 0.3], 200)
+    distance = ((others[:, None] - centres) ** 2).sum(2)
+    clear = np.abs(np.diff(distance, axis=1))[:, 0] > 1
+    assert (np.where(distance.argmin(1) == 0, named[0], named[2]) == clusters.nearest(others))[clear].all()
+
+
 def test_command(data: Path, network: Path, tmp_path: Path) -> None:
     out, figures = tmp_path / "run", tmp_path / "row.json"
     arguments = ["train", str(data), "--method", "forest-first", "--behind", str(network), "--max-flash", "40000"]
@@ -196,6 +245,8 @@ def test_command(data: Path, network: Path, tmp_path: Path) -> None:
     assert routed.exit_code == 0 and "forest" in routed.output
     planned = CliRunner().invoke(application(), ["plan", str(out / "model.dtm")])
     assert planned.exit_code == 0, planned.output
+    reported = CliRunner().invoke(application(), ["report", str(out), "--out", str(tmp_path / "page.html")])
+    assert reported.exit_code == 0, reported.output
 
 
 def test_refused(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ditmos.errors import DitmosError
 from ditmos.events import Watched, events
 from ditmos.frontends import log_mel
 from ditmos.frontends.memory import memory
-from ditmos.live.choosing import Row, choose, parse_events, settings
+from ditmos.live.choosing import Row, choose, parse_events, rejecting, settings
 from ditmos.live.judging import Judged, judge, said
 from ditmos.live.listening import Hearing, hear
 from ditmos.live.making import activities, nothing, words
@@ -104,6 +104,15 @@ def test_events_are_those_of_the_device_file() -> None:
     heard[4] = False  # nobody answered: not called
     hearing = Hearing(np.arange(8) / 10, scores, heard, np.ones(8, np.int64), 0.0, 10.0)
     assert said(hearing, events(on=0.9, windows=2, silent=(2,))) == [(0.5, 0)]
+
+
+def test_what_is_rejected_is_chosen_by_what_is_right() -> None:
+    """Two of 21 right windows lead by 40 only; a wrong one, and one between the words, do not count."""
+    times = np.concatenate([np.linspace(1.0, 2.5, 20), [3.4, 4.5, 7.2]])
+    scores = np.array([[200, 10, 0]] * 18 + [[100, 60, 0]] * 2 + [[100, 99, 0], [100, 98, 0], [0, 0, 100]], np.uint8)
+    hearing = Hearing(times, scores, np.ones(23, bool), np.ones(23, np.int64), 0.0, 10.0)
+    assert rejecting("events(on=0.5)", hearing, track(), 1.0, kept=0.90) == "known(events(on=0.5), 100)"
+    assert rejecting("events(on=0.5)", hearing, track(), 1.0, kept=0.95) == "known(events(on=0.5), 40)"
 
 
 def test_a_setting_gets_the_silent_classes() -> None:
@@ -268,6 +277,8 @@ def test_tracks_of_another_kind_are_refused(model: Path) -> None:
             hear(reference, track(**{"fs": FS, **changes}), hop=4)
     with pytest.raises(DitmosError, match="nothing to calibrate"):
         hear(reference, words(beeps(), np.arange(3)), 4, calibrate=1)
+    with pytest.raises(DitmosError, match="calibrate is 999 s, beeps has"):
+        hear(reference, words(beeps(), np.arange(3)), 4, calibrate=999)
 
 
 def test_samples_in_other_steps_are_converted_and_clipping_is_counted(model: Path) -> None:
@@ -306,12 +317,13 @@ def test_the_command_on_a_set(model: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     result = json.loads(json_file.read_text())
     assert set(result) >= {"chosen", "validation", "test", "nothing", "levels"} and plot.stat().st_size > 1000
-    assert len(result["validation"]["rows"]) == 2 and len(result["test"]["rows"]) == 1
+    assert len(result["validation"]["rows"]) == 2 and len(result["test"]["rows"]) == len(result["nothing"]["rows"]) == 2
+    assert result["test"]["rows"][1]["setting"] == result["rejecting"]
     assert result["test"]["rows"][0]["setting"] == result["chosen"] and "single test windows" in printed
     assert 0 < result["test"]["duty_cycle"] < 1 and set(result["levels"]) == {"0.25", "0.5", "1", "2"}
     run(model, "--track", tmp_path / "tracks" / "test.wav", "--events", result["chosen"], "--json", json_file)
     again = json.loads(json_file.read_text())
-    assert again["rows"] == result["test"]["rows"]
+    assert again["rows"] == result["test"]["rows"][:1]
 
 
 def test_the_command_needs_one_of_two(model: Path) -> None:

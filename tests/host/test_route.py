@@ -37,7 +37,7 @@ class Scripted:
         if self.classifiers == 1 and len(rows[0]) == self.classes:
             self.routes = 0
         self.exits = len(rows[0]) - self.routes
-        self.trees = 0
+        self.trees = self.specialists = 0
 
     def select(self, window):
         return memoryview(np.array(next(self.rows), np.int8))
@@ -193,7 +193,7 @@ def test_decide_equals_calling_the_policy_on_the_reference(model, windows):
 
         selector_scale, logit_scale = model.selector_scale, model.logit_scale
         classifiers, classes, routes, exits = model.classifiers, model.classes, model.routes, model.exits
-        trees = model.trees
+        trees, specialists = model.trees, model.specialists
 
         def select(self, window):
             return memoryview(model.select(window))
@@ -364,6 +364,7 @@ def test_the_command_refuses_what_asks_twice_of_a_plan_for_once(model, tmp_path)
     given = ["--model", str(tmp_path / "m.dtm"), "--data", str(tmp_path / "d.npz"), "--part", "all"]
     for policy, message in (
         ("fallback(8)", "policy fallback asks up to 2 classifiers of a window, but the plan uses the window up"),
+        ("fallback(1, 2)", "policy fallback(1, 2): too many positional arguments"),
         (f"{tmp_path}/twice.py", "window 0: it asks 2 classifiers, but the plan uses the window up for one"),
     ):
         result = CliRunner().invoke(application(), ["route", policy, *given])

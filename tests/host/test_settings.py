@@ -91,6 +91,11 @@ def test_what_is_chosen_and_why() -> None:
         ({"data": {"split": "person"}}, "data.split is 'person', expected one of file"),
         ({"int8": {"clips": []}}, "int8.clips is [], expected one rule or more"),
         ({"fit": 3}, "fit is 3, expected a table"),
+        ({"views": {"shift": -1}}, "views.shift is -1, expected 0 or more"),
+        ({"teachers": {"widths": [8]}}, "expected an odd number for each of 1 widths"),
+        ({"teachers": {"kernels": [9, 7, 4, 3]}}, "teachers.kernels is [9, 7, 4, 3], expected an odd number"),
+        ({"teachers": {"planes": [0]}}, "teachers.planes is [0], expected 1 or more each"),
+        ({"specialists": {"asked": 0}}, "specialists.asked is 0.0, expected above 0, to 1"),
     ],
 )
 def test_what_is_wrong_is_named(content: dict, message: str) -> None:

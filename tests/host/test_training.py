@@ -29,9 +29,9 @@ from ditmos.model.reference import Model
 from ditmos.training import export
 from ditmos.training.data import load_data
 from ditmos.training.learn import learn
-from ditmos.training.results import interval
+from ditmos.training.results import gain, interval
 from ditmos.training.run import Request, load_network, read_run, train
-from ditmos.training.score import Margins, answer_integer, score
+from ditmos.training.score import Margins, Score, answer_integer, score
 from ditmos.training.space import Budget
 from ditmos.training.typed_toml import render
 from typer.testing import CliRunner
@@ -344,7 +344,14 @@ def test_the_command_prints_one_table_and_writes_the_row(data: Path, tmp_path: P
     arguments += ["--max-macs", "40000", "--max-ram", "4000", "--json", str(tmp_path / "row.json")]
     result = CliRunner().invoke(application(), arguments)
     assert result.exit_code == 0, result.output
-    for said in ("accuracy, int8", "instructions, worst", "arena, model file", "recall", "walk"):
+    for said in (
+        "accuracy, int8",
+        "int8 against float, points",
+        "instructions, worst",
+        "arena, model file",
+        "recall",
+        "walk",
+    ):
         assert said in result.output
     row = json.loads((tmp_path / "row.json").read_text())
     assert row["seed"] == 2 and row["budget"]["macs"] == 40_000 and row["arena_bytes"] <= 4_000
@@ -387,6 +394,21 @@ def test_intervals_are_over_people() -> None:
     people = interval(right, np.repeat(np.arange(4), 25))  # two people all right, two all wrong
     assert windows[0] > 0.35 and windows[1] < 0.65
     assert people == (0.0, 1.0)
+
+
+def test_what_integers_win_or_lose_is_said_with_its_chance() -> None:
+    """Ten windows of two classes, two of class 1: floats lose one of those, integers another one of class 0."""
+    y, people = np.array([0] * 8 + [1] * 2), np.arange(10)
+    floats, integers = y.copy(), y.copy()
+    floats[9], integers[0] = 0, 1
+
+    def said(predicted: np.ndarray) -> Score:
+        return Score(0.0, 0.0, 1.0, None, (), (), predicted, np.zeros(10, int))
+
+    plain, low, high = gain(said(integers), said(floats), y, people, balanced=False)
+    assert plain == 0 and low < 0 < high
+    assert gain(said(integers), said(floats), y, people, balanced=True)[0] == pytest.approx(0.5 / 2 - 1 / 8 / 2)
+    assert gain(said(y), said(y), y, people, balanced=True) == (0.0, 0.0, 0.0)
 
 
 def test_rivals_at_the_same_cost_stand_in_the_table(data: Path, tmp_path: Path) -> None:

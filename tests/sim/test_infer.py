@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import time
@@ -10,11 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from ditmos.bench.golden import Style, made_for, random_model
+from ditmos.cli import data as data_cli
+from ditmos.datasets import Dataset, save
+from ditmos.datasets.synthetic import generate
 from ditmos.link.board import Board
 from ditmos.link.repl import BoardError
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.writer import write_model
 from ditmos.paths import SOURCES
+from ditmos.planner import whole_plan
 from ditmos.simulated.qemu import Simulator
 from recording import Recording
+from typer.testing import CliRunner
 
 Mpremote = Callable[..., str]
 
@@ -186,3 +196,64 @@ def test_damaged_model(board: Board, recording: Recording, damage: Callable[[byt
 def test_bad_input(board: Board, code: str, expected: str) -> None:
     with pytest.raises(BoardError, match=expected):
         board.exec(f"import ditmos\nfrom array import array\ne = ditmos.load()\nm = e.model\n{code}")
+
+
+# What windows.json says, as `ditmos data windows` writes it, against what the model was made for
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> tuple[Dataset, Path]:
+    """A dataset with a model of random weights that was made for it, and a folder with both for the board."""
+    dataset = generate(subjects=3, activities=4, recordings=1, windows=2, window=32)
+    branch = BranchSpec((ConvSpec(4, 5), ConvSpec(4, 3)))
+    spec = NetworkSpec(dataset.window, len(dataset.channels), dataset.classes, 2, branch, branch, aggregate=(1,))
+    model = made_for(random_model(np.random.default_rng(0), spec, Style.TRAINED), dataset.signal)
+    write_model(tmp_path / "model.dtm", model, whole_plan(spec))
+    save(dataset, tmp_path / "data.npz")
+    app = typer.Typer()
+    data_cli.add(app)
+    app.callback()(lambda: None)
+    arguments = ["data", "windows", str(tmp_path / "data.npz"), "--part", "all", "--model", str(tmp_path / "model.dtm")]
+    result = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "rom")], catch_exceptions=False)
+    assert "24 windows and the model" in result.output
+    return dataset, tmp_path / "rom"
+
+
+def test_windows_are_compared_with_the_model(board: Board, own: tuple[Dataset, Path]) -> None:
+    dataset, rom = own
+    for file in rom.iterdir():
+        board.put(file.read_bytes(), f"/flash/{file.name}")
+    said = json.loads((rom / "windows.json").read_text())
+    script = (SOURCES / "device" / "infer.py").read_text()
+
+    def infer(**changes: object) -> str:
+        """What the script prints last, with windows.json changed."""
+        board.put(json.dumps(said | changes).encode(), "/flash/windows.json")
+        board.exec("import os; os.chdir('/flash')")
+        return board.exec(f"import sys; sys.argv[:] = ['infer.py', '--count', '12']\n{script}").strip().splitlines()[-1]
+
+    channels = said["channels"]
+    first = dict(zip(("name", "unit", "scale"), channels[0], strict=True))
+
+    def with_first(**changes: object) -> list:
+        return [[*(first | changes).values()], *channels[1:]]
+
+    right = infer()
+    assert right.startswith("right: ")
+    names, y = said["class_names"], dataset.y
+    turned = dataset.classes - 1 - y  # numbered the other way round: the same classes by name
+    buffer = io.BytesIO()
+    np.save(buffer, turned.astype("<i2"))
+    board.put(buffer.getvalue(), "/flash/labels.npy")
+    assert infer(class_names=names[::-1]) == right
+    for changes, message in (
+        ({"class_names": ["swim", *names[1:]]}, "class swim is none of the model's"),
+        ({"fs": 25.0}, "fs is 25 Hz, the model was made for 50"),
+        ({"channels": channels[:-1]}, f"{len(channels) - 1} channels, the model takes {len(channels)}"),
+        ({"channels": channels[::-1]}, f"channel {channels[-1][0]} stands where the model has {channels[0][0]}"),
+        ({"channels": with_first(unit="m/s^2")}, "is in m/s^2, the model was made for g"),
+        ({"channels": with_first(scale=2 * first["scale"])}, f"scale of channel {first['name']} is"),
+    ):
+        answer = infer(**changes)
+        assert answer.startswith("infer: windows.json: ") and message in answer
+    board.exec("[os.remove(f'/flash/{name}') for name in ('model.dtm', 'windows.npy', 'labels.npy', 'windows.json')]")

@@ -17,6 +17,7 @@ RIGHT: dict[str, list[str]] = {
     "data import": ["rec", "-o", "out.npz", "--json", "out.json"],
     "data info": ["data.npz", "--json", "out.json"],
     "data split": ["data.npz", "--by", "subject", "-o", "out.npz"],
+    "data windows": ["data.npz", "--model", "run/model.dtm", "-o", "windows"],
     "data synth": ["out.npz", "--subjects", "4", "--activities", "2", "--recordings", "1", "--window", "16"],
     "record": ["--labels", "walk,run", "--out", "own.npz", "--no-ask", "--sensor", "driver.py:Mine", PORT],
     "train": ["data.npz", "--effort", "quick", "--config", "settings.toml", "--out", "new", "--json", "out.json"],

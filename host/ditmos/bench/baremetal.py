@@ -1,6 +1,6 @@
-"""Programs without an operating system on the simulated Cortex-M7 (qemu, mps2-an500), instructions counted exactly.
+"""Programs without an operating system on simulated cores (qemu's MPS2 boards), instructions counted exactly.
 
-A program is linked from C sources, the start-up code in ``m7/`` and parts of cmodule/. The host loads its input into
+A program is linked from C sources, the start-up code in ``bare/`` and parts of cmodule/. The host loads its input into
 PSRAM; it answers with lines of text over semihosting.
 """
 
@@ -17,13 +17,45 @@ from struct import pack
 from ditmos.errors import DitmosError
 from ditmos.paths import BUILD, SOURCES
 
-HERE = Path(__file__).parent / "m7"
-PSRAM = 0x60000000
+HERE = Path(__file__).parent / "bare"
 PSRAM_SIZE = 16 << 20
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
-# As the firmware is built.
-FLAGS = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard", "-std=gnu99", "-Os", "-DNDEBUG")
+FLAGS = ("-mthumb", "-std=gnu99", "-Os", "-DNDEBUG")  # as the firmware is built
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wpointer-arith", "-Wdouble-promotion")
+
+
+@dataclass(frozen=True)
+class Core:
+    """A core and the board of qemu's that has it.
+
+    cpu, fpu: as gcc calls them. code, ram, psram: where memory lies. timer: address of a CMSDK timer, and ``tick`` the
+    nanoseconds that it counts.
+    """
+
+    cpu: str
+    fpu: str
+    machine: str
+    psram: int
+    code: int = 0
+    ram: int = 0x20000000
+    timer: int = 0x40000000
+    tick: int = 40
+
+    @property
+    def flags(self) -> list[str]:
+        """Of the compiler."""
+        places = {"PSRAM": self.psram, "TIMER": self.timer, "TICK": self.tick}
+        return [
+            *(f"-mcpu={self.cpu}", f"-mfpu={self.fpu}", "-mfloat-abi=hard"),
+            *(f"-DBARE_{name}={value:#x}" for name, value in places.items()),
+            *(f"-Wl,--defsym=BARE_{name}={value:#x}" for name, value in {"CODE": self.code, "RAM": self.ram}.items()),
+        ]
+
+
+M7 = Core("cortex-m7", "fpv5-d16", "mps2-an500", 0x60000000)
+M4 = Core("cortex-m4", "fpv4-sp-d16", "mps2-an386", 0x21000000)
+# In the secure state, where it starts; memory and timer by their secure addresses.
+M33 = Core("cortex-m33", "fpv5-sp-d16", "mps2-an505", 0x80000000, 0x10000000, 0x38000000, 0x50000000, 50)
 
 
 def missing_tools() -> list[str]:
@@ -32,7 +64,13 @@ def missing_tools() -> list[str]:
 
 
 def build(
-    name: str, sources: Iterable[Path], parts: Sequence[str], *, folder: Path | None = None, flags: Sequence[str] = ()
+    name: str,
+    sources: Iterable[Path],
+    parts: Sequence[str],
+    *,
+    folder: Path | None = None,
+    flags: Sequence[str] = (),
+    core: Core = M7,
 ) -> Path:
     """Link ``sources`` with the files of cmodule/ that match the patterns ``parts``; returns the ELF file.
 
@@ -46,8 +84,17 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     elf = folder / f"{name}.elf"
     found = sorted({path for part in parts for path in cmodule.glob(part)})
-    command = ["arm-none-eabi-gcc", *FLAGS, *WARNINGS, "-ffunction-sections", "-fdata-sections", *flags]
-    command += ["-I", str(cmodule), "-I", str(HERE), "-nostartfiles", "--specs=nosys.specs", "-T", str(HERE / "m7.ld")]
+    command = ["arm-none-eabi-gcc", *core.flags, *FLAGS, *WARNINGS, "-ffunction-sections", "-fdata-sections", *flags]
+    command += [
+        "-I",
+        str(cmodule),
+        "-I",
+        str(HERE),
+        "-nostartfiles",
+        "--specs=nosys.specs",
+        "-T",
+        str(HERE / "bare.ld"),
+    ]
     command += ["-Wl,--gc-sections,--no-warn-rwx-segments", *map(str, [HERE / "start.c", *sources, *found])]
     done = subprocess.run([*command, "-lm", "-o", str(elf)], capture_output=True, text=True, timeout=600)
     if done.returncode:
@@ -56,8 +103,8 @@ def build(
     return elf
 
 
-def run(elf: Path, data: bytes, timeout: float = 300) -> list[str]:
-    """Lines that the program prints, given ``data`` in PSRAM.
+def run(elf: Path, data: bytes, timeout: float = 300, core: Core = M7) -> list[str]:
+    """Lines that the program, built for ``core``, prints, given ``data`` in PSRAM.
 
     Raises:
         DitmosError: it stops with an error, does not end, or the data do not fit.
@@ -67,9 +114,9 @@ def run(elf: Path, data: bytes, timeout: float = 300) -> list[str]:
     with tempfile.NamedTemporaryFile(suffix=".input") as image:  # of its own: others may run the same program
         image.write(data)
         image.flush()
-        command = ["qemu-system-arm", "-machine", "mps2-an500", "-nographic", "-monitor", "null", "-serial", "null"]
+        command = ["qemu-system-arm", "-machine", core.machine, "-nographic", "-monitor", "null", "-serial", "null"]
         command += ["-semihosting", "-icount", "shift=8", "-kernel", str(elf)]
-        command += ["-device", f"loader,file={image.name},addr={PSRAM:#x},force-raw=on"]
+        command += ["-device", f"loader,file={image.name},addr={core.psram:#x},force-raw=on"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
@@ -115,10 +162,11 @@ class ModelRun:
         return self.load + sum(self.slices)
 
 
-def build_models(*, portable: bool = False, folder: Path | None = None) -> Path:
-    """The program that runs model files; ``portable``: without the kernels for the M7, made for speed as these are."""
+def build_models(*, portable: bool = False, folder: Path | None = None, core: Core = M7) -> Path:
+    """The program that runs model files; ``portable``: without the DSP kernels, made for speed as these are."""
     name, flags = ("models-portable", ["-DDITMOS_PORTABLE", "-O2"]) if portable else ("models", [])
-    return build(name, [HERE / "models.c"], MODEL_PARTS, folder=folder, flags=flags)
+    name += "" if core is M7 else f"-{core.cpu}"
+    return build(name, [HERE / "models.c"], MODEL_PARTS, folder=folder, flags=flags, core=core)
 
 
 def models_input(models: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -127,14 +175,16 @@ def models_input(models: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join(parts) + bytes(4)
 
 
-def run_models(elf: Path, models: Sequence[tuple[bytes, bytes]], timeout: float = 300) -> list[ModelRun]:
+def run_models(
+    elf: Path, models: Sequence[tuple[bytes, bytes]], timeout: float = 300, core: Core = M7
+) -> list[ModelRun]:
     """Run every window and classifier of the golden vectors.
 
     Raises:
         DitmosError: a model is refused, or the program fails.
     """
     runs: list[ModelRun] = []
-    for line in run(elf, models_input(models), timeout):
+    for line in run(elf, models_input(models), timeout, core):
         if line.startswith("refused"):
             raise DitmosError(f"bench: model {len(runs)} is {line}")
         wrong, arena, load, *slices = map(int, line.split())

@@ -11,7 +11,7 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from ditmos.bench.baremetal import PSRAM, PSRAM_SIZE
+from ditmos.bench.baremetal import M7, PSRAM_SIZE
 from ditmos.errors import DitmosError
 
 REGIONS = ((0x00000000, 4 << 20), (0x20000000, 4 << 20), (0x40000000, 0x1000), (0xE000E000, 0x1000))
@@ -21,8 +21,8 @@ SYS_WRITE0, SYS_EXIT = 0x04, 0x20
 Blocks = Counter[tuple[int, int]]  # how often the code at (address, bytes) ran
 
 
-def profile(elf: Path, data: bytes, mark: str = "m7_mark") -> list[Blocks]:
-    """Run a program on ``data``; the blocks between two calls of ``mark``, one counter for each such part.
+def profile(elf: Path, data: bytes, mark: str = "bare_mark") -> list[Blocks]:
+    """Run a program for the Cortex-M7 on ``data``: the blocks between two calls of ``mark``, for each such part.
 
     Raises:
         DitmosError: the program faults.
@@ -38,11 +38,11 @@ def profile(elf: Path, data: bytes, mark: str = "m7_mark") -> list[Blocks]:
         segments = [(s["p_paddr"], s.data()) for s in image.iter_segments() if s["p_type"] == "PT_LOAD"]
     machine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
     machine.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M7)
-    for address, size in (*REGIONS, (PSRAM, PSRAM_SIZE)):
+    for address, size in (*REGIONS, (M7.psram, PSRAM_SIZE)):
         machine.mem_map(address, size)
     for address, content in segments:
         machine.mem_write(address, content)
-    machine.mem_write(PSRAM, data)
+    machine.mem_write(M7.psram, data)
     parts: list[Blocks] = []
     current: list[Blocks] = []
     marker = symbols[mark] & ~1

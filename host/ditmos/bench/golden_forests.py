@@ -12,9 +12,11 @@ from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16
 from ditmos.frontends.operations import Operation, Split
 from ditmos.frontends.window_summary import summary_for
+from ditmos.model.clusters import MOST_BIAS, MOST_WEIGHT, Clusters, around
 from ditmos.model.forest import LEAF, VOTES, Forest, opinions
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.spec import NetworkSpec, without_network
+from ditmos.model.use import Rule, Use
 
 
 def random_forest(rng: Generator, x: Int16, classes: int, *, trees: int, leaves: int) -> Forest:
@@ -61,7 +63,18 @@ def forest_model(rng: Generator, *, alone: bool = False, most_window: int = 160)
     forest = random_forest(rng, x, spec.classes, trees=int(rng.integers(1, 12)), leaves=int(rng.choice([1, 5, 60])))
     model = random_model(rng, spec) if spec.classifiers else bare_model(rng, spec, forest, front)
     opinion = opinions(model.logit_scale) if spec.classifiers else None
+    if spec.classifiers > 1 and spec.selector_outputs in (0, spec.classes) and rng.random() < 0.5:
+        clusters = random_clusters(rng, spec.classifiers, spec.classes, forest.trees)
+        model, forest = replace(model, use=Use("first", Rule.VOTES, (9, 4))), replace(forest, clusters=clusters)
     return replace(model, front_end=front, forest=replace(forest, opinion=opinion))
+
+
+def random_clusters(rng: Generator, count: int, classes: int, trees: int) -> Clusters:
+    """Around shares of votes, or numbers at the extremes."""
+    if rng.random() < 0.7:
+        return around(rng.dirichlet(np.full(classes, 0.3), count), VOTES * trees)
+    weight = rng.choice([-MOST_WEIGHT, -1, 0, MOST_WEIGHT], (count, classes)).astype(np.int16)
+    return Clusters(weight, rng.choice([-MOST_BIAS, 0, MOST_BIAS], count).astype(np.int32))
 
 
 def bare_model(rng: Generator, spec: NetworkSpec, forest: Forest, front: FrontEnd) -> QuantizedModel:

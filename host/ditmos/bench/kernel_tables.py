@@ -37,6 +37,8 @@ def print_kernels(console: Console, figures: dict[str, Any]) -> None:
     for point in [*reference["front"], {"name": "unsliced", **reference["unsliced"]}]:
         front.add_row(point["name"], f"{point['arena_bytes']:,}", f"{point['instructions']:,}")
     console.print(front)
+    cores = ", ".join(f"{core} {count:,}" for core, count in reference["other_cores"].items())
+    console.print(f"the fastest plan on other cores, instructions: {cores}", highlight=False)
     python = figures["python"]
     parts = ", ".join(f"{name} {python[name]:,}" for name in ("select", "classify", "top1"))
     console.print(f"MicroPython, instructions: {parts}; C work of them {python['c_work']:,}", highlight=False)

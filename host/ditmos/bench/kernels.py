@@ -69,6 +69,11 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
     balanced, again, sliced = (by_plan[id(choose(candidates, ram).plan)] for ram in (BALANCED, SMALLEST, CONVENTIONAL))
     smallest = by_plan[id(choose(once, SMALLEST).plan)]
     usual = by_plan[id(default(candidates).plan)]
+    report("reference network: other cores")
+    other_cores = {}
+    for core in (baremetal.M4, baremetal.M33):
+        program = baremetal.build_models(core=core)
+        other_cores[core.cpu] = run_plans(program, model, [fastest.plan], core)[0].instructions
     report("reference network: portable C")
     beside = run_plans(portable, model, [plain(fastest.plan)])[0]
     report("reference network: profile")
@@ -109,6 +114,7 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
             "macs": spec.macs,
             "fastest": {"arena_bytes": fastest.run.arena_bytes, "slices": slices},
             "portable_instructions": beside.instructions,
+            "other_cores": other_cores,
             "unsliced": {"arena_bytes": measured[-1].run.arena_bytes, "instructions": measured[-1].instructions},
             "front": [_point(m) for m in measured[:-1]],
             "front_once": [_point(m) for m in measured_once],

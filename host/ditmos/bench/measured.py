@@ -70,10 +70,12 @@ def vectors(model: QuantizedModel, windows: int = WINDOWS) -> bytes:
     return golden.vectors(golden.Case(SEED, model, golden.random_windows(rng, model.spec, windows)))
 
 
-def run_plans(elf: Path, model: QuantizedModel, plans: Sequence[Plan]) -> list[Measured]:
+def run_plans(
+    elf: Path, model: QuantizedModel, plans: Sequence[Plan], core: baremetal.Core = baremetal.M7
+) -> list[Measured]:
     """Raises DitmosError where a byte differs from the reference."""
     expected = vectors(model)
-    runs = baremetal.run_models(elf, [(encode(model, plan), expected) for plan in plans])
+    runs = baremetal.run_models(elf, [(encode(model, plan), expected) for plan in plans], core=core)
     for plan, run in zip(plans, runs, strict=True):
         if run.differing:
             raise DitmosError(f"bench: plan {plan.name!r}: {run.differing} bytes differ from the reference")

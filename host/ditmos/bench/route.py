@@ -167,6 +167,7 @@ class Replay:
         logits = logits or Logits.of(model, windows)
         self._select, self._classify, self._votes = logits.select, logits.classify, logits.votes
         self.trees = model.trees
+        self.specialists = model.specialists
         self._forest = model.model.forest
         self._voted: NDArray[np.uint16] | None = None
         self._windows = windows
@@ -189,6 +190,13 @@ class Replay:
             raise ValueError("the forest votes on raw samples: feed them, and give None")
         self._voted = self._votes[self._at].copy()
         return self._voted.data
+
+    def specialist(self) -> int:
+        if self._forest is None or self._forest.clusters is None:
+            raise ValueError("votes name no classifier of this model")
+        if self._voted is None:
+            raise RuntimeError("specialist before votes")
+        return int(self._forest.clusters.nearest(self._voted))
 
     def both(self, logits: memoryview, weight: int) -> int:
         if self._forest is None or self._forest.opinion is None or self._voted is None:

@@ -24,22 +24,39 @@ def add(app: typer.Typer) -> None:
 
 
 def build(
-    target: Annotated[str, typer.Argument(help="unix (this machine), sim (simulated Cortex-M7 board), nucleo.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="unix (this machine), sim (simulated Cortex-M7 board), nucleo, natmod (modules for any firmware)."
+        ),
+    ],
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(help="Of natmod: x64, armv6m, armv7m, armv7emsp ...", show_default="all with a compiler"),
+    ] = None,
     micropython: Annotated[Path | None, typer.Option(help="MicroPython source tree to use.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Parallel compilations.", show_default="one per core")] = None,
 ) -> None:
     """Build one firmware, or bring it up to date."""
-    from ditmos.firmware import nucleo
+    from ditmos.firmware import natmod, nucleo
     from ditmos.firmware.build import build as build_firmware
     from ditmos.progress import Stages
 
+    if arch and target != "natmod":
+        raise DitmosError(f"--arch goes with natmod, not with {target}")
     with Stages(transient=True) as stages:
         if target == "nucleo":
             image = nucleo.build(micropython, jobs, stages.report)
+        elif target == "natmod":
+            modules = natmod.build(arch or (), micropython, jobs, stages.report)
         else:
             built = build_firmware(target, micropython, jobs, stages.report)
     if target == "nucleo":
         _print_usage(image)
+    elif target == "natmod":
+        for module in modules:
+            print(f"{module.path}: {module.bytes} bytes")
+        print(f"Install it: mpremote mip install {modules[-1].folder}/package.json")
     else:
         print(f"{built.path}: {built.bytes} bytes of code and data")
 

@@ -136,7 +136,7 @@ def _quantized(chains: list[Chain], dataset: Dataset, seed: int) -> tuple[Quanti
 
     signal = _signal(chains[0], dataset)
     network, parts = network_of(chains), prepare(dataset)
-    model, kept, fake = quantize(network, parts.train, parts.validation, signal=signal, seed=seed)
+    model, kept, fake = quantize(network, parts.train, parts.validation.x, signal=signal, seed=seed)
     import torch
 
     with torch.no_grad():

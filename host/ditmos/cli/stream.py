@@ -162,8 +162,9 @@ def _sense(
         except KeyboardInterrupt:
             running.finish()
             typer.echo("stopped", err=True)
-    said = running.counts.device
-    typer.echo(f"results {number}, clipped {said.get('clipped', 0)}, lost {said.get('lost', 0)}", err=True)
+    said = running.counts.device  # nothing, where Ctrl-C came while the board was waited for
+    lost = f", clipped {said['clipped']}, lost {said['lost']}" if said else ""
+    typer.echo(f"results {number}{lost}", err=True)
     if json_file:
         write_json(json_file, {"results": number, "sensor": sensor, "device": said})
 

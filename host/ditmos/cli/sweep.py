@@ -32,6 +32,7 @@ def sweep(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ditmos.cli import terminate_as_interrupt
+    from ditmos.errors import DitmosError
     from ditmos.study.sweep import error_file, pending, run
     from ditmos.study.sweepfile import data_folder as folder_of
     from ditmos.study.sweepfile import read_sweep
@@ -43,7 +44,11 @@ def sweep(
         execute = on_cluster(ray, processes)
     terminate_as_interrupt()
     content = read_sweep(file)
-    content = replace(content, jobs=tuple(job for job in content.jobs if re.search(only, content.key(job))))
+    try:
+        wanted = re.compile(only)
+    except re.error as error:
+        raise DitmosError(f"only is {only!r}, expected a regular expression ({error})") from None
+    content = replace(content, jobs=tuple(job for job in content.jobs if wanted.search(content.key(job))))
     console = Console(stderr=True)
     waiting = len(pending(content, out))
     console.print(f"{len(content.jobs)} jobs, {len(content.jobs) - waiting} done before")

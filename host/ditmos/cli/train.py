@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ditmos.training.choose import Choice
-    from ditmos.training.learn import Learned, Task
+    from ditmos.training.learn import Task
 
 
 class Method(StrEnum):
@@ -23,6 +23,7 @@ class Method(StrEnum):
     paper = "paper"
     forest = "forest"
     forest_first = "forest-first"
+    specialists = "specialists"
 
 
 class Effort(StrEnum):
@@ -55,7 +56,9 @@ def train(
     effort: Annotated[Effort, typer.Option(help="Minutes, half an hour, hours.")] = Effort.normal,
     method: Annotated[
         Method,
-        typer.Option(help="Routed; one network; with early exit; as published; a forest, alone or before a network."),
+        typer.Option(
+            help="Routed; one network; early exit; as published; a forest, alone, before a network or specialists."
+        ),
     ] = Method.best,
     config: Annotated[Path | None, typer.Option(help="TOML file: any choice, e.g. fit.epochs = 80.")] = None,
     split: Annotated[Split | None, typer.Option(help="What keeps training and test apart; else by the data.")] = None,
@@ -99,17 +102,14 @@ def train(
     out = out or Path("runs") / data.stem
     console = Console(stderr=True)
     try:
-        if method in (Method.forest, Method.forest_first):
-            result = _run_forest(request, out, behind, console, resume=resume)
-        else:
-            result = _run(request, out, _learner(method.value), console, resume=resume)
+        result = _run(request, out, _trainer(method.value, behind), console, resume=resume)
         if compare:
             result["rivals"] = {}
             rivals: tuple[MethodName, ...] = ("wide", "exit")
             for name in rivals:
                 read_too = only_read(request.settings or {}, name)
                 rival = replace(request, method=name, settings=read_too)
-                result["rivals"][name] = _run(rival, out / "rivals" / name, _learner(name), console, resume=True)
+                result["rivals"][name] = _run(rival, out / "rivals" / name, _trainer(name), console, resume=True)
     except KeyboardInterrupt:
         console.print(f"\nstopped; {out} holds what is done, go on with --resume")
         raise typer.Exit(130) from None
@@ -119,43 +119,29 @@ def train(
         write_json(json_file, result)
 
 
-def _learner(method: str) -> Callable[[Task], Learned]:
+def _trainer(method: str, behind: Path | None = None) -> Callable[..., dict[str, Any]]:
+    """What trains by a method; ``behind``: of forest-first, the run whose network is asked."""
+    from functools import partial
+
+    from ditmos.forest import forest_run
+    from ditmos.training.run import train
+
+    if method in forest_run.METHODS:
+        return partial(forest_run.train, behind=behind)
     if method == "paper":
         from ditmos.paper.method import learn as published
 
-        return published
+        return partial(train, learn=published)
     from ditmos.training.learn import learn
 
-    return learn
+    return partial(train, learn=learn)
 
 
-def _run_forest(request: Any, out: Path, behind: Path | None, console: Console, *, resume: bool) -> dict:
-    """A forest, alone, or before the network of a run, which is trained if none is named."""
-    from dataclasses import replace
-
-    from ditmos.forest.forest_run import budget_behind, train
-    from ditmos.progress import Stages
-
-    network = behind
-    if request.method == "forest-first" and network is None:
-        network = out / "network"
-        before = replace(request, method="best", budget=budget_behind(request.budget))
-        _run(before, network, _learner("best"), console, resume=resume or network.exists())
-    with Stages(console=console) as stages:
-        return train(
-            request,
-            out,
-            network,
-            lambda stage, done, note: stages.report(stage, round(100 * done), 100, note),
-            resume=resume,
-        )
-
-
-def _run(request: Any, out: Path, learner: Callable[[Task], Learned], console: Console, *, resume: bool) -> dict:
+def _run(request: Any, out: Path, trainer: Callable[..., dict], console: Console, *, resume: bool) -> dict:
     """One training with its progress on the terminal."""
     from ditmos.progress import Stages, TimeLeft, in_words
     from ditmos.training.learn import effort_of
-    from ditmos.training.run import REQUEST, ROW, train
+    from ditmos.training.run import REQUEST, ROW
 
     left, said = TimeLeft([]), ("", -1)
     resume = resume and ((out / REQUEST).exists() or (out / ROW).exists())
@@ -176,7 +162,7 @@ def _run(request: Any, out: Path, learner: Callable[[Task], Learned], console: C
             rest = "" if seconds is None else f"about {in_words(seconds)} left"
             stages.report(stage, round(100 * done), 100, "  ".join(filter(None, (rest, note))))
 
-        return train(request, out, learner, resume=resume, report=report, begun=begun)
+        return trainer(request, out, resume=resume, report=report, begun=begun)
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -192,6 +178,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     table.add_row("balanced, int8", *(f"{p['balanced']:.4f}" for p in parts))
     name = "balanced" if result["metric"] == "balanced" else "accuracy"
     table.add_row(f"{name}, float", *(f"{p['float']:.4f}" for p in parts))
+    if "gain" in parts[0]:
+        gains = ([100 * part for part in p["gain"]] for p in parts)
+        table.add_row("int8 against float, points", *(f"{g[0]:+.2f} [{g[1]:+.2f}, {g[2]:+.2f}]" for g in gains))
     if parts[0]["union"] is not None:
         table.add_row("a classifier is right", *(f"{p['union']:.4f}" for p in parts))
     if result["margins"]["early"] is not None:

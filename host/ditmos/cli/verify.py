@@ -28,9 +28,6 @@ def verify(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Run windows on a board slice by slice and end to end; every byte must be the reference's."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from ditmos.atomic import write_json
     from ditmos.bench.route import some_windows
     from ditmos.datasets import load
@@ -38,22 +35,12 @@ def verify(
     from ditmos.link.verify import verify as compare
     from ditmos.model.reader import read_model
     from ditmos.model.reference import Model
+    from ditmos.progress import Stages
 
     reference = Model(read_model(model)[0])
     windows, samples = some_windows(reference, load(data) if data else None, part, count)
-    console = Console(stderr=True)
-    with (
-        Board(port, soft_reset=False) as board,
-        Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
-    ):
-        tasks = {name: bar.add_task(name, total=None) for name in ("slice by slice", "end to end")}
-        report = compare(
-            board,
-            model,
-            windows,
-            samples=samples,
-            progress=lambda what, done, total: bar.update(tasks[what], completed=done, total=total),
-        )
+    with Board(port, soft_reset=False) as board, Stages(transient=True) as stages:
+        report = compare(board, model, windows, samples=samples, progress=stages.report)
     _print(report)
     if json_file:
         write_json(json_file, report.to_dict())

@@ -64,19 +64,26 @@ def folds(dataset: Dataset, count: int, kind: SplitKind = "file") -> list[Datase
     if dataset.split is None:
         raise DitmosError(f"{dataset.name}: no split, expected one before it is cut into folds")
     known = np.flatnonzero(dataset.split != TEST)
-    names, unit, sizes = np.unique(_units(dataset, kind)[known], return_inverse=True, return_counts=True)
-    if not 2 <= count <= len(names):
-        raise DitmosError(f"{dataset.name}: {count} folds, expected 2 to {len(names)}: one subject or group each")
-    fold, filled = np.zeros(len(names), np.int64), np.zeros(count, np.int64)
+    units = len(np.unique(_units(dataset, kind)[known]))
+    if not 2 <= count <= units:
+        raise DitmosError(f"{dataset.name}: {count} folds, expected 2 to {units}: one subject or group each")
+    fold, parts = fold_of(dataset, known, count, kind), []
+    for held in range(count):
+        assignment = dataset.split.copy()
+        assignment[known] = np.where(fold == held, VALIDATION, TRAIN)
+        parts.append(dataset.with_split(assignment))
+    return parts
+
+
+def fold_of(dataset: Dataset, rows: NDArray[np.integer], count: int, kind: SplitKind = "file") -> NDArray[np.int64]:
+    """Which of ``count`` folds, from 0, each of these windows is in; what ``kind`` keeps together (by ``file``: whole
+    people) lies in one. Fewer folds where there is less to keep together."""
+    names, unit, sizes = np.unique(_units(dataset, kind)[rows], return_inverse=True, return_counts=True)
+    fold, filled = np.zeros(len(names), np.int64), np.zeros(min(count, len(names)), np.int64)
     for i in np.argsort(-sizes, kind="stable"):  # the largest first, each to the emptiest fold
         fold[i] = filled.argmin()
         filled[fold[i]] += sizes[i]
-    parts = []
-    for held in range(count):
-        assignment = dataset.split.copy()
-        assignment[known] = np.where(fold[unit] == held, VALIDATION, TRAIN)
-        parts.append(dataset.with_split(assignment))
-    return parts
+    return fold[unit]
 
 
 def _units(dataset: Dataset, kind: SplitKind) -> NDArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,10 @@ def _classes(dataset: Dataset) -> list[str]:
     if counts.min() and counts.max() > _UNEVEN * counts.min():
         most, least = dataset.class_names[counts.argmax()], dataset.class_names[counts.argmin()]
         result.append(f"class {most} has {counts.max() / counts.min():.0f} times as many windows as {least}")
+    alike = Counter(" ".join(name.lower().split()) for name in dataset.class_names)
+    for name in (name for name, times in alike.items() if times > 1):
+        own = [own for own in dataset.class_names if " ".join(own.lower().split()) == name]
+        result.append(f"classes {', '.join(own)} differ in case or blanks only: one by --rename '{own[0]}={own[1]}'")
     people = len(np.unique(dataset.subject))
     if people > 1:
         single = [i for i in range(dataset.classes) if len(np.unique(dataset.subject[dataset.y == i])) == 1]

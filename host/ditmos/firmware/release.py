@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ditmos import __version__
@@ -67,19 +68,20 @@ def release(source: Path, folder: Path) -> Path:
     return archive
 
 
-def packages(device: Path) -> dict[str, bytes]:
+def packages(device: Path, first: Sequence[str] = (), suffix: str = ".py") -> dict[str, bytes]:
     """Of the device package, for ``mpremote mip install DIRECTORY/NAME``: inference, streams; work without a host.
 
-    What is not installed is taken from the firmware.
+    What is not installed is taken from the firmware. ``first``: files beside the package that the first half brings.
+    ``suffix``: of the package's files.
     """
-    names = sorted(path.name for path in (device / "ditmos").glob("*.py"))
-    alone = [name for name in names if name.removesuffix(".py") in _ALONE]
-    halves = {"package.json": [name for name in names if name not in alone], "package-alone.json": alone}
-    return {half: _package(names) for half, names in halves.items()}
+    stems = sorted(path.stem for path in (device / "ditmos").glob("*.py"))
+    alone = [f"ditmos/{stem}{suffix}" for stem in stems if stem in _ALONE]
+    rest = [f"ditmos/{stem}{suffix}" for stem in stems if stem not in _ALONE]
+    return {"package.json": _package([*first, *rest]), "package-alone.json": _package(alone)}
 
 
-def _package(names: list[str]) -> bytes:
-    urls = [[f"ditmos/{name}", f"ditmos/{name}"] for name in names]
+def _package(files: Sequence[str]) -> bytes:
+    urls = [[file, file] for file in files]
     return (json.dumps({"urls": urls, "version": __version__}, indent=2) + "\n").encode()
 
 

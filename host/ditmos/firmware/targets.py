@@ -15,7 +15,7 @@ class Target:
 
     port: folder under ``ports/``. output: the file that make leaves in its build folder. tools: programs the build
     needs, the compiler last. arguments: for make, beyond the common ones. board: folder whose makefiles are part of
-    the build. submodules: of MicroPython's git that the port needs.
+    the build. submodules: of MicroPython's git that the port needs. stock: MicroPython as it is, without our module.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Target:
     arguments: tuple[str, ...]
     board: str = ""
     submodules: tuple[str, ...] = ()
+    stock: bool = False
 
     @property
     def folder(self) -> Path:
@@ -85,8 +86,19 @@ NUCLEO = Target(
 # MicroPython's own boards for qemu, as they are: smaller cores than ours, on the portable kernels.
 CORTEX_M3 = Target("cortex-m3", "qemu", "firmware.elf", SIM.tools, ("BOARD=MPS2_AN385",))
 CORTEX_M0 = Target("cortex-m0", "qemu", "firmware.elf", SIM.tools, ("BOARD=MICROBIT",))
+# The same without our module, for its native form. The Cortex-M0 is told to load native code, as MicroPython does on
+# boards that have one.
+STOCK_M3 = Target("stock-m3", "qemu", "firmware.elf", SIM.tools, ("BOARD=MPS2_AN385",), stock=True)
+STOCK_M0 = Target(
+    name="stock-m0",
+    port="qemu",
+    output="firmware.elf",
+    tools=SIM.tools,
+    arguments=("BOARD=MICROBIT", "CFLAGS_EXTRA=-DMICROPY_EMIT_THUMB=1 -DMICROPY_EMIT_THUMB_ARMV7M=0"),
+    stock=True,
+)
 
-TARGETS = {target.name: target for target in (UNIX, SIM, NUCLEO, CORTEX_M3, CORTEX_M0)}
+TARGETS = {target.name: target for target in (UNIX, SIM, NUCLEO, CORTEX_M3, CORTEX_M0, STOCK_M3, STOCK_M0)}
 NUCLEO_IMAGE = BUILD / "nucleo"  # the NUCLEO's image in every form, checked
 
 

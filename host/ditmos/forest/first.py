@@ -56,11 +56,13 @@ def opinions_of(model: Model, rows: NDArray[np.int16], y: NDArray[np.int64]) -> 
     votes = model.votes_batch(rows)
     if not model.classifiers:
         return Opinions(votes, np.empty((len(rows), 0), np.int8), np.empty(0, np.int64), y)
-    if model.classifiers > 1 and not model.routes:
+    if model.classifiers > 1 and not model.routes and not model.specialists:
         raise DitmosError("forest: nothing chooses among the network's classifiers; first needs a selector's choice")
     windows = np.ascontiguousarray(model.quantize(rows))
     chosen = np.zeros(len(rows), np.int64)
-    if model.routes > 1:
+    if model.specialists:
+        chosen = model.specialists_batch(votes)
+    elif model.routes > 1:
         chosen = model.select_batch(windows)[:, : model.routes].argmax(1)
     return Opinions(votes, model.classify_batch(windows, chosen), chosen, y)
 

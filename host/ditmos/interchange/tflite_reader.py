@@ -28,11 +28,9 @@ def read_tflite(path: Path) -> Chain:
         raise DitmosError(f"{path}: no TFLite file: bytes 4 to 7 are {data[4:8]!r}, expected b'TFL3'")
     try:
         return _Reader(path.name, tflite.Model.GetRootAsModel(data, 0)).read()
-    except (IndexError, ValueError, TypeError, AttributeError, OverflowError) as error:  # offsets that lead nowhere
-        raise DitmosError(f"{path}: damaged: {type(error).__name__} while it was read") from None
-    except Exception as error:  # struct.error, of flatbuffers
-        if isinstance(error, DitmosError):
-            raise
+    except DitmosError:
+        raise
+    except Exception as error:  # offsets that lead nowhere raise many kinds
         raise DitmosError(f"{path}: damaged: {type(error).__name__} while it was read") from None
 
 

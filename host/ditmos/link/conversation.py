@@ -179,7 +179,9 @@ class Conversation:
         return self.dropped or self.link.gone(int(SILENCE * 1000))
 
     def finish(self) -> None:
-        """Ask the program to end, and wait for its last message."""
+        """Ask the program to end, and wait for its last message. Nothing where it has been stopped."""
+        if self._link is None:
+            return
         self.link.send(END, b"")
         while self.ended is None and not self.silent:
             self.pump()

@@ -59,12 +59,16 @@ def _probe_feed(samples):
 """
 _ASK = """
 def _probe_ask(samples):
-    for part, call in (('summary', lambda: _probe.summary()), ('votes', lambda: _probe.votes(None))):
-        if part == 'summary':
-            _probe.feed_reset()
-            _probe.feed(samples)
+    _probe.feed_reset()
+    _probe.feed(samples)
+    asked = [lambda: _probe.summary(), lambda: _probe.votes(None)]
+    if _probe.specialists:
+        asked.append(lambda: _probe.specialist())
+    for call in asked:
         start = time.ticks_cpu()
         found = call()
+        if isinstance(found, int):
+            found = bytes((found,))
         print(time.ticks_diff(time.ticks_cpu(), start), hexlify(found).decode())
 """
 _FED_ROWS = 12  # compared of a front end
@@ -105,7 +109,7 @@ class SliceReport:
 @dataclass
 class Verification:
     """What was compared, and what differed. rows: those of the front end, two bytes each. forest: its features and its
-    votes, two bytes each."""
+    votes, two bytes each, and the specialists that votes name."""
 
     model: str
     where: str
@@ -144,7 +148,7 @@ def verify(
     windows are run slice by slice, each with its own classifier and the first one with all K; all windows end to end. A
     front end makes some rows of noise at full scale first, which are compared one by one. A model with a forest decides
     on ``samples``, raw windows (n, time, channels) of its front end, or on noise where there are none; its features and
-    votes are compared too.
+    votes are compared too, and the specialists that these name.
 
     Raises:
         DitmosError: another firmware, no room for the model, no window.
@@ -183,21 +187,24 @@ def _noise(reference: Model, count: int) -> Int16:
 
 
 def _ask_forest(board: Board, reference: Model, samples: Int16, report: Verification, progress: Report) -> None:
-    """Features and votes of some windows against the reference's."""
-    report.forest = [SliceReport("features", "forest"), SliceReport("votes", "forest")]
+    """Features and votes of some windows, and whom these name, against the reference's."""
+    parts = ("features", "votes", "specialist")[: 3 if reference.specialists else 2]
+    report.forest = [SliceReport(part, "forest") for part in parts]
     board.exec(_ASK)
     for w, window in enumerate(samples):
         progress("forest", w, len(samples))
         reference.feed_reset()
         reference.feed(window)
-        right = np.asarray(reference.summary()), np.asarray(reference.votes(None))
+        right = [np.asarray(reference.summary()), np.asarray(reference.votes(None))]
+        if reference.specialists:
+            right.append(np.array([reference.specialist()], np.uint8))
         answers = board.exec(f"_probe_ask(array('h', {window.tobytes()!r}))").split()
         for found, expected, ticks, dump in zip(report.forest, right, answers[::2], answers[1::2], strict=True):
             value = np.frombuffer(bytes.fromhex(dump), expected.dtype)
             found.ticks = min(found.ticks or int(ticks), int(ticks))
             found.bytes += expected.nbytes
             wrong = np.flatnonzero(value != expected)
-            found.differences += 2 * len(wrong)
+            found.differences += expected.itemsize * len(wrong)
             if len(wrong) and report.first is None:
                 c = int(wrong[0])
                 report.first = Difference(w, "forest", found.name, c, 0, int(expected[c]), int(value[c]))
@@ -274,9 +281,8 @@ def _outputs(plan: Plan, piece: Slice, layers: Sequence[LayerShape]) -> list[tup
     outputs = []
     for i, (stage, buffer) in enumerate(zip(stages, written, strict=True)):
         layer = layers[stage.layer]
-        rows = layer.rows_out if layer.kind == "conv" else 1
         later = [*written[i + 1 :], *_helpers(plan, piece, i + 1)]
-        if buffer.rows == rows and not any(_overlap(buffer, other) for other in later):
+        if buffer.rows == layer.rows_out and not any(_overlap(buffer, other) for other in later):
             outputs.append((layer, buffer))
     return outputs
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ditmos.errors import DitmosError
+from ditmos.events import margin_for
 from ditmos.live.judging import Judged, judge, said
 from ditmos.live.listening import Hearing
 from ditmos.live.track import Track
@@ -18,6 +19,7 @@ OFF = 0.6  # of that
 WINDOWS = (3, 4, 5, 6, 8)
 QUIET_S = 0.8  # after an event
 STEADY_ON = (0.5, 0.6, 0.7, 0.8, 0.9)
+KEPT = 0.95  # of the windows that are right: what rejecting the unknown leaves of them
 
 
 @dataclass(frozen=True)
@@ -99,3 +101,15 @@ def choose(found: Sequence[Row], per_hour: float, latency: float | None) -> Row:
     if good:
         return min(good, key=lambda row: (row.judged.missed, row.judged.per_hour))
     return min(found, key=lambda row: (row.judged.per_hour, row.judged.missed))
+
+
+def rejecting(setting: str, hearing: Hearing, track: Track, tolerance: float, kept: float = KEPT) -> str:
+    """The setting behind `known`, which makes silence of what the model has never seen. Its margin lets through a share
+    of ``kept`` of the windows that name rightly what happens, or has just ended, on this track: choose it on validation
+    people, and see on another track what that costs."""
+    right = []
+    for start, end, label in zip(track.start, track.end, track.label, strict=True):
+        during = hearing.heard & (hearing.times >= start) & (hearing.times <= end + tolerance)
+        named = hearing.scores[during]
+        right += [row.tobytes() for row in named[named.argmax(1) == label]]
+    return f"known({setting}, {margin_for(right, kept)})"

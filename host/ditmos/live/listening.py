@@ -59,6 +59,8 @@ def hear(
         clipped = clipped_share(front, x)
         if calibrate:
             first = round(calibrate * front.fs)
+            if first >= len(x):
+                raise DitmosError(f"calibrate is {calibrate:g} s, {track.name} has {track.seconds:g}; take less of it")
         rows = np.concatenate([*_rows(front, x, first, lambda done: report(done / 2))])
     elif calibrate:
         raise DitmosError("the model has no front end, there is nothing to calibrate")

@@ -14,7 +14,7 @@ from ditmos.datasets.dataset import TEST, VALIDATION, Dataset
 from ditmos.datasets.features import samples_of
 from ditmos.datasets.surroundings import SLOWEST_HZ, silent_classes
 from ditmos.frontends.integers import sat16
-from ditmos.live.choosing import Row, choose, rows, settings
+from ditmos.live.choosing import Row, choose, rejecting, rows, settings
 from ditmos.live.judging import TOLERANCE_S
 from ditmos.live.listening import Hearing, hear
 from ditmos.live.making import activities, nothing, words
@@ -119,20 +119,24 @@ def is_words(dataset: Dataset) -> bool:
 
 def on_trial(model: Model, plan: Plan, dataset: Dataset, conditions: Conditions, report: Report) -> dict[str, Any]:
     """The table of the validation people's track, and the setting that is chosen by it; with that setting alone the
-    test people's track and, of sound, a track of nothing and the levels. "listened" has the tracks as they were heard.
+    test people's track and, of sound, a track of nothing and the levels. A second row of these tracks says what it
+    would cost to reject what was never seen, by a margin chosen on the validation track. "listened" has the tracks as
+    they were heard.
     """
     c = conditions
     validation = listened(
         model, plan, made(dataset, VALIDATION, c.minutes, 2 * c.seed), c, c.events, report
     )  # fmt: skip
     chosen = choose(validation.rows, c.per_hour, c.latency)
+    reject = rejecting(chosen.setting, validation.hearing, validation.track, c.tolerance)
+    texts = [chosen.setting, reject]
     tracks = {"validation": validation}
     test = made(dataset, TEST, c.minutes, 2 * c.seed + 1)
-    tracks["test"] = listened(model, plan, test, c, [chosen.setting], report)
-    result: dict[str, Any] = {"chosen": chosen.setting}
+    tracks["test"] = listened(model, plan, test, c, texts, report)
+    result: dict[str, Any] = {"chosen": chosen.setting, "rejecting": reject}
     if not test.continuous:
         empty = nothing(dataset, c.empty_minutes, 2 * c.seed + 1)
-        tracks["nothing"] = listened(model, plan, empty, c, [chosen.setting], report)
+        tracks["nothing"] = listened(model, plan, empty, c, texts, report)
         result["levels"] = levels(model, dataset, c.policy)
     return result | {name: track.to_dict() for name, track in tracks.items()} | {"listened": tracks}
 

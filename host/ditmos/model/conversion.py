@@ -67,6 +67,11 @@ def plain(text: str) -> str:
     return text.strip()
 
 
+def is_unit(text: str) -> bool:
+    """Whether that is the name of a unit, and of nothing else that a column may be called."""
+    return plain(text) in _KNOWN
+
+
 def _two_sizes(name: str) -> bool:
     """Whether m and M, or s and S, would be two units."""
     return sum(known.lower() == name.lower() for known in _KNOWN) > 1

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ditmos.errors import DitmosError
+from ditmos.model.clusters import Clusters, check_clusters
 
 LEAF = 0xFFFF  # in the place of a feature
 VOTES = 15  # of a tree
@@ -27,7 +28,8 @@ class Forest:
     roots: (trees,) index of the first node of each tree. feature: `LEAF` for a leaf. threshold: int16, to the left
     where the feature is not above it. right: nodes from here to the right child. classes: (N, 3), and votes: (N, 3),
     which are 15 together; zeros but for leaves. features: how many there are to read. opinion: of a forest with a
-    network behind it, what logits so many steps below the largest count (`opinions`).
+    network behind it, what logits so many steps below the largest count (`opinions`). clusters: of a forest whose votes
+    name the classifier to ask.
     """
 
     features: int
@@ -38,6 +40,7 @@ class Forest:
     classes: NDArray[np.uint16]
     votes: NDArray[np.uint8]
     opinion: NDArray[np.uint16] | None = None
+    clusters: Clusters | None = None
 
     @property
     def trees(self) -> int:
@@ -82,8 +85,10 @@ class Forest:
         return votes.astype(np.uint16), read / max(count, 1)
 
 
-def check_forest(forest: Forest, features: int, classes: int, *, network: bool) -> None:
-    """Raises DitmosError for a forest that a model file does not hold, or that reads or names what is not there."""
+def check_forest(forest: Forest, features: int, classes: int, classifiers: int) -> None:
+    """Raises DitmosError for a forest that a model file does not hold, or that reads or names what is not there.
+    classifiers: of the network behind it, 0 without one."""
+    network = classifiers > 0
 
     def need(ok: bool, what: str) -> None:
         if not ok:
@@ -103,6 +108,8 @@ def check_forest(forest: Forest, features: int, classes: int, *, network: bool) 
     leaves = ~inner
     need(bool((forest.classes[leaves] < classes).all()), f"a leaf names a class beyond {classes}")
     need(bool((forest.votes[leaves].astype(int).sum(1) == VOTES).all()), f"a leaf has other than {VOTES} votes")
+    if forest.clusters:
+        check_clusters(forest.clusters, classes, classifiers)
 
 
 def opinions(scale: float) -> NDArray[np.uint16]:

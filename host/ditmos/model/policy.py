@@ -49,7 +49,7 @@ class Policy:
         """For a plan that allows one classify of a window. What a file of the user's own asks shows when it runs.
 
         Raises:
-            DitmosError: it is a policy of routing.py that may ask more.
+            DitmosError: it is a policy of routing.py that may ask more, or has settings that it does not take.
         """
         if self.source is None and self.home == "routing" and self.name in routing.SHIPPED:
             check_asked(classifiers, routes, self.name, self._settings())
@@ -59,9 +59,12 @@ class Policy:
         node = _node(self.expression)
         if isinstance(node, ast.Name):
             return ()
-        given = inspect.signature(vars(routing)[self.name]).bind(
-            *map(ast.literal_eval, node.args), **{str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
-        )
+        try:
+            given = inspect.signature(vars(routing)[self.name]).bind(
+                *map(ast.literal_eval, node.args), **{str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
+            )
+        except (TypeError, ValueError) as error:
+            raise DitmosError(f"policy {self.text}: {error}") from None
         given.apply_defaults()
         return given.args
 

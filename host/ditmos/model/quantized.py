@@ -19,7 +19,7 @@ from ditmos.model.forest import Forest, check_forest
 from ditmos.model.inputs import InputChannel, check_input
 from ditmos.model.spec import LayerShape, NetworkSpec
 from ditmos.model.strings import check_name
-from ditmos.model.use import Use, check_use, default_use
+from ditmos.model.use import Rule, Use, check_use, default_use
 
 INT32_MAX = 2**31 - 1
 
@@ -145,7 +145,9 @@ def check(model: QuantizedModel) -> None:
     if model.forest:
         need(summary is not None, "the forest has no features to read: the front end needs a Summary")
         assert front and summary
-        check_forest(model.forest, summary.count(front.channels_out), spec.classes, network=spec.classifiers > 0)
+        check_forest(model.forest, summary.count(front.channels_out), spec.classes, spec.classifiers)
+    named = model.forest is not None and model.forest.clusters is not None
+    need(named == (model.use.rule == Rule.VOTES), "the rule VOTES and clusters of votes go together")
     rate = model.rate
     need(0 <= rate < 2.0**127 and rate == np.float32(rate), f"rate is {rate}, expected rows per second as a float32")
     check_use(spec, model.use)

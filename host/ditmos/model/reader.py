@@ -10,6 +10,7 @@ from ditmos.model.parts import Reading
 from ditmos.model.plan import Plan
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.sections import KNOWN, SECTIONS
+from ditmos.model.use import Rule
 
 __all__ = ["ModelFileError", "decode", "read_model"]
 
@@ -42,5 +43,7 @@ def decode(data: bytes) -> tuple[QuantizedModel, Plan]:
     at = reading.network_at["classifiers"]
     answers = reading.spec.classifiers > 0 or "forest" in reading.fields
     need(answers, "NETW classifiers", at, "is 0, and there is no forest to answer")
+    voted = reading.fields["use"].rule != Rule.VOTES or "forest" in reading.fields
+    need(voted, "sections", 6, "no FRST, but its votes name the classifier")
     assert reading.plan  # of PLAN, which is not optional
     return QuantizedModel(**reading.fields), reading.plan

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from ditmos.model.clusters import Clusters
 from ditmos.model.feeder import Feeder
 from ditmos.model.forest import EIGHTHS, Forest, both
 from ditmos.model.inputs import quantize_input
@@ -140,7 +141,9 @@ class Model:
         self.raw_rate = front.fs if front else 0.0
         self.raw_scale = front.scale if front else 0.0
         self.raw_units = front.units if front else ""
-        self.experts = ("forest",) if model.forest else ()
+        self._clusters = model.forest.clusters if model.forest else None
+        self.specialists = self._clusters.count if self._clusters else 0
+        self.experts = (*(("forest",) if model.forest else ()), *(("specialists",) if self._clusters else ()))
         self.trees = model.forest.trees if model.forest else 0
         self._votes: NDArray[np.uint16] | None = None
         self._feeder = Feeder(model.front_end, self.window) if model.front_end else None
@@ -242,6 +245,23 @@ class Model:
         if self._votes is None:
             raise RuntimeError("both before votes")
         return int(both(self._votes, forest.trees, z, forest.opinion, weight).argmax())
+
+    @property
+    def _named(self) -> Clusters:
+        if self._clusters is None:
+            raise ValueError("votes name no classifier of this model")
+        return self._clusters
+
+    def specialist(self) -> int:
+        """The classifier that the last votes name. ValueError: they name none; RuntimeError: there are no votes."""
+        clusters = self._named
+        if self._votes is None:
+            raise RuntimeError("specialist before votes")
+        return int(clusters.nearest(self._votes))
+
+    def specialists_batch(self, votes: NDArray[np.uint16]) -> NDArray[np.int64]:
+        """The classifiers that votes (N, classes) name. ValueError: they name none."""
+        return self._named.nearest(votes)
 
     def votes_batch(self, rows: NDArray[np.int16]) -> NDArray[np.uint16]:
         """Votes (N, classes) on windows of the front end's rows, int16 (N, time, channels). ValueError: no forest."""

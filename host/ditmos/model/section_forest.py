@@ -8,11 +8,13 @@ from struct import Struct
 import numpy as np
 from numpy.typing import NDArray
 
+from ditmos.model.clusters import MOST_BIAS, MOST_WEIGHT, Clusters
 from ditmos.model.container import Span, need
 from ditmos.model.forest import DISTANCES, LEAF, MAX_TREES, VOTES, Forest
 from ditmos.model.parts import Reading, Writing
+from ditmos.model.use import Rule
 
-HEADER = Struct("<HBBIHH")  # trees, form, reserved, words, features, reserved
+HEADER = Struct("<HBBIHH")  # trees, form, reserved, words, features, clusters
 _NARROW_LEAF = 63
 
 
@@ -24,10 +26,19 @@ def pack_forest(forest: Forest) -> bytes:
     """The section, of a forest that `check_forest` has nothing against."""
     words = _wide(forest) if forest.wide else _narrow(forest)
     roots = forest.roots * (len(words) // forest.nodes)
-    data = HEADER.pack(forest.trees, forest.wide, 0, len(words), forest.features, 0)
+    clusters = forest.clusters.count if forest.clusters else 0
+    data = HEADER.pack(forest.trees, forest.wide, 0, len(words), forest.features, clusters)
     if forest.opinion is not None:
         data += forest.opinion.astype("<u2").tobytes()
+    if forest.clusters:
+        data += _pack_clusters(forest.clusters)
     return data + roots.astype("<u4").tobytes() + words.astype("<u4").tobytes()
+
+
+def _pack_clusters(clusters: Clusters) -> bytes:
+    """Biases, then the weights of each cluster, an even number."""
+    weight = np.pad(clusters.weight, ((0, 0), (0, clusters.weight.shape[1] % 2)))
+    return clusters.bias.astype("<i4").tobytes() + weight.astype("<i2").tobytes()
 
 
 def _narrow(forest: Forest) -> NDArray[np.uint32]:
@@ -53,10 +64,11 @@ def read_forest(reading: Reading, span: Span) -> None:
     """After FRNT, whose summary the trees read."""
     data, (begin, size) = reading.data, span
     need(size >= HEADER.size, "FRST", begin, f"has {size} bytes, expected at least {HEADER.size}")
-    trees, wide, zero, words, features, zero2 = HEADER.unpack_from(data, begin)
+    trees, wide, zero, words, features, named = HEADER.unpack_from(data, begin)
     need(1 <= trees <= MAX_TREES, "FRST trees", begin, f"is {trees}, expected 1 to {MAX_TREES}")
     need(wide <= 1, "FRST form", begin + 2, f"is {wide}, expected 0 or 1")
-    need(zero == 0 and zero2 == 0, "FRST reserved", begin + 3, "is not 0")
+    need(zero == 0, "FRST reserved", begin + 3, "is not 0")
+    _check_rule(reading, named, begin + 10)
     front = reading.fields.get("front_end")
     summary = front.summary if front else None
     need(summary is not None, "FRST", begin, "the front end has no Summary for it to read")
@@ -64,12 +76,15 @@ def read_forest(reading: Reading, span: Span) -> None:
     expected = summary.count(front.channels_out)
     need(features == expected, "FRST features", begin + 8, f"is {features}, the front end makes {expected}")
     network = reading.spec.classifiers > 0
-    roots_at = begin + HEADER.size + (2 * DISTANCES if network else 0)
+    clusters_at = begin + HEADER.size + (2 * DISTANCES if network else 0)
+    row = 2 * (reading.spec.classes + reading.spec.classes % 2)
+    roots_at = clusters_at + named * (4 + row)
     nodes_at = roots_at + 4 * trees
     need(nodes_at + 4 * words == span.end, "FRST words", begin + 4, f"is {words}, the section has {size} bytes")
     opinion = np.frombuffer(data, "<u2", DISTANCES, begin + HEADER.size).astype(np.uint16) if network else None
     if opinion is not None:
         _check_opinion(opinion, begin + HEADER.size)
+    clusters = _clusters(data, clusters_at, named, reading.spec.classes) if named else None
     roots = np.frombuffer(data, "<u4", trees, roots_at).astype(np.int64)
     raw = np.frombuffer(data, "<u4", words, nodes_at).astype(np.int64)
     step = 2 if wide else 1
@@ -84,7 +99,28 @@ def read_forest(reading: Reading, span: Span) -> None:
         odd |= (forest.feature != LEAF) & (raw[1::2] % 2 > 0)
         for i in np.flatnonzero(odd):
             need(False, f"FRST node {i}", nodes_at + 8 * int(i), "has bits that mean nothing")
-    reading.fields["forest"] = replace(forest, opinion=opinion)
+    reading.fields["forest"] = replace(forest, opinion=opinion, clusters=clusters)
+
+
+def _check_rule(reading: Reading, named: int, at: int) -> None:
+    """Clusters name the classifiers where the rule says so, and only there."""
+    expected = reading.spec.classifiers if reading.fields["use"].rule == Rule.VOTES else 0
+    need(named == expected, "FRST clusters", at, f"is {named}, the rule of ROUT needs {expected}")
+
+
+def _clusters(data: bytes, at: int, count: int, classes: int) -> Clusters:
+    bias = np.frombuffer(data, "<i4", count, at).astype(np.int32)
+    wide = classes + classes % 2
+    weights_at = at + 4 * count
+    weight = np.frombuffer(data, "<i2", count * wide, weights_at).reshape(count, wide).astype(np.int16)
+    for i in np.flatnonzero(np.abs(bias.astype(np.int64)) > MOST_BIAS):
+        need(False, "FRST clusters", at + 4 * int(i), f"a bias is {bias[i]}, expected within {MOST_BIAS}")
+    for i in np.flatnonzero(weight < -MOST_WEIGHT):
+        need(False, "FRST clusters", weights_at + 2 * int(i), f"a weight is below {-MOST_WEIGHT}")
+    for i in np.flatnonzero(weight[:, classes:].any(1)):
+        at = weights_at + 2 * (wide * int(i) + classes)
+        need(False, "FRST clusters", at, "what fills up the last word must be 0")
+    return Clusters(weight[:, :classes].copy(), bias)
 
 
 def _check_opinion(values: NDArray[np.uint16], at: int) -> None:

@@ -20,6 +20,7 @@ class Rule(IntEnum):
     ONLY = 0  # there is one, or none
     SELECTOR = 1  # the largest of the selector's first K outputs
     ALL = 2  # no output stands for a classifier: all of them
+    VOTES = 3  # the one that the forest's votes name
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def problem_of_rule(spec: NetworkSpec, rule: Rule) -> str:
         return f"{exits(spec, rule)} outputs of the selector stand for no classifier, expected {expected}"
     if rule == Rule.ONLY and spec.classifiers > 1:
         return f"one classifier is asked, but there are {spec.classifiers}"
+    if rule == Rule.VOTES and spec.classifiers < 2:
+        return f"votes name a classifier, but there is {spec.classifiers or 'none'}"
     return ""
 
 

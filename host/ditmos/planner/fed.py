@@ -70,15 +70,23 @@ def describe_forest(forest: Forest, front: FrontEnd, window: int, classes: int) 
         "nodes": forest.nodes,
         "bytes": (8 if forest.wide else 4) * forest.nodes + 4 * forest.trees,
         "features": forest.features,
-        "instructions": {"features": round(cost.summary), "votes": round(cost.votes), "both": round(cost.both)},
+        "clusters": forest.clusters.count if forest.clusters else 0,
+        "instructions": {
+            "features": round(cost.summary),
+            "votes": round(cost.votes),
+            "both": round(cost.both),
+            "specialist": round(cost.named),
+        },
     }
 
 
 def forest_lines(found: dict[str, Any]) -> list[str]:
     """What `describe_forest` found, to be printed."""
     cost = found["instructions"]
+    named = f"; {cost['specialist']:,} to name one of {found['clusters']} specialists" if found["clusters"] else ""
     return [
         f"forest: {found['trees']} trees, {found['nodes']:,} nodes in {found['bytes']:,} bytes, "
         f"{found['features']} features",
-        f"  about {cost['features']:,} instructions for the features of a window, {cost['votes']:,} for the votes",
+        f"  about {cost['features']:,} instructions for the features of a window, {cost['votes']:,} for the votes"
+        f"{named}",
     ]

@@ -12,15 +12,18 @@ _ROWS, _BLOCK, _PART, _CHANNEL = 8.4, 10.0, 70.0, 130.0  # of a row, a block, a 
 _PAIR, _BIN, _NORM = 6.6, 42.0, 16.0  # of two blocks of a bin, a bin, a norm
 _NODE, _TREE, _VOTES = 8.0, 25.0, 60.0
 _CLASS, _BOTH = 27.0, 60.0
+_WEIGHTS, _CLUSTER = 2.8, 12.7  # of two classes of a cluster, a cluster
 
 
 @dataclass(frozen=True)
 class ForestPrice:
-    """Instructions of features, votes, and of the average with a network's logits."""
+    """Instructions of features, votes, of the average with a network's logits, and of finding the classifier that votes
+    name (0 where they name none)."""
 
     summary: float
     votes: float
     both: float
+    named: float = 0.0
 
     @property
     def alone(self) -> float:
@@ -28,7 +31,7 @@ class ForestPrice:
 
     def first(self, asked: float, network: Price) -> float:
         """A decision that asks the network behind the forest with probability ``asked``."""
-        return self.alone + asked * (network.of(1) + self.both)
+        return self.alone + asked * (self.named + network.of(1) + self.both)
 
 
 def summary_price(summary: Summary, window: int, channels: int) -> float:
@@ -39,9 +42,15 @@ def summary_price(summary: Summary, window: int, channels: int) -> float:
     return channels * (one + spectrum) + triples(channels) * (spectrum + _NORM * blocks)
 
 
+def naming_price(clusters: int, classes: int) -> float:
+    """Instructions of finding the nearest of so many clusters."""
+    return clusters * (_CLUSTER + _WEIGHTS * -(-classes // 2))
+
+
 def forest_price(
     forest: Forest, summary: Summary, window: int, channels: int, classes: int, read: float
 ) -> ForestPrice:
     """``read``: inner nodes that a window reads, the mean (`Forest.walk`)."""
+    named = naming_price(forest.clusters.count, classes) if forest.clusters else 0.0
     votes = _VOTES + _TREE * forest.trees + _NODE * read
-    return ForestPrice(summary_price(summary, window, channels), votes, _CLASS * classes + _BOTH)
+    return ForestPrice(summary_price(summary, window, channels), votes, _CLASS * classes + _BOTH, named)

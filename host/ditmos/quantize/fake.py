@@ -218,12 +218,17 @@ Run = Callable[[FakeQuantLayer, Sequence[Quantized]], Quantized]
 class FakeQuantNetwork(nn.Module):
     """A `RoutedNetwork` in integers, calibrated on windows x (N, channels, time) in real units."""
 
-    def __init__(self, network: RoutedNetwork, x: Tensor, clip: str = "error", used: Tensor | None = None) -> None:
+    def __init__(
+        self, network: RoutedNetwork, x: Tensor, clip: str = "error", used: Tensor | None = None,
+        given: Tensor | None = None,
+    ) -> None:  # fmt: skip
         """clip: see `ranges.relu_scale`. used (channels,): False for channels that get no weight; by default those that
-        are constant in x."""
+        are constant in x. given (N,): the classifier that each window is for, where something else chooses than a
+        selector."""
         super().__init__()
         self.spec, self.clip = network.spec, clip
-        self.inputs = self._choose_input(network, x, varies(x) if used is None else used)
+        self.together = given is None and default_rule(self.spec) == Rule.ALL  # nothing chooses among the classifiers
+        self.inputs = self._choose_input(network, x, varies(x) if used is None else used, given)
         folded = {name: (w.detach(), b.detach()) for name, (w, b) in network.folded(standard=True).items()}
         mean, std = network.mean.double(), network.std.double()
         ratio = self.inputs.scale.double() / std * self.inputs.used
@@ -238,17 +243,17 @@ class FakeQuantNetwork(nn.Module):
             maps = self.window(x)
             one = torch.ones(len(x), 1)
             gate = self.branch(self.selector, maps, lambda layer, operands: self._calibrate(layer, operands, one))
-            shares = self.shares(self._real(self.selector, gate) if len(self.selector) else None)
+            shares = self.shares(self._real(self.selector, gate) if len(self.selector) else None, given)
             self.branch(self.classifiers, maps, lambda layer, operands: self._calibrate(layer, operands, shares))
 
     @torch.no_grad()
-    def _choose_input(self, network: RoutedNetwork, x: Tensor, used: Tensor) -> InputScales:
+    def _choose_input(self, network: RoutedNetwork, x: Tensor, used: Tensor, given: Tensor | None) -> InputScales:
         """Scales and zero points of the window with which the float network's answers change least.
 
         The squared error of the window would not do: peaks decide it, and what tells classes apart is often small.
         """
         gate, logits = network(x)
-        shares = self.shares(gate)
+        shares = self.shares(gate, given)
 
         def change(candidate: InputScales) -> float:
             new_gate, new_logits = network(candidate.real(candidate.stored(x), network.mean))
@@ -278,14 +283,12 @@ class FakeQuantNetwork(nn.Module):
         weight = weight.double() * ratio.view(1, 1, -1, *([1] * (weight.ndim - 3)))
         return FakeQuantLayer(shape, weight, bias, zero)
 
-    @property
-    def together(self) -> bool:
-        """Whether nothing chooses among the classifiers."""
-        return default_rule(self.spec) == Rule.ALL
-
-    def shares(self, gate: Tensor | None) -> Tensor:
-        """How much each classifier's answer matters: (N, K) from real selector logits, summing to 1; (1, K) without."""
+    def shares(self, gate: Tensor | None, given: Tensor | None = None) -> Tensor:
+        """How much each classifier's answer matters: (N, K) from real selector logits or the classifier that each
+        window is for, summing to 1; (1, K) without either."""
         count = self.spec.classifiers
+        if given is not None:
+            return nn.functional.one_hot(given, count).float()
         if gate is None or gate.shape[1] < count:
             return torch.full((1 if gate is None else len(gate), count), 1 / count)
         return gate[:, :count].float().softmax(1)

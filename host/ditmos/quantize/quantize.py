@@ -22,20 +22,19 @@ from ditmos.quantize.ranges import varies
 
 PIECE = "tuning"  # of unfinished work
 CALIBRATION = 1024  # training windows that scales are chosen on
-_BATCH = 128
+BATCH = 128  # of fine-tuning
 _EVALUATION_BATCH = 512
 _LR = 1e-3  # in units of a channel's largest weight
 _SCALE_LR = 3e-4  # of the logarithm of a scale
 
-# What a network is judged by: selector logits (N, outputs) or None, class logits (N, K, classes), labels (N,).
-Judge = Callable[[Tensor | None, Tensor, Tensor], float]
+Distance = Callable[[FakeQuantNetwork], float]  # from what the network was in floats; the smallest is kept
 
 
 @dataclass(frozen=True)
 class Quantization:
     """What was kept: the rule of clipping and the epoch of fine-tuning (0: calibration alone).
 
-    clips: validation by rule, calibrated alone. history: (epoch, loss, validation) of the fine-tuning.
+    clips: distance by rule, calibrated alone. history: (epoch, loss, distance) of the fine-tuning.
     """
 
     clip: str
@@ -49,28 +48,50 @@ def routed_accuracy(gate: Tensor | None, logits: Tensor, y: Tensor) -> float:
     return (logits[torch.arange(len(y)), choice(gate, logits)].argmax(1) == y).double().mean().item()
 
 
+def divergence_from(network: RoutedNetwork, x: Tensor, given: Tensor | None = None) -> Distance:
+    """How far the answers of integers are from the network's on windows x (N, channels, time): the loss of the
+    fine-tuning. Of two classes that are nearly level, integers name one or the other by chance: on a few hundred
+    windows that is most of what accuracy says of them, and the divergence does not count it. ``given``: as `quantize`.
+    """
+    parts = x.split(_EVALUATION_BATCH)
+    asked = [None] * len(parts) if given is None else list(given.split(_EVALUATION_BATCH))
+
+    @torch.no_grad()
+    def distance(fake: FakeQuantNetwork) -> float:
+        temperature, total = fake.classifiers[-1].temperature, 0.0
+        for part, k in zip(parts, asked, strict=True):
+            total += len(part) * _loss(fake, part, *_teach(network, part, temperature), k).item()
+        return total / len(x)
+
+    return distance
+
+
 def quantize(
     network: RoutedNetwork,
     train: Windows,
-    validation: Windows,
+    validation: Tensor,
     *,
     signal: Signal,
     clips: Sequence[str] = ("error",),
     epochs: int = 4,
     seed: int = 0,
-    judge: Judge = routed_accuracy,
+    distance: Distance | None = None,
     metadata: dict[str, Any] | None = None,
+    given: Tensor | None = None,
     keep: Keep | None = None,
     progress: Callable[[float], None] = lambda done: None,
 ) -> tuple[QuantizedModel, Quantization, FakeQuantNetwork]:
-    """Quantise a trained network: scales are chosen and weights are tuned on training windows, and of the rules of
-    clipping and of the epochs validation keeps the best. Test windows have no business here.
+    """Quantise a trained network: scales are chosen and weights are tuned on training windows; of the rules of clipping
+    and of the epochs, what is nearest to the float network's answers on validation windows is kept. Labels are not
+    looked at, and test windows have no business here.
 
     Args:
+        validation: windows (N, channels, time) in real units.
         signal: what the windows are: names, units, scales, rate, classes.
         clips: rules to try, see `ranges.relu_scale`.
         epochs: of fine-tuning, 0 for none.
-        judge: gives a number to be as large as possible.
+        distance: of integers from floats, to be as small as possible; by default `divergence_from` the float network.
+        given: (N,) the classifier that each training window is for, where something else chooses than a selector.
         keep: where a fine-tuning that is stopped goes on from.
         progress: called with the part that is done, 0 to 1.
 
@@ -84,9 +105,11 @@ def quantize(
     network = copy.deepcopy(network).cpu().eval()
     sample = torch.randperm(len(train), generator=rng)[:CALIBRATION]
     used = varies(train.x)
-    made = {clip: FakeQuantNetwork(network, train.x[sample], clip, used) for clip in clips}
-    found = {clip: _validate(fake, validation, judge) for clip, fake in made.items()}
-    clip = max(found, key=lambda name: found[name])  # the first of equals
+    asked = None if given is None else given[sample]
+    made = {clip: FakeQuantNetwork(network, train.x[sample], clip, used, asked) for clip in clips}
+    distance = distance or divergence_from(network, validation)
+    found = {clip: distance(fake) for clip, fake in made.items()}
+    clip = min(found, key=lambda name: found[name])  # the first of equals
     fake = made[clip]
 
     best = found[clip], 0, copy.deepcopy(fake.state_dict())
@@ -101,11 +124,11 @@ def quantize(
             keep.save(PIECE, running | {"best": best, "history": history})
 
     for epoch in range(len(history), epochs + 1):
-        loss = _epoch(fake, train.x, targets, (epoch, epochs), rng, state, save, progress)
+        loss = _epoch(fake, train.x, targets, given, (epoch, epochs), rng, state, save, progress)
         state = {}
-        value = _validate(fake, validation, judge)
+        value = distance(fake)
         history.append((epoch, loss, value))
-        if value > best[0]:
+        if value < best[0]:
             best = value, epoch, copy.deepcopy(fake.state_dict())
     fake.load_state_dict(best[2])
     model = _model(fake, signal, metadata or {})
@@ -151,10 +174,22 @@ def _teach(network: RoutedNetwork, x: Tensor, temperature: Tensor) -> tuple[Tens
     return torch.cat(gates), torch.cat(answers)
 
 
+def _loss(fake: FakeQuantNetwork, x: Tensor, wanted: Tensor, answers: Tensor, given: Tensor | None) -> Tensor:
+    """The mean divergence from the float network's ``answers`` (as `_teach` gives both), each classifier's weighed by
+    how much the float selector wants it, so that classifiers stay as different from each other as training has made
+    them. What a selector says of classifiers and of classes (an early exit) are two answers.
+    """
+    gate, logits = fake(x)
+    shares = fake.shares(wanted if gate is not None else None, given)
+    loss = (shares * divergence(answers, logits)).sum(1).mean()
+    return loss if gate is None else loss + fake.gate_divergence(wanted, gate)
+
+
 def _epoch(
     fake: FakeQuantNetwork,
     x: Tensor,
     targets: tuple[Tensor, Tensor],
+    given: Tensor | None,
     which: tuple[int, int],
     rng: torch.Generator,
     state: dict[str, Any],
@@ -164,10 +199,6 @@ def _epoch(
     """One pass over the training windows, learning rate falling as a cosine over all epochs; returns the mean loss.
 
     which: epoch, and of how many. state: what ``save`` received before a stop in this epoch, or nothing.
-
-    The loss is the divergence from the float network's answers, each classifier's weighed by how much the float
-    selector wants it, so that classifiers stay as different from each other as training has made them. What a selector
-    says of classifiers and of classes (an early exit) are two answers.
     """
     scales = [layer.log_scale for layer in fake.modules() if hasattr(layer, "log_scale") and layer.shape.relu]
     fixed = {id(p) for p in fake.parameters() if not p.requires_grad} | {id(p) for p in scales}
@@ -179,17 +210,13 @@ def _epoch(
         optimizer.load_state_dict(state["optimizer"])
         rng.set_state(state["rng"])
         order, first, total = state["order"], state["first"], state["total"]
-    index = order.split(_BATCH)
+    index = order.split(BATCH)
     for i, rows in enumerate(index[first:], first):
         done = (which[0] - 1 + i / len(index)) / which[1]
         factor = float(0.5 * (1 + np.cos(np.pi * done)))
         for group, rate in zip(optimizer.param_groups, (_LR, _SCALE_LR), strict=True):
             group["lr"] = rate * factor
-        gate, logits = fake(x[rows])
-        wanted = targets[0][rows]
-        loss = (fake.shares(wanted if gate is not None else None) * divergence(targets[1][rows], logits)).sum(1).mean()
-        if gate is not None:
-            loss = loss + fake.gate_divergence(wanted, gate)
+        loss = _loss(fake, x[rows], targets[0][rows], targets[1][rows], None if given is None else given[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -202,9 +229,3 @@ def _epoch(
         )  # fmt: skip
         progress(done)
     return total / len(index)
-
-
-@torch.no_grad()
-def _validate(fake: FakeQuantNetwork, windows: Windows, judge: Judge) -> float:
-    gates, logits = zip(*(fake(x) for x in windows.x.split(_EVALUATION_BATCH)), strict=True)
-    return judge(None if gates[0] is None else torch.cat(gates), torch.cat(logits), windows.y)

@@ -103,7 +103,7 @@ def _pictures(entries: Sequence[Entry], rows: Sequence[Row], data: str) -> Itera
     if any("routed" in entry for entry in entries):
         yield "routed against union", pictures.union(entries, data)
     best = _shown(rows)
-    routed = [row for row in rows if len(row["test"]["usage"]) > 1 and ours(row["method"])]
+    routed = [row for row in rows if len(row["test"].get("usage", ())) > 1 and ours(row["method"])]
     same = [row for row in routed if all(row[key] == best[key] for key in ("method", "budget", "shape"))]
     if same:
         yield "routing", pictures.routing(same, f"{data}: {best['method']}, {budget_of(best)[1]}")

@@ -6,6 +6,7 @@ that docs/results.md names. Every one of them can be set in a TOML file (`ditmos
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,7 @@ from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
 from ditmos.model.conversion import plain
+from ditmos.quantize.quantize import BATCH as TUNING_BATCH
 from ditmos.training.data import DataConfig
 from ditmos.training.fit import FitConfig
 from ditmos.training.settings import Int8Config, Method, SearchConfig, Settings
@@ -40,6 +42,7 @@ _STEPS = {
     "normal": 1_500,
     "full": 3_000,
 }  # of the network, at least: schedules in epochs starve small sets
+_TUNING = {"quick": 150, "normal": 300, "full": 600}  # steps of fine-tuning on the int8 grid, at least
 _SAMPLE = 500  # windows that are looked at
 
 
@@ -161,7 +164,8 @@ def choose(dataset: Dataset, data: DataConfig, kind: Kind, effort: Effort, metho
         if people < _FEW_PEOPLE and data.split in ("file", "subject"):
             search = replace(search, folds=4)
             reasons.append(Choice("shapes judged by 4 folds", f"{people} people validate"))
-    int8 = Int8Config(epochs=1 if effort == "quick" else 4)
+    tuning = math.ceil(_TUNING[effort] * TUNING_BATCH / max(len(train), 1))
+    int8 = Int8Config(epochs=max(1 if effort == "quick" else 4, tuning))
     settings = Settings(data, views, _teachers(data, kind, effort), search, fit=fit, int8=int8)
     return Chosen(settings, kind, tuple(reasons))
 

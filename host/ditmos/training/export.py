@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ditmos.datasets.tensors import Windows
 from ditmos.errors import DitmosError
@@ -27,7 +26,7 @@ from ditmos.quantize import quantize
 from ditmos.quantize.blame import losses
 from ditmos.quantize.fake import FakeQuantNetwork
 from ditmos.training.learn import Task
-from ditmos.training.score import Answers, Margins, answer_float, answer_integer, pick_margins, score
+from ditmos.training.score import Margins, answer_float, answer_integer, pick_margins, score
 
 LOSS = 0.01  # beyond that the layer is named
 _CHECKED = 64  # windows that reference and torch are compared on
@@ -50,18 +49,10 @@ class Exported:
 def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Exported:
     """Raises DitmosError: no plan within the RAM, or integers that break a rule of docs/arithmetic.md."""
     parts, settings, spec, balanced = task.parts, task.settings, network.spec, task.balanced
-    allowed = task.budget.allowed(spec, price.estimated(spec))
-
-    def judge(gate: Tensor | None, logits: Tensor, y: Tensor) -> float:
-        """By the policy that the model will have."""
-        real = None if gate is None else gate.float().numpy()
-        answers = Answers(spec, real, logits.float().numpy(), y.numpy())
-        return score(answers, pick_margins(answers, allowed, balanced=balanced), balanced=balanced).value
-
     task.report("integers", 0.0, "calibration")
     model, tuning, fake = quantize(
-        network, parts.train, parts.validation, signal=task.dataset.signal,
-        clips=settings.int8.clips, epochs=settings.int8.epochs, seed=task.seed, judge=judge, metadata=metadata,
+        network, parts.train, parts.validation.x, signal=task.dataset.signal,
+        clips=settings.int8.clips, epochs=settings.int8.epochs, seed=task.seed, metadata=metadata,
         keep=task.keep.within(f"int8-{task.digest}"), progress=lambda done: task.report("integers", done, ""),
     )  # fmt: skip
     model = replace(model, front_end=task.front_end, inputs=all_inputs(model, task))

@@ -115,36 +115,40 @@ def clusters_of(pool: Pool, count: int, seed: int) -> Tensor:
 def fit(
     spec: NetworkSpec, pool: Pool, config: FitConfig, seed: int = 0,
     progress: Callable[[float], None] = lambda done: None, curve: Curve | None = None, keep: Keep | None = None,
+    given: Tensor | None = None,
 ) -> RoutedNetwork:  # fmt: skip
     """Train, and return the moving average of the weights as a network for windows in real units.
 
-    K classifiers without a selector learn independently of each other (an ensemble). ``curve`` receives (epoch, mean
-    loss since the last entry), some 40 entries over the training. ``keep``: where a run that is stopped goes on from.
+    K classifiers without a selector learn independently of each other (an ensemble), or each from the windows that it
+    is ``given``: (views * N,), the classifier of every window of the pool. ``curve`` receives (epoch, mean loss since
+    the last entry), some 40 entries over the training. ``keep``: where a run that is stopped goes on from.
 
     Raises:
         DitmosError: the loss is no longer a number.
     """
-    routed, keep = spec.selector is not None and spec.classifiers > 1, keep or Keep()
+    routed, keep = spec.classifiers > 1 and (spec.selector is not None or given is not None), keep or Keep()
     network = StudentNetwork(spec, delta=config.delta if routed else None, dropout=config.dropout, seed=seed)
     curve = [] if curve is None else curve
     if routed and config.stem:
-        stem = replace(spec, classifiers=1, selector_outputs=spec.classes)
+        stem = replace(spec, classifiers=1, selector_outputs=spec.classes if spec.selector else 0)
         start = StudentNetwork(stem, dropout=config.dropout, seed=seed)
         first = replace(config, epochs=config.epochs * config.stem)
         start = _train(start, pool, first, seed, lambda done: progress(done * config.stem), curve, keep, "stem")
         network = start.grow(spec, delta=config.delta, seed=seed)
         config = replace(config, epochs=config.epochs * (1 - config.stem))
         share, later = first.epochs / (first.epochs + config.epochs), Curve()
-        done = _train(network, pool, config, seed, lambda d: progress(share + d * (1 - share)), later, keep, "student")
+        done = _train(
+            network, pool, config, seed, lambda d: progress(share + d * (1 - share)), later, keep, "student", given
+        )
         curve += [(first.epochs + epoch, loss) for epoch, loss in later]
     else:
-        done = _train(network, pool, config, seed, progress, curve, keep, "student")
+        done = _train(network, pool, config, seed, progress, curve, keep, "student", given)
     return done.export(pool.mean.tolist(), pool.std.tolist())
 
 
 def _train(
     network: StudentNetwork, pool: Pool, config: FitConfig, seed: int, progress: Callable[[float], None], curve: Curve,
-    keep: Keep, name: str,
+    keep: Keep, name: str, given: Tensor | None = None,
 ) -> StudentNetwork:  # fmt: skip
     """One cycle of the learning rate; returns the moving average in evaluation mode."""
     torch.manual_seed(seed)
@@ -155,7 +159,7 @@ def _train(
     cluster = clusters_of(pool, spec.classifiers, seed) if routed and config.clusters else None
 
     def loss(rows: Tensor, done: float) -> Tensor:
-        return _loss(network, pool, rows, cluster, done, config, rng)
+        return _loss(network, pool, rows, cluster if given is None else given, done, config, rng)
 
     cycle = Cycle(
         steps, config.batch, len(pool.y), _groups(network, config), 0.15, (0.8, config.decay), 100, rng, fused=True
@@ -190,6 +194,8 @@ def _loss(
     k = spec.classifiers
     if spec.selector is None or k == 1:
         gate, logits = network(x)
+        if cluster is not None:  # given to one of the classifiers
+            return plain_loss(logits[torch.arange(len(x)), cluster[rows]], batch)
         loss = plain_loss(logits.transpose(0, 1), batch)
         return loss + config.exit * plain_loss(gate, batch) if gate is not None and answers_itself(spec) else loss
     capacity = min(max(int(config.capacity * len(x) / k), 4), len(x))

@@ -83,10 +83,10 @@ def learn(task: Task) -> Learned:
     """Raises DitmosError where no network keeps the budget."""
     settings = task.settings
     how: dict[str, Any] = {}
-    spec, trials = _shape(task)
+    spec, trials = shape_of(task)
     if trials:
         how["trials"] = [trial.to_dict() for trial in trials]
-    pool = ensure_pool(task, task.dataset, task.parts.train, {"validation": task.parts.validation}, "teachers")
+    pool = pool_of(task)
     how["teachers"] = dict(pool.teachers)
     config, curve = settings.fit, Curve()
     task.report("network", 0.0, describe(spec))
@@ -100,7 +100,7 @@ def learn(task: Task) -> Learned:
     return Learned(network, stages, curve, how)
 
 
-def _shape(task: Task) -> tuple[NetworkSpec, list[Trial]]:
+def shape_of(task: Task) -> tuple[NetworkSpec, list[Trial]]:
     """The given one, a template, or what a search finds, with its trials."""
     settings, chosen = task.settings, task.settings.search
     if settings.network.classifier:
@@ -134,14 +134,18 @@ def _held(task: Task) -> Sequence[Fold]:
     with a pool of its own, whose teachers have not seen the held windows either."""
     count = task.settings.search.folds
     if not count:
-        pool = ensure_pool(task, task.dataset, task.parts.train, {"validation": task.parts.validation}, "teachers")
-        return [Fold(pool, task.parts.validation)]
+        return [Fold(pool_of(task), task.parts.validation)]
     found = []
     for i, part in enumerate(folds(task.dataset, count, task.settings.data.split)):
         own = prepare(part)
         pool = ensure_pool(task, part, own.train, {"held": own.validation}, f"teachers of fold {i + 1}")
         found.append(Fold(pool, own.validation))
     return found
+
+
+def pool_of(task: Task) -> Pool:
+    """The pool of the training windows, made if it is not there."""
+    return ensure_pool(task, task.dataset, task.parts.train, {"validation": task.parts.validation}, "teachers")
 
 
 def ensure_pool(task: Task, dataset: Dataset, train: Windows, judged: dict[str, Windows], stage: str) -> Pool:

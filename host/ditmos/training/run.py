@@ -94,7 +94,7 @@ def prepare_task(
     chosen = choose(dataset, data, kind, request.effort, request.method)
     settings = chosen.settings.changed(given, request.method, request.where)
     budget = request.budget
-    if not budget.bounded and request.method != "paper":
+    if not budget.bounded and request.method not in ("paper", "forest", "forest-first", "specialists"):
         most = usual((dataset.window, len(dataset.channels), dataset.classes), bands=settings.search.bands)
         budget = replace(budget, instructions=most)
         reasons.append(Choice(f"{most:,} instructions on average", "no budget was named"))
@@ -119,8 +119,7 @@ def train(
     Raises:
         DitmosError: the folder holds another run, nothing keeps the budget, a disk that is full.
     """
-    asked = {"ditmos": 1, **asdict(replace(request, data=request.data.resolve(), where=""))}
-    asked["data"] = load(request.data).sha256
+    asked = asked_for(request)
     if (found := finished(out, asked, resume)) is not None:
         return found
     keep = Keep(work or out / WORK)
@@ -163,6 +162,12 @@ def train(
     (out / REQUEST).unlink()
     report("figures", 1.0, "")
     return result
+
+
+def asked_for(request: Request) -> dict[str, Any]:
+    """The request as a run keeps it: the data by their hash."""
+    said = asdict(replace(request, data=request.data.resolve(), where=""))
+    return {"ditmos": 1, **said, "data": load(request.data).sha256}
 
 
 def finished(out: Path, asked: Mapping[str, Any], resume: bool) -> dict[str, Any] | None:

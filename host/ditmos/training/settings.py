@@ -12,6 +12,7 @@ rotate = 40.0
 [network]   # ShapeConfig: no search
 [fit]       # ditmos.training.fit.FitConfig
 [int8]      # Int8Config
+[specialists]  # SpecialistsConfig, for that method alone
 [paper]     # ditmos.paper.config, for the method of the paper alone
 ```
 """
@@ -35,8 +36,10 @@ from ditmos.training.teachers import TeacherConfig
 from ditmos.training.typed_toml import check_ranges, convert, merge, paths
 from ditmos.training.views import ViewConfig
 
-Method = Literal["best", "wide", "exit", "paper", "forest", "forest-first"]
-FAMILY = {"best": "routed-exit", "wide": "wide", "exit": "exit"}  # that a method searches, unless told otherwise
+Method = Literal["best", "wide", "exit", "paper", "forest", "forest-first", "specialists"]
+FAMILY = {  # that a method searches, unless told otherwise
+    "best": "routed-exit", "forest-first": "routed-exit", "wide": "wide", "exit": "exit", "specialists": "wide",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,17 @@ class Int8Config:
 
 
 @dataclass(frozen=True)
+class SpecialistsConfig:
+    """Specialists behind a forest (`ditmos.forest.specialists`). count: how many. folds: of the training people, for
+    votes on windows that the voting trees have not seen. asked: share of the windows that the network's size is chosen
+    for."""
+
+    count: int = 16
+    folds: int = 5
+    asked: float = 0.27
+
+
+@dataclass(frozen=True)
 class Settings:
     """See the tables above. threads: of torch; more than there are free cores is much slower."""
 
@@ -97,6 +111,7 @@ class Settings:
     network: ShapeConfig = field(default_factory=ShapeConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     int8: Int8Config = field(default_factory=Int8Config)
+    specialists: SpecialistsConfig = field(default_factory=SpecialistsConfig)
     paper: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 2
 
@@ -139,7 +154,8 @@ def only_read(content: Mapping[str, Any], method: Method) -> dict[str, Any]:
     return kept(content, "")
 
 
-_ROUTING = ("stem", "delta", "own_rate", "capacity", "noise", "clusters", "balance", "mixture")  # of fit
+_GROWING = ("stem", "delta", "own_rate")  # of fit: several classifiers from one
+_ROUTING = ("capacity", "noise", "clusters", "balance", "mixture")  # of fit
 
 
 def _unread(key: str, settings: Settings, method: Method) -> str | None:
@@ -147,10 +163,19 @@ def _unread(key: str, settings: Settings, method: Method) -> str | None:
     table, _, name = key.partition(".")
     if method == "paper":
         return None if table in ("data", "int8", "paper", "threads") else "method paper has no such choice"
+    if method == "forest":
+        return None if table in ("data", "views", "threads") else "method forest has no such choice"
+    if method == "forest-first":  # settings of its network
+        return _unread(key, settings, "best")
     if table == "paper":
         return f"method {method} is not that of the paper"
-    if table == "fit" and ((name in _ROUTING and method != "best") or (name == "exit" and method == "wide")):
-        return f"method {method} has nothing to route" if name != "exit" else "method wide has no early exit"
+    if table == "specialists" and method != "specialists":
+        return f"method {method} has no specialists"
+    unrouted = name in _ROUTING or (name in _GROWING and method != "specialists")
+    if table == "fit" and unrouted and method != "best":
+        return f"method {method} has nothing to route"
+    if table == "fit" and name == "exit" and method in ("wide", "specialists"):
+        return f"method {method} has no early exit"
     if table == "search" and settings.network.classifier:
         return "network.classifier gives the shape"
     if table == "search" and not settings.search.count and name not in ("count", "bands"):
@@ -163,16 +188,18 @@ def _unread(key: str, settings: Settings, method: Method) -> str | None:
 _RANGES = {
     "0 or more": (
         "teachers.planar", "search.count", "search.epochs", "fit.weight_decay", "fit.delta", "fit.own_rate",
-        "fit.noise", "fit.clusters", "fit.balance", "fit.exit", "int8.epochs", "data.split_seed",
+        "fit.noise", "fit.clusters", "fit.balance", "fit.exit", "int8.epochs", "data.split_seed", "views.rotate",
+        "views.shift", "views.scale", "views.noise", "views.mask", "views.stretch", "views.warp", "views.offset",
     ),
     "1 or more": ("views.count", "teachers.count", "teachers.epochs", "search.keep", "network.classifiers", "threads"),
-    "2 or more": ("teachers.batch", "fit.batch"),
+    "2 or more": ("teachers.batch", "fit.batch", "specialists.count", "specialists.folds"),
     "0, or 2 or more": ("search.folds",),
     "a number above 0": ("fit.epochs", "fit.lr", "fit.capacity", "teachers.lr"),
     "0 to below 1": (
         "fit.dropout", "fit.decay", "fit.stem", "teachers.dropout", "teachers.decay", "teachers.smoothing",
     ),
-    "0 to 1": ("views.mixed", "fit.distill", "teachers.mix"),
+    "0 to 1": ("views.mixed", "views.drop", "fit.distill", "teachers.mix"),
+    "above 0, to 1": ("specialists.asked",),
 }  # fmt: skip
 
 
@@ -194,6 +221,11 @@ def check(settings: Settings, where: str) -> None:
     above = bool(rounds) and all(0 < part < math.inf for part in rounds)
     need(above, "search.rounds", list(rounds), "fractions of the epochs, above 0")
     need(teachers.planar <= teachers.count, "teachers.planar", teachers.planar, f"at most {teachers.count}")
+    for key in ("widths", "kernels", "planes"):
+        sizes = getattr(teachers, key)
+        need(all(size >= 1 for size in sizes), f"teachers.{key}", list(sizes), "1 or more each")
+    odd = len(teachers.kernels) == len(teachers.widths) and all(kernel % 2 for kernel in teachers.kernels)
+    need(odd, "teachers.kernels", list(teachers.kernels), f"an odd number for each of {len(teachers.widths)} widths")
     need(bool(clips), "int8.clips", list(clips), "one rule or more")
     if settings.search.family:
         known_family(settings.search.family, where)

@@ -102,6 +102,7 @@ RANGES: dict[str, Callable[[float], bool]] = {
     "a number above 0": lambda n: 0 < n < math.inf,
     "0 to below 1": lambda n: 0 <= n < 1,
     "0 to 1": lambda n: 0 <= n <= 1,
+    "above 0, to 1": lambda n: 0 < n <= 1,
 }
 
 

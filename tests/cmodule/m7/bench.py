@@ -1,4 +1,4 @@
-"""Builds and runs the bare-metal bench: kernels on single layers, on the simulated Cortex-M7.
+"""Builds and runs the bare-metal bench: kernels on single layers, on a simulated core, by default the Cortex-M7.
 
 A case is a layer with its input, its chunking and its memory. The bench reports, per case, differing bytes (writes
 outside the output included) and instructions, counted exactly (`-icount`).
@@ -124,14 +124,15 @@ class Result:
     instructions: int
 
 
-def build(folder: Path, *flags: str) -> Path:
+def build(folder: Path, *flags: str, core: baremetal.Core = baremetal.M7) -> Path:
     """The bench with the kernels of cmodule/; ``flags`` such as -DDITMOS_PORTABLE."""
-    return baremetal.build("layers", [HERE / "layers.c"], ["kernels*.[cS]"], folder=folder, flags=flags)
+    return baremetal.build("layers", [HERE / "layers.c"], ["kernels*.[cS]"], folder=folder, flags=flags, core=core)
 
 
-def run(elf: Path, cases: Sequence[Case]) -> list[Result]:
+def run(elf: Path, cases: Sequence[Case], core: baremetal.Core = baremetal.M7) -> list[Result]:
     """Raises RuntimeError where the bench stops, or a case's weights are refused."""
-    rows = [line.split() for line in baremetal.run(elf, b"".join(case.record() for case in cases) + bytes(4))]
+    data = b"".join(case.record() for case in cases) + bytes(4)
+    rows = [line.split() for line in baremetal.run(elf, data, core=core)]
     if len(rows) != len(cases) or any("invalid" in row for row in rows):
         raise RuntimeError(f"bench: {len(rows)} of {len(cases)} cases, the last {rows[-1:]}")
     return [Result(int(differing), int(count)) for _, differing, count in rows]

@@ -149,7 +149,9 @@ def test_edf_and_bdf(tmp_path: Path, suffix: str) -> None:
     for signal, expected in zip(recording.signals, values, strict=True):
         np.testing.assert_allclose(signal.samples[:, 0], expected, atol=200 / limit)
     assert [s.channels + s.units for s in recording.signals] == [("EEG Fz", "uV"), ("Temp", "degC")]
-    assert [(s.start, s.stop, s.label) for s in recording.spans] == [(2, 5, "rest")]
+    begin = recording.signals[0].start
+    assert [(s.start - begin, s.stop - begin, s.label) for s in recording.spans] == [(2, 5, "rest")]
+    assert "1 annotations have no length, and label nothing" in recording.notes
     path.write_bytes(b"no edf" * 100)
     with pytest.raises(DitmosError, match="not a readable EDF or BDF file"):
         edf.read(path, ANY)

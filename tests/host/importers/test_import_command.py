@@ -185,7 +185,7 @@ def test_each_line_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         (["nowhere", "-o", "x.npz"], "nowhere: no such file or folder"),
         (["in"], "expected --out FILE.npz, or --dry-run"),
-        (["in/readme.md", "-o", "x.npz"], "unknown kind of file, expected one of"),
+        (["in/readme.md", "-o", "x.npz"], "no reader for '.md', expected one of"),
         (["in", "-o", "x.npz", "--rate", "nan"], "rate is nan"),
         (["in", "-o", "x.npz", "--rate", "inf"], "rate is inf"),
         (["in", "-o", "x.npz", "--rate", "10"], "rate is 10, but the time stamps say 50"),

@@ -10,6 +10,18 @@ from ditmos.datasets.importers.timebase import bridge, join, nominal, pace, resa
 from ditmos.errors import DitmosError
 
 
+def over(form: str, hour: int) -> np.ndarray:
+    """The last second of an hour at 50 Hz, and the first of the next, in which summer time begins."""
+    rows = [(hour + i // 50, 59 * (i < 50), 59 * (i < 50) + i % 50 / 50) for i in range(100)]
+    return np.array(
+        [
+            form.format(hour=h, summer=h + (h > hour), zone=1 + (h > hour), minute=m, second=s, half="AP"[h > 11] + "M")
+            for h, m, s in rows
+        ],
+        object,
+    )
+
+
 @pytest.mark.parametrize(
     ("column", "name", "unit", "form"),
     [
@@ -28,12 +40,31 @@ from ditmos.errors import DitmosError
         (np.array([f"31.12.2023 12:00:{i / 50:06.3f}" for i in range(100)], object), "t", "", "dates, day first"),
         (np.array([f"12/31/2023 12:00:{i / 50:06.3f}" for i in range(100)], object), "t", "", "dates, month first"),
         (np.array([f"12:00:{i / 50:06.3f}".replace(".", ",") for i in range(100)], object), "t", "", "time of day"),
+        (np.array([f"12:00:{i / 50:06.3f}".replace(".", ":") for i in range(100)], object), "t", "", "time of day"),
+        (over("{hour:02d}:{minute:02d}:{second:06.3f} {half}", 11), "t", "", "time of day"),
+        (np.array([f"20240501T1200{i / 50:06.3f}Z" for i in range(100)], object), "t", "", "ISO 8601"),
+        (over("2024-03-31T{summer:02d}:{minute:02d}:{second:06.3f}+0{zone}:00", 1), "t", "", "ISO 8601"),
+        (np.array([f"01-May-2024 12:00:{i / 50:06.3f}" for i in range(100)], object), "t", "", "dates, month first"),
+        (20240501120000000 + np.arange(100) * 20, "t", "", "ISO 8601"),
+        (45413.5 + np.arange(100) * 0.02 / 86400, "time", "", "days"),
+        ((2**32 - 1000 + np.arange(100) * 20) % 2**32, "millis", "", "ms, a counter of 32 bits"),
+        ((2**16 - 1000 + np.arange(100) * 20) % 2**16, "millis", "", "ms, a counter of 16 bits"),
     ],
 )
 def test_stamps_of_all_kinds(column: np.ndarray, name: str, unit: str, form: str) -> None:
     seconds, said = to_seconds(column, name, unit)
     assert said == form
     np.testing.assert_allclose(np.diff(seconds), 0.02, atol=2e-6)
+
+
+def test_days_are_unix_time_and_a_doubtful_unit_is_said_to_be_guessed() -> None:
+    for days in (45413.5, 739373.5):  # the same noon, for Excel and for MATLAB
+        seconds, _ = to_seconds(days + np.arange(9) * 0.02 / 86400, "time")
+        np.testing.assert_allclose(seconds, 1714564800 + np.arange(9) / 50, rtol=0, atol=2e-5)
+    seconds, _ = to_seconds(20240501120000 + np.arange(9) / 50, "t")
+    np.testing.assert_allclose(seconds, 1714564800 + np.arange(9) / 50, rtol=0, atol=4e-3)  # what float64 keeps of it
+    assert to_seconds(np.arange(100), "t")[1] == "ms (a guess: --time-unit)"  # 1 kHz, or 1 Hz
+    assert to_seconds(np.arange(100), "t [s]")[1] == "s"
 
 
 def test_midnight_and_unit_of_the_user() -> None:

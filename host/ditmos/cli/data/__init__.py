@@ -1,4 +1,4 @@
-"""`ditmos data`: import recordings, look at a dataset, split one, make a synthetic one."""
+"""`ditmos data`: import recordings, look at a dataset, split one, make a synthetic one, put windows on a board."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import typer
 from ditmos.cli.data.importing import import_
 from ditmos.cli.data.info import info
 from ditmos.cli.data.make import split, synth
+from ditmos.cli.data.windows import windows
 
 
 def add(app: typer.Typer) -> None:
@@ -15,4 +16,5 @@ def add(app: typer.Typer) -> None:
     group.command()(info)
     group.command()(split)
     group.command()(synth)
+    group.command()(windows)
     app.add_typer(group, name="data")

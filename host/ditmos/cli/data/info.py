@@ -33,6 +33,8 @@ def info(
     for key, value in summary.items():
         if isinstance(value, list):
             value = (" x " if key == "shape" else ", ").join(map(str, value))
+        elif value is None:  # the split
+            value = "none; training makes one, and `ditmos data split` writes it into the file"
         elif isinstance(value, dict):
             value = ", ".join(f"{part} {count}" for part, count in value.items())
         if key not in ("per_class", "trouble"):
@@ -90,6 +92,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "per_class": per_class,
         "trouble": find_trouble(dataset),
     }
+    summary["split"] = None
     if dataset.split is not None:
         summary["split"] = {name: len(dataset.part(i)) for i, name in enumerate(SPLIT_NAMES)}
         sides = [set(dataset.subject[dataset.part(i)].tolist()) for i in range(3)]

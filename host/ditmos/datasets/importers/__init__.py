@@ -1,8 +1,8 @@
 """Recordings as people have them, to a dataset: `import_recordings` is what ``ditmos data import`` calls.
 
 A file's way: ``find`` names its reader; the reader gives recordings (``recording``); ``pattern`` and ``labels`` say
-whose and of what they are; ``timebase`` joins their signals; ``cutting`` makes windows; ``assemble`` makes the set;
-``report`` says what was guessed and left out.
+whose and of what they are; ``channels`` gives all the same ones; ``timebase`` joins their signals; ``cutting`` makes
+windows; ``assemble`` makes the set; ``report`` says what was guessed and left out.
 """
 
 from __future__ import annotations
@@ -13,19 +13,16 @@ from pathlib import Path
 
 from ditmos.datasets.dataset import Dataset
 from ditmos.datasets.importers.assemble import assemble
-from ditmos.datasets.importers.find import find
+from ditmos.datasets.importers.find import find, no_reader
 from ditmos.datasets.importers.labels import read_labels
 from ditmos.datasets.importers.options import Options
-from ditmos.datasets.importers.pattern import Pattern, guess
+from ditmos.datasets.importers.pattern import SPLITS, Pattern, guess
 from ditmos.datasets.importers.presets import PRESETS, Preset, merge, preset
 from ditmos.datasets.importers.recording import Recording
 from ditmos.datasets.importers.report import Progress, Report
 from ditmos.errors import DitmosError
 
 __all__ = ["PRESETS", "Options", "Report", "import_recordings"]
-
-_SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "dev": "validation"}
-_SPLITS |= {"validation": "validation", "test": "test", "testing": "test"}
 
 
 def import_recordings(
@@ -71,7 +68,7 @@ def read_recordings(
     """All recordings, with label, subject and take as far as options, files and paths say them."""
     found, unknown = find(paths, options.labels)
     for path in unknown:
-        report.drop(f"no reader for '{path.suffix or path.name}'", str(path))
+        report.drop(no_reader(path), str(path))
     if not found:
         raise DitmosError(f"{', '.join(map(str, paths))}: no recording, {len(unknown)} files of other kinds")
     pattern = Pattern(options.pattern) if options.pattern else None
@@ -100,6 +97,8 @@ def read_recordings(
         recordings = [replace(r, label=options.label) for r in recordings]
     if options.labels is not None:
         timed = read_labels(options.labels)
+        for note in timed.notes:
+            report.note(note, timed.path)
         recordings = [timed.give(recording) for recording in recordings]
         without = [r.path for r in recordings if not r.spans]
         if len(without) == len(recordings):
@@ -112,9 +111,9 @@ def read_recordings(
 def _with_fields(recording: Recording, fields: dict[str, str]) -> Recording:
     split = fields.get("split")
     if split is not None:
-        if split.lower() not in _SPLITS:
-            raise DitmosError(f"{recording.path}: split is {split!r}, expected one of {', '.join(_SPLITS)}")
-        split = _SPLITS[split.lower()]
+        if split.lower() not in SPLITS:
+            raise DitmosError(f"{recording.path}: split is {split!r}, expected one of {', '.join(SPLITS)}")
+        split = SPLITS[split.lower()]
     return replace(
         recording,
         label=fields.get("label") or recording.label,
@@ -126,23 +125,21 @@ def _with_fields(recording: Recording, fields: dict[str, str]) -> Recording:
 
 
 def _guessed(recordings: list[Recording], paths: Sequence[Path], options: Options, report: Report) -> list[Recording]:
-    """Label and subject from the paths, where nothing else says them."""
+    """Label, subject, sensor and split from the paths, where nothing else says them."""
     labelled = bool(options.label or options.labels) or all(
         r.label or r.spans or any(s.labels is not None for s in r.signals) for r in recordings
     )
-    known = all(r.subject for r in recordings)
-    if labelled and known:
-        return recordings
     roots = [path if path.is_dir() else path.parent for path in paths]
     fields, said = guess([_below(Path(r.path), roots) for r in recordings])
+    known = ["label"] * labelled + ["subject"] * all(r.subject for r in recordings)
+    said = [text for text in said if text.split()[0] not in known]
     if said:
-        report.guesses.append(f"{said} (a guess: --pattern)")
+        report.guesses.append(f"{', '.join(said)} (a guess: --pattern)")
     result = []
     for recording, own in zip(recordings, fields, strict=True):
-        label = None if labelled else own.get("label")
-        result.append(
-            replace(recording, label=recording.label or label, subject=recording.subject or own.get("subject"))
-        )
+        own = {name: value for name, value in own.items() if name != "label" or not labelled}
+        kept = {name: getattr(recording, name) or value for name, value in own.items()}
+        result.append(_with_fields(recording, kept))
     return result
 
 

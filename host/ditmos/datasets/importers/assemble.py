@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.datasets.dataset import SPLIT_NAMES, Dataset, join_units
-from ditmos.datasets.importers.converting import in_units
+from ditmos.datasets.importers.channels import by_sensor, channels_of, note_copies, one_layout, select
+from ditmos.datasets.importers.converting import alike, in_units
 from ditmos.datasets.importers.cutting import Cut, cut, guess_window, parse_length
 from ditmos.datasets.importers.labels import row_labels
 from ditmos.datasets.importers.options import Options
-from ditmos.datasets.importers.recording import Recording, Signal
+from ditmos.datasets.importers.recording import Recording
 from ditmos.datasets.importers.report import Progress, Report
 from ditmos.datasets.importers.timebase import Grid, join, nominal, rate_of, same_rate
 from ditmos.errors import DitmosError
@@ -42,13 +43,16 @@ def assemble(
         DitmosError: nothing is left, or no label is known.
     """
     selected = []
-    for recording in _by_sensor(recordings):
+    for recording in by_sensor(recordings):
         try:
-            selected.append(in_units(_select(recording, options), options, report))
+            selected.append(in_units(select(recording, options), options, report))
         except DitmosError as error:
             report.drop(str(error).removeprefix(f"{recording.path}: "), recording.path)
-    recordings = _one_layout(selected, report)
-    shape = Shape(_rate(recordings, options, report), _channels(recordings[0]))
+    if not selected:
+        raise DitmosError(_nothing(report))
+    recordings = alike(one_layout(selected, report), report)
+    note_copies(recordings, report)
+    shape = Shape(_rate(recordings, options, report), channels_of(recordings[0]))
     grids, kept = [], []
     for number, recording in enumerate(recordings):
         try:
@@ -68,108 +72,6 @@ def assemble(
 def _nothing(report: Report) -> str:
     reasons = "; ".join(f"{where[0]}: {reason}" for reason, where in report.dropped.items())
     return f"nothing is left: {reasons}" if reasons else "nothing to read"
-
-
-def _by_sensor(recordings: Sequence[Recording]) -> list[Recording]:
-    """Files of one take by several sensors become one recording."""
-    groups: dict[tuple, list[Recording]] = {}
-    for i, recording in enumerate(recordings):
-        key = (recording.label, recording.subject, recording.take) if recording.sensor else (i,)
-        groups.setdefault(key, []).append(recording)
-    result = []
-    for group in groups.values():
-        first = group[0]
-        if first.sensor:
-            signals = tuple(
-                replace(s, channels=tuple(f"{r.sensor}.{c}" for c in s.channels))
-                for r in sorted(group, key=lambda r: r.sensor or "")
-                for s in r.signals
-            )
-            notes = tuple(dict.fromkeys(note for r in group for note in r.notes))
-            first = replace(first, signals=signals, notes=notes, sensor=None)
-        result.append(first)
-    return result
-
-
-def _select(recording: Recording, options: Options) -> Recording:
-    """The channels that ``options.columns`` names, where the reader did not look at it; ACC takes ACC_X and ACC_Y."""
-    signals = recording.signals
-    if options.columns and recording.source != "text":
-        picked = []
-        for signal in signals:
-            index = [i for i, c in enumerate(signal.channels) if _named(c, i, options.columns)]
-            if index:
-                picked.append(
-                    replace(
-                        signal,
-                        samples=signal.samples[:, index],
-                        channels=tuple(signal.channels[i] for i in index),
-                        units=tuple(signal.units[i] for i in index),
-                        scale=_scale_at(signal, index),
-                    )
-                )
-        if not picked:
-            raise DitmosError(
-                f"{recording.path}: no channel {', '.join(options.columns)}, it has {', '.join(_channels(recording))}"
-            )
-        signals = tuple(picked)
-    if options.scale is not None:
-        signals = tuple(_scaled(signal, options.scale) for signal in signals)
-    if options.names:
-        signals = _renamed(signals, options.names, recording.path)
-    return replace(recording, signals=signals)
-
-
-def _scale_at(signal: Signal, index: Sequence[int]) -> float | tuple[float, ...] | None:
-    """Of some of the channels."""
-    return tuple(signal.scale[i] for i in index) if isinstance(signal.scale, tuple) else signal.scale
-
-
-def _renamed(signals: tuple[Signal, ...], names: tuple[str, ...], path: str) -> tuple[Signal, ...]:
-    width = sum(len(signal.channels) for signal in signals)
-    if len(names) != width:
-        raise DitmosError(f"{path}: {len(names)} names are given, expected {width}, one a channel")
-    rest = iter(names)
-    return tuple(replace(signal, channels=tuple(next(rest) for _ in signal.channels)) for signal in signals)
-
-
-def _named(channel: str, index: int, names: Sequence[str]) -> bool:
-    lower = channel.lower()
-    return any(lower == n.lower() or lower.startswith(f"{n.lower()}_") or n == str(index + 1) for n in names)
-
-
-def _scaled(signal: Signal, scale: float) -> Signal:
-    if signal.samples.dtype == np.int16:
-        return replace(signal, scale=scale)
-    return replace(signal, samples=signal.samples * scale)
-
-
-def _channels(recording: Recording) -> tuple[str, ...]:
-    return tuple(name for signal in recording.signals for name in signal.channels)
-
-
-def _one_layout(recordings: list[Recording], report: Report) -> list[Recording]:
-    """Recordings with the channels that most have; the same in another order are put in order."""
-    layouts = Counter(_channels(r) for r in recordings)
-    if not layouts:
-        raise DitmosError(_nothing(report))
-    common = layouts.most_common(1)[0][0]
-    result = []
-    for recording in recordings:
-        own = _channels(recording)
-        if own == common:
-            result.append(recording)
-        elif len(recording.signals) == 1 and sorted(own) == sorted(common):
-            signal = recording.signals[0]
-            order = [own.index(name) for name in common]
-            units = tuple(signal.units[i] for i in order)
-            samples, scale = signal.samples[:, order], _scale_at(signal, order)
-            signal = replace(signal, samples=samples, channels=common, units=units, scale=scale)
-            result.append(replace(recording, signals=(signal,)))
-            report.note("channels stand in another order, and were put in this one", recording.path)
-        else:
-            report.drop(f"channels are {', '.join(own)}, expected {', '.join(common)} as in most", recording.path)
-    return result
 
 
 def _rate(recordings: Sequence[Recording], options: Options, report: Report) -> float:

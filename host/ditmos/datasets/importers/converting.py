@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ditmos.datasets.dataset import one_or_each
+from ditmos.datasets.dataset import join_units, one_or_each
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.datasets.importers.report import Report
@@ -39,6 +40,32 @@ def in_units(recording: Recording, options: Options, report: Report) -> Recordin
                 report.note(f"converted from {old} to {new}", recording.path)
         signals.append(replace(_converted(signal, made), units=tuple(map(plain, asked))))
     return replace(recording, signals=tuple(signals))
+
+
+def alike(recordings: Sequence[Recording], report: Report) -> list[Recording]:
+    """Recordings of the same channels, each channel in the unit that most of them have it in.
+
+    One that does not say a unit is taken to be in that; one that says another is converted, or left out where that is
+    not known to be possible.
+    """
+    said = [tuple(u for signal in recording.signals for u in signal.units) for recording in recordings]
+    if len(set(said)) == 1:
+        return [*recordings]
+    found = [Counter(own[i] for own in said if own[i]).most_common(1) for i in range(len(said[0]))]
+    common = tuple(most[0][0] if most else "" for most in found)
+    result = []
+    for recording, own in zip(recordings, said, strict=True):
+        if own == common:
+            result.append(recording)
+            continue
+        if any(new and not old for old, new in zip(own, common, strict=True)):
+            report.note(f"does not say its units: taken as {join_units(common)}, as in others", recording.path)
+        try:
+            result.append(in_units(recording, Options(own_units=common, units=common), report))
+        except DitmosError as error:
+            report.drop(f"{str(error).removeprefix(f'{recording.path}: ').partition(',')[0]}, not in "
+                        f"{join_units(common)} as most are", recording.path)  # fmt: skip
+    return result
 
 
 def _each(units: tuple[str, ...], width: int) -> tuple[str, ...]:

@@ -6,18 +6,26 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from ditmos.errors import DitmosError
-from ditmos.model.conversion import plain
+from ditmos.model.conversion import is_unit, plain
 
 COMMENT = ("#", "%", "//")
 _SAMPLE = 60  # lines that are looked at
 _HEAD = 400  # lines in which the first row must lie
 _TIME = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?)?[T ]?(\d\d?:\d\d(:\d\d)?([.,]\d+)?)?\s?(Z|[+-]\d\d:?\d\d)?")
-_MISSING = {"", "nan", "na", "n/a", "null", "inf", "-inf", "+inf", "infinity", "-infinity", "-nan"}
+GROUPS = (",", ".", " ", "\u00a0", "\u202f", "\u2009", "'", "\u2019")  # marks between thousands
+MISSING = {"", "nan", "na", "n/a", "#n/a", "#nv", "null", "-", "--", "-nan"}  # whatever the column is of
+# Among numbers, these too: among names they are names.
+_NO_NUMBER = {"inf", "-inf", "+inf", "infinity", "-infinity", "none", "nil", "?", ".", "...", "n.a.", "n.v.", "k.a."}
+_NO_NUMBER |= {"missing", "undefined", "\\n", "-1.#ind", "1.#ind", "1.#qnan", "-1.#qnan", "1.#inf", "-1.#inf"}
+_NO_NUMBER |= {"nan(ind)", "-nan(ind)", "<na>", "\u2013", "\u2014"}
+_SPREADSHEET = re.compile(r"#[A-ZÄÖÜ][A-ZÄÖÜ/0-9]*[!?]")  # what a cell says that could not be computed
+_NO_COMMENT = re.compile(rf"(?:#N/A|#NV|{_SPREADSHEET.pattern})\s*(?:[\",;\t|]|$)")
+_NO_NAMES = {"s", "ms", "us", "µs", "ns", "ut", "a.u.", "counts", "lsb", "cal", "raw", "m/(s^2)"}  # but units
 _UNITS = re.compile(r"^(?P<name>.*?)\s*(?:\[(?P<square>[^\]]*)\]|\((?P<round>[^)]*)\))\s*$")
 _RATE = re.compile(
     r"(?:\bsampl\w*[\s_-]*(?:rate|freq\w*)|\bfrequency|\bfreq|\bfs|^\W*rate)\b[^\d\n]{0,20}?(\d+(?:[.,]\d+)?)\s*(k?hz)?",
@@ -68,11 +76,26 @@ def _number(decimal: str, thousands: str | None) -> re.Pattern[str]:
     return re.compile(rf"[+-]?(?:{whole}(?:{d}\d*)?|{d}\d+)(?:[eE][+-]?\d+)?")
 
 
+def is_missing(field: str) -> bool:
+    """Where a number is expected, this says that there is none."""
+    lower = field.lower()
+    return lower in MISSING or lower in _NO_NUMBER or bool(_SPREADSHEET.fullmatch(field))
+
+
 def is_value(field: str, decimal: str = ".", thousands: str | None = None) -> bool:
     """A number, a time or nothing."""
-    return bool(
-        field.lower() in _MISSING or _number(decimal, thousands).fullmatch(field) or (_TIME.fullmatch(field) and field)
-    )
+    return is_missing(field) or bool(_number(decimal, thousands).fullmatch(field) or _TIME.fullmatch(field))
+
+
+def grouping(fields: Iterable[str], decimal: str) -> str | None:
+    """The mark between thousands that makes numbers of all ``fields``, which are none without. None where there is no
+    such mark, or where it may as well be a decimal mark: 1.234 alone is not known to be a thousand."""
+    fields = [*fields]
+    for mark in GROUPS:
+        numbers = mark != decimal and all(_number(decimal, mark).fullmatch(field) for field in fields)
+        if numbers and (mark not in ",." or any(decimal in f or f.count(mark) > 1 for f in fields)):
+            return mark
+    return None
 
 
 def parse_number(field: str, dialect: Dialect) -> int | float | None:
@@ -85,7 +108,8 @@ def parse_number(field: str, dialect: Dialect) -> int | float | None:
 
 
 def is_comment(line: str) -> bool:
-    return line.lstrip().lstrip('"').startswith(COMMENT)
+    text = line.lstrip().lstrip('"')
+    return text.startswith(COMMENT) and not _NO_COMMENT.match(text)
 
 
 def sniff(lines: Sequence[str], name: str, separator: str | None = None, decimal: str | None = None) -> Dialect:
@@ -130,9 +154,10 @@ def _candidates(text: str, separator: str | None, decimal: str | None) -> list[t
     marks = (separator,) if separator else [mark for mark in (";", "\t", "|", ",", " ") if mark in text] or [","]
     points = (decimal,) if decimal else (".", ",") if "," in text else (".",)
     plain = [(mark, point, None) for mark in marks for point in points if mark != point]
-    grouped = [(mark, point, "," if point == "." else ".") for mark, point, _ in plain]
     quoted = [(mark, point, None) for mark in marks for point in points if mark == point and '"' in text]
-    return [*plain, *quoted, *((m, p, g) for m, p, g in grouped if m != g and g in text)]
+    groups = [group for group in GROUPS if re.search(rf"\d{re.escape(group)}\d{{3}}(?!\d)", text)]
+    grouped = [(mark, point, group) for mark, point, _ in plain for group in groups if group not in (mark, point)]
+    return [*plain, *quoted, *grouped]
 
 
 def _header(head: Sequence[str], name: str, mark: str, point: str, group: str | None, row_end: bool) -> Dialect:
@@ -144,9 +169,7 @@ def _header(head: Sequence[str], name: str, mark: str, point: str, group: str | 
     rows = [(i, fields(line)) for i, line in enumerate(head) if line.strip() and not is_comment(line)]
     width = Counter(len(row) for _, row in rows[-_SAMPLE:]).most_common(1)[0][0]
     sample = [row for _, row in rows[-_SAMPLE:] if len(row) == width]
-    numeric = [
-        j for j in range(width) if sum(is_value(row[j], point, group) for row in sample) >= len(sample) / 2
-    ]  # columns of numbers
+    numeric = [j for j in range(width) if _is_numeric([row[j] for row in sample], point, group)]
 
     def is_row(row: list[str]) -> bool:
         return (
@@ -183,6 +206,12 @@ def _header(head: Sequence[str], name: str, mark: str, point: str, group: str | 
     )
 
 
+def _is_numeric(fields: Sequence[str], point: str, group: str | None) -> bool:
+    """A column of numbers: half of what is not missing."""
+    there = [field for field in fields if not is_missing(field)]
+    return bool(there) and sum(is_value(field, point, group) for field in there) >= len(there) / 2
+
+
 def _names(
     before: list[str], fields: Callable[[str], list[str]], width: int, point: str
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
@@ -211,9 +240,7 @@ def _names(
 
 
 def _are_units(row: list[str]) -> bool:
-    known = {"s", "ms", "us", "ns", "g", "mg", "m/s2", "m/s^2", "m/s²", "deg/s", "dps", "rad/s", "ut", "v", "mv", "uv"}
-    known |= {"c", "degc", "°c", "hz", "pa", "hpa", "%", "bpm", "us", "µs", "a.u.", "counts", "lsb", "mm", "cm", "m"}
-    words = [f.strip("[]() ").lower() for f in row if f]
-    return (
-        bool(words) and sum(w in known or f != f.strip("[]") for w, f in zip(words, row, strict=False)) > len(words) / 2
-    )
+    """Units below the names: most of the words are, or stand in brackets, or the first one is that of a time."""
+    words = [f for f in row if f]
+    known = sum(f != f.strip("[]") or is_unit(f) or f.strip("[]() ").lower() in _NO_NAMES for f in words)
+    return bool(words) and (known > len(words) / 2 or words[0].strip("[]() ").lower() in ("s", "ms", "us", "µs", "ns"))

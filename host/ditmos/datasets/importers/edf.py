@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ SUFFIXES = (".edf", ".bdf")
 
 
 def read(path: Path, options: Options) -> list[Recording]:
-    """One recording, in physical units; times are seconds from its start.
+    """One recording, in physical units; times are those of its start, as unix seconds.
 
     Raises:
         DitmosError: not a file of that form, or one with interruptions.
@@ -24,17 +26,18 @@ def read(path: Path, options: Options) -> list[Recording]:
     pyedflib = need("pyedflib", "EDF and BDF files")
     try:
         with pyedflib.EdfReader(str(path)) as file:
-            signals, rates = [], file.getSampleFrequencies()
+            signals, rates, start = [], file.getSampleFrequencies(), _start(file)
             labels = [label.strip() or str(i + 1) for i, label in enumerate(file.getSignalLabels())]
             units = [plain(file.getPhysicalDimension(i)) for i in range(len(labels))]
             for rate in dict.fromkeys(rates):
                 index = [i for i, own in enumerate(rates) if own == rate]
                 samples = np.column_stack([file.readSignal(i) for i in index])
                 names, own = tuple(labels[i] for i in index), tuple(units[i] for i in index)
-                signals.append(Signal(samples, names, own, rate=float(rate)))
+                signals.append(Signal(samples, names, own, rate=float(rate), start=start))
+            marks = [*zip(*file.readAnnotations(), strict=True)]
             spans = [
-                Span(float(start), float(start) + float(length), str(text).strip())
-                for start, length, text in zip(*file.readAnnotations(), strict=True)
+                Span(start + float(at), start + float(at) + float(length), str(text).strip())
+                for at, length, text in marks
                 if length > 0
             ]
     except (OSError, ValueError, RuntimeError, EOFError) as error:
@@ -42,5 +45,17 @@ def read(path: Path, options: Options) -> list[Recording]:
     if not signals:
         raise DitmosError(f"{path}: no signals in it")
     about = f"{path.suffix[1:].upper()}, {len(labels)} signals, {', '.join(f'{s.rate:g}' for s in signals)} Hz"
-    said = (f"{len(spans)} annotations that last are its labels",) if spans else ()
+    said: tuple[str, ...] = (f"{len(spans)} annotations that last are its labels",) if spans else ()
+    moments = len(marks) - len(spans)
+    if moments:
+        said = (*said, f"{moments} annotations have no length, and label nothing")
     return [Recording(str(path), "edf", tuple(signals), spans=tuple(spans), notes=(about, *said))]
+
+
+def _start(file: Any) -> float:
+    """Seconds since 1970 of what the header says, in the recorder's time zone; 0 where it says no date."""
+    try:
+        begin = file.getStartdatetime()
+    except ValueError:
+        return 0.0
+    return begin.replace(tzinfo=UTC).timestamp() if begin.year > 1985 else 0.0

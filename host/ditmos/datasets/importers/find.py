@@ -11,6 +11,14 @@ from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.recording import Recording
 from ditmos.errors import DitmosError
 
+_ADVICE = {
+    ".zip .gz .7z .rar .tar .tgz .xz .bz2": "unpack it first",
+    ".xlsx .xls .xlsm .ods .numbers": "save its table as CSV",
+    ".cbor": "have it written as JSON",
+    ".h5 .hdf5 .parquet .feather .pkl .pickle .pt": "save its table as .npz or CSV",
+    ".mp3 .m4a .aac .amr .mp4": "convert it to WAV",
+}
+
 Reader = Callable[[Path, Options], list[Recording]]
 
 
@@ -46,7 +54,7 @@ def find(paths: Sequence[Path], labels: Path | None = None) -> tuple[list[Found]
         if path.is_file():
             reader = known.get(path.suffix.lower())
             if reader is None:
-                raise DitmosError(f"{path}: unknown kind of file, expected one of {', '.join(sorted(known))}")
+                raise DitmosError(f"{path}: {no_reader(path)}, expected one of {', '.join(sorted(known))}")
             found.append(Found(path, reader, True))
             continue
         if e4.is_recording(path):
@@ -55,7 +63,17 @@ def find(paths: Sequence[Path], labels: Path | None = None) -> tuple[list[Found]
         _walk(path, known, found, unknown)
     if labels is not None and labels.exists():
         found = [item for item in found if not item.path.samefile(labels)]
-    return found, unknown
+    once = {item.path.resolve(): item for item in reversed(found)}  # a file that was named twice is one recording
+    return [item for item in found if once[item.path.resolve()] is item], unknown
+
+
+def no_reader(path: Path) -> str:
+    """Why a file is not read, and what to do."""
+    suffix = path.suffix.lower()
+    for suffixes, advice in _ADVICE.items():
+        if suffix in suffixes.split():
+            return f"no reader for '{suffix}': {advice}"
+    return f"no reader for '{path.suffix or path.name}'"
 
 
 def _walk(folder: Path, known: dict[str, Reader], found: list[Found], unknown: list[Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -15,7 +16,11 @@ from ditmos.datasets.importers.table import Table, read_table
 from ditmos.errors import DitmosError
 
 _START, _STOP = ("start", "begin", "from", "onset", "time"), ("stop", "end", "to", "until", "offset")
-_LABEL, _SUBJECT = ("label", "class", "activity", "event"), ("subject", "user", "participant", "person")
+_LASTS = ("duration", "length")
+_LABEL, _SUBJECT = (
+    ("label", "class", "activity", "event", "trial", "state", "annotation", "description"),
+    ("subject", "user", "participant", "person"),
+)
 _FILE = ("file", "recording", "path", "name")
 _UNIX = 1e8  # seconds: later than this is unix time, earlier is since the start of the recording
 
@@ -28,6 +33,7 @@ class TimedLabels:
     subjects: tuple[str, ...] | None
     files: tuple[str, ...] | None
     path: str
+    notes: tuple[str, ...] = ()
 
     def give(self, recording: Recording) -> Recording:
         """The recording with the spans that are meant for it; times since its start become times on its clock."""
@@ -53,34 +59,56 @@ class TimedLabels:
 def read_labels(path: Path) -> TimedLabels:
     """Read a CSV with the columns start, stop and label; subject or file say which recording a row is for.
 
-    Times are unix seconds (or ms), dates, or seconds since the start of the recording. Without a column stop, a label
-    lasts until the next one.
+    Times are unix seconds (or ms), dates, or seconds since the start of the recording. Without a column stop or
+    duration, a label lasts until the next one. Three columns without names are start, stop, label.
 
     Raises:
         DitmosError: no such file, or no such columns.
     """
     table = read_table(path)
     start, label = _find(table, _START), _find(table, _LABEL)
+    stop, lasts = _find(table, _STOP), _find(table, _LASTS)
+    if not table.dialect.named and len(table.columns) == 3:  # a label track of Audacity has no names
+        start, stop, label = table.columns
     if start is None or label is None:
         raise DitmosError(
             f"{path}: columns are {', '.join(table.columns)}, expected start, stop, label [, subject or file]"
         )
-    stop, subject, file = _find(table, _STOP), _find(table, _SUBJECT), _find(table, _FILE)
+    subject, file = _find(table, _SUBJECT), _find(table, _FILE)
     begins = _times(table, start)
     owners = [
         (_text(table, subject)[i] if subject else "", _text(table, file)[i] if file else "") for i in range(len(table))
     ]
     ends = _times(table, stop) if stop else _until_next(begins, owners)
-    wrong = np.flatnonzero(~(ends > begins))
+    if lasts and not stop:
+        ends = begins + _times(table, lasts)
+    wrong = np.flatnonzero(~(ends >= begins))
     if wrong.size:
         raise DitmosError(f"{path}: line {table.lines[wrong[0]]}: a label ends before it begins")
     names = _text(table, label)
+    spans = tuple(Span(float(a), float(b), n) for a, b, n in zip(begins, ends, names, strict=True))
     return TimedLabels(
-        tuple(Span(float(a), float(b), n) for a, b, n in zip(begins, ends, names, strict=True)),
+        spans,
         tuple(_text(table, subject)) if subject else None,
         tuple(_text(table, file)) if file else None,
         str(path),
+        _said(spans, owners),
     )
+
+
+def _said(spans: Sequence[Span], owners: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """What is strange about them: moments, and labels that lie over others."""
+    notes = []
+    if moments := sum(span.stop == span.start for span in spans):
+        notes.append(f"{moments} labels have no length, and label nothing")
+    order = sorted((owner, span.start, span.stop, span.label) for owner, span in zip(owners, spans, strict=True))
+    over = [(one, other) for one, other in pairwise(order) if one[0] == other[0] and other[1] < one[2] > other[1]]
+    over = [(one, other) for one, other in over if one[3] != other[3] and other[2] > other[1]]
+    if over:
+        one, other = over[0]
+        notes.append(f"{len(over)} labels begin before another ends, the first is {other[3]} at {other[1]:g} s, in "
+                     f"{one[3]}: what stands below in the file counts there")  # fmt: skip
+    return tuple(notes)
 
 
 def _find(table: Table, names: tuple[str, ...]) -> str | None:
@@ -99,7 +127,7 @@ def _times(table: Table, name: str) -> NDArray[np.float64]:
 
 def _text(table: Table, name: str) -> list[str]:
     column = table.columns[name]
-    return [str(v) if column.dtype != np.float64 else f"{v:g}" for v in column]
+    return [str(v) if column.dtype != np.float64 else f"{v:g}".replace("nan", "") for v in column]
 
 
 def _until_next(begins: NDArray[np.float64], owners: Sequence[tuple[str, str]]) -> NDArray[np.float64]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.datasets.importers.options import Options
+from ditmos.datasets.importers.stamps import UNITS, looks_like_time
 from ditmos.datasets.importers.table import Table
 from ditmos.errors import DitmosError
 
 _TIME = re.compile(
     r"t([\s_]?[mun]?s)?|"
-    r"(.*[\s_])?(time|time[\s_]?stamp|date[\s_]?time|epoch|millis|micros|zeit|seconds)([\s_(\[].*)?",
+    r"(.*[\s_])?(time|time[\s_]?stamp|date[\s_]?time|epoch|millis|micros|zeit|seconds|elapsed|uptime)([\s_(\[].*)?",
     re.I,
 )
 _DATE = re.compile(r"date|datum|day", re.I)
@@ -23,20 +25,22 @@ _COUNTER = re.compile(
 )
 _ROLES = {
     "label": re.compile(
-        r"labels?|activit(y|ies)([\s_]?(id|name|label|code))?|class([\s_]?(name|id|label))?|target|gesture|annotation",
+        r"labels?|activit(y|ies)([\s_]?(id|name|label|code))?|class([\s_]?(name|id|label))?|target|gesture|annotation|"
+        r"ground[\s_]?truth|gt|behaviou?r|posture|aktivit(ä|ae)t|klasse",
         re.I,
     ),
-    "subject": re.compile(r"(subject|user|participant|person|volunteer)([\s_]?(id|no|nr|name))?", re.I),
+    "subject": re.compile(r"(subject|user|participant|person|volunteer|proband)([\s_]?(id|no|nr|name))?", re.I),
     "take": re.compile(r"(take|trial|repetition|session|recording)([\s_]?(id|no|nr))?", re.I),
     "sensor": re.compile(r"sensor([\s_]?(type|id|name))?", re.I),
 }
+_YES_OR_NO = {"True", "False", "TRUE", "FALSE", "true", "false", ""}  # valid or not rather than a class
 _FEW = 100  # names of classes in one file
 
 
 @dataclass(frozen=True)
 class Roles:
     """Names of columns; None or empty where there is none. beside: further time columns, each with the channels that
-    stand behind it and are stamped by it. left_out: column to why."""
+    stand behind it and are stamped by it. left_out: column to why. doubtful: channels that may be labels."""
 
     channels: tuple[str, ...]
     time: str | None = None
@@ -47,6 +51,7 @@ class Roles:
     sensor: tuple[str, ...] = ()
     beside: tuple[tuple[str, tuple[str, ...]], ...] = ()
     left_out: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
     def describe(self) -> str:
         said = {"time": self.time, "label": self.label, "subject": self.subject, "take": self.take}
@@ -56,12 +61,15 @@ class Roles:
         for time, channels in self.beside:
             text += f", time of {', '.join(channels)} '{time}'"
         text = f"channels {', '.join(self.channels)}" + (f"; {text.lstrip(', ')}" if text else "")
+        if self.doubtful:
+            text += f"; changes seldom, as a label does: {', '.join(self.doubtful)} (--label-column, --columns)"
         return text + (f"; left out: {', '.join(self.left_out)}" if self.left_out else "")
 
 
 def find_column(table: Table, name: str, path: str) -> str:
     """The column of that name, in any case, or of that number, from 1. Raises DitmosError for none."""
     names = list(table.columns)
+    name = unicodedata.normalize("NFC", name)
     for match in (lambda n: n == name, lambda n: n.lower() == name.lower()):
         found = [n for n in names if match(n)]
         if found:
@@ -114,7 +122,8 @@ def assign(table: Table, options: Options, path: str) -> Roles:
     if guessed and options.time_column is None and not roles["sensor"] and "time" in roles:
         beside = _beside(table, roles["time"], channels)
         left_out = [text for text in left_out if not any(text.startswith(f"'{time}' (") for time, _ in beside)]
-    return Roles(channels, left_out=tuple(left_out), beside=beside, **roles)
+    doubtful = tuple(n for n in channels if guessed and _seldom(table.columns[n]))
+    return Roles(channels, left_out=tuple(left_out), doubtful=doubtful, beside=beside, **roles)
 
 
 def _by_name(table: Table, free: list[str], said: dict[str, str], sensor: tuple[str, ...]) -> dict:
@@ -128,6 +137,7 @@ def _by_name(table: Table, free: list[str], said: dict[str, str], sensor: tuple[
         least = 2 if table.dialect.named else 1  # one value is the name of a device rather than a label
         texts = [n for n in texts if least <= len(set(table.columns[n])) <= _FEW and not _ROLES["sensor"].fullmatch(n)]
         texts = [n for n in texts if not _looks_like_time(table.columns[n])]
+        texts = [n for n in texts if not {*table.columns[n]} <= _YES_OR_NO]
         if len(texts) == 1:
             roles["label"] = texts[0]
     if not sensor:
@@ -140,8 +150,7 @@ def _is_text(column: NDArray) -> bool:
 
 
 def _looks_like_time(column: NDArray) -> bool:
-    first = next((text for text in column if text), "")
-    return bool(re.match(r"\d{1,4}[-/.:]\d\d?([-/.:]\d|$)", first))
+    return looks_like_time(next((text for text in column if text), ""))
 
 
 def _time(table: Table, free: list[str]) -> dict[str, str]:
@@ -149,12 +158,16 @@ def _time(table: Table, free: list[str]) -> dict[str, str]:
     named = [n for n in free if _TIME.fullmatch(n)]
     found = [n for n in named if _is_text(table.columns[n]) and _looks_like_time(table.columns[n])]
     found += [n for n in named if not _is_text(table.columns[n]) and _rises(table.columns[n], 0.8)]
+    units = dict(zip(table.dialect.names, table.dialect.units, strict=True))
+    if not found:
+        numbers = [n for n in free if not _is_text(table.columns[n]) and units[n].lower() in UNITS]
+        found = [n for n in numbers if _rises(table.columns[n], 1.0) and _even(table.columns[n])]
     if not found:
         found = [n for n in free if _is_text(table.columns[n]) and _looks_like_time(table.columns[n])]
     if not found and not table.dialect.named and len(free) > 1:
-        first = free[0]
-        if not _is_text(table.columns[first]) and _rises(table.columns[first], 1.0) and _even(table.columns[first]):
-            found = [first]
+        numbers = [n for n in free if not _is_text(table.columns[n])]
+        found = [n for n in numbers if _is_clock(table.columns[n])]
+        found += [n for n in numbers[:1] if _rises(table.columns[n], 1.0) and _even(table.columns[n])]
     if not found:
         return {}
     of_day = _is_text(table.columns[found[0]]) and re.match(r"\d\d?:", str(table.columns[found[0]][0]))
@@ -201,6 +214,11 @@ def _rises(column: NDArray, share: float) -> bool:
     return bool(steps.size and np.mean(steps >= 0) >= share and (steps > 0).any())
 
 
+def _is_clock(column: NDArray) -> bool:
+    """Whole numbers of billions that rise: seconds, or parts of them, since 1970 or since a phone was started."""
+    return column.dtype.kind == "i" and bool(column.size and column.min() >= 1e9) and _rises(column, 0.9)
+
+
 def _even(column: NDArray) -> bool:
     """Steps of nearly one length, as time has them; whole steps of one are a counter."""
     steps = np.diff(column.astype(np.float64))
@@ -209,7 +227,14 @@ def _even(column: NDArray) -> bool:
 
 
 def _counts(column: NDArray) -> bool:
-    return column.dtype.kind == "i" and len(column) >= 10 and bool((np.diff(column) == 1).all())
+    """Each row's number is one more than that of the row before, but for where some are lost or it begins anew."""
+    return column.dtype.kind == "i" and len(column) >= 10 and bool(np.mean(np.diff(column) == 1) > 0.9)
+
+
+def _seldom(column: NDArray) -> bool:
+    """Whole numbers that change now and then, as a label or the number of a person does."""
+    changes = np.count_nonzero(np.diff(column)) if column.dtype.kind == "i" else 0
+    return bool(0 < changes <= len(column) / 50)
 
 
 def _differs(column: NDArray) -> bool:
@@ -222,10 +247,13 @@ def _no_channel(table: Table, name: str, alone: bool) -> str | None:
     column = table.columns[name]
     if _is_text(column):
         return "text"
-    if not alone and (_counts(column) if not table.dialect.named else _COUNTER.fullmatch(name) and _differs(column)):
+    numbered = _counts(column) or (_COUNTER.fullmatch(name) and _differs(column) and table.dialect.named)
+    if not alone and numbered:
         return "counts the rows"
     if _TIME.fullmatch(name) and _rises(column, 0.8) and not alone:
         return "another time"
+    if not alone and not table.dialect.named and _seldom(column):
+        return "changes seldom: a label, or a person?"
     if _ROLES["sensor"].fullmatch(name):
         return "names the sensor"
     if column.dtype.kind == "f" and np.isnan(column).all():

@@ -10,13 +10,25 @@ from numpy.typing import NDArray
 from ditmos.datasets.importers.needs import need
 from ditmos.errors import DitmosError
 
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
 _NAMED = re.compile(
     r"(?:^|[\s_\[(.])(s|sec|secs|seconds?|ms|msec|millis\w*|us|µs|usec|micros\w*|ns|nanos\w*)(?:$|[\s_\])])", re.I
 )
 _PLAUSIBLE = (2.0, 2000.0)  # Hz: rates that a sensor is likely to have
-_OF_DAY = re.compile(r"\d\d?:\d\d(:\d\d(\.\d+)?)?")
+_POSSIBLE = 0.2  # Hz: slower than likely, not than possible
+_EPOCHS = {25569: range(20_000, 80_000), 719529: range(700_000, 800_000)}  # 1970 in days of Excel and of MATLAB
+_OF_DAY = re.compile(r"\d\d?:\d\d(:\d\d(\.\d+)?)?(?P<half> ?[ap]m)?", re.I)
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_COMPACT = r"((?:19|20)\d\d[01]\d[0-3]\d)[T _]?([0-2]\d)([0-5]\d)([0-5]\d)?\.?(\d+)?"
+_WRITTEN = re.compile(
+    rf"\d{{1,4}}[-/.:]\d\d?([-/.:]\d|$)|\d{{8}}[T _]\d{{4}}|\d\d?[- ]{_MONTH}|(?:[a-z]{{3}},? )?{_MONTH} \d", re.I
+)
 _RUN = 10  # rows in common that make two stretches of time overlap, not just swapped rows
+
+
+def looks_like_time(text: str) -> bool:
+    """A date or a time of day, in one of the forms that `to_seconds` reads."""
+    return bool(_WRITTEN.match(text))
 
 
 def to_seconds(column: NDArray, name: str, unit: str = "", given: str | None = None) -> tuple[NDArray[np.float64], str]:
@@ -29,6 +41,8 @@ def to_seconds(column: NDArray, name: str, unit: str = "", given: str | None = N
     """
     if given is not None and given not in UNITS:
         raise DitmosError(f"time unit is {given!r}, expected one of {', '.join(UNITS)}")
+    if given is None:
+        column = _digits(column)
     if column.dtype == object:
         return _dates(column, name)
     if column.dtype.kind == "i":  # nanoseconds of today do not fit a float64
@@ -37,36 +51,78 @@ def to_seconds(column: NDArray, name: str, unit: str = "", given: str | None = N
     else:
         first = 0
         values = column.astype(np.float64)
-    chosen = given or _unit(values, first, f"{name} {unit}")
-    return first * UNITS[chosen] + values * UNITS[chosen], chosen
+    values, wrapped = _unwrapped(values + first)
+    values -= first
+    chosen, sure = (given, True) if given else _unit(values, first, f"{name} {unit}")
+    form = (chosen if sure else f"{chosen} (a guess: --time-unit)") + wrapped
+    if chosen == "days":
+        return (values + (first - _epoch(first + float(np.nanmin(values))))) * UNITS[chosen], form
+    return first * UNITS[chosen] + values * UNITS[chosen], form
 
 
-def _unit(values: NDArray[np.float64], first: int, text: str) -> str:
-    """By the name, by the size of unix time, else by the rate that comes out."""
+def _unwrapped(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
+    """A counter of 16 or 32 bits that began anew goes on instead."""
+    steps = np.diff(values)
+    back = steps < 0
+    for bits in (16, 32):
+        size = 2.0**bits
+        if back.any() and values.min() >= 0 and size / 2 < values.max() < size and (steps[back] < -0.9 * size).all():
+            return values + size * np.concatenate([[0], np.cumsum(back)]), f", a counter of {bits} bits"
+    return values, ""
+
+
+def _digits(column: NDArray) -> NDArray:
+    """Numbers whose digits are a date and a time (20240301100000.02, 20240301100000020) as text; others as they are."""
+    if column.dtype == object or not 1.9e13 < np.nanmin(column) <= np.nanmax(column) < 2.1e16:
+        return column
+    text = np.array(["" if np.isnan(v) else f"{v:.3f}" if column.dtype.kind == "f" else str(v) for v in column], object)
+    return text if all(re.fullmatch(_COMPACT, item) for item in text if item) else column
+
+
+def _apart(match: re.Match[str]) -> str:
+    date, hour, minute, second, rest = match.groups()
+    return f"{date}T{hour}:{minute}:{second or '00'}" + (f".{rest}" if rest else "")
+
+
+def _unit(values: NDArray[np.float64], first: int, text: str) -> tuple[str, bool]:
+    """By the name, by the size of unix time or days, else by the rate that comes out; and whether that is sure."""
     words = _NAMED.findall(text)
     if words:
         word = words[-1].lower()
-        return {"s": "s", "m": "ms", "u": "us", "µ": "us", "n": "ns"}[word[0]] if not word.startswith("micro") else "us"
-    size = abs(first + float(np.nanmin(values)))  # of the earliest: unix time, if it is large
+        letter = "u" if word.startswith("micro") else word[0]
+        return {"s": "s", "m": "ms", "u": "us", "µ": "us", "n": "ns"}[letter], True
+    start = first + float(np.nanmin(values))  # the earliest: unix time, if it is large
     for unit, low in (("ns", 1e17), ("us", 1e14), ("ms", 1e11), ("s", 5e8)):
-        if size >= low:
-            return unit
+        if low <= start < 1e2 * low:
+            return unit, True
     steps = np.diff(values[np.isfinite(values)])
     steps = steps[steps > 0]
     if not steps.size:
-        return "s"
-    step = float(np.median(steps))
-    rates = {unit: 1 / (step * size) for unit, size in UNITS.items()}
-    return next((unit for unit, rate in rates.items() if _PLAUSIBLE[0] <= rate <= _PLAUSIBLE[1]), "s")
+        return "s", True
+    rates = {unit: 1 / (float(np.median(steps)) * size) for unit, size in UNITS.items()}
+    if _epoch(start) and rates["s"] > _PLAUSIBLE[1] and rates["days"] <= _PLAUSIBLE[1]:
+        return "days", True
+    possible = [unit for unit, rate in rates.items() if _POSSIBLE <= rate <= _PLAUSIBLE[1] and unit != "days"]
+    likely = [unit for unit in possible if rates[unit] >= _PLAUSIBLE[0]]
+    return next(iter(likely), "s"), len(possible) == 1
+
+
+def _epoch(days: float) -> int:
+    """What that program counts for 1970-01-01, if the number may be a day of it; else 0."""
+    return next((epoch for epoch, known in _EPOCHS.items() if known.start <= days < known.stop), 0)
 
 
 def _dates(column: NDArray, name: str) -> tuple[NDArray[np.float64], str]:
     pandas = need("pandas", "time stamps")
-    text = pandas.Series(column).str.replace(r"(?<=:\d\d),(?=\d)", ".", regex=True)
+    text = pandas.Series(column).str.replace(r"(?<=\d:\d\d)(?:,|(?<=:\d\d:\d\d):)(?=\d)", ".", regex=True)
+    text = text.str.replace(rf"^{_COMPACT}", _apart, regex=True)
     filled = text[text != ""]
     if len(filled) and filled.str.fullmatch(_OF_DAY).all():
-        spans = pandas.to_timedelta(text.where(text.str.count(":") > 1, text + ":00"), errors="coerce")
+        half = text.str.lower().str.extract(r"([ap])m$", expand=False)
+        clock = text.str.replace(r"(?i) ?[ap]m$", "", regex=True)
+        spans = pandas.to_timedelta(clock.where(clock.str.count(":") > 1, clock + ":00"), errors="coerce")
         values = spans.dt.total_seconds().to_numpy(np.float64).copy()
+        values = np.where(half.isna(), values, values % 43200 + 43200.0 * (half == "p"))
         days = np.cumsum(np.diff(np.nan_to_num(values), prepend=values[:1]) < -43200)
         return values + 86400.0 * days, "time of day"
     try:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets.importers.dialect import COMMENT, Dialect, is_comment, parse_number, sniff, split_line
+from ditmos.datasets.importers.dialect import (
+    COMMENT,
+    MISSING,
+    Dialect,
+    grouping,
+    is_comment,
+    is_missing,
+    parse_number,
+    sniff,
+    split_line,
+)
 from ditmos.datasets.importers.needs import need
 from ditmos.errors import DitmosError
 from ditmos.text import read_text
@@ -19,7 +29,7 @@ from ditmos.text import read_text
 if TYPE_CHECKING:
     import pandas
 
-_MISSING = ["", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "Null", "-", "--"]
+_MISSING = [*MISSING, *(word.upper() for word in MISSING), *(word.title() for word in MISSING), "NaN"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,6 @@ def _parse(rows: list[str], dialect: Dialect, path: str) -> pandas.DataFrame:
     options: dict[str, Any] = {
         "sep": r"\s+" if dialect.separator == " " else dialect.separator,
         "decimal": dialect.decimal,
-        "thousands": dialect.thousands,
     }
     try:
         return pandas.read_csv(
@@ -138,14 +147,25 @@ def _column(series: pandas.Series, name: str, lines: NDArray[np.int64], dialect:
         return series.to_numpy(), []
     if series.dtype.kind == "u":
         return series.to_numpy().astype(np.float64), []
-    text = series.astype(object)
-    # A column with one word in it comes as text, its numbers as they are written.
-    numbers = text.map(lambda cell: parse_number(str(cell).strip(), dialect)).astype(np.float64)
-    bad = numbers.isna() & ~text.isna()
-    if bad.sum() >= max(1, text.notna().sum() / 2):
-        return text.where(text.notna(), "").astype(str).str.strip().to_numpy(object), []
-    first = int(np.flatnonzero(bad)[0]) if bad.any() else 0
-    note = (
-        f"column '{name}': {bad.sum()} values are no numbers, the first is {text.iloc[first]!r} in line {lines[first]}"
-    )
-    return numbers.to_numpy(np.float64), [note] if bad.any() else []
+    # A column with one word in it comes as text, its numbers as they are written; -1 is the code of nothing.
+    codes, found = series.astype(object).factorize()
+    words = [str(word).strip() for word in found]
+    numbers = [parse_number(word, dialect) for word in words]
+    missing = np.array([*map(is_missing, words), True])
+    bad = np.array([number is None for number in numbers] + [True]) & ~missing
+    notes = []
+    strange = [word for word, wrong in zip(words, bad, strict=False) if wrong]
+    if strange and dialect.thousands is None and (mark := grouping(strange, dialect.decimal)):
+        grouped = replace(dialect, thousands=mark)
+        numbers, bad = [parse_number(word, grouped) for word in words], np.zeros_like(bad)
+        notes.append(f"column '{name}': thousands are apart by {mark!r}")
+    wrong = bad[codes]
+    if wrong.sum() >= max(1, (~missing[codes]).sum() / 2):
+        return np.array([*words, ""], object)[codes], []
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        notes.append(
+            f"column '{name}': {wrong.sum()} values are no numbers, the first is {words[codes[first]]!r} in line "
+            f"{lines[first]}"
+        )
+    return np.array([*(np.nan if n is None else n for n in numbers), np.nan], np.float64)[codes], notes

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "frontend.h"
-#include "m7.h"
+#include "bare.h"
 
 #define ARENA_SIZE (1 << 18)
 #define GUARD (64)
@@ -32,8 +32,8 @@ static uint32_t most;
 
 static uint32_t run(const job_t *job, const ditmos_frontend_t *front, const int16_t *samples, const int16_t *expected) {
     ditmos_stream_t stream;
-    uint32_t before = m7_timer();
-    uint32_t nothing = m7_instructions(before, m7_timer());
+    uint32_t before = bare_timer();
+    uint32_t nothing = bare_instructions(before, bare_timer());
     uint32_t differing = 0;
     uint32_t rows = 0;
     uint32_t taken = 0;
@@ -44,9 +44,9 @@ static uint32_t run(const job_t *job, const ditmos_frontend_t *front, const int1
     while (taken < job->samples) {
         uint32_t piece = job->piece < job->samples - taken ? job->piece : job->samples - taken;
         const int16_t *row;
-        before = m7_timer();
+        before = bare_timer();
         taken += ditmos_stream_push(&stream, samples + taken * front->channels, piece, &row);
-        spent += m7_instructions(before, m7_timer()) - nothing;
+        spent += bare_instructions(before, bare_timer()) - nothing;
         if (row == NULL) {
             continue;
         }
@@ -64,9 +64,9 @@ static uint32_t run(const job_t *job, const ditmos_frontend_t *front, const int1
 }
 
 int main(void) {
-    const uint8_t *at = M7_INPUT;
+    const uint8_t *at = BARE_INPUT;
     char line[160];
-    m7_timer_start();
+    bare_timer_start();
     for (;;) {
         const job_t *job = (const job_t *)(const void *)at;
         if (job->section_size == 0) {
@@ -79,7 +79,7 @@ int main(void) {
             job->row_channels, NULL); // sections are aligned here
         if (status.field) {
             snprintf(line, sizeof(line), "refused %s %" PRIu32 " %s\n", status.field, status.offset, status.problem);
-            m7_print(line);
+            bare_print(line);
             return 1;
         }
         const uint8_t *expected = samples + padded(2 * job->samples * front.channels);
@@ -95,7 +95,7 @@ int main(void) {
         }
         snprintf(line, sizeof(line), "%" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 "\n", differing, least,
             most, kept, front.memory.work_size);
-        m7_print(line);
+        bare_print(line);
         at = expected + padded(2 * job->rows * job->row_channels);
     }
 }

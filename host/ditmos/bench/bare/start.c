@@ -1,5 +1,5 @@
 // Reset, faults, semihosting and the instruction counter of the bare-metal bench.
-#include "m7.h"
+#include "bare.h"
 
 #include <string.h>
 
@@ -14,32 +14,32 @@ static int32_t semihost(uint32_t operation, const void *argument) {
     return (int32_t)r0;
 }
 
-void m7_print(const char *text) {
+void bare_print(const char *text) {
     semihost(0x04, text); // SYS_WRITE0
 }
 
-_Noreturn void m7_exit(uint32_t code) {
+_Noreturn void bare_exit(uint32_t code) {
     uint32_t arguments[2] = { 0x20026, code }; // ADP_Stopped_ApplicationExit
     semihost(0x20, arguments); // SYS_EXIT_EXTENDED
     for (;;) {
     }
 }
 
-// CMSDK timer 0 counts down at 25 MHz; with `-icount shift=8` an instruction takes 256 ns.
-#define TIMER ((volatile uint32_t *)0x40000000)
+// CMSDK timer 0 counts down; with `-icount shift=8` an instruction takes 256 ns.
+#define TIMER ((volatile uint32_t *)BARE_TIMER)
 
-void m7_timer_start(void) {
+void bare_timer_start(void) {
     TIMER[2] = 0xffffffff; // reload
     TIMER[1] = 0xffffffff;
     TIMER[0] = 1;
 }
 
-uint32_t m7_timer(void) {
+uint32_t bare_timer(void) {
     return TIMER[1];
 }
 
-uint32_t m7_instructions(uint32_t before, uint32_t after) {
-    return (uint32_t)(((uint64_t)(before - after) * 40 + 128) / 256);
+uint32_t bare_instructions(uint32_t before, uint32_t after) {
+    return (uint32_t)(((uint64_t)(before - after) * BARE_TICK + 128) / 256);
 }
 
 void reset(void);
@@ -49,12 +49,12 @@ void reset(void) {
     __asm__ volatile ("dsb\nisb");
     memcpy(_data_start, _data_load, (size_t)((char *)_data_end - (char *)_data_start));
     memset(_bss_start, 0, (size_t)((char *)_bss_end - (char *)_bss_start));
-    m7_exit((uint32_t)main());
+    bare_exit((uint32_t)main());
 }
 
 static void fault(void) {
-    m7_print("fault\n");
-    m7_exit(3);
+    bare_print("fault\n");
+    bare_exit(3);
 }
 
 __attribute__((section(".vectors"), used)) static const void *const vectors[16] = {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "engine.h"
-#include "m7.h"
+#include "bare.h"
 
 #define ARENA_SIZE (1 << 20)
 #define GUARD (64)
@@ -19,7 +19,7 @@ static uint32_t padded(uint32_t size) {
 }
 
 // Where a profiler tells the slices apart: called before and after each, with its index + 1, or 0 for the load.
-__attribute__((noinline, used)) void m7_mark(uint32_t what) {
+__attribute__((noinline, used)) void bare_mark(uint32_t what) {
     __asm__ volatile ("" : : "r" (what));
 }
 
@@ -34,13 +34,13 @@ static uint32_t differing(const int8_t *a, const int8_t *b, uint32_t size) {
 // Calls a part of the engine and notes its instructions the first time.
 #define COUNT(what, call) \
     do { \
-        m7_mark(what); \
-        uint32_t before = m7_timer(); \
+        bare_mark(what); \
+        uint32_t before = bare_timer(); \
         call; \
-        uint32_t after = m7_timer(); \
-        m7_mark(what); \
+        uint32_t after = bare_timer(); \
+        bare_mark(what); \
         if (counts[what] == 0) { \
-            counts[what] = m7_instructions(before, after) - nothing; \
+            counts[what] = bare_instructions(before, after) - nothing; \
         } \
     } while (0)
 
@@ -57,8 +57,8 @@ static void *allocate(size_t size) {
 static uint32_t run(const ditmos_model_t *model, const int8_t *vectors, int8_t *arena) {
     const ditmos_plan_t *plan = &model->plan;
     ditmos_engine_t engine;
-    uint32_t before = m7_timer();
-    uint32_t nothing = m7_instructions(before, m7_timer());
+    uint32_t before = bare_timer();
+    uint32_t nothing = bare_instructions(before, bare_timer());
     uint32_t wrong = 0;
     uint32_t windows = *(const uint32_t *)vectors;
     const int8_t *at = vectors + 4;
@@ -108,7 +108,7 @@ static void run_file(const uint8_t *file, uint32_t size, const int8_t *vectors) 
     if (status.field != NULL) {
         snprintf(line, sizeof(line), "refused %s%s %" PRIu32 " %s\n", status.field, status.tag, status.offset,
             status.problem);
-        m7_print(line);
+        bare_print(line);
         return;
     }
     memset(memory, 0x5a, sizeof(memory));
@@ -119,18 +119,18 @@ static void run_file(const uint8_t *file, uint32_t size, const int8_t *vectors) 
         wrong += arena[model.plan.arena_size + i] != 0x5a;
     }
     snprintf(line, sizeof(line), "%" PRIu32 " %" PRIu32, wrong, model.plan.arena_size);
-    m7_print(line);
+    bare_print(line);
     for (unsigned i = 0; i <= model.plan.slice_count; i++) {
         snprintf(line, sizeof(line), " %" PRIu32, counts[i]);
-        m7_print(line);
+        bare_print(line);
     }
-    m7_print("\n");
+    bare_print("\n");
 }
 
 // Model file and vectors, each after its size and padded to 4 bytes; a size of 0 ends the list.
 int main(void) {
-    const uint8_t *at = M7_INPUT;
-    m7_timer_start();
+    const uint8_t *at = BARE_INPUT;
+    bare_timer_start();
     for (uint32_t size; (size = *(const uint32_t *)at) != 0;) {
         const uint8_t *file = at + 4;
         uint32_t vectors_size = *(const uint32_t *)(file + padded(size));

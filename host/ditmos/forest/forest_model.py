@@ -1,0 +1,103 @@
+"""A model of a forest and what stands behind it, and the policy that validation chooses for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ditmos.datasets import TEST, TRAIN, VALIDATION
+from ditmos.datasets.features import samples_of
+from ditmos.errors import DitmosError
+from ditmos.forest.first import choose, opinions_of
+from ditmos.forest.forest_row import Figures
+from ditmos.forest.grow import Grown
+from ditmos.frontends.frontend import FrontEnd
+from ditmos.model.clusters import Clusters
+from ditmos.model.forest import opinions
+from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
+from ditmos.model.quantized import QuantizedModel
+from ditmos.model.reference import Model
+from ditmos.model.spec import without_network
+from ditmos.model.use import Rule, Use, default_use
+from ditmos.planner.forest_price import ForestPrice
+from ditmos.planner.price import Price
+from ditmos.training.learn import Task
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What is asked where the forest is not sure: a network or nothing; clusters of votes, where these name its
+    classifiers. how: what the row says of it."""
+
+    network: QuantizedModel | None = None
+    clusters: Clusters | None = None
+    how: dict[str, Any] = field(default_factory=dict)
+
+
+def check_same(model: QuantizedModel, task: Task, network: Path) -> None:
+    """Raises DitmosError where a network is for other windows or classes than the data have."""
+    dataset = task.dataset
+    have = (model.spec.window, len(model.inputs), model.class_names)
+    need = (dataset.window, len(dataset.channels), dataset.class_names)
+    if have != need:
+        raise DitmosError(
+            f"{network}: its network is for windows of {have[0]} x {have[1]} and {len(have[2])} classes, the data have "
+            f"{need[0]} x {need[1]} and {len(need[2])}, or classes of other names"
+        )
+    steps = {channel.sample_scale for channel in model.inputs}
+    _, scale = samples_of(dataset)
+    if steps != {float(np.float32(scale))}:
+        raise DitmosError(f"{network}: its samples are in steps of {sorted(steps)}, the data's of {scale:g}")
+
+
+def assemble(task: Task, grown: Grown, behind: Behind, metadata: dict[str, Any]) -> QuantizedModel:
+    """The model, with the policy that it has until one is chosen."""
+    dataset, made, network = task.dataset, task.front_end, behind.network
+    _, scale = samples_of(dataset)
+    if made:
+        end = replace(made, operations=(*made.operations, grown.summary))
+    else:
+        end = FrontEnd((grown.summary,), dataset.fs, float(np.float32(scale)), dataset.units, dataset.channels)
+    if network:
+        forest = replace(grown.forest, opinion=opinions(network.logit_scale), clusters=behind.clusters)
+        use = Use("first", Rule.VOTES, (9, 4)) if behind.clusters else network.use
+        return replace(network, front_end=end, forest=forest, use=use, metadata=metadata)
+    spec = without_network(dataset.window, len(dataset.channels), dataset.classes)
+    return QuantizedModel(
+        spec=spec, selector=(), classifiers=(), inputs=_inputs(task, scale), selector_scale=1.0,
+        selector_zero_point=0, logit_scale=1.0, logit_zero_point=0, class_names=dataset.class_names,
+        rate=float(np.float32(dataset.fs)), use=default_use(spec), front_end=end, forest=grown.forest,
+        metadata=metadata,
+    )  # fmt: skip
+
+
+def _inputs(task: Task, scale: float) -> tuple[InputChannel, ...]:
+    """int8 over the range of the training windows; a forest alone reads none of it."""
+    dataset = task.dataset
+    x = dataset.real(dataset.part(TRAIN)).transpose(1, 0, 2).reshape(len(dataset.channels), -1)
+    found = []
+    for name, low, high in zip(dataset.channels, x.min(1), x.max(1), strict=True):
+        step = max(float(high - low), 1e-6) / 255
+        zero_point = int(np.clip(round(-128 - float(low) / step), -MAX_ZERO_POINT, MAX_ZERO_POINT))
+        found.append(InputChannel.of(step, zero_point, scale, name, dataset.units))
+    return tuple(found)
+
+
+def with_policy(
+    task: Task, model: QuantizedModel, forest: ForestPrice, network: Price
+) -> tuple[QuantizedModel, Figures]:
+    """With the policy that validation chooses, and what it is worth."""
+    reference, dataset = Model(model), task.dataset
+    rows, _ = samples_of(dataset)
+    found = {
+        name: opinions_of(reference, rows[index], dataset.y[index].astype(np.int64))
+        for name, index in (("validation", dataset.part(VALIDATION)), ("test", dataset.part(TEST)))
+    }
+    setting = None
+    if model.spec.classifiers:
+        setting = choose(found["validation"], reference, forest, network, task.budget, balanced=task.balanced)
+        model = replace(model, use=Use("first", model.use.rule, (setting.tau, setting.weight)))
+    return model, Figures(found, setting, forest, network, reference)
