@@ -115,21 +115,35 @@ def trained(run: Path, data: Path, config: Path | None) -> bool:
     )
 
 
-def train(run: Path, data: Path, config: Path | None) -> None:
-    """`ditmos train` beside ``run``, which is replaced when everything went well.
+def beside(folder: Path) -> Path:
+    """Where the next content of ``folder`` is made: what is there stays until all of the demo went well."""
+    return folder.with_name(f"{folder.name}-new")
+
+
+def take_over(folder: Path) -> None:
+    """Put what is `beside` a folder in its place."""
+    old = folder.with_name(f"{folder.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    beside(folder).rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def trained_run(run: Path, data: Path, config: Path | None) -> Path:
+    """``run``, or what is `beside` it, if one of them is `trained`; else `ditmos train` beside it.
 
     Raises:
-        DitmosError: it did not; the last good run stays.
+        DitmosError: it failed.
     """
-    new, old = run.with_name(f"{run.name}-new"), run.with_name(f"{run.name}-old")
+    new = beside(run)
+    for folder in (run, new):
+        if trained(folder, data, config):
+            return folder
     shutil.rmtree(new, ignore_errors=True)
     settings: list[str | Path] = ["--config", config] if config else []
     ditmos("train", data, "--effort", EFFORT, "--out", new, *settings)
-    shutil.rmtree(old, ignore_errors=True)
-    if run.exists():
-        run.rename(old)
-    new.rename(run)
-    shutil.rmtree(old, ignore_errors=True)
+    return new
 
 
 def choose_windows(dataset: Dataset) -> NDArray[np.int64]:
@@ -263,22 +277,25 @@ def demo(named: Path | None, config: Path | None = None, report: Report = lambda
         config: a settings file for `ditmos train`.
 
     Raises:
-        DitmosError: a step failed; the last good run stays.
+        DitmosError: a step failed; model, windows and result of the last good demo stay, and a training that went well
+            is not made again.
     """
     began = time.monotonic()
     FOLDER.mkdir(parents=True, exist_ok=True)
     data = find_data(named).resolve()
-    run = FOLDER / "run"
     ditmos("firmware", "build", "sim")
-    if not trained(run, data, config):
-        train(run, data, config)
+    run, rom = trained_run(FOLDER / "run", data, config), beside(FOLDER / "rom")
     prepared = load_prepared(read_run(run)[1].data, data)
     index = choose_windows(prepared.sent)
-    write_rom(FOLDER / "rom", run / MODEL, prepared.sent, index)
+    shutil.rmtree(rom, ignore_errors=True)
+    write_rom(rom, run / MODEL, prepared.sent, index)
     print("$ mpremote run device/infer.py", flush=True)
-    device = run_board(FOLDER / "rom", report)
+    device = run_board(rom, report)
     result = figures(data, run, prepared, index, device)
     result["seconds"] = round(time.monotonic() - began, 1)
+    if run == beside(FOLDER / "run"):
+        take_over(FOLDER / "run")
+    take_over(FOLDER / "rom")
     write_json(FOLDER / "result.json", result)
     return result
 

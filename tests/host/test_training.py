@@ -291,6 +291,7 @@ def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
     ("budget", "message"),
     [
         (Budget(macs=500), r"no routed-few network .* within 500 MACs, expected more; the smallest takes [\d,]+ MACs"),
+        (Budget(worst=527), r"within 527 instructions at worst \(3 us\), expected more; .* instructions \(\d+ us\), "),
         (Budget(macs=30_000, ram=64), "64 bytes of RAM, expected more; the smallest takes"),
         (Budget(macs=30_000, flash=600), "600 bytes of flash, expected more; the smallest takes"),
     ],

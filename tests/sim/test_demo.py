@@ -11,7 +11,9 @@ import pytest
 from ditmos import demo, paths
 from ditmos.bench.route import Decisions
 from ditmos.datasets import TEST, Dataset, load
+from ditmos.datasets.features import Prepared
 from ditmos.errors import DitmosError
+from ditmos.training.settings import Settings
 from recording import Recording
 
 
@@ -107,21 +109,52 @@ def test_rom_has_what_the_board_reads(tmp_path: Path) -> None:
     assert (np.load(tmp_path / "b" / "windows.npy") == np.float32(0.5)).all()  # real units
 
 
-def test_a_training_that_fails_leaves_the_last_good_run(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, called = tmp_path / "run", []
-    good = touch(run / "model.dtm")
+def test_a_demo_that_fails_leaves_the_last_good_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever step it is: model, windows and result stay. A training that went well is not made again."""
+    made, trainings = demo.FOLDER, []
+    for file in ("run/model.dtm", "rom/windows.npy", "result.json"):
+        (touch(made / file)).write_text("last")
+    data = touch(folder / "d.npz")
 
     def failing(*arguments: object) -> None:
-        called.append(arguments)
-        touch(tmp_path / "run-new" / "request.json")
-        raise DitmosError("demo stopped: ditmos train failed")
+        if arguments[0] == "train":
+            touch(made / "run-new" / "request.json")
+            raise DitmosError("demo stopped: ditmos train failed")
 
-    monkeypatch.setattr(demo, "ditmos", failing)
-    with pytest.raises(DitmosError, match="ditmos train failed"):
-        demo.train(run, tmp_path / "d.npz", None)
-    assert good.exists() and called[0][:4] == ("train", tmp_path / "d.npz", "--effort", "quick")
-    monkeypatch.setattr(demo, "ditmos", lambda *arguments: touch(tmp_path / "run-new" / "new.dtm"))
-    demo.train(run, tmp_path / "d.npz", None)
-    assert [file.name for file in run.iterdir()] == ["new.dtm"] and not (tmp_path / "run-new").exists()
+    def training(*arguments: object) -> None:
+        if arguments[0] == "train":
+            trainings.append(arguments)
+            touch(made / "run-new" / "model.dtm").write_text("new")
+            touch(made / "run-new" / "run.json")
+
+    def stopped(*arguments: object) -> demo.Device:
+        raise DitmosError("SIM_F767: silent")
+
+    def contents() -> set[str]:
+        return {(made / file).read_text() for file in ("run/model.dtm", "rom/windows.npy", "result.json")}
+
+    def rom(target: Path, *_: object) -> None:
+        touch(target / "windows.npy").write_text("new")
+
+    monkeypatch.setattr(demo, "trained", lambda run, data, config: (run / "run.json").exists())
+    monkeypatch.setattr(demo, "read_run", lambda run: ({}, Settings()))
+    monkeypatch.setattr(demo, "load_prepared", lambda config, data: Prepared(dataset(4, 10, np.int16)))
+    monkeypatch.setattr(demo, "write_rom", rom)
+    monkeypatch.setattr(demo, "figures", lambda *_: {})
+    for step, name, message in (
+        (failing, "ditmos", "train failed"),
+        (training, "ditmos", ""),
+        (stopped, "run_board", "silent"),
+    ):
+        monkeypatch.setattr(demo, name, step)
+        if not message:
+            continue
+        with pytest.raises(DitmosError, match=message):
+            demo.demo(data)
+        assert contents() == {"last"}
+    assert trainings[0][:4] == ("train", data, "--effort", "quick")
+    monkeypatch.setattr(demo, "run_board", lambda *_: None)
+    demo.demo(data)
+    assert (made / "run" / "model.dtm").read_text() == (made / "rom" / "windows.npy").read_text() == "new"
+    assert "seconds" in json.loads((made / "result.json").read_text()) and len(trainings) == 1
+    assert {file.name for file in made.iterdir()} == {"run", "rom", "result.json"}

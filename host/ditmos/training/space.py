@@ -15,7 +15,7 @@ from functools import partial
 
 from ditmos.errors import DitmosError
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthwise, same
-from ditmos.planner import front, price
+from ditmos.planner import chip, front, price
 from ditmos.planner.price import Price
 from ditmos.training.score import RESERVE, Allowed, answers_itself, worst_runs
 
@@ -68,7 +68,8 @@ class Budget:
             "flash": "bytes of flash",
         }  # fmt: skip
         limits = [f"{value:,.0f} {names[key]}" for key, value in vars(self).items() if value is not None]
-        return ", ".join(limits) or "no limit"
+        said = ", ".join(limits) or "no limit"
+        return said if self.worst is None else f"{said} ({chip.microseconds(self.worst):,.0f} us)"
 
 
 def flash_bytes(spec: NetworkSpec) -> int:
@@ -264,7 +265,7 @@ def candidates(
                 break
             too_large.append(spec)
             if len(too_large) == _TOO_LARGE:
-                least = min(sorted(too_large, key=_rows_at_once)[:3], key=least_arena)
+                least = min([*sorted(too_large, key=_rows_at_once)[:3], least], key=least_arena)
                 raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
         else:
             if not small:
@@ -281,8 +282,8 @@ def nothing_fits(what: str, budget: Budget, least: NetworkSpec | None) -> Ditmos
 
 def cost_of(spec: NetworkSpec) -> str:
     """In words, of a decision that runs one classifier."""
-    cost = price.estimated(spec)
+    instructions = price.estimated(spec).of(1)
     return (
-        f"{price.macs(spec).of(1):,.0f} MACs, {cost.of(1):,.0f} instructions, {least_arena(spec):,} bytes of RAM, "
-        f"{flash_bytes(spec):,} bytes of flash"
+        f"{price.macs(spec).of(1):,.0f} MACs, {instructions:,.0f} instructions "
+        f"({chip.microseconds(instructions):,.0f} us), {least_arena(spec):,} bytes of RAM, {flash_bytes(spec):,} bytes of flash"
     )
