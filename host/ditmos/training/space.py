@@ -285,5 +285,6 @@ def cost_of(spec: NetworkSpec) -> str:
     instructions = price.estimated(spec).of(1)
     return (
         f"{price.macs(spec).of(1):,.0f} MACs, {instructions:,.0f} instructions "
-        f"({chip.microseconds(instructions):,.0f} us), {least_arena(spec):,} bytes of RAM, {flash_bytes(spec):,} bytes of flash"
+        f"({chip.microseconds(instructions):,.0f} us), {least_arena(spec):,} bytes of RAM, "
+        f"{flash_bytes(spec):,} bytes of flash"
     )
