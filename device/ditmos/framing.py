@@ -7,7 +7,7 @@ that reaches a board at its prompt does nothing. `Link` adds order and repetitio
 
 from binascii import crc32
 
-PROTOCOL = 2  # version of what is said over these frames
+PROTOCOL = 3  # version of what is said over these frames
 ACK, NAK, HELLO, SAMPLES, RESULT, STATUS, END, POLICY, SETUP = range(9)
 MORE = 0x80  # flag of a kind: the message goes on in the next frame
 BOARD = 0x40  # flag of a kind: sent by the board

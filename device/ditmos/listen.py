@@ -35,6 +35,7 @@ class Listener:
         self.gate = gate
         self.windows = self.gated = 0  # due so far; of which silence spared the inference
         self.ended = False
+        self.newest = None  # samples of the newest block, until the next step
         self.began = 0  # ticks_us() when the samples of the newest block were there
         fed = model.raw_window > 0
         self._window = None if fed else Window(model)
@@ -47,14 +48,15 @@ class Listener:
         self._silence = bytes(model.classes)
         # Of the classes, 0 to 255, for `ditmos.events`: all 0 in silence, None where nobody answered.
         self.scores = None
-        self._restart()
+        self.restart()
         start(sensor)
 
-    def _restart(self):
+    def restart(self):
         """Nothing of before is in the next window."""
         self._missing = self.engine.model.window  # rows until it
         self._loud = 0  # rows until all that was loud has left the window
         self._lost = self.watch.lost
+        self._fresh = True  # the model has not seen the window before the next one
         if self._window is None:
             self.engine.model.feed_reset()
 
@@ -67,11 +69,13 @@ class Listener:
         self.began = time.ticks_us()
         if count == 0:
             self.ended = True
+            self.newest = None
             return None
         block = self._block if count is None else self._view[:count]
+        self.newest = block
         self.watch(block)
         if self.watch.lost != self._lost:  # there is a gap before these samples, or in them
-            self._restart()
+            self.restart()
         model = self.engine.model
         window = None
         if self._window is None:
@@ -90,7 +94,8 @@ class Listener:
         if window is None:
             self.counted.begin()
         else:
-            self.counted.move(new if rows == self.hop and not closed else None)
+            self.counted.move(new if rows == self.hop and not closed and not self._fresh else None)
+        self._fresh = False
         if closed:
             self.gated += 1
             self.scores = self._silence

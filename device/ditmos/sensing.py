@@ -1,20 +1,27 @@
 """A stream whose samples come from a sensor on the board: results to the host, nothing from it (docs/protocol.md)."""
 
+import struct
+
 from .capture import name_of
 from .engine import Engine
+from .framing import SAMPLES
 from .listen import Listener
-from .serve import Answers
+from .serve import WAITING, Answers
+
+MOST_READS = 64  # of the line, between two blocks of the sensor
 
 
 class Sensing(Answers):
     """hop: rows of samples from one result to the next, 0 for whole windows; of a model with a front end a multiple of
-    the front end's. Raises as `Listener`."""
+    the front end's. show: what else the host gets, "samples", or the "level" of each hop. Raises as `Listener`."""
 
-    def __init__(self, model, policy, sensor, hop, logits, agreed=None, before=None):
+    def __init__(self, model, policy, sensor, hop, logits, agreed=None, before=None, show=None):
         step = model.raw_hop or 1
         if hop % step:
             raise ValueError("hop is %d samples, expected a multiple of %d" % (hop, step))
         self.listener = Listener(Engine(model, policy), sensor, hop // step or model.window)
+        self._show = show
+        self._level = self._unsent = 0
         if model.raw_window:
             inputs = [("", model.raw_units, 0, 0, model.raw_scale)] * model.raw_channels
             geometry = model.raw_window, step - 1, inputs, model.raw_rate
@@ -24,20 +31,45 @@ class Sensing(Answers):
         hop = hop or geometry[0]
         super().__init__(self.listener.counted, policy, hop, "h", logits, 0, 1, geometry, said, before)
 
+    def use(self, policy):
+        self.listener.engine.policy = policy
+
     def samples(self, payload):
         return True
 
     def status(self):
         counts = super().status()
-        counts.update(clipped=self.listener.watch.clipped, lost=self.listener.watch.lost)
+        watch = self.listener.watch
+        counts.update(clipped=watch.clipped, lost=watch.lost + self._unsent)
         return counts
+
+    def _hear(self):
+        """Take in what came while the sensor was waited for: more than one frame, where samples are acknowledged."""
+        port, link = self.port, self.link
+        for _ in range(MOST_READS):
+            n = port.read(0, link.decoder.sure)
+            if not n:
+                return
+            link.receive(port.data, n)
 
     def step(self):
         if self.over:
             return 5
-        answer = self.listener.step()
+        listener = self.listener
+        answer = listener.step()
+        self._hear()
+        if self._show == "samples" and listener.newest is not None:
+            if self.link.queued() > WAITING:  # the line is too slow, or the host: a gap, in which no window lies
+                self._unsent += len(listener.newest) // len(listener.watch.sensor.channels)
+                listener.restart()
+                return 0
+            self.link.send(SAMPLES, bytes(listener.newest))
+        self._level = max(self._level, listener.watch.loudness)
         if answer is not None:
-            self._send(answer[0], answer[1], self.listener.began)
-        if self.listener.ended:
+            if self._show == "level":
+                self.link.send(SAMPLES, struct.pack("<h", min(self._level, 32767)))
+                self._level = 0
+            self._send(answer[0], answer[1], listener.began)
+        if listener.ended:
             self.finish()
         return 0

@@ -22,10 +22,12 @@ from .framing import (
     END,
     HELLO,
     NO_LABEL,
+    POLICY,
     PROTOCOL,
     RESULT,
     RESULT_LAYOUT,
     SAMPLES,
+    SETUP,
     STATUS,
     Link,
 )
@@ -38,6 +40,12 @@ WAITING = 12  # frames for the host beyond which no samples are taken
 DESERTED = 10000  # ms without a sign of the host: back to the REPL
 ITEM = {"b": 1, "h": 2, "f": 4}
 MOST_SAMPLES = 1024  # raw, taken in at a time
+
+
+def traceback(error):
+    text = io.StringIO()
+    sys.print_exception(error, text)
+    return text.getvalue()
 
 
 class Port:
@@ -120,9 +128,7 @@ class Server:
 
     def fail(self, error):
         """Tell the host of an exception, of a policy or a sensor; the board stays usable."""
-        text = io.StringIO()
-        sys.print_exception(error, text)
-        self.finish(error=text.getvalue())
+        self.finish(error=traceback(error))
 
     def _say(self, kind, data):
         self.link.send(kind, json.dumps(data).encode())
@@ -174,6 +180,7 @@ class Answers(Server):
     def __init__(self, model, policy, hop, typecode, logits, first, size, geometry, agreed, before):
         self.model = model  # that counts
         self.policy = policy
+        self._setup = before  # what loads another policy
         self.hop = hop
         self.logits = logits
         self.number = first  # of the next result
@@ -202,6 +209,30 @@ class Answers(Server):
             }
         )
         super().__init__(hello, before)
+
+    def _message(self, kind, payload):
+        if self.over or self._setup is None or kind not in (POLICY, SETUP):
+            return super()._message(kind, payload)
+        if kind == POLICY:
+            self._setup.text = bytes(payload)
+        else:
+            self._exchange(json.loads(bytes(payload))["policy"])
+        return True
+
+    def _exchange(self, expression):
+        """Another policy from the next window on; one that does not load leaves the one before."""
+        setup = self._setup
+        said = {"first": self.number}
+        try:
+            setup.load_policy(expression)
+            self.use(setup.names["_policy"])
+        except Exception as error:
+            said["error"] = traceback(error)
+        self._say(SETUP, said)
+
+    def use(self, policy):
+        """Have this policy decide from now on."""
+        self.policy = policy
 
     def samples(self, payload):
         if self.link.queued() > WAITING:

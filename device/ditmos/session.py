@@ -57,17 +57,19 @@ class Setup(Server):
         names["_model_path"] = path
 
     def load_policy(self, expression):
+        """Of the text that came last, or of routing.py where none did. Whatever it raises, the one before stays."""
         names = self.names
+        text, self.text = self.text, b""
         if not expression:
             names["_policy"] = own_policy(names["_model"])
             names["_policy_crc"] = 0
             return
-        if self.text:
-            # A name left there by an earlier file does not stand in for a missing one.
-            names.pop(expression.split("(")[0], None)
-            exec(self.text, names)
-        names["_policy"] = eval(expression, names if self.text else routing.__dict__)
-        names["_policy_crc"] = crc32(expression.encode(), crc32(self.text))
+        # In a space of its own: what it defines stands in for nothing that the policy before it uses.
+        space = {} if text else routing.__dict__
+        if text:
+            exec(text, space)
+        names["_policy"] = eval(expression, space)
+        names["_policy_crc"] = crc32(expression.encode(), crc32(text))
 
 
 def session(names):
@@ -81,7 +83,7 @@ def session(names):
     agreed = {"model": names["_model_crc"], "path": names["_model_path"], "policy": names["_policy_crc"]}
     try:
         if wanted.get("sensor"):
-            server = Sensing(model, policy, names["_sensor"], hop, logits, agreed, setup)
+            server = Sensing(model, policy, names["_sensor"], hop, logits, agreed, setup, wanted.get("show"))
         else:
             server = answers(model, policy, hop, wanted["type"], logits, wanted["first"], agreed, setup)
     except Exception as error:

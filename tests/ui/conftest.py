@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -63,7 +64,8 @@ class Server:
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         assert self._process.stdout and self._process.stderr
-        first = self._process.stdout.readline()
+        ready, _, _ = select.select([self._process.stdout], [], [], STARTS)
+        first = self._process.stdout.readline() if ready else "nothing"
         if not first.startswith("http"):
             self._process.kill()
             raise AssertionError(f"{first!r}, {self._process.stderr.read()}")
@@ -76,7 +78,7 @@ class Server:
         return self._process.communicate(timeout=60)[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
 
@@ -95,7 +97,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         assert "Traceback" not in each.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(firmware: Path, work: Path, model: tuple[Path, QuantizedModel], data: Path) -> Iterator[Server]:
     started = Server(work, "--sim", "--model", model[0], "--data", data, "--part", "all")
     yield started

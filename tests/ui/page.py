@@ -12,6 +12,13 @@ from selenium.webdriver.common.keys import Keys
 
 PATIENCE = 90.0  # seconds, on a busy machine
 
+_FIND = """
+    const [css, text] = arguments;
+    const shown = (e) => e.getClientRects().length && getComputedStyle(e).visibility !== "hidden";
+    const called = (e) => text === null || [e.innerText.trim(), e.getAttribute("aria-label")].includes(text);
+    return Array.from(document.querySelectorAll(css)).filter((e) => shown(e) && called(e));
+"""
+
 
 class Page:
     def __init__(self, browser: Any, address: str) -> None:
@@ -33,8 +40,9 @@ class Page:
             time.sleep(0.1)
         raise AssertionError(f"{name}: not in {seconds:.0f} s; the page says {self.text()[:1500]!r}")
 
-    def find(self, css: str) -> list[Any]:
-        return [element for element in self.browser.find_elements(By.CSS_SELECTOR, css) if element.is_displayed()]
+    def find(self, css: str, text: str | None = None) -> list[Any]:
+        """Elements that are shown; ``text``: what they say, or are called."""
+        return self.browser.execute_script(_FIND, css, text)
 
     def text(self) -> str:
         return self.browser.find_element(By.TAG_NAME, "body").text
@@ -43,14 +51,11 @@ class Page:
         self.wait(lambda: text in self.text(), text, seconds)
 
     def tab(self, name: str) -> None:
-        self.wait(lambda: [e for e in self.find("[role=tab]") if e.text.strip() == name], name)[0].click()
+        self.wait(lambda: self._click(self.find("[role=tab]", name)[0]), name)
+        self.wait(lambda: self.find("[role=tab][aria-selected=true]", name), f"{name} is chosen")
 
     def button(self, name: str) -> Any:
-        def named() -> Any:
-            found = [e for e in self.find("button") if name in (e.text.strip(), e.get_attribute("aria-label"))]
-            return [e for e in found if e.is_enabled()]
-
-        return self.wait(named, f"button {name}")[0]
+        return self.wait(lambda: self.find("button:enabled", name), f"button {name}")[0]
 
     def press(self, name: str) -> None:
         self.wait(lambda: self._click(self.button(name)), f"press {name}")
@@ -81,8 +86,7 @@ class Page:
         """
         field = self.wait(lambda: self.browser.execute_script(script, label), label)
         self.wait(lambda: self._click(field), f"open {label}")
-        items = self.wait(lambda: [e for e in self.find(".q-item") if e.text.strip() == text], f"{text} in {label}")
-        items[0].click()
+        self.wait(lambda: self._click(self.find(".q-item", text)[0]), f"{text} in {label}")
 
     def write(self, text: str) -> None:
         """Put a text into the editor, as pasting it would."""

@@ -7,8 +7,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from ditmos.atomic import read_json
 from ditmos.datasets import load
 from ditmos.link.tape import Tape
+from ditmos.ui.training_job import DATA, REPORT
 from little import write_little
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -125,13 +127,17 @@ def test_a_window_is_looked_into(page) -> None:
     scope.send_keys(Keys.ENTER)
     page.wait(lambda: len(page.find(".maps canvas")) > 8, "maps of every layer")
     assert "classifier.fc2" in page.text() and page.find("svg.drawing")
-    page.press("Find them")
-    page.wait_for("of 60 windows")
+    page.press("Count")
+    page.wait_for("of 60 windows are wrong")
+    cell = page.wait(lambda: page.find(".matrix button[aria-label*=' taken for ']"), "a cell of the matrix")[0]
+    cell.click()
+    page.wait_for("taken for")
+    page.wait(lambda: "of the data set" in page.find(".answer")[0].text, "the first window of the cell")
     assert page.errors() == []
 
 
 def test_a_model_is_trained_deployed_and_verified(page, server) -> None:
-    """On data of its own; then the board answers by it."""
+    """On data of its own, stopped in between; then the board answers by it."""
     write_little(server.folder)
     page.browser.refresh()
     page.tab("Train")
@@ -139,7 +145,15 @@ def test_a_model_is_trained_deployed_and_verified(page, server) -> None:
     page.choose("Settings", "small.toml")
     page.fill("Name", "mine")
     page.press("Train")
+    page.wait_for("teachers")
+    page.press("Stop")
+    page.wait_for("goes on where it was")
+    page.press("Train")
     page.wait_for("mine: trained", 240)
+    row = read_json(server.folder / "mine" / "run.json")
+    assert f"{row['test']['accuracy']:.4f}" in page.text() and row["seed"] == 0
+    assert read_json(server.folder / "mine" / DATA)["data"] == str(server.folder / "motion.npz")
+    assert "<table" in (server.folder / "mine" / REPORT).read_text()
     page.wait(lambda: "Working out" not in page.text() and len(page.find("svg.drawing")) >= 2, "plans", 120)
     page.press("Deploy")
     page.wait_for("as the board computed it", 60)

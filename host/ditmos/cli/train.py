@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from ditmos.training.choose import Choice
     from ditmos.training.learn import Task
+    from ditmos.trainings import Watcher
 
 
 class Method(StrEnum):
@@ -77,22 +79,16 @@ def train(
     # the same core, spinning makes a step ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-    from dataclasses import replace
-
     from rich.console import Console
 
     from ditmos.atomic import write_json
     from ditmos.cli import terminate_as_interrupt
-    from ditmos.errors import DitmosError
     from ditmos.planner import chip
     from ditmos.training.run import Request
-    from ditmos.training.settings import Method as MethodName
-    from ditmos.training.settings import only_read
     from ditmos.training.space import Budget
     from ditmos.training.typed_toml import read
+    from ditmos.trainings import Order, fulfil
 
-    if behind is not None and method is not Method.forest_first:
-        raise DitmosError(f"train: --behind is for --method forest-first, not for {method.value}")
     terminate_as_interrupt()
     budget = Budget(max_macs, max_instructions, None if max_us is None else chip.within(max_us), max_ram, max_flash)
     request = Request(
@@ -102,14 +98,7 @@ def train(
     out = out or Path("runs") / data.stem
     console = Console(stderr=True)
     try:
-        result = _run(request, out, _trainer(method.value, behind), console, resume=resume)
-        if compare:
-            result["rivals"] = {}
-            rivals: tuple[MethodName, ...] = ("wide", "exit")
-            for name in rivals:
-                read_too = only_read(request.settings or {}, name)
-                rival = replace(request, method=name, settings=read_too)
-                result["rivals"][name] = _run(rival, out / "rivals" / name, _trainer(name), console, resume=True)
+        result = fulfil(Order(request, out, resume, behind, compare), lambda: _on_terminal(console))
     except KeyboardInterrupt:
         console.print(f"\nstopped; {out} holds what is done, go on with --resume")
         raise typer.Exit(130) from None
@@ -119,32 +108,14 @@ def train(
         write_json(json_file, result)
 
 
-def _trainer(method: str, behind: Path | None = None) -> Callable[..., dict[str, Any]]:
-    """What trains by a method; ``behind``: of forest-first, the run whose network is asked."""
-    from functools import partial
-
-    from ditmos.forest import forest_run
-    from ditmos.training.run import train
-
-    if method in forest_run.METHODS:
-        return partial(forest_run.train, behind=behind)
-    if method == "paper":
-        from ditmos.paper.method import learn as published
-
-        return partial(train, learn=published)
-    from ditmos.training.learn import learn
-
-    return partial(train, learn=learn)
-
-
-def _run(request: Any, out: Path, trainer: Callable[..., dict], console: Console, *, resume: bool) -> dict:
-    """One training with its progress on the terminal."""
+@contextmanager
+def _on_terminal(console: Console) -> Iterator[Watcher]:
+    """Progress of one training."""
     from ditmos.progress import Stages, TimeLeft, in_words
     from ditmos.training.learn import effort_of
-    from ditmos.training.run import REQUEST, ROW
+    from ditmos.trainings import Watcher
 
     left, said = TimeLeft([]), ("", -1)
-    resume = resume and ((out / REQUEST).exists() or (out / ROW).exists())
     with Stages(console=console) as stages:
 
         def begun(task: Task, reasons: list[Choice]) -> None:
@@ -162,7 +133,7 @@ def _run(request: Any, out: Path, trainer: Callable[..., dict], console: Console
             rest = "" if seconds is None else f"about {in_words(seconds)} left"
             stages.report(stage, round(100 * done), 100, "  ".join(filter(None, (rest, note))))
 
-        return trainer(request, out, resume=resume, report=report, begun=begun)
+        yield Watcher(report, begun)
 
 
 def show(result: dict[str, Any], console: Console) -> None:

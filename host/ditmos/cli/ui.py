@@ -12,6 +12,8 @@ from ditmos.errors import DitmosError
 if TYPE_CHECKING:
     from ditmos.ui.desk import Watched
     from ditmos.ui.openers import Opener
+    from ditmos.ui.player import Supply
+    from ditmos.ui.sensed import Sensed
 
 
 def add(app: typer.Typer) -> None:
@@ -31,6 +33,13 @@ def ui(
         Path | None, typer.Option(help="Dataset (.npz): its windows go to the board, policies are tried on it.")
     ] = None,
     part: Annotated[str, typer.Option(help="Of the dataset: train, validation, test or all.")] = "validation",
+    source: Annotated[
+        str | None,
+        typer.Option(help="In place of data: as of stream --source; sensor: on the board."),
+    ] = None,
+    sensor: Annotated[
+        str, typer.Option(help="Of --source sensor: FILE.py:Name, or a driver in device/.")
+    ] = "Simulated",
     folder: Annotated[Path, typer.Option(help="All that the page reads and writes lies in it.")] = Path(),
     hop: Annotated[
         int | None, typer.Option(min=1, help="Rows from window to window.", show_default="5 windows a second")
@@ -43,6 +52,7 @@ def ui(
 
     The page is for this machine alone: its address has a token that is good for one browser.
     """
+    import sys
     import threading
     import webbrowser
 
@@ -58,17 +68,20 @@ def ui(
     if rate is not None and not 0 < rate < float("inf"):
         raise DitmosError(f"rate is {rate}, expected rows a second")
     terminate_as_interrupt()
+    out = sys.stdout  # boards' threads silence it for moments, and would swallow the address
     work = Folder(folder)
     watched: list[Watched] = [Replayed(replay.name, Tape.load(replay))] if replay else []
-    desk = Desk(work, watched, model, data, part)
+    if source and (replay or (source != "sensor" and boards > 1)):
+        raise DitmosError(f"--source {source}: expected one board, and no --replay")
+    desk = Desk(work, watched, model, data, part, _given(source, sensor) if source else None)
     if not replay:
         for title, opener in _openers(port, boards if sim else 0, model):
-            watched.append(LiveBoard(title, opener, desk.supply(), hop=hop, rate=rate).start())
+            watched.append(LiveBoard(title, opener, desk.first_supply(), hop=hop, rate=rate).start())
 
     threading.Thread(target=desk.warm, daemon=True).start()
 
     def ready(address: str) -> None:
-        print(address, flush=True)
+        print(address, file=out, flush=True)
         typer.echo("Ctrl-C ends it", err=True)
         if browser:
             webbrowser.open(address)
@@ -79,6 +92,19 @@ def ui(
         typer.echo("stopped", err=True)
     finally:
         desk.close()
+
+
+def _given(source: str, sensor: str) -> Supply | Sensed:
+    """What --source names."""
+    from ditmos.link.record import driver_file
+    from ditmos.link.sources import open_source
+    from ditmos.ui.player import supply_of_source
+    from ditmos.ui.sensed import Sensed
+
+    if source == "sensor":
+        driver_file(sensor)
+        return Sensed(sensor, f"sensor {sensor}")
+    return supply_of_source(open_source(source), source)
 
 
 def _openers(ports: list[str] | None, simulated: int, model: Path | None) -> list[tuple[str, Opener]]:

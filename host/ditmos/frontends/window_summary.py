@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -75,6 +76,19 @@ class Summary:
     def count(self, channels: int) -> int:
         """How many features a window has: per channel, and of the norm of each three channels where they come so."""
         return channels * (_OF_A_CHANNEL + self.bins) + triples(channels) * self.bins
+
+    def names(self, channels: Sequence[str]) -> tuple[str, ...]:
+        """Of the features, in their order."""
+        own = ["least", "largest", "mean", "change", *(f"variance {i + 1}" for i in range(PARTS))]
+        bins = [f"power {i + 1}" for i in range(self.bins)]
+        groups = 3 if triples(len(channels)) else len(channels)
+        found = []
+        for first in range(0, len(channels), groups):
+            group = channels[first : first + groups]
+            found += [f"{name}: {what}" for name in group for what in (*own, *bins)]
+            if triples(len(channels)):
+                found += [f"norm of {', '.join(group)}: {what}" for what in bins]
+        return tuple(found)
 
     def channels_out(self, channels: int) -> int:
         return channels

@@ -44,13 +44,19 @@ def driver_file(driver: str) -> tuple[Path, str]:
         return parsed.path, parsed.expression
     expression = parse_policy(driver).expression
     name = expression.partition("(")[0]
-    known: dict[str, Path] = {}
-    for path in DRIVERS:
-        tree = ast.parse(path.read_text())
-        known |= {node.name: path for node in tree.body if isinstance(node, ast.ClassDef)}
+    known = known_drivers()
     if name not in known:
         raise DitmosError(f"sensor {driver}: no driver of that name, but {', '.join(known)}; or FILE.py:Name")
     return known[name], expression
+
+
+def known_drivers() -> dict[str, Path]:
+    """Files of the drivers in device/, by their names."""
+    found: dict[str, Path] = {}
+    for path in DRIVERS:
+        tree = ast.parse(path.read_text())
+        found |= {node.name: path for node in tree.body if isinstance(node, ast.ClassDef)}
+    return found
 
 
 class Sensor:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
-from ditmos.framing import NO_LABEL, PAYLOAD, POLICY, RESULT, RESULT_LAYOUT, SAMPLES, SETUP
+from ditmos.framing import NO_LABEL, PAYLOAD, POLICY, RESULT, RESULT_LAYOUT, SAMPLES, SETUP, STATUS
 from ditmos.link.conversation import Conversation, Counts, Disturbed
+from ditmos.link.offers import Offers, Told
 from ditmos.link.read_ahead import ReadAhead
 from ditmos.link.repl import Repl
 from ditmos.model.policy import Policy, parse_policy
@@ -97,6 +98,7 @@ class Stream:
         self._handed: deque[tuple[int, float]] = deque()  # (byte of the stream, time it went to the line)
         self._crc = crc  # of the model's file; None: that of the first start
         self._next = 0
+        self._offers = Offers()
         self._sent = 0  # bytes of the stream handed to the line
         self._row = 0  # bytes
         self._left = False
@@ -143,6 +145,18 @@ class Stream:
         """End `run` within some milliseconds, from another thread; what has not been answered by then stays so."""
         self._left = True
 
+    def ask(self) -> None:
+        """Have the board say what it counts, which is soon in ``counts.device``; for the thread that iterates."""
+        self._talk.link.send(STATUS, b"")
+
+    def exchange(self, policy: Policy | None, told: Told) -> None:
+        """Have another policy decide while `run` goes on, None being the board's own; from any thread.
+
+        ``told`` is called by the thread that iterates, before it has a result of the new policy: with the number of the
+        first one, and with nothing, or what the board raised; then the policy before decides on.
+        """
+        self._offers.add(policy, told)
+
     def run(self, blocks: Iterable[NDArray], dtype: np.dtype | type, ahead: int = 0) -> Generator[Result]:
         """Results for blocks of samples (rows, channels) of any number of rows: int8, raw int16, or float32 real units.
 
@@ -176,6 +190,7 @@ class Stream:
             if self._left:
                 return
             feed.fill()
+            self._offers.send(talk.link)
             self._send(feed, None if self.rate is None else ahead + int((time.monotonic() - started) * self.rate))
             talk.pump()
             talk.check()
@@ -197,6 +212,7 @@ class Stream:
         self._sent = self._next * self.hop * self._row
         self._handed.clear()
         self._start(typecode)
+        self._offers.repeat(self._talk.link)
 
     def _start(self, typecode: str) -> None:
         """Have the board begin with window ``_next``, and see that it says back what it was told."""
@@ -274,6 +290,8 @@ class Stream:
             if number == self._next:
                 self._next += 1
                 self._results.append(self._result(number, label, who, runs, microseconds, bytes(payload[_LOGITS:])))
+        elif kind == SETUP:
+            self.policy = self._offers.answered(json.loads(bytes(payload)), self.policy)
         return True
 
     def _result(self, number: int, label: int, who: int, runs: int, microseconds: int, logits: bytes) -> Result:

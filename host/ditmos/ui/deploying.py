@@ -139,7 +139,8 @@ class DeployPart:
             done: Deployed = await asyncio.wrap_future(board.do("deploying", work))
             data = Path(read_json(run / DATA)["data"]) if (run / DATA).exists() else None
             await running.io_bound(desk.use, run / MODEL, data)
-            await asyncio.wrap_future(board.supply(desk.supply()))
+            if not board.senses:
+                await asyncio.wrap_future(board.supply(desk.supply()))
         except DitmosError as error:
             self._notice.say(str(error), "bad")
         else:

@@ -9,7 +9,6 @@ from typing import Protocol
 from ditmos.bench.route import part_of
 from ditmos.datasets import Dataset, load
 from ditmos.errors import DitmosError
-from ditmos.link.repl import BoardError
 from ditmos.link.tape import Tape
 from ditmos.model.plan import Plan
 from ditmos.model.policy import Policy
@@ -20,6 +19,7 @@ from ditmos.ui.history import History
 from ditmos.ui.lab import PolicyLab
 from ditmos.ui.live_board import LiveBoard, State
 from ditmos.ui.player import Supply, supply_of_dataset
+from ditmos.ui.sensed import SENSORS, Sensed
 from ditmos.ui.training_job import TrainingJob
 from ditmos.ui.versions import Versions
 
@@ -33,9 +33,18 @@ class Watched(Protocol):
     state: State
     message: str
     history: History | None
-    policy: Policy | None
-    version: int
-    trouble: BoardError | None
+
+    @property
+    def policy(self) -> Policy | None:
+        """What decides; None: the board's own."""
+
+    @property
+    def version(self) -> int:
+        """Of the policy."""
+
+    @property
+    def source(self) -> str:
+        """What is shown."""
 
 
 class Replayed:
@@ -48,16 +57,26 @@ class Replayed:
         self.history: History | None = History.of_tape(tape)
         self.policy: Policy | None = None
         self.version = 0
-        self.trouble: BoardError | None = None
+        self.source = title
 
 
 class Desk:
-    """``model`` and ``data``: files that the user has named; either may be missing."""
+    """``model`` and ``data``: files that the user has named; either may be missing. ``given``: what is streamed in the
+    place of the data set's windows."""
 
-    def __init__(self, folder: Folder, boards: list[Watched], model: Path | None, data: Path | None, part: str) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        boards: list[Watched],
+        model: Path | None,
+        data: Path | None,
+        part: str,
+        given: Supply | Sensed | None = None,
+    ) -> None:
         self.folder = folder
         self.boards = boards
-        self.versions = Versions(folder.root / POLICIES)
+        self.versions = Versions(folder.path(POLICIES))
+        self.given = given
         self.part = part
         self.model: Path | None = None
         self.reference: Model | None = None
@@ -86,6 +105,28 @@ class Desk:
         if self.lab:
             self.lab.close()
         self.lab = PolicyLab(model, self.data, self.part)
+
+    def first_supply(self) -> Supply | Sensed | None:
+        """For a board that is there for the first time."""
+        return self.given or self.supply()
+
+    def sources(self) -> list[str]:
+        """Names of what a board can be given."""
+        named = [self.given.name] if self.given else []
+        data = [self.dataset.name] if self.dataset is not None else []
+        return list(dict.fromkeys([*named, *data, *(f"sensor {driver}" for driver in SENSORS)]))
+
+    def named(self, source: str) -> Supply | Sensed:
+        """One of `sources`, or another sensor: "sensor FILE.py:Name".
+
+        Raises:
+            DitmosError: no such driver, or a file that lies elsewhere.
+        """
+        if self.given and source == self.given.name:
+            return self.given
+        if self.dataset is not None and source == self.dataset.name and (supply := self.supply()):
+            return supply
+        return Sensed(self.folder.driver(source.removeprefix("sensor ")), source)
 
     def supply(self) -> Supply | None:
         """The data set's windows, for a board."""

@@ -73,6 +73,8 @@ def memory(plan: dict[str, Any], step: int | None = None) -> str:
     """What `ditmos.planner.describe.describe` says of a plan: slices to the right by their instructions, the arena
     upwards. ``step``: the slice that runs, whose buffers stand out."""
     slices, buffers, arena = plan["slices"], plan["buffers"], plan["arena_bytes"]
+    if not slices:
+        return ""
     times = [0.0]
     for part in slices:
         times.append(times[-1] + max(part["instructions"], 1))
@@ -136,7 +138,7 @@ def _svg(wide: int, tall: int, body: str, said: str) -> str:
     return f'<svg class="drawing" viewBox="0 0 {wide} {tall}" role="img" aria-label="{escape(said)}">{body}</svg>'
 
 
-def lanes(rows: NDArray[np.int8], names: Sequence[str]) -> str:
+def lanes(rows: NDArray[np.integer], names: Sequence[str]) -> str:
     """Channels of a window (time, channels) one above the other, each in its own range."""
     tall = 54 if len(names) <= 4 else 24 if len(names) <= 16 else 10
     parts = []

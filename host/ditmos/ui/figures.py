@@ -16,7 +16,8 @@ RECENT = 200  # answers that the figures are about
 class Figures:
     """Of the newest answers. latency, device: (median, 99 %) in milliseconds; device is on the board, from samples to
     label. duty: share of the time that the board computes. usage: share of answers by who gave them. right: share of
-    the windows whose class is known. damaged, repeated: frames on the line, both ways; restarts: of the stream."""
+    the windows whose class is known. damaged, repeated: frames on the line, both ways; restarts: of the stream. lost,
+    clipped: rows and values of a sensor on the board."""
 
     answers: int
     rate: float
@@ -28,6 +29,8 @@ class Figures:
     damaged: int
     repeated: int
     restarts: int
+    lost: int
+    clipped: int
 
 
 def figures_of(history: History) -> Figures | None:
@@ -54,6 +57,8 @@ def figures_of(history: History) -> Figures | None:
         damaged=counts.bad + counts.device.get("bad", 0),
         repeated=counts.resent + counts.device.get("resent", 0),
         restarts=counts.restarts,
+        lost=counts.device.get("lost", 0),
+        clipped=counts.device.get("clipped", 0),
     )
 
 

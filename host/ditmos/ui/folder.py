@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ditmos.datasets.dataset import UNREADABLE
 from ditmos.errors import DitmosError
+from ditmos.link.record import driver_file
 from ditmos.link.tape import Tape
 
 # What a finished training leaves; `ditmos.training.run` says so, but imports torch, which takes seconds.
@@ -38,6 +39,17 @@ class Folder:
         if not _NAME.fullmatch(name):
             raise DitmosError(f"name {name!r}: expected letters, digits, dots and hyphens")
         return self.path(name if name.endswith(suffix) else name + suffix)
+
+    def driver(self, text: str) -> str:
+        """A sensor's driver as `ditmos.link.record.driver_file` takes it; one of somebody's own lies in the folder.
+
+        Raises:
+            DitmosError: a file elsewhere, no such driver.
+        """
+        file, colon, name = text.strip().partition(":")
+        named = f"{self.path(file)}{colon}{name}" if ".py" in text else text.strip()
+        driver_file(named)
+        return named
 
     def name(self, path: Path) -> str:
         """As it is shown: relative where it lies in the folder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,8 @@ class Answer:
 
 
 class History:
-    """One stream's; it goes on when the stream starts over. ``signal``: of the rows, as they are streamed."""
+    """One stream's; it goes on when the stream starts over. ``signal``: of the rows, as they are streamed. ``whole``:
+    the rows are those that windows are made of; else they only show what a sensor gives."""
 
     def __init__(
         self,
@@ -48,12 +50,15 @@ class History:
         rate: float,
         dtype: np.dtype,
         capacity: int | None = None,
+        *,
+        whole: bool = True,
     ) -> None:
         self.signal = signal
         self.window = window
         self.hop = hop
         self.classifiers = classifiers
         self.rate = rate
+        self.whole = whole
         self.ring = Ring(len(signal.channels), dtype, capacity)
         self.counts = Counts()
         self.began = time.monotonic()
@@ -79,9 +84,11 @@ class History:
         return [answer for answer in self.last(max(0, self.count - number)) if answer.result.number >= number]
 
     def between(self, start: int, stop: int) -> list[Answer]:
-        """Answers whose windows end in rows start to stop, by their numbers: rows and answers keep step."""
-        first = max(0, (start - self.window) // self.hop)
-        return [answer for answer in self.since(first) if start < answer.stop <= stop]
+        """Answers whose windows end in rows start to stop."""
+        with self._lock:
+            first = bisect_right(self._answers, start, key=lambda answer: answer.stop)
+            last = bisect_right(self._answers, stop, first, key=lambda answer: answer.stop)
+            return list(islice(self._answers, first, last))
 
     def find(self, number: int) -> Answer | None:
         """An answer by its number, while it is kept."""
@@ -95,14 +102,15 @@ class History:
 
     def windows(self, answers: Sequence[Answer]) -> tuple[list[Answer], NDArray]:
         """Those whose windows are still there, and these windows (n, window, channels)."""
-        kept = [answer for answer in answers if answer.start >= self.ring.first]
+        kept = [answer for answer in answers if self.whole and answer.start >= self.ring.first]
         cut = [self.ring.rows(answer.start, answer.stop) for answer in kept]
         shape = (0, self.window, self.ring.channels)
         return kept, np.stack(cut) if cut else np.empty(shape, self.ring.rows(0, 0).dtype)
 
     def tape(self) -> Tape:
-        """What is kept, as `ditmos stream --record` would have written it."""
-        answers, _ = self.windows(self.last(ANSWERS)) if self.count else ([], None)
+        """What is kept, as `ditmos stream --record` would have written it: back to where a sensor's samples broke
+        off."""
+        answers = self._in_step([a for a in self.last(ANSWERS) if self.whole and a.start >= self.ring.first])
         tape = Tape(self.window, self.hop, self.signal.class_names, self.rate)
         tape.counts = self.counts
         if answers:
@@ -111,6 +119,13 @@ class History:
             for number, answer in enumerate(answers):
                 tape.add(replace(answer.result, number=number), answer.when - first.when)
         return tape
+
+    def _in_step(self, answers: list[Answer]) -> list[Answer]:
+        """The newest ones that follow one another in whole hops."""
+        first = len(answers) - 1
+        while first > 0 and answers[first].start - answers[first - 1].start == self.hop:
+            first -= 1
+        return answers[max(first, 0) :]
 
     @classmethod
     def of_tape(cls, tape: Tape) -> History:

@@ -33,11 +33,11 @@ class PolicyLab:
 
     def warm(self) -> None:
         """Read the model and the data, so that the first policy is answered at once."""
-        self.over_data("top1", None)
+        self.over_data(None, None)
 
-    def over_data(self, policy: str, before: str | None) -> Outcome | Fault | None:
-        """A policy, as `ditmos route` takes it, over the data set; ``before``: the one to compare with, None the
-        model's own. None where there is no data set.
+    def over_data(self, policy: str | None, before: str | None) -> Outcome | Fault | None:
+        """A policy, as `ditmos route` takes it, over the data set; ``before``: the one to compare with. None is the
+        model's own policy, and the answer where there is no data set.
 
         Raises:
             DitmosError: model and data do not go together.

@@ -61,8 +61,8 @@ class Lab:
             rows = window_rows(self._model, dataset, index)
             self._data = windows, Logits.of(self._model, windows, rows), y
 
-    def data(self, policy: str, before: str | None) -> Outcome | Fault | None:
-        """A policy over the data set, beside another one; None being the model's own."""
+    def data(self, policy: str | None, before: str | None) -> Outcome | Fault | None:
+        """A policy over the data set, beside another one; None being the model's own, of both."""
         if self._data is None:
             return None
         windows, logits, y = self._data
@@ -75,7 +75,7 @@ class Lab:
         return self._outcome(policy, quantized, Logits.of(self._model, quantized, rows), y, before)
 
     def _outcome(
-        self, text: str, windows: NDArray[np.int8], logits: Logits, y: NDArray[np.int64], before: str | None
+        self, text: str | None, windows: NDArray[np.int8], logits: Logits, y: NDArray[np.int64], before: str | None
     ) -> Outcome | Fault:
         try:
             policy = self._policy(text)
@@ -112,8 +112,8 @@ class Lab:
         return own_policy(self._model.model) if text is None else parse_policy(text)
 
 
-def _file(policy: str) -> Path:
-    return Path(policy.partition(".py:")[0] + ".py")
+def _file(policy: str | None) -> Path:
+    return Path((policy or "").partition(".py:")[0] + ".py")
 
 
 def serve(line: Connection, model: Path, data: Path | None, part: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from html import escape
 
@@ -11,9 +12,11 @@ from nicegui import run, ui
 from ditmos.errors import DitmosError
 from ditmos.routing import name_of
 from ditmos.ui.colours import colours_of
+from ditmos.ui.desk import Watched
 from ditmos.ui.figures import Figures, figures_of
 from ditmos.ui.history import Answer, History
 from ditmos.ui.inside import odds
+from ditmos.ui.live_board import LiveBoard
 from ditmos.ui.pieces import Notice, box, button, facts, heading, html
 from ditmos.ui.plots import Bars, Scope, choice
 from ditmos.ui.visit import Visit
@@ -22,8 +25,8 @@ PERIOD = 0.1  # seconds between two pictures of the signal
 _SLOW = 5  # pictures between two sets of figures
 _EVENTS = 8  # shown
 _EMPTY = (
-    "Nothing is streamed yet. It takes a model and samples: start with --model and --data; or record takes, train on "
-    "them, and deploy the model."
+    "Nothing is streamed yet. It takes a model and samples: start with --model and --data, or choose a source; or "
+    "record takes, train on them, and deploy the model."
 )
 
 
@@ -64,6 +67,10 @@ class LivePage:
             button("+", lambda: self._scope.look(zoom=0.5), hint="Show less time").props('aria-label="Zoom in"')
             self._span = ui.label().classes("muted num")
             ui.element("div").classes("grow")
+            self._source = ui.select([], label="Source", new_value_mode="add-unique")
+            self._source.props("dense outlined options-dense")
+            self._source.style("width: 190px").tooltip("Data, or a sensor of the board: sensor FILE.py:Name")
+            self._source.on_value_change(lambda event: self._choose(event.value))
             button("Save tape", self._save, hint="Samples and answers that are kept, as a file that --replay shows")
 
     def _say(self, text: str) -> None:
@@ -77,13 +84,33 @@ class LivePage:
             self._history = board.history
             if self._history:
                 self._scope.watch(self._history)
+        self._turn += 1
         self._empty.visible = self._history is None
+        if self._turn % _SLOW == 0:
+            self._sources(board)
         if self._history is None:
             return
         self._scope.tick()
-        self._turn += 1
         if self._turn % _SLOW == 1:
             self._figures(self._history)
+
+    def _sources(self, board: Watched) -> None:
+        """What may be streamed, and what is: another page may have chosen it."""
+        options = list(dict.fromkeys([*self._visit.desk.sources(), *([board.source] if board.source else [])]))
+        if self._source.options != options or self._source.value != (board.source or None):
+            self._source.set_options(options, value=board.source or None)
+
+    async def _choose(self, source: str | None) -> None:
+        board = self._visit.board
+        if not source or board is None or source == board.source:
+            return
+        try:
+            if not isinstance(board, LiveBoard):
+                raise DitmosError("there is no board: this is a tape")
+            await asyncio.wrap_future(board.supply(self._visit.desk.named(source)))
+            self._notice.clear()
+        except DitmosError as error:
+            self._notice.say(str(error), "bad")
 
     def _figures(self, history: History) -> None:
         sight = self._scope.sight
@@ -147,6 +174,9 @@ class LivePage:
         if self._history is None or not self._history.count:
             self._notice.say("There is nothing to save yet", "bad")
             return
+        if not self._history.whole:
+            self._notice.say("The samples of this sensor stay on the board: there is no tape of them", "bad")
+            return
         try:
             path = self._visit.desk.folder.new(f"tape-{datetime.now():%Y%m%d-%H%M%S}", ".npz")
             tape = self._history.tape()
@@ -167,6 +197,7 @@ def _facts(figures: Figures) -> list[tuple[str, str, bool]]:
         ("board computing", f"{figures.duty:.1%}", figures.duty > 0.9),
         ("frames damaged", str(figures.damaged), figures.damaged > 0),
         ("frames repeated", str(figures.repeated), False),
+        ("samples lost, clipped", f"{figures.lost:,}, {figures.clipped:,}", figures.lost > 0),
         ("stream restarted", str(figures.restarts), figures.restarts > 0),
         ("answers", f"{figures.answers:,}", False),
     ]

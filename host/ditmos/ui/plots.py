@@ -84,13 +84,25 @@ class Bars(Element, component="static/bars.js"):
             self.update()
 
 
-def choice(shares: NDArray[np.float64], now: int) -> list[dict[str, Any]]:
+def choice(shares: NDArray[np.float64], now: int | None) -> list[dict[str, Any]]:
     """Rows of `Bars`: the probability of each classifier, of which ``now`` answered."""
     colours = colours_of(len(shares))
     return [
         {"name": f"classifier {k}", "value": float(p), "text": f"{p:.2f}", "colour": colours[k], "now": k == now}
         for k, p in enumerate(shares)
     ]
+
+
+class Matrix(Element, component="static/matrix.js"):
+    """Counts (classes, classes + 1) of classes and what they are taken for, the last column being no answer. ``picked``
+    is called with the class and the column of a cell."""
+
+    def __init__(self, label: str, names: Sequence[str], counts: NDArray[np.int64], picked: Callable[[int, int], None]):
+        super().__init__()
+        self._props["label"] = label
+        self._props["names"] = list(names)
+        self._props["counts"] = counts.tolist()
+        self.on("pick", lambda event: picked(int(event.args["c"]), int(event.args["t"])))
 
 
 class Maps(Element, component="static/maps.js"):

@@ -93,7 +93,9 @@ class PolicyPage:
         if board is None or not self._visit.shown("Policy"):
             return
         now = "its own policy" if board.policy is None else f"version {board.version}"
-        self._board_line.text = f"{board.title}: {now} answers"
+        trouble = board.trouble if isinstance(board, LiveBoard) else None
+        failed = f"; another raised {trouble.reason}" if trouble else ""
+        self._board_line.text = f"{board.title}: {now} answers{failed}"
         if not self._tried:
             self._complete()
             self._later()

@@ -17,11 +17,11 @@ from ditmos.ui.history import History
 from ditmos.ui.live_board import LiveBoard
 from ditmos.ui.pieces import Notice, box, button, heading, html, table
 from ditmos.ui.plots import Scope
+from ditmos.ui.sensed import SENSORS
 from ditmos.ui.taking import Plan, Taking, drawn
 from ditmos.ui.visit import Visit
 
 COUNTDOWN = 3  # seconds
-_SENSORS = ("Simulated", "MPU6050")  # of device/sensors.py; any FILE.py:Name may be written
 
 
 class RecordPage:
@@ -52,7 +52,7 @@ class RecordPage:
             self._name = ui.input("Data set", value="recorded").props("dense outlined")
             self._names = ui.input("Labels", value="rest, walk, run").props("dense outlined").style("flex: 1 1 200px")
             self._sensor = (
-                ui.select(list(_SENSORS), value="Simulated", label="Sensor", new_value_mode="add-unique")
+                ui.select(list(SENSORS), value=SENSORS[0], label="Sensor", new_value_mode="add-unique")
                 .props("dense outlined")
                 .style("width: 150px")
             )
@@ -70,7 +70,8 @@ class RecordPage:
             if self._taking and self._taking.running:
                 raise DitmosError("a take is being recorded")
             numbers = [field.value or 0 for field in (self._seconds, self._window, self._subject)]
-            plan = Plan.of(self._names.value, self._sensor_text(), float(numbers[0]), int(numbers[1]), int(numbers[2]))
+            driver = self._visit.desk.folder.driver(str(self._sensor.value or ""))
+            plan = Plan.of(self._names.value, driver, float(numbers[0]), int(numbers[1]), int(numbers[2]))
             out = self._visit.desk.folder.new(self._name.value.strip(), ".npz")
             self._taking = None  # lets go of its folder
             self._taking = Taking(board, out, plan)
@@ -81,12 +82,6 @@ class RecordPage:
         self._state.text = "Choose a label: its take begins after a countdown"
         self._buttons(self._taking)
         self._show_takes()
-
-    def _sensor_text(self) -> str:
-        """A driver of one's own lies in the folder."""
-        text = str(self._sensor.value or "")
-        file, colon, name = text.partition(":")
-        return f"{self._visit.desk.folder.path(file)}{colon}{name}" if ".py" in text else text
 
     def _buttons(self, taking: Taking) -> None:
         self._labels.clear()

@@ -15,7 +15,6 @@ from ditmos.datasets.takes import Signal, Take, Takes, load_take, to_dataset
 from ditmos.datasets.trouble import channel_trouble
 from ditmos.errors import DitmosError
 from ditmos.link.board import Board
-from ditmos.link.record import Sensor
 from ditmos.model import signal as model_signal
 from ditmos.ui.history import History
 from ditmos.ui.live_board import LiveBoard
@@ -57,7 +56,7 @@ class Taking:
         self.store.prepare()
         self.history: History | None = None
         self.marks: list[tuple[int, str]] = []
-        self._sensor: tuple[Board, Sensor] | None = None
+        self._fresh = True  # the driver may have been edited
         self._stop = threading.Event()
         self._future: Future | None = None
 
@@ -94,9 +93,8 @@ class Taking:
         self._stop.set()
 
     def _take(self, board: Board, label: str) -> Take:
-        if self._sensor is None or self._sensor[0] is not board:
-            self._sensor = board, Sensor(board, self.plan.sensor)
-        sensor = self._sensor[1]
+        sensor = self.board.sensor(board, self.plan.sensor, fresh=self._fresh)
+        self._fresh = False
         self.store.check(self.plan.labels, self.plan.window, sensor.signal)
         self.history = drawn(sensor.signal)
         sensor.expect(label)

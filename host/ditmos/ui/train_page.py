@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from nicegui import ui
 
-from ditmos.atomic import read_json
 from ditmos.errors import DitmosError
 from ditmos.extras import how_to_get, missing
 from ditmos.ui.deploying import DeployPart
-from ditmos.ui.drawings import Point, short, trade
-from ditmos.ui.folder import RUN
-from ditmos.ui.pieces import Notice, box, button, heading, html, table
-from ditmos.ui.training_job import TrainingJob, Wanted
+from ditmos.ui.drawings import short
+from ditmos.ui.pieces import Notice, box, button, heading, html
+from ditmos.ui.results_part import ResultsPart
+from ditmos.ui.training_job import US, TrainingJob, Wanted
 from ditmos.ui.visit import Visit
 
 _INSTRUCTIONS = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, None)
 _RAM = (1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, None)
 _FLASH = (32_000, 64_000, 128_000, 256_000, 512_000, 1_000_000, None)
+_MACS = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, None)
+_US = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, None)
 _EFFORTS = {"quick": "Minutes", "normal": "Half an hour", "full": "Hours"}
-_METHODS = {"best": "Routed", "wide": "One network", "exit": "Early exit"}
+_METHODS = {
+    "best": "Routed",
+    "wide": "One network",
+    "exit": "Early exit",
+    "paper": "As published",
+    "forest": "Forest",
+    "forest-first": "Forest, then network",
+}
+_OWN = {"": "One that is trained first"}
+_SPLITS = {
+    "": "As suits the data",
+    "file": "The data's own",
+    "subject": "By person",
+    "group": "By recording",
+    "random": "By window",
+}
 
 
 class Limit:
@@ -41,6 +56,14 @@ class Limit:
     @property
     def value(self) -> int | None:
         return self._steps[int(self._slider.value)]
+
+    def take(self, limit: int) -> None:
+        """Have this limit, which becomes a step of the slider."""
+        steps = sorted({limit, *(step for step in self._steps if step is not None)})
+        self._steps = (*steps, None)
+        self._slider.props(f"max={len(steps)}")
+        self._slider.set_value(steps.index(limit))
+        self._say()
 
     def _say(self) -> None:
         self._said.text = "no limit" if self.value is None else f"{short(self.value)} {self._unit}"
@@ -61,13 +84,7 @@ class TrainPage:
                     heading("Progress")
                     self._progress = html("<p class=muted>Nothing is being trained.</p>")
             with box("stack"):
-                with box("card stack"):
-                    heading("What came of it")
-                    with box("row"):
-                        self._run = ui.select({}, label="Training", on_change=lambda event: self._open(event.value))
-                        self._run.props("dense outlined options-dense").style("flex: 1 1 160px")
-                        self._report = button("Report", self._to_report, hint="Classes, confusion, curves")
-                    self._result = html("<p class=muted>Choose a training, or train.</p>")
+                self._results = ResultsPart(visit, lambda run: self._deploy.show(run), self._within)
                 self._deploy = DeployPart(visit)
         ui.timer(0.5, self._tick)
         self._fill()
@@ -80,15 +97,29 @@ class TrainPage:
             self._settings.style("width: 150px").tooltip("A TOML file in the folder, as ditmos train --config takes it")
         with box("row"):
             self._effort = ui.toggle(_EFFORTS, value="quick").props("no-caps unelevated dense padding='4px 10px'")
-            self._method = ui.toggle(_METHODS, value="best").props("no-caps unelevated dense padding='4px 10px'")
+        with box("row"):
+            self._method = ui.select(_METHODS, label="Method", value="best").props("dense outlined options-dense")
+            self._method.style("flex: 1 1 150px")
+            self._split = ui.select(_SPLITS, label="Split", value="").props("dense outlined options-dense")
+            self._split.style("flex: 1 1 150px").tooltip("What keeps training and test apart")
+            self._seed = ui.number("Seed", value=0, min=0, precision=0).props("dense outlined").style("width: 80px")
+        self._behind = ui.select(_OWN, label="Network behind", value="").props("dense outlined options-dense")
+        self._behind.bind_visibility_from(self._method, "value", value="forest-first")
         self._limits = {
             "instructions": Limit("Instructions", "a decision", _INSTRUCTIONS),
+            US: Limit("Microseconds", "at most", _US),
+            "macs": Limit("Multiply-adds", "a decision", _MACS),
             "ram": Limit("RAM", "bytes", _RAM),
             "flash": Limit("Flash", "bytes", _FLASH),
         }
+        self._compare = ui.checkbox("Also rivals at the same cost: one network, early exit")
         with box("row"):
             button("Train", self._start, main=True)
             button("Stop", self._stop, hint="What is done stays; Train under the same name goes on")
+
+    def _within(self, instructions: int) -> None:
+        self._limits["instructions"].take(instructions)
+        self._notice.say(f"The next training may take {instructions:,} instructions a decision", "good")
 
     def _fill(self) -> None:
         desk = self._visit.desk
@@ -97,7 +128,10 @@ class TrainPage:
             names = {str(desk.data.resolve()): desk.data.name} | names
         self._settings.set_options(desk.folder.settings(), value=self._settings.value)
         self._data.set_options(names, value=self._data.value or next(iter(names), None))
-        self._run.set_options({name: name for name in desk.folder.runs()}, value=self._run.value)
+        runs = desk.folder.runs()
+        behind = self._behind.value if self._behind.value in runs else ""
+        self._behind.set_options(_OWN | {name: name for name in runs}, value=behind)
+        self._results.fill()
 
     def _start(self) -> None:
         desk = self._visit.desk
@@ -108,14 +142,27 @@ class TrainPage:
                 raise DitmosError("one training at a time: stop this one first")
             if not self._data.value:
                 raise DitmosError("name a data set: one in the folder, or --data")
-            budget = {name: limit.value for name, limit in self._limits.items()}
-            out = desk.folder.new(self._name.value.strip(), "")
-            data = Path(self._data.value)
-            settings = desk.folder.path(self._settings.value) if self._settings.value else None
-            desk.job = TrainingJob(Wanted(data, out, self._effort.value, self._method.value, dict(budget), settings))
+            wanted = Wanted(
+                Path(self._data.value),
+                desk.folder.new(self._name.value.strip(), ""),
+                self._effort.value,
+                self._method.value,
+                {name: limit.value for name, limit in self._limits.items()},
+                desk.folder.path(self._settings.value) if self._settings.value else None,
+                self._split.value or None,
+                int(self._seed.value or 0),
+                self._network(),
+                bool(self._compare.value),
+            )
+            desk.job = TrainingJob(wanted)
             self._notice.clear()
         except DitmosError as error:
             self._notice.say(str(error), "bad")
+
+    def _network(self) -> Path | None:
+        """Whose forest-first asks."""
+        named = self._method.value == "forest-first" and self._behind.value
+        return self._visit.desk.folder.path(self._behind.value) if named else None
 
     def _stop(self) -> None:
         if self._visit.desk.job:
@@ -135,28 +182,16 @@ class TrainPage:
             return
         self._shown = state
         self._progress.content = _progress(job)
+        if job.running:
+            return
         if job.error:
             self._notice.say(job.error, "bad")
-        elif job.result and not job.running:
+        elif job.result:
             self._fill()
             name = self._visit.desk.folder.name(job.wanted.out)
-            if self._run.value != name:
-                self._run.set_value(name)
+            if self._results.run.value != name:
+                self._results.run.set_value(name)
                 self._notice.say(f"{name}: trained", "good")
-
-    def _open(self, name: str | None) -> None:
-        if not name:
-            return
-        try:
-            run = self._visit.desk.folder.path(name)
-            self._result.content = _result(read_json(run / RUN))
-            self._deploy.show(run)
-        except (DitmosError, KeyError, TypeError) as error:
-            self._notice.say(f"{name}: {error}", "bad")
-
-    def _to_report(self) -> None:
-        if self._run.value:
-            ui.navigate.to(f"/report?run={self._run.value}", new_tab=True)
 
 
 def _progress(job: TrainingJob) -> str:
@@ -171,30 +206,7 @@ def _progress(job: TrainingJob) -> str:
         for name, done in stages.items()
     )
     chosen = "".join(f"<li>{escape(what)} <span class=muted>({escape(why)})</span></li>" for what, why in job.chosen)
+    several = f"{job.method}:" if job.wanted.compare or job.wanted.method == "forest-first" else ""
     left = f"about {job.left} left" if job.left and job.running else ""
-    said = "  ".join(part for part in (left, job.note) if part)
+    said = "  ".join(part for part in (several, left, job.note) if part)
     return f"{rows}<p class='muted num'>{escape(said)}</p><ul class=list>{chosen}</ul>"
-
-
-def _result(row: dict[str, Any]) -> str:
-    """Figures and, where shapes were searched, accuracy against cost."""
-    parts = [row["validation"], row["test"]]
-    rows = [
-        ["windows", *(f"{part['windows']:,}" for part in parts)],
-        ["people", *(str(part["people"]) for part in parts)],
-        ["accuracy, int8", *(f"{part['accuracy']:.4f}" for part in parts)],
-        ["balanced, int8", *(f"{part['balanced']:.4f}" for part in parts)],
-        ["instructions, mean", *(f"{part['instructions']:,}" for part in parts)],
-        ["arena, bytes", "", f"{row['arena_bytes']:,}"],
-        ["model file, bytes", "", f"{row['flash_bytes']:,}"],
-        ["microseconds at 216 MHz, estimated", "", f"{row['microseconds']:,.0f}"],
-    ]
-    drawn = ""
-    if trials := row.get("trials"):
-        points = [
-            Point(t["instructions"], t["value"], f"{t['shape']}: {t['value']:.3f}", i == 0)
-            for i, t in enumerate(trials)
-        ]
-        drawn = "<h3>What was tried</h3>" + trade(points, "instructions", row["metric"])
-    shape = f"<p class='muted mono'>{escape(row['shape'])}</p>"
-    return table(("", "validation", "test"), rows, "Figures of the training") + shape + drawn

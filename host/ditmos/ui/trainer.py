@@ -8,49 +8,59 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ditmos import atomic
 from ditmos.errors import DitmosError
+from ditmos.planner import chip
 from ditmos.progress import TimeLeft, in_words
 from ditmos.study import page
 from ditmos.training.choose import Choice
-from ditmos.training.learn import Task, effort_of, learn
-from ditmos.training.run import REQUEST, Request, train
+from ditmos.training.learn import Task, effort_of
+from ditmos.training.run import Request
 from ditmos.training.space import Budget
 from ditmos.training.typed_toml import read
-from ditmos.ui.training_job import DATA, REPORT
+from ditmos.trainings import Order, Watcher, fulfil
+from ditmos.ui.training_job import DATA, REPORT, US
 
 
 def say(**words: Any) -> None:
     print(json.dumps(words), flush=True)
 
 
-def main(asked: dict[str, Any]) -> None:
-    """Train as asked (`ditmos.ui.training_job.Wanted`)."""
-    out = Path(asked["out"])
-    settings = asked["settings"]
-    request = Request(
-        Path(asked["data"]),
-        Budget(**asked["budget"]),
-        asked["method"],
-        asked["effort"],
-        settings=read(Path(settings)) if settings else None,
-        where=settings or "settings",
-    )
+@contextmanager
+def told() -> Iterator[Watcher]:
+    """What one training says, as lines."""
     left = TimeLeft([])
 
     def begun(task: Task, reasons: list[Choice]) -> None:
         nonlocal left
         left = TimeLeft(effort_of(task))
-        say(chosen=[list(reason) for reason in reasons], stages=[name for name, _ in effort_of(task)])
+        say(method=task.method, chosen=[list(reason) for reason in reasons])
 
     def report(stage: str, done: float, note: str) -> None:
         seconds = left.after(stage, done)
         say(stage=stage, done=round(done, 3), note=note, left="" if seconds is None else in_words(seconds))
 
-    result = train(request, out, learn, resume=(out / REQUEST).exists(), report=report, begun=begun)
+    yield Watcher(report, begun)
+
+
+def main(asked: dict[str, Any]) -> None:
+    """Train as asked (`ditmos.ui.training_job.Wanted`)."""
+    out = Path(asked["out"])
+    settings = asked["settings"]
+    limits = dict(asked["budget"])
+    if (microseconds := limits.pop(US, None)) is not None:
+        limits["worst"] = chip.within(microseconds)
+    request = Request(
+        Path(asked["data"]), Budget(**limits), asked["method"], asked["effort"], asked["seed"], asked["split"],
+        read(Path(settings)) if settings else None, settings or "settings",
+    )  # fmt: skip
+    behind = Path(asked["behind"]) if asked["behind"] else None
+    result = fulfil(Order(request, out, resume=True, behind=behind, compare=asked["compare"]), told)
     atomic.write(out / REPORT, page.page(page.gather([out]), out.name).encode())
     atomic.write_json(out / DATA, {"data": asked["data"]})
     say(result=result)

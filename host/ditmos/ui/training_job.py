@@ -13,13 +13,15 @@ from typing import Any
 
 REPORT = "report.html"  # in the folder of a run
 DATA = "data.json"  # there: which data set it was trained on
+US = "us"  # in a budget: microseconds of the dearest decision
 GRACE = 10.0  # seconds that it may take to stop
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person asks for: limits as `ditmos.training.space.Budget` has them, None for none; ``settings``: a TOML
-    file, as `ditmos train --config` takes it."""
+    """What a person asks for, as `ditmos train` takes it. budget: limits as `ditmos.training.space.Budget` has them,
+    and `US`; None for none. split: None for what suits the data. settings: a TOML file. behind: folder of a run, for
+    forest-first. compare: the rivals, too."""
 
     data: Path
     out: Path
@@ -27,20 +29,25 @@ class Wanted:
     method: str = "best"
     budget: dict[str, float | int | None] = field(default_factory=dict)
     settings: Path | None = None
+    split: str | None = None
+    seed: int = 0
+    behind: Path | None = None
+    compare: bool = False
 
 
 class TrainingJob:
-    """``stages``: part that is done of each, in the order in which they began."""
+    """``stages``: part that is done of each, in the order in which they began; of a training that takes several, those
+    of the last one, which ``method`` names."""
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
         self.stages: dict[str, float] = {}
         self.chosen: list[list[str]] = []
-        self.note = self.left = ""
+        self.note = self.left = self.method = ""
         self.result: dict[str, Any] | None = None
         self.error = ""
         asked = asdict(wanted) | {"data": str(wanted.data.resolve()), "out": str(wanted.out)}
-        asked["settings"] = str(wanted.settings) if wanted.settings else None
+        asked |= {name: str(asked[name]) for name in ("settings", "behind") if asked[name]}
         # Threads that wait for one another sleep instead of spinning: a board and a page want the processor, too.
         environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
         self._process = subprocess.Popen(
@@ -51,12 +58,13 @@ class TrainingJob:
             text=True,
             env=environment,
         )
+        self._ended = False  # last of all, when another training may begin
         self._reader = threading.Thread(target=self._read, name="training", daemon=True)
         self._reader.start()
 
     @property
     def running(self) -> bool:
-        return self._reader.is_alive()
+        return not self._ended
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended within so many seconds."""
@@ -74,14 +82,21 @@ class TrainingJob:
         self._process.kill()
 
     def _read(self) -> None:
+        """Until it has ended, whatever it says."""
         assert self._process.stdout and self._process.stderr
-        for line in self._process.stdout:
-            self._take(json.loads(line))
-        said = self._process.stderr.read().strip().splitlines()
-        if self._process.wait() != 0 and not self.error:
-            self.error = f"the training ended: {said[-1] if said else 'without a word'}"
+        try:
+            for line in self._process.stdout:
+                self._take(json.loads(line))
+            said = self._process.stderr.read().strip().splitlines()
+            if self._process.wait() != 0 and not self.error:
+                self.error = f"the training ended: {said[-1] if said else 'without a word'}"
+        finally:
+            self._ended = True
 
     def _take(self, words: dict[str, Any]) -> None:
+        if "chosen" in words:
+            self.method = words["method"]
+            self.stages.clear()
         if "stage" in words:
             self.stages[words["stage"]] = words["done"]
             self.note, self.left = words["note"] or self.note, words["left"]

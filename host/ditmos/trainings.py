@@ -1,0 +1,74 @@
+"""A training by any method, and its rivals: what `ditmos train` and the page of `ditmos ui` both call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ditmos.errors import DitmosError
+from ditmos.forest import forest_run
+from ditmos.paper import method as paper
+from ditmos.training.choose import Choice
+from ditmos.training.learn import Report, Task, learn
+from ditmos.training.run import REQUEST, ROW, Request, train
+from ditmos.training.settings import Method, only_read
+
+RIVALS: tuple[Method, ...] = ("wide", "exit")
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told of one training: how far it is, and, when it begins, what was chosen."""
+
+    report: Report
+    begun: Callable[[Task, list[Choice]], None]
+
+
+Watch = Callable[[], AbstractContextManager[Watcher]]  # called for each training that an order takes
+
+
+@dataclass(frozen=True)
+class Order:
+    """out: folder of the run. resume: go on with an unfinished run. behind: of forest-first, the run whose network is
+    asked; None: one is trained, best. compare: also the rivals at the same cost, in folders of ``out``."""
+
+    request: Request
+    out: Path
+    resume: bool = False
+    behind: Path | None = None
+    compare: bool = False
+
+
+def fulfil(order: Order, watch: Watch) -> dict[str, Any]:
+    """Train as ordered -> the row of the run, with ``rivals`` by name where they were asked for.
+
+    Raises:
+        DitmosError: as `ditmos.training.run.train`; a network behind a method that has none.
+    """
+    request, out = order.request, order.out
+    if order.behind is not None and request.method != "forest-first":
+        raise DitmosError(f"train: --behind is for --method forest-first, not for {request.method}")
+    result = _one(request, out, watch, resume=order.resume, behind=order.behind)
+    if order.compare:
+        result["rivals"] = {}
+        for name in RIVALS:
+            rival = replace(request, method=name, settings=only_read(request.settings or {}, name))
+            result["rivals"][name] = _one(rival, out / "rivals" / name, watch, resume=True)
+    return result
+
+
+def _one(request: Request, out: Path, watch: Watch, *, resume: bool, behind: Path | None = None) -> dict[str, Any]:
+    resume = resume and ((out / REQUEST).exists() or (out / ROW).exists())
+    with watch() as watcher:
+        return _trainer(request.method, behind)(request, out, resume=resume, report=watcher.report, begun=watcher.begun)
+
+
+def _trainer(method: str, behind: Path | None) -> Callable[..., dict[str, Any]]:
+    """What trains by a method."""
+    if method in forest_run.METHODS:
+        return partial(forest_run.train, behind=behind)
+    return partial(train, learn=paper.learn if method == "paper" else learn)
