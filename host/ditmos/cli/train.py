@@ -13,9 +13,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ditmos.study.trainings import Watcher
     from ditmos.training.choose import Choice
     from ditmos.training.learn import Task
-    from ditmos.trainings import Watcher
 
 
 class Method(StrEnum):
@@ -84,10 +84,10 @@ def train(
     from ditmos.atomic import write_json
     from ditmos.cli import terminate_as_interrupt
     from ditmos.planner import chip
+    from ditmos.study.trainings import Order, fulfil
     from ditmos.training.run import Request
     from ditmos.training.space import Budget
     from ditmos.training.typed_toml import read
-    from ditmos.trainings import Order, fulfil
 
     terminate_as_interrupt()
     budget = Budget(max_macs, max_instructions, None if max_us is None else chip.within(max_us), max_ram, max_flash)
@@ -112,8 +112,8 @@ def train(
 def _on_terminal(console: Console) -> Iterator[Watcher]:
     """Progress of one training."""
     from ditmos.progress import Stages, TimeLeft, in_words
+    from ditmos.study.trainings import Watcher
     from ditmos.training.learn import effort_of
-    from ditmos.trainings import Watcher
 
     left, said = TimeLeft([]), ("", -1)
     with Stages(console=console) as stages:

@@ -154,7 +154,11 @@ class Stream:
 
         ``told`` is called by the thread that iterates, before it has a result of the new policy: with the number of the
         first one, and with nothing, or what the board raised; then the policy before decides on.
+
+        Raises:
+            DitmosError: the plan of the board's model has no room for it.
         """
+        self._check_once(policy)
         self._offers.add(policy, told)
 
     def run(self, blocks: Iterable[NDArray], dtype: np.dtype | type, ahead: int = 0) -> Generator[Result]:
@@ -260,12 +264,17 @@ class Stream:
                 "it was replaced meanwhile"
             )
         self._crc = said["model"]
-        if self.policy and said["once"]:
-            try:
-                self.policy.check_once(said["classifiers"], said["routes"])
-            except DitmosError:
-                self._talk.stop()
-                raise
+        try:
+            self._check_once(self.policy)
+        except DitmosError:
+            self._talk.stop()
+            raise
+
+    def _check_once(self, policy: Policy | None) -> None:
+        """Raises DitmosError for a policy that the plan of the board's model has no room for."""
+        said = self.hello
+        if policy and said.get("once"):
+            policy.check_once(said["classifiers"], said["routes"])
 
     def _expected(self, end: int) -> int:
         """Number of windows in ``end`` bytes."""

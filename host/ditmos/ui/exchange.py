@@ -58,9 +58,13 @@ class Exchange:
         """Have a policy decide from now on, in the stream that runs, or the next one."""
         change = _Change(policy, version, time.monotonic(), promise())
         with self._lock:
+            try:
+                if self.stream:
+                    self.stream.exchange(policy, partial(self._told, change, self._first))
+            except DitmosError as error:
+                change.fail(error)
+                return change.future
             overtaken, self._wanted = self._wanted, change
-            if self.stream:
-                self.stream.exchange(policy, partial(self._told, change, self._first))
         if overtaken:
             overtaken.fail(DitmosError("another policy came before this one answered"))
         return change.future

@@ -29,6 +29,7 @@ _METHODS = {
     "paper": "As published",
     "forest": "Forest",
     "forest-first": "Forest, then network",
+    "specialists": "Forest, then specialists",
 }
 _OWN = {"": "One that is trained first"}
 _SPLITS = {
@@ -206,7 +207,7 @@ def _progress(job: TrainingJob) -> str:
         for name, done in stages.items()
     )
     chosen = "".join(f"<li>{escape(what)} <span class=muted>({escape(why)})</span></li>" for what, why in job.chosen)
-    several = f"{job.method}:" if job.wanted.compare or job.wanted.method == "forest-first" else ""
+    several = f"{job.method}:" if job.method and job.method != job.wanted.method else ""
     left = f"about {job.left} left" if job.left and job.running else ""
     said = "  ".join(part for part in (several, left, job.note) if part)
     return f"{rows}<p class='muted num'>{escape(said)}</p><ul class=list>{chosen}</ul>"

@@ -18,12 +18,12 @@ from ditmos.errors import DitmosError
 from ditmos.planner import chip
 from ditmos.progress import TimeLeft, in_words
 from ditmos.study import page
+from ditmos.study.trainings import Order, Watcher, fulfil
 from ditmos.training.choose import Choice
 from ditmos.training.learn import Task, effort_of
 from ditmos.training.run import Request
 from ditmos.training.space import Budget
 from ditmos.training.typed_toml import read
-from ditmos.trainings import Order, Watcher, fulfil
 from ditmos.ui.training_job import DATA, REPORT, US
 
 
