@@ -7,6 +7,7 @@ that docs/results.md names. Every one of them can be set in a TOML file (`ditmos
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -128,12 +129,17 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
     return config, kind, reasons
 
 
-def choose(dataset: Dataset, data: DataConfig, kind: Kind, effort: Effort, method: Method) -> Chosen:
-    """Everything else, from a set with its front end and split."""
+def choose(
+    dataset: Dataset, data: DataConfig, kind: Kind, effort: Effort, method: Method, used: Sequence[bool] = ()
+) -> Chosen:
+    """Everything else, from a set with its front end and split. used: which channels of the file it has; none: all."""
     train, validating = dataset.part(TRAIN), dataset.part(VALIDATION)
     people = len(np.unique(dataset.subject[validating]))
     new_people = not np.isin(dataset.subject[dataset.part(TEST)], dataset.subject[train]).any()
     views, reasons = _views(kind, new_people)
+    if views.rotate and any(sum(used[i : i + 3]) in (1, 2) for i in range(0, len(used), 3)):
+        views = replace(views, rotate=0.0)
+        reasons = [Choice("no rotations", "one of three axes is left out")]
     if data.surroundings:  # made before the front end: the windows differ enough
         views = replace(views, count=8, shift=2)
     small = len(train) < _SMALL

@@ -91,7 +91,7 @@ def prepare_task(
         names = f"{', '.join(left_out[:5])}{', ...' if len(left_out) > 5 else ''}"
         reasons.append(Choice(f"without {names}", "constant in training: the network does not read it"))
     parts = prepare(dataset)
-    chosen = choose(dataset, data, kind, request.effort, request.method)
+    chosen = choose(dataset, data, kind, request.effort, request.method, prepared.used)
     settings = chosen.settings.changed(given, request.method, request.where)
     budget = request.budget
     if not budget.bounded and request.method not in ("paper", "forest", "forest-first", "specialists"):

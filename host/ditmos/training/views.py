@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ditmos.errors import DitmosError
 
+_ALIKE = 100  # what the largest of three axes adds to the smallest, in its deviations: more are no axes of one sensor
 OFFSET = 8  # deviations of a channel from 0 beyond which its mean is an offset, not a part of the signal as gravity is
 
 
@@ -17,12 +18,13 @@ class ViewConfig:
     """``count`` copies of every training window, the first unchanged; a share ``mixed`` of them, the last ones, are
     mixtures of two. The rest says how windows are changed; 0 switches a change off.
 
-    rotate: largest angle in degrees about a random axis, for channels in threes (accelerometer, gyroscope). shift:
-    largest shift in rows, edges repeated. scale: standard deviation of the log of a factor per window, about the mean
-    where that is an offset. noise: standard deviation, in units of each channel's own deviation. mask: largest number
-    of rows, and of channels, set to the mean (log-mel). stretch: largest relative change of speed. warp: the same along
-    the channels (log-mel: another length of the vocal tract). offset: standard deviation of a constant added to a
-    window, in units of the channel's deviation (log-mel: loudness). drop: probability that a channel is silent.
+    rotate: largest angle in degrees about a random axis, for channels in threes (accelerometer, gyroscope); three that
+    are unlike in size stay as they are. shift: largest shift in rows, edges repeated. scale: standard deviation of the
+    log of a factor per window, about the mean where that is an offset. noise: standard deviation, in units of each
+    channel's own deviation. mask: largest number of rows, and of channels, set to the mean (log-mel). stretch: largest
+    relative change of speed. warp: the same along the channels (log-mel: another length of the vocal tract). offset:
+    standard deviation of a constant added to a window, in units of the channel's deviation (log-mel: loudness). drop:
+    probability that a channel is silent.
     """
 
     count: int = 24
@@ -46,6 +48,9 @@ class Views:
         if config.rotate and len(mean) % 3:
             raise DitmosError(f"views.rotate needs channels in threes, expected 3, 6 or 9; there are {len(mean)}")
         self.config, self.rng = config, rng
+        if config.rotate:
+            sizes, least = (mean.abs() + std).view(-1, 3).amax(1), std.view(-1, 3).amin(1)
+            self._rotated = (sizes <= _ALIKE * least)[:, None, None]
         self._mean, self._std = mean[:, None], std[:, None]
         # A factor is one of what varies: an offset of many deviations, as of air pressure, is none of its business.
         self._centre = torch.where(self._mean.abs() > OFFSET * self._std, self._mean, 0.0)
@@ -71,7 +76,9 @@ class Views:
         if config.rotate:
             angle = torch.empty(count).uniform_(0, config.rotate * torch.pi / 180, generator=self.rng)
             axis = torch.nn.functional.normalize(torch.randn(count, 3, generator=self.rng), dim=1)
-            x = torch.einsum("nij,ngjt->ngit", rotation(axis * angle[:, None]), x.unflatten(1, (-1, 3))).flatten(1, 2)
+            axes = x.unflatten(1, (-1, 3))
+            turned = torch.einsum("nij,ngjt->ngit", rotation(axis * angle[:, None]), axes)
+            x = torch.where(self._rotated, turned, axes).flatten(1, 2)
         if config.shift:
             offset = torch.randint(-config.shift, config.shift + 1, (count, 1), generator=self.rng)
             index = (torch.arange(rows) + offset).clamp(0, rows - 1)

@@ -64,10 +64,10 @@ def test_thousands(tmp_path: Path, marks: str) -> None:
 
 def test_thousands_that_come_late(tmp_path: Path) -> None:
     """Beyond the lines that the form is guessed from; 1.234 alone may be a decimal fraction and is left out."""
-    rows = ["a;b", *["0,5;0,25"] * 500, "-1.234,5;1.234", "0,5;0,5"]
+    rows = ["a;b;c", *["0,5;0,25;1"] * 500, "-1.234,5;1.234;1 234", "0,5;0,5;2"]
     (tmp_path / "x.csv").write_text("\n".join(rows))
     samples = only(tmp_path / "x.csv").samples
-    assert samples[500, 0] == -1234.5 and np.isnan(samples[500, 1]) and samples[501].tolist() == [0.5, 0.5]
+    assert samples[500, 0] == -1234.5 and np.isnan(samples[500, 1:]).all() and samples[501].tolist() == [0.5, 0.5, 2]
 
 
 WORDS = [

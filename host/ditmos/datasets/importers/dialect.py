@@ -93,7 +93,7 @@ def grouping(fields: Iterable[str], decimal: str) -> str | None:
     fields = [*fields]
     for mark in GROUPS:
         numbers = mark != decimal and all(_number(decimal, mark).fullmatch(field) for field in fields)
-        if numbers and (mark not in ",." or any(decimal in f or f.count(mark) > 1 for f in fields)):
+        if numbers and (mark not in ",. " or any(decimal in f or f.count(mark) > 1 for f in fields)):
             return mark
     return None
 
