@@ -24,6 +24,8 @@
     mov r12, r0
     ldmia.w r12!, {r2, lr} // words, planes
     ldmia.w r12, {r0, r1, r8-r11} // output, input, and bytes to the next ones
+    add r9, r8 // a step from the sum is the other one
+    add r11, r10
 11:
     lsrs r12, r2, #2
     beq 12f
@@ -45,12 +47,8 @@
 14:
     add r0, r8
     add r1, r10
-    mov r3, r8
-    mov r4, r10
-    mov r8, r9
-    mov r10, r11
-    mov r9, r3
-    mov r11, r4
+    sub r8, r9, r8
+    sub r10, r11, r10
     subs lr, #1
     bne 11b
     pop {r4-r11, pc}
