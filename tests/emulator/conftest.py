@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ditmos.bench.baremetal import FLAGS, MODEL_PARTS, WARNINGS
+from ditmos.bench.baremetal import FLAGS, M7, MODEL_PARTS, WARNINGS
 from ditmos.firmware import micropython, nucleo
 from ditmos.firmware.nucleo import Image
 from ditmos.paths import BUILD, SOURCES
@@ -39,7 +39,15 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources = [*sorted((HERE / "image").glob("*.c"))]
     sources += sorted(path for part in MODEL_PARTS for path in cmodule.glob(part))
     elf = folder / "image.elf"
-    command = ["arm-none-eabi-gcc", *FLAGS, *WARNINGS, "-ffunction-sections", f"-I{cmodule}", "-nostartfiles"]
+    command = [
+        "arm-none-eabi-gcc",
+        *M7.cpu_flags,
+        *FLAGS,
+        *WARNINGS,
+        "-ffunction-sections",
+        f"-I{cmodule}",
+        "-nostartfiles",
+    ]
     command += ["--specs=nano.specs", "--specs=nosys.specs", f"-T{HERE / 'image' / 'link.ld'}"]
     command += ["-Wl,--gc-sections,--no-warn-rwx-segments", *map(str, sources), "-o", str(elf)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -42,11 +42,15 @@ class Core:
     tick: int = 40
 
     @property
-    def flags(self) -> list[str]:
-        """Of the compiler."""
+    def cpu_flags(self) -> list[str]:
+        """Of the compiler, for code that is to run there."""
+        return [f"-mcpu={self.cpu}", f"-mfpu={self.fpu}", "-mfloat-abi=hard"]
+
+    @property
+    def board_flags(self) -> list[str]:
+        """For programs with the start-up code in ``bare/``."""
         places = {"PSRAM": self.psram, "TIMER": self.timer, "TICK": self.tick}
         return [
-            *(f"-mcpu={self.cpu}", f"-mfpu={self.fpu}", "-mfloat-abi=hard"),
             *(f"-DBARE_{name}={value:#x}" for name, value in places.items()),
             *(f"-Wl,--defsym=BARE_{name}={value:#x}" for name, value in {"CODE": self.code, "RAM": self.ram}.items()),
         ]
@@ -84,7 +88,16 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     elf = folder / f"{name}.elf"
     found = sorted({path for part in parts for path in cmodule.glob(part)})
-    command = ["arm-none-eabi-gcc", *core.flags, *FLAGS, *WARNINGS, "-ffunction-sections", "-fdata-sections", *flags]
+    command = [
+        "arm-none-eabi-gcc",
+        *core.cpu_flags,
+        *core.board_flags,
+        *FLAGS,
+        *WARNINGS,
+        "-ffunction-sections",
+        "-fdata-sections",
+        *flags,
+    ]
     command += [
         "-I",
         str(cmodule),
