@@ -161,6 +161,27 @@ def test_letters_with_marks_are_the_same_however_they_are_written(tmp_path: Path
     assert dataset.class_names == ("gehen schön", "Läufe")
 
 
+def test_a_head_of_numbers_and_a_second_table(tmp_path: Path) -> None:
+    """As pandas names columns without names, alone and behind its index; the gyroscope below the accelerometer."""
+    for head, first in (("0,1,2,3", clock), (",0,1,2,3", lambda i: f"{i},{clock(i)}")):
+        path = table(tmp_path / "x.csv", VALUES, head=head, first=first)
+        np.testing.assert_allclose(only(path).samples, VALUES)
+    lines = table(tmp_path / "x.csv", VALUES, head="t,ax,ay,az", first=clock).read_text().splitlines()
+    path.write_text("\n".join([*lines, "", "t,gx,gy,gz", *lines[1:]]))
+    with pytest.raises(DitmosError, match="line 203 names other columns, t,gx,gy,gz: a second table"):
+        read(path, Options())
+
+
+def test_the_day_or_the_month_first(tmp_path: Path) -> None:
+    """1 and 2 March, over midnight: read as January and February they would be a month apart."""
+    stamps = [f"0{1 + i // 100}/03/2024 {(23, 0)[i // 100]:02d}:{(59, 0)[i // 100]:02d}:" for i in range(200)]
+    path = table(tmp_path / "x.csv", VALUES, head="time,ax,ay,az",
+                 first=lambda i: f"{stamps[i]}{(58, 0)[i // 100] + i % 100 / 50:06.3f}")  # fmt: skip
+    times = only(path).times
+    assert times is not None
+    np.testing.assert_allclose(np.diff(times), 0.02, atol=1e-6)
+
+
 # Folders
 
 
@@ -252,6 +273,40 @@ def test_tracks_and_events(tmp_path: Path) -> None:
     notes = read_labels(tmp_path / "l.txt").notes
     assert notes[0] == "1 labels have no length, and label nothing"
     assert re.match("1 labels begin before another ends, the first is run at 5 s, in walk", notes[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("start_ms,stop_ms,label\n2000,6000,run\n", "run"),
+        ("subject,start,stop,label\n1,2,6,run\n2,2,6,sit\n", "run"),
+        ("subject,start,stop,label\nsubject_01,2,6,run\n", "run"),
+        ("file,start,stop,label\nS01\\a,2,6,run\nS02/a.csv,2,6,sit\n", "run"),
+        (
+            "start,stop,label\n2000,6000,run\n",
+            "no label lies in a recording: run ends at 6000 s, .* from 0 to 7.98",
+        ),
+        ("start,stop,label\n0,6000,run\n", "labels go to 6000 s, the recording only to 7.98 s; if they are in ms"),
+        ("start,stop,label\n2024-03-01 11:00:00,2024-03-01 11:00:05,run\n", "no label lies in a recording"),
+        ("subject,start,stop,label\n7,2,6,run\n", "no row is for any recording"),
+    ],
+)
+def test_labels_for_a_recording_and_on_its_clock(tmp_path: Path, text: str, expected: str) -> None:
+    table(tmp_path / "in" / "S01" / "a.csv", motion(), head="t,ax,ay,az", first=clock)
+    (tmp_path / "l.csv").write_text(text)
+    options = Options(labels=tmp_path / "l.csv", window="50")
+    if expected != "run":
+        with pytest.raises(DitmosError, match=expected):
+            import_recordings([tmp_path / "in"], options)
+        return
+    dataset, _ = import_recordings([tmp_path / "in"], options)
+    assert dataset.class_names == ("run",) and len(dataset) == 7  # 4 s of 8
+
+
+def test_a_public_set_is_known_by_its_names(tmp_path: Path) -> None:
+    table(tmp_path / "RawData" / "acc_exp01_user01.txt", motion(), head="", separator=" ")
+    with pytest.raises(DitmosError, match=r"give --rate .*; the files look like the public set uci-har: --preset"):
+        import_recordings([tmp_path])
 
 
 # Arrays

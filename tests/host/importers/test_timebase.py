@@ -67,6 +67,13 @@ def test_days_are_unix_time_and_a_doubtful_unit_is_said_to_be_guessed() -> None:
     assert to_seconds(np.arange(100), "t [s]")[1] == "s"
 
 
+def test_minutes_and_seconds_of_a_spreadsheet() -> None:
+    column = np.array([f"{59 * (i < 50)}:{59 * (i < 50) + i % 50 / 50:06.3f}" for i in range(100)], object)
+    seconds, said = to_seconds(column, "t")  # 59:59.980 and then 0:00.000
+    assert said == "minutes and seconds"
+    np.testing.assert_allclose(np.diff(seconds), 0.02, atol=1e-9)
+
+
 def test_midnight_and_unit_of_the_user() -> None:
     seconds, _ = to_seconds(np.array(["23:59:59.5", "23:59:59.9", "00:00:00.3"], object), "t")
     np.testing.assert_allclose(np.diff(seconds), 0.4, atol=1e-9)

@@ -17,7 +17,7 @@ from ditmos.datasets.importers.find import find, no_reader
 from ditmos.datasets.importers.labels import read_labels
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.pattern import SPLITS, Pattern, guess
-from ditmos.datasets.importers.presets import PRESETS, Preset, merge, preset
+from ditmos.datasets.importers.presets import PRESETS, Preset, looks_like, merge, preset
 from ditmos.datasets.importers.recording import Recording
 from ditmos.datasets.importers.report import Progress, Report
 from ditmos.errors import DitmosError
@@ -42,11 +42,18 @@ def import_recordings(
     options = options or Options()
     options.check()
     report = Report()
-    if known is None:
-        recordings = read_recordings(paths, options, report, progress)
-    else:
-        options, recordings = _read_known(paths, preset(known), options, report, progress)
-    return assemble(recordings, options, report, progress, name), report
+    like = looks_like(paths) if known is None else None
+    hint = f"; the files look like the public set {like}: --preset {like}" if like else ""
+    if like:
+        report.guesses.append(hint.lstrip("; "))
+    try:
+        if known is None:
+            recordings = read_recordings(paths, options, report, progress)
+        else:
+            options, recordings = _read_known(paths, preset(known), options, report, progress)
+        return assemble(recordings, options, report, progress, name), report
+    except DitmosError as error:
+        raise DitmosError(f"{error}{hint}") from None
 
 
 def _read_known(
@@ -100,6 +107,7 @@ def read_recordings(
         for note in timed.notes:
             report.note(note, timed.path)
         recordings = [timed.give(recording) for recording in recordings]
+        timed.check_times(recordings)
         without = [r.path for r in recordings if not r.spans]
         if len(without) == len(recordings):
             raise DitmosError(f"{timed.path}: no row is for any recording: compare its subject or file with the paths")

@@ -183,6 +183,8 @@ def _header(head: Sequence[str], name: str, mark: str, point: str, group: str | 
     if begins is None or not numeric:
         raise DitmosError(f"{name}: no row of numbers")
     first = rows[begins][0]
+    if _are_places(rows[begins][1]) and begins + 1 < len(rows):
+        first = rows[begins + 1][0]
     before = [line for line in head[:first] if line.strip()]
     whole = [row for _, row in rows if len(row) == width]
     whole += [row for line in before[-3:] if len(row := fields(line.strip().lstrip("#%/ \t"))) == width]
@@ -204,6 +206,12 @@ def _header(head: Sequence[str], name: str, mark: str, point: str, group: str | 
         row_end=row_end,
         rate=rate if rate and rate > 0 else None,
     )
+
+
+def _are_places(row: list[str]) -> bool:
+    """0, 1, 2 and so on, as pandas names columns without names, behind nothing where it also writes its index."""
+    own = row[1:] if row and row[0] == "" else row
+    return len(own) > 2 and own == [str(i) for i in range(len(own))]
 
 
 def _is_numeric(fields: Sequence[str], point: str, group: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.datasets.importers.recording import Recording, Span
-from ditmos.datasets.importers.stamps import to_seconds
+from ditmos.datasets.importers.stamps import says_unit, to_seconds
 from ditmos.datasets.importers.table import Table, read_table
 from ditmos.errors import DitmosError
 
@@ -22,6 +23,7 @@ _LABEL, _SUBJECT = (
     ("subject", "user", "participant", "person"),
 )
 _FILE = ("file", "recording", "path", "name")
+_FAR = 20.0  # times as long as the recording: labels in another unit
 _UNIX = 1e8  # seconds: later than this is unix time, earlier is since the start of the recording
 
 
@@ -49,11 +51,51 @@ class TimedLabels:
     def _is_for(self, row: int, recording: Recording) -> bool:
         path = PurePath(recording.path)
         if self.files is not None and self.files[row]:
-            name = PurePath(self.files[row]).as_posix()
-            return path.stem == name or path.name == name or path.as_posix().endswith(f"/{name}")
+            name = PurePath(self.files[row].replace("\\", "/")).as_posix()
+            return any(f"/{p}".endswith(f"/{name}") for p in (path.as_posix(), path.with_suffix("").as_posix()))
         if self.subjects is not None and self.subjects[row]:
-            return self.subjects[row] in (recording.subject, path.name, path.stem)
+            own = (recording.subject or "", path.name, path.stem)
+            return self.subjects[row] in own or _number(self.subjects[row]) in map(_number, filter(None, own[:1]))
         return True
+
+    def check_times(self, recordings: Sequence[Recording]) -> None:
+        """Raises DitmosError where no label lies in a recording that has some, or where all go far beyond its end."""
+        spans = [(r, s) for r in recordings for s in r.spans if s.stop > s.start]
+        clocks = {id(r): _clock(r) for r, _ in spans}
+        inside = [s for r, s in spans if s.start < clocks[id(r)][1] and s.stop > clocks[id(r)][0]]
+        known = [(clocks[id(r)], s) for r, s in spans if np.isfinite([*clocks[id(r)], s.stop]).all()]
+        if not known:
+            return
+        (begin, end), last = max(known, key=lambda pair: pair[1].stop)
+        if not inside:
+            raise DitmosError(
+                f"{self.path}: no label lies in a recording: {last.label} ends at {last.stop:.10g} s, "
+                f"{recordings[0].path} goes from {begin:.10g} to {end:.10g} s; compare clocks, time zones and units"
+            )
+        if last.stop - begin > _FAR * (end - begin):
+            raise DitmosError(
+                f"{self.path}: labels go to {last.stop - begin:.6g} s, the recording only to {end - begin:.6g} s; "
+                "if they are in ms, call the columns start_ms and stop_ms"
+            )
+
+
+def _number(subject: str) -> str:
+    """The person's number where that is all: 1 is S01, and subject_01."""
+    digits = re.findall(r"\d+", subject)
+    return digits[0].lstrip("0") if len(digits) == 1 else subject
+
+
+def _clock(recording: Recording) -> tuple[float, float]:
+    """Seconds of the first row and after the last, infinite where a signal does not say its rate."""
+    begins, ends = [], []
+    for signal in recording.signals:
+        if signal.times is not None and len(signal.times):
+            begins.append(float(signal.times[0]))
+            ends.append(float(signal.times[-1]))
+        else:
+            begins.append(signal.start)
+            ends.append(signal.start + len(signal.samples) / signal.rate if signal.rate else np.inf)
+    return min(begins, default=0.0), max(ends, default=np.inf)
 
 
 def read_labels(path: Path) -> TimedLabels:
@@ -122,7 +164,7 @@ def _times(table: Table, name: str) -> NDArray[np.float64]:
     if column.dtype == object:
         return to_seconds(column, name)[0]
     large = np.nanmax(np.abs(column.astype(np.float64)), initial=0) > 1e11
-    return to_seconds(column, name, unit, None if large or unit else "s")[0]
+    return to_seconds(column, name, unit, None if large or unit or says_unit(name) else "s")[0]
 
 
 def _text(table: Table, name: str) -> list[str]:

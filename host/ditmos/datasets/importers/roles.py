@@ -165,7 +165,7 @@ def _time(table: Table, free: list[str]) -> dict[str, str]:
     if not found:
         found = [n for n in free if _is_text(table.columns[n]) and _looks_like_time(table.columns[n])]
     if not found and not table.dialect.named and len(free) > 1:
-        numbers = [n for n in free if not _is_text(table.columns[n])]
+        numbers = [n for n in free if not _is_text(table.columns[n]) and not _counts(table.columns[n])]
         found = [n for n in numbers if _is_clock(table.columns[n])]
         found += [n for n in numbers[:1] if _rises(table.columns[n], 1.0) and _even(table.columns[n])]
     if not found:

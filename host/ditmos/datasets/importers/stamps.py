@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ _PLAUSIBLE = (2.0, 2000.0)  # Hz: rates that a sensor is likely to have
 _POSSIBLE = 0.2  # Hz: slower than likely, not than possible
 _EPOCHS = {25569: range(20_000, 80_000), 719529: range(700_000, 800_000)}  # 1970 in days of Excel and of MATLAB
 _OF_DAY = re.compile(r"\d\d?:\d\d(:\d\d(\.\d+)?)?(?P<half> ?[ap]m)?", re.I)
+_OF_HOUR = re.compile(r"[0-5]?\d:[0-5]\d\.\d+")  # as a spreadsheet shows times
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _COMPACT = r"((?:19|20)\d\d[01]\d[0-3]\d)[T _]?([0-2]\d)([0-5]\d)([0-5]\d)?\.?(\d+)?"
 _WRITTEN = re.compile(
@@ -29,6 +31,11 @@ _RUN = 10  # rows in common that make two stretches of time overlap, not just sw
 def looks_like_time(text: str) -> bool:
     """A date or a time of day, in one of the forms that `to_seconds` reads."""
     return bool(_WRITTEN.match(text))
+
+
+def says_unit(name: str) -> bool:
+    """Whether a column's name ends in a unit of time, as start_ms does."""
+    return bool(_NAMED.search(name))
 
 
 def to_seconds(column: NDArray, name: str, unit: str = "", given: str | None = None) -> tuple[NDArray[np.float64], str]:
@@ -117,6 +124,11 @@ def _dates(column: NDArray, name: str) -> tuple[NDArray[np.float64], str]:
     text = pandas.Series(column).str.replace(r"(?<=\d:\d\d)(?:,|(?<=:\d\d:\d\d):)(?=\d)", ".", regex=True)
     text = text.str.replace(rf"^{_COMPACT}", _apart, regex=True)
     filled = text[text != ""]
+    if len(filled) and filled.str.fullmatch(_OF_HOUR).all():
+        text = "00:" + text.where(text != "", "x")
+        values = pandas.to_timedelta(text, errors="coerce").dt.total_seconds().to_numpy(np.float64).copy()
+        hours = np.cumsum(np.diff(np.nan_to_num(values), prepend=values[:1]) < -1800)
+        return values + 3600.0 * hours, "minutes and seconds"
     if len(filled) and filled.str.fullmatch(_OF_DAY).all():
         half = text.str.lower().str.extract(r"([ap])m$", expand=False)
         clock = text.str.replace(r"(?i) ?[ap]m$", "", regex=True)
@@ -128,18 +140,29 @@ def _dates(column: NDArray, name: str) -> tuple[NDArray[np.float64], str]:
     try:
         stamps, form = pandas.to_datetime(text, format="ISO8601", utc=True), "ISO 8601"
     except ValueError:
-        day_first = (
-            bool(filled.str.extract(r"^(\d+)[./-]", expand=False).astype(float).gt(12).any())
-            or "." in filled.iloc[0][:3]
-        )
-        form = "dates, day first" if day_first else "dates, month first"
-        try:
-            stamps = pandas.to_datetime(text, format="mixed", dayfirst=day_first, utc=True)
-        except ValueError:
-            raise DitmosError(f"column '{name}': {filled.iloc[0]!r} is no time") from None
+        stamps, form = _day_or_month_first(text, filled, name)
     start = stamps.dropna().iloc[0]
     # the difference first: nanoseconds since 1970 have more digits than float64
     return start.timestamp() + (stamps - start).dt.total_seconds().to_numpy(np.float64), form
+
+
+def _day_or_month_first(text: Any, filled: Any, name: str) -> tuple[Any, str]:
+    """Dates that begin with a day or a month: by a day beyond 12 or a point, else what makes the shorter recording."""
+    pandas = need("pandas", "time stamps")
+    beyond = bool(filled.str.extract(r"^(\d+)[./-]", expand=False).astype(float).gt(12).any())
+    forms = {True: "dates, day first", False: "dates, month first"}
+    if beyond or "." in filled.iloc[0][:3]:
+        forms.pop(False)
+    found = {}
+    for day_first in sorted(forms):
+        try:
+            found[day_first] = pandas.to_datetime(text, format="mixed", dayfirst=day_first, utc=True)
+        except ValueError:
+            continue
+    if not found:
+        raise DitmosError(f"column '{name}': {filled.iloc[0]!r} is no time") from None
+    best = min(found, key=lambda day_first: found[day_first].max() - found[day_first].min())
+    return found[best], forms[best]
 
 
 def in_order(times: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64], str | None]:

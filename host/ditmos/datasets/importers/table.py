@@ -65,7 +65,7 @@ def parse_table(
     """As `read_table`, of text that is at hand."""
     lines = text.split("\n")
     dialect = sniff(lines, path, separator, decimal)
-    rows, numbers, notes = _rows(lines, dialect)
+    rows, numbers, notes = _rows(lines, dialect, path)
     frame = _parse(rows, dialect, path)
     columns = {}
     for name, column in zip(dialect.names, frame, strict=True):
@@ -74,10 +74,19 @@ def parse_table(
     return Table(columns, dialect, encoding, numbers, tuple(notes))
 
 
-def _rows(lines: Sequence[str], dialect: Dialect) -> tuple[list[str], NDArray[np.int64], list[str]]:
+def _names_again(fields: Sequence[str], dialect: Dialect) -> bool:
+    """Words in each column, of which one is a column's name."""
+    words = all(field and parse_number(field, dialect) is None and not is_missing(field) for field in fields)
+    return words and len({*fields}) == len(fields) > 1 and bool({*fields} & {*dialect.names})
+
+
+def _rows(lines: Sequence[str], dialect: Dialect, path: str) -> tuple[list[str], NDArray[np.int64], list[str]]:
     """Lines with one row each, the numbers of these lines, and what was wrong with them.
 
     A row that has too few or too many values becomes a row of missing values, so that the next ones keep their place.
+
+    Raises:
+        DitmosError: a second table begins.
     """
     body = [(number, line) for number, line in enumerate(lines[dialect.first :], dialect.first + 1) if line.strip()]
     if any(mark in line for mark in COMMENT for _, line in body):
@@ -95,6 +104,10 @@ def _rows(lines: Sequence[str], dialect: Dialect) -> tuple[list[str], NDArray[np
         if line.strip() in head:
             again += 1
             continue
+        if width == dialect.width and dialect.named and _names_again(split_line(line, mark), dialect):
+            raise DitmosError(
+                f"{path}: line {number} names other columns, {line.strip()[:60]}: a second table; give it its own file"
+            )
         if quick and width == dialect.width + 1 and line.rstrip(" ").endswith(mark):  # each row ends in a separator
             line = line.rstrip(" ")[:-1]
         elif width > dialect.width and all(not f for f in split_line(line, mark)[dialect.width :]):

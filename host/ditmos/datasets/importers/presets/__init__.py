@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -18,22 +19,31 @@ Finish = Callable[[Path, list[Recording], Report], list[Recording]]
 
 @dataclass(frozen=True)
 class Preset:
-    """options: what is said of the set's files. read: its reader, where its files are of no kind of their own. finish:
-    what is added to the recordings that the readers give."""
+    """options: what is said of the set's files. file: pattern of a name that only this set has. read: its reader, where
+    its files are of no kind of their own. finish: what is added to the recordings that the readers give."""
 
     options: Options
+    file: str
     read: Read | None = None
     finish: Finish | None = None
 
 
 PRESETS = {
-    "pamap2": Preset(pamap2.OPTIONS),
-    "sisfall": Preset(sisfall.OPTIONS, read=sisfall.read),
-    "speech-commands": Preset(speech_commands.OPTIONS, finish=speech_commands.finish),
-    "uci-har": Preset(uci_har.OPTIONS, read=uci_har.read),
-    "unimib-shar": Preset(unimib_shar.OPTIONS, read=unimib_shar.read),
-    "wisdm": Preset(wisdm.OPTIONS),
+    "pamap2": Preset(pamap2.OPTIONS, r"subject10\d\.dat"),
+    "sisfall": Preset(sisfall.OPTIONS, r"[DF]\d\d_S[AE]\d\d_R\d\d\.txt", read=sisfall.read),
+    "speech-commands": Preset(speech_commands.OPTIONS, r"[0-9a-f]+_nohash_\d+\.wav", finish=speech_commands.finish),
+    "uci-har": Preset(uci_har.OPTIONS, r"acc_exp\d\d_user\d\d\.txt|total_acc_x_(train|test)\.txt", read=uci_har.read),
+    "unimib-shar": Preset(unimib_shar.OPTIONS, r"acc_data\.mat", read=unimib_shar.read),
+    "wisdm": Preset(wisdm.OPTIONS, r"WISDM_ar_v[\d.]+_raw\.txt"),
 }
+
+
+def looks_like(paths: Sequence[Path]) -> str | None:
+    """The public set whose files have such names, if it is one folder."""
+    if len(paths) != 1 or not paths[0].is_dir():
+        return None
+    names = [path.name for path in paths[0].rglob("*.*")]
+    return next((known for known, one in PRESETS.items() if any(re.fullmatch(one.file, n, re.I) for n in names)), None)
 
 
 def preset(name: str) -> Preset:
