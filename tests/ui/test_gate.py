@@ -6,9 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from ditmos.atomic import write_json
+from ditmos.datasets.takes import Takes
 from ditmos.errors import DitmosError
+from ditmos.ui.desk import POLICIES, Desk
 from ditmos.ui.folder import Folder
 from ditmos.ui.gate import Gate
+from ditmos.ui.training_job import DATA
 
 HOST = (b"host", b"127.0.0.1:8000")
 
@@ -91,3 +95,34 @@ def test_a_folder_is_not_left(tmp_path: Path) -> None:
             folder.new(name, ".npz")
     with pytest.raises(DitmosError, match="no such folder"):
         Folder(tmp_path / "nowhere")
+
+
+def test_links_lead_nowhere_else(tmp_path: Path) -> None:
+    """Policies, drivers, models, takes and what a training says it was made of: a link, or a path, to elsewhere."""
+    (tmp_path / "work" / "run").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "d.py").write_text("class D:\n    pass\n")
+    work = tmp_path / "work"
+    folder = Folder(work)
+    desk = Desk(folder, [], None, None, "all")
+    assert desk.data_of(work / "run") is None
+    for data in (tmp_path / "elsewhere" / "d.npz", "/etc/passwd", "../../elsewhere/d.npz"):
+        write_json(work / "run" / DATA, {"data": str(data)})
+        with pytest.raises(DitmosError, match="expected a file in"):
+            desk.data_of(work / "run")
+    write_json(work / "run" / DATA, {"data": str(work / "d.npz")})
+    assert desk.data_of(work / "run") == work / "d.npz"
+    for link in ("mine.takes", "run2", "link.py"):
+        (work / link).symlink_to(tmp_path / "elsewhere" / ("d.py" if link == "link.py" else ""))
+    for name in ("link.py:D", "../elsewhere/d.py:D", f"{tmp_path}/elsewhere/d.py:D", "mine.takes/d.py:D"):
+        with pytest.raises(DitmosError, match="expected a file in"):
+            desk.named(f"sensor {name}")
+    with pytest.raises(DitmosError, match="expected FILE.py"):
+        desk.named("sensor /etc/passwd")
+    with pytest.raises(DitmosError, match="expected a file in"):
+        folder.inside(Takes(folder.new("mine", ".npz")).folder)
+    with pytest.raises(DitmosError, match="expected a file in"):
+        folder.new("run2", "")
+    (work / POLICIES).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DitmosError, match="expected a file in"):
+        Desk(folder, [], None, None, "all")

@@ -225,8 +225,10 @@ def ui(
         figures = measure(edits, seconds, status.update)
     edit = figures["edit_s"]
     console.print(f"[bold]edit_s[/] median {edit['median']:.3f}, worst {edit['worst']:.3f}", highlight=False)
-    for name in ("first_page_s", "server_cores", "windows_per_s", "load"):
-        console.print(f"[bold]{name}[/]", figures[name], highlight=False)
+    for name in ("motion", "sound", "wide"):
+        words = ", ".join(f"{key} {value}" for key, value in figures[name].items())
+        console.print(f"[bold]{name}[/] {words}", highlight=False)
+    console.print("[bold]load[/]", figures["load"], highlight=False)
     for name, holds in figures["bars"].items():
         console.print("[green]yes[/]" if holds else "[bold red]NO [/]", name, highlight=False)
     if json_file:

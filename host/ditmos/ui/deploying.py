@@ -10,7 +10,6 @@ from typing import Any
 from nicegui import run as running
 from nicegui import ui
 
-from ditmos.atomic import read_json
 from ditmos.bench.route import some_windows
 from ditmos.errors import DitmosError
 from ditmos.link.board import Board
@@ -22,7 +21,6 @@ from ditmos.ui.drawings import Point, legend, memory, short, trade
 from ditmos.ui.live_board import LiveBoard
 from ditmos.ui.pieces import Notice, box, button, heading, html
 from ditmos.ui.plans_shown import plans_of, put_plan
-from ditmos.ui.training_job import DATA
 from ditmos.ui.visit import Visit
 
 MODEL = "model.dtm"
@@ -66,7 +64,8 @@ class DeployPart:
         ui.timer(0.2, self._tick)
 
     def show(self, run: Path) -> None:
-        """A finished training."""
+        """A finished training. Raises DitmosError where its model lies elsewhere."""
+        self._visit.desk.folder.inside(run / MODEL)
         self._run = run
         self._card.visible = True
         self._notice.say("Working out which plans there are")
@@ -130,15 +129,15 @@ class DeployPart:
         run, desk = self._run, self._visit.desk
         assert run
         place = Place(self._place.value) if self._place.value else None
+        model = run / MODEL
 
         def work(board: Board) -> Deployed:
-            return deploy(board, run / MODEL, place, progress=lambda done, total: self._report("sent", done, total))
+            return deploy(board, model, place, progress=lambda done, total: self._report("sent", done, total))
 
         try:
             board = self._board()
             done: Deployed = await asyncio.wrap_future(board.do("deploying", work))
-            data = Path(read_json(run / DATA)["data"]) if (run / DATA).exists() else None
-            await running.io_bound(desk.use, run / MODEL, data)
+            await running.io_bound(desk.use, model, desk.data_of(run))
             if not board.senses:
                 await asyncio.wrap_future(board.supply(desk.supply()))
         except DitmosError as error:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from ditmos.atomic import read_json
 from ditmos.bench.route import part_of
 from ditmos.datasets import Dataset, load
 from ditmos.errors import DitmosError
@@ -20,7 +21,7 @@ from ditmos.ui.lab import PolicyLab
 from ditmos.ui.live_board import LiveBoard, State
 from ditmos.ui.player import Supply, supply_of_dataset
 from ditmos.ui.sensed import SENSORS, Sensed
-from ditmos.ui.training_job import TrainingJob
+from ditmos.ui.training_job import DATA, TrainingJob
 from ditmos.ui.versions import Versions
 
 POLICIES = "policies"  # folder of versions
@@ -81,7 +82,7 @@ class Desk:
         self.model: Path | None = None
         self.reference: Model | None = None
         self.plan: Plan | None = None
-        self.data = data
+        self.data = self._named = data
         self.dataset: Dataset | None = load(data) if data else None
         self.lab: PolicyLab | None = None
         self.job: TrainingJob | None = None
@@ -105,6 +106,18 @@ class Desk:
         if self.lab:
             self.lab.close()
         self.lab = PolicyLab(model, self.data, self.part)
+
+    def data_of(self, run: Path) -> Path | None:
+        """The data set of a finished training: in the folder, or the one that the user has named.
+
+        Raises:
+            DitmosError: another one.
+        """
+        said = self.folder.inside(run / DATA)
+        if not said.exists():
+            return None
+        data = Path(read_json(said)["data"])
+        return data if self._named and data.resolve() == self._named.resolve() else self.folder.inside(data)
 
     def first_supply(self) -> Supply | Sensed | None:
         """For a board that is there for the first time."""

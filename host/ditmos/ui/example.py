@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from ditmos.bench.golden import Style, made_for, random_model
 from ditmos.datasets import Dataset, save
+from ditmos.frontends import log_mel
+from ditmos.frontends.memory import memory
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel
 from ditmos.model.reference import Model, accumulate
 from ditmos.model.signal import Signal
-from ditmos.model.spec import reference_spec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.model.writer import write_model
 from ditmos.planner import stream_plan
 
@@ -35,11 +37,48 @@ def write_example(folder: Path) -> None:
     reference = Model(made)
     quantized = reference.quantize(x)
     y = reference.classify_batch(quantized, reference.select_batch(quantized).argmax(1)).argmax(1)
-    person, recording = np.zeros(_WINDOWS, np.int64), np.arange(_WINDOWS) // 6
-    save(
-        Dataset(x, y, person, recording, made.class_names, ("ax", "ay", "az"), 1 / 16, "g", 50.0),
-        folder / DATA,
-    )
+    _save(folder, x, made, ("ax", "ay", "az"), 1 / 16, "g", 50.0, y)
+
+
+def write_sound(folder: Path) -> None:
+    """Sound at 16 kHz through a log-mel front end, 6 classes of random weights, under the same names."""
+    front = log_mel.front_end(16000.0, 2.0**-15, "full scale", "mic")
+    branch = BranchSpec((ConvSpec(8, 5), ConvSpec(8, 3)), (16,))
+    spec = NetworkSpec(49, 40, 6, 3, branch, branch, aggregate=(1,))
+    made = replace(random_model(np.random.default_rng(6), spec, Style.TRAINED), front_end=front)
+    write_model(folder / MODEL, made, stream_plan(spec, memory(front, spec.window)))
+    rng = np.random.default_rng(8)
+    time = np.arange(10 * 16000) / 16000
+    tone = np.sin(2 * np.pi * (500 + 300 * np.sin(time)) * time) * 2000 * (1 + np.sin(3 * time))
+    sound = (tone + rng.normal(0, 200, len(time))).astype(np.int16)
+    _save(folder, sound.reshape(10, 16000, 1), made, ("mic",), 2.0**-15, "full scale", 16000.0)
+
+
+def write_wide(folder: Path) -> None:
+    """60 channels at 128 Hz, 4 classes of random weights, under the same names."""
+    names = tuple(f"c{i}" for i in range(60))
+    branch = BranchSpec((ConvSpec(8, 5, 2), ConvSpec(8, 3, 2)), (8,))
+    spec = NetworkSpec(256, 60, 4, 3, branch, branch)
+    made = random_model(np.random.default_rng(6), spec, Style.TRAINED)
+    made = made_for(made, Signal.of(made.class_names, names, "uV", 0.1, 128.0), 2.0)
+    write_model(folder / MODEL, made, stream_plan(spec))
+    x = np.random.default_rng(8).normal(0, 300, (10, 256, 60)).cumsum(1).clip(-32000, 32000).astype(np.int16)
+    _save(folder, x, made, names, 0.1, "uV", 128.0)
+
+
+def _save(
+    folder: Path,
+    x: NDArray[np.int16],
+    made: QuantizedModel,
+    channels: tuple[str, ...],
+    scale: float,
+    units: str,
+    fs: float,
+    y: NDArray[np.int64] | None = None,
+) -> None:
+    person, recording = np.zeros(len(x), np.int64), np.arange(len(x)) // 6
+    classes = person if y is None else y
+    save(Dataset(x, classes, person, recording, made.class_names, channels, scale, units, fs), folder / DATA)
 
 
 def _of_many_minds(made: QuantizedModel, windows: NDArray[np.int8]) -> QuantizedModel:

@@ -26,13 +26,17 @@ class Folder:
 
     def path(self, name: str) -> Path:
         """A file or folder in it by its name, relative to it. Raises DitmosError for one that lies elsewhere."""
+        return self.inside(self.root / name)
+
+    def inside(self, path: Path) -> Path:
+        """The path, links followed. Raises DitmosError where it lies elsewhere."""
         try:
-            path = (self.root / name).resolve()
+            found = path.resolve()
         except (OSError, ValueError, RuntimeError) as error:
-            raise DitmosError(f"{name!r}: no name of a file ({error})") from None
-        if path == self.root or not path.is_relative_to(self.root):
-            raise DitmosError(f"{name}: expected a name in {self.root}")
-        return path
+            raise DitmosError(f"{str(path)!r}: no name of a file ({error})") from None
+        if found == self.root or not found.is_relative_to(self.root):
+            raise DitmosError(f"{path}: expected a file in {self.root}")
+        return found
 
     def new(self, name: str, suffix: str) -> Path:
         """Where a file of this name goes, with the suffix added where it lacks. Raises DitmosError for a bad name."""

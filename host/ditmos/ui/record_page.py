@@ -10,7 +10,7 @@ import numpy as np
 from nicegui import run, ui
 from nicegui.events import KeyEventArguments
 
-from ditmos.datasets.takes import Take
+from ditmos.datasets.takes import Take, Takes
 from ditmos.datasets.trouble import find_trouble
 from ditmos.errors import DitmosError
 from ditmos.ui.history import History
@@ -72,7 +72,9 @@ class RecordPage:
             numbers = [field.value or 0 for field in (self._seconds, self._window, self._subject)]
             driver = self._visit.desk.folder.driver(str(self._sensor.value or ""))
             plan = Plan.of(self._names.value, driver, float(numbers[0]), int(numbers[1]), int(numbers[2]))
-            out = self._visit.desk.folder.new(self._name.value.strip(), ".npz")
+            folder = self._visit.desk.folder
+            out = folder.new(self._name.value.strip(), ".npz")
+            folder.inside(Takes(out).folder)
             self._taking = None  # lets go of its folder
             self._taking = Taking(board, out, plan)
         except DitmosError as error:

@@ -63,10 +63,9 @@ class ResultsPart:
             self._report.visible = (run / REPORT).exists()
             self._searched()
             self._notice.clear()
+            self._opened(run)
         except (DitmosError, KeyError, TypeError) as error:
             self._notice.say(f"{name}: {error}", "bad")
-        else:
-            self._opened(run)
 
     def _searched(self) -> None:
         trials = self._row.get("trials", ())
