@@ -11,6 +11,7 @@ import time
 import wave
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,18 @@ def test_stream_of_a_sensor_gives_what_the_reference_gives(
     assert found == expected and len(found) == 18
     assert "results 18, clipped 0, lost 0" in said
     assert json.loads((tmp_path / "said.json").read_text())["results"] == 18
+
+
+def test_the_level_of_a_sensor_that_is_faster_than_the_line(simulated: Simulator, sound: np.ndarray) -> None:
+    """A value before each result: the largest since the one before."""
+    with Board(simulated.port, soft_reset=False) as board:
+        Sensor(board, "WavFile('/rom/sound.wav')")
+        found = [rows for _, rows in SensorStream(board, hop=1280, show="level").seen()]
+    level = sound.reshape(-1, 320).astype(float).std(1)
+    edges = [0, *range(50, 50 + 4 * 18, 4)]
+    expected = [level[a:b].max() for a, b in pairwise(edges)]
+    assert len(found) == 18 and all(rows.shape == (1, 1) for rows in found)
+    np.testing.assert_allclose([rows[0, 0] for rows in found], expected, atol=1)
 
 
 def test_a_stream_ends_where_it_is_told_to(simulated: Simulator) -> None:

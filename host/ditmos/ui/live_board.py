@@ -325,6 +325,8 @@ class LiveBoard:
         except DitmosError as error:
             raise _Unfit(str(error)) from None
         hop = self._hop or usual_hop(stream.window, stream.hello["spare"] + 1, rate)
+        if not any(signal.channels) and len(supply.signal.channels) == len(signal.channels):
+            signal = replace(signal, channels=supply.signal.channels)  # samples of a front end have no names there
         if supply.dtype != np.int16:
             signal = replace(signal, scales=(1.0,) * len(signal.channels))
         made = History(signal, stream.window, hop, stream.hello["classifiers"], rate or 1.0, supply.dtype)
