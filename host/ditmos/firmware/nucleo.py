@@ -8,16 +8,18 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from ditmos import __version__
+from ditmos import __version__, atomic
 from ditmos.errors import DitmosError
-from ditmos.firmware import micropython, tools
+from ditmos.firmware import tools
 from ditmos.firmware.build import build as build_target
 from ditmos.firmware.image import read_image
 from ditmos.firmware.memorymap import DTCM, FLASH, ITCM, ROMFS, SECTORS, SRAM, sector_start
+from ditmos.firmware.targets import NUCLEO
 from ditmos.firmware.targets import NUCLEO_IMAGE as OUTPUT
 from ditmos.paths import commit
 
@@ -93,8 +95,9 @@ def build(source: Path | None = None, jobs: int | None = None, report: Callable[
         for suffix in ("elf", "bin", "hex", "dfu")
     }
     (OUTPUT / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sha256.items()))
-    versions = {"ditmos": __version__, "commit": commit() or "unknown"}
-    versions |= {"micropython": micropython.VERSION, "compiler": compiler}
+    versions: dict[str, Any] = {"ditmos": __version__, "commit": commit() or "unknown"}
+    made_of = {key: value for key, value in atomic.read_json(NUCLEO.provenance_file).items() if key != "tree"}
+    versions |= {"micropython": made_of, "compiler": compiler}
     (OUTPUT / "firmware.json").write_text(
         json.dumps({"board": "NUCLEO_F767ZI", **versions, "bytes": asdict(usage), "sha256": sha256}, indent=2) + "\n"
     )

@@ -15,7 +15,8 @@ class Target:
 
     port: folder under ``ports/``. output: the file that make leaves in its build folder. tools: programs the build
     needs, the compiler last. arguments: for make, beyond the common ones. board: folder whose makefiles are part of
-    the build. submodules: of MicroPython's git that the port needs. stock: MicroPython as it is, without our module.
+    the build. submodules: of MicroPython's git that the port needs, in any version. stock: MicroPython as it is,
+    without our module.
     """
 
     name: str
@@ -36,6 +37,11 @@ class Target:
     def version_file(self) -> Path:
         """Holds the version of ditmos that the built firmware carries."""
         return self.folder / "ditmos-version"
+
+    @property
+    def provenance_file(self) -> Path:
+        """Says which MicroPython the built firmware is of: `ditmos.firmware.provenance.Provenance` as JSON."""
+        return self.folder / "micropython.json"
 
     def built(self) -> Path:
         """The file that the last build made.
@@ -80,7 +86,7 @@ NUCLEO = Target(
     tools=("make", "arm-none-eabi-gcc"),
     arguments=(),
     board="boards/NUCLEO_F767ZI_DITMOS",
-    submodules=("lib/stm32lib",),
+    submodules=("lib/stm32lib", "lib/tinyusb", "lib/CMSIS_6"),
 )
 
 # MicroPython's own boards for qemu, as they are: smaller cores than ours, on the portable kernels.
