@@ -6,7 +6,7 @@ TESTS ?= tests
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PYTEST = .venv/bin/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup demo test test-long hardware lint types format sim lock browser firmware docs clean
+.PHONY: help setup demo test test-long test-mutants hardware lint types format sim lock browser firmware docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,6 +22,9 @@ test: browser firmware ## everything that can be tested here, the simulated boar
 
 test-long: browser firmware ## the long versions of the tests too
 	$(PYTEST) -m "not hardware" $(TESTS)
+
+test-mutants: setup ## do the tests notice faults made on purpose? tests/mutants, goes on where it stopped
+	.venv/bin/python tests/mutants/mutants.py
 
 hardware: setup ## the tests that need a board: make hardware [PORT=/dev/ttyACM0]
 	.venv/bin/pytest -m hardware tests/hardware $(if $(PORT),--port "$(PORT)")

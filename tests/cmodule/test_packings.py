@@ -136,3 +136,52 @@ def test_a_pair_over_the_bound_is_refused(device_valid: Valid) -> None:
     data[44:60] = struct_pack("<qq", *[lane + (lane << 21)] * 2)
     assert not device_valid(packings.LANES, shape, -128, bytes(data))
     assert not host_valid(packings.LANES, shape, -128, bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("packing", "shape"),
+    [
+        (packings.PLAIN, conv_shape([3], 5, 4, 20)),
+        (packings.PLAIN, channel_shape("depthwise", [5], 3, 20)),
+        (packings.PLAIN, channel_shape("average", [5], 7, 20)),
+        (packings.PLAIN, fc_shape([7], 5)),
+        (packings.QUADS, conv_shape([3], 5, 4, 20)),
+        (packings.DOT, fc_shape([7], 5)),
+        (packings.WIDE, fc_shape([9], 6)),
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_accumulator_is_filled_to_the_last_bit_and_not_beyond(
+    packing: int, shape: LayerShape, sign: int, device_valid: Valid
+) -> None:
+    """`sum |w| * 128 + |bias|` of 2^31 - 1 fits into an int32, 2^31 does not: whichever channel, whichever sign."""
+    weight = np.full(shape.weight_shape, 127, np.int8)
+    weight[..., ::2] = -127
+    rows = shape.repeats  # that an average adds
+    for channel in range(shape.channels_out):
+        most = 2**31 - 1 - 128 * rows * int(np.abs(weight[channel].astype(int)).sum())
+        for bias, fits in ((most, True), (most + 1, False)):
+            biases = np.zeros(shape.channels_out, np.int32)
+            biases[channel] = sign * bias
+            layer = QuantizedLayer(weight, biases, np.ones(shape.channels_out, np.int32))
+            data = packings.pack(packing, shape, layer)
+            assert device_valid(packing, shape, -128, data) == fits, (channel, bias)
+
+
+@pytest.mark.parametrize(("packing", "shape"), [(packings.DOT, fc_shape([7], 5)), (packings.WIDE, fc_shape([9], 6))])
+def test_what_fills_up_groups_of_four_is_nothing(packing: int, shape: LayerShape, device_valid: Valid) -> None:
+    """Weights of inputs and outputs that are not there must be 0, their biases 0, their multipliers 1."""
+    layer = random_layer(np.random.default_rng(3), shape, 20)
+    data = packings.pack(packing, shape, layer)
+    records = np.frombuffer(data, packings._dot_record(packing, shape.channels_in))
+    inputs = shape.channels_in
+    for field, place, value in (
+        ("weight", (0, inputs // 4, 0, 3), 1),  # an input behind the last one
+        ("weight", (-1, 0, 3, 0), 1),  # an output behind the last one
+        ("bias", (-1, 3), 1),
+        ("multiplier", (-1, 3), 2),
+    ):
+        changed = records.copy()
+        changed[field][place] = value
+        assert not device_valid(packing, shape, layer.zero_point, changed.tobytes()), (field, place)
+        assert not host_valid(packing, shape, layer.zero_point, changed.tobytes()), (field, place)

@@ -161,6 +161,50 @@ def test_mutations_are_judged_as_the_host_does(driver):
     assert min(verdicts.values()) > 100, verdicts
 
 
+def test_sections_that_share_bytes(driver):
+    """By a single word, whichever of the two comes first in the table; side by side is right."""
+    data = some_model(2)[1]
+    two = with_section(with_section(data, b"ONE1", 0), b"TWO2", 0)
+    count = unpack_from("<H", two, 6)[0]
+    end = len(two)
+    for begin, overlaps in ((end - 8, False), (end - 12, True)):  # of ONE1, eight bytes; TWO2 is the last four
+        for order in ((b"ONE1", b"TWO2"), (b"TWO2", b"ONE1")):
+            places = {b"ONE1": (begin, end - 4 - begin if not overlaps else 12), b"TWO2": (end - 4, 4)}
+            changed = bytearray(two)
+            for i, tag in enumerate(order):
+                pack_into("<4sIII", changed, 16 + 16 * (count - 2 + i), tag, *places[tag], 0)
+            answer = driver.ask(repaired(changed))
+            assert answer == "ok" if not overlaps else answer.endswith("sections overlap"), (begin, order, answer)
+            if overlaps:
+                with pytest.raises(ModelFileError, match="overlaps another section"):
+                    decode(repaired(changed))
+
+
+def test_a_line_buffer_with_too_few_rows(driver):
+    """Row after row is taken away: what both sides still accept runs and is right, then both refuse at the same row."""
+    refused = 0
+    for seed in (1, 2, 3, 10):
+        case = golden.case(seed, windows=1, max_rows=60, max_classifiers=2)
+        plan = front(case.model.spec, case.model)[0].plan
+        data = encode(case.model, plan)
+        at = sections(data)[b"PLAN"][0]
+        layers = case.model.spec.selector_layers() + case.model.spec.classifier_layers()
+        for stage in plan.stages:
+            most = plan.buffers[stage.out].rows
+            for rows in range(most - 1, 0, -1) if most < layers[stage.layer].rows_out else ():
+                short = bytearray(data)
+                pack_into("<H", short, at + 16 + 12 * stage.out + 6, rows)
+                answer = driver.ask(repaired(short), golden.vectors(case))
+                if answer != "ok":
+                    assert answer.endswith("line buffer overruns"), (seed, stage, rows)
+                    with pytest.raises(ModelFileError):
+                        decode(repaired(short))
+                    refused += 1
+                    break
+                decode(repaired(short))
+    assert refused > 3
+
+
 @pytest.mark.parametrize(
     ("section", "offset", "value", "field"),
     [

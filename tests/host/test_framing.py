@@ -148,6 +148,31 @@ def test_more_than_the_slots_hold():
     assert got[0] == messages and got[1] == messages
 
 
+@pytest.mark.parametrize("what", ["damaged", "lost"])
+def test_a_gap_is_told_and_filled_before_any_timer_ends(what):
+    """The receiver says NAK, and the sender goes back at once: no time passes, nobody polls."""
+    now, wires, got = [0], ([], []), []
+    sender = Link(wires[0].append, lambda: now[0], lambda *_: None)
+    receiver = Link(wires[1].append, lambda: now[0], lambda kind, data: got.append(bytes(data)), side=BOARD)
+    texts = [b"one", b"two"]
+    for text in texts:
+        sender.send(SAMPLES, text)
+    now[0] = 21  # what was sent less than 20 ms ago is not sent again
+    first, second = (bytearray(wire) for wire in wires[0])
+    wires[0].clear()
+    if what == "damaged":
+        first[3] ^= 1
+        receiver.receive(first, len(first))
+        assert wires[1], "no NAK"
+    else:
+        receiver.receive(second, len(second))
+    for wire in wires[1]:
+        sender.receive(wire, len(wire))
+    for wire in wires[0]:
+        receiver.receive(wire, len(wire))
+    assert got == texts and sender.resent == 2
+
+
 def test_refused_message_is_sent_again():
     now, wires, got, open_ = [0], ([], []), [], [False]
 

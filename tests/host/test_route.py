@@ -147,6 +147,13 @@ def test_vote_majority_and_tie():
     assert run(routing.vote(2), rows, ([1, 0], [0, 1], [0, 1])) == ([(0, 0)], [0, 1])
 
 
+def test_budgeted_by_default_allows_one_more_run_a_second_at_a_lead_below_8():
+    """At ten windows a second: of 100 windows in doubt, ten get a second look; a lead of 8 is none."""
+    decisions, asked = run(routing.budgeted(), [[7, 0, -9]] * 100, ANSWERS)
+    assert len(asked) == 110 and len(decisions) == 100
+    assert len(run(routing.budgeted(), [[8, 0, -9]] * 100, ANSWERS)[1]) == 100
+
+
 def test_budgeted_spends_no_more_than_its_budget():
     rows = [[0, 0, 0]] * 100  # always unsure
     model = Scripted(rows, ANSWERS)

@@ -101,3 +101,21 @@ def test_the_logits_of_an_ensemble_are_added_and_all_of_it_is_paid_for() -> None
     found = scoring.score(Answers(spec, None, logits, np.array([0])))
     assert found.predicted.tolist() == [0] and found.runs == 2 == scoring.worst_runs(spec)
     assert found.answered.tolist() == [scoring.EVERYBODY]
+
+
+def test_one_classifier_of_an_ensemble_does_not_answer_for_all() -> None:
+    """The first one is wrong about the second window; together they are right about both."""
+    spec = shapes.build((40, 2, 2), "4k3", classifiers=3)
+    logits = np.array([[[1, 0], [1, 0], [0, 1]], [[1, 0], [0, 4], [0, 1]]], np.float32)
+    found = scoring.score(Answers(spec, None, logits, np.array([0, 1])))
+    assert found.predicted.tolist() == [0, 1] and found.value == 1.0
+    assert found.classifier == (0.5, 1.0, 0.5) and found.union == 1.0 and found.runs == 3
+
+
+def test_balanced_is_the_mean_recall_of_three_classes() -> None:
+    """Recalls 3/4, 1/2 and 0: with two classes, swapping them would change nothing."""
+    y = np.array([0, 0, 0, 0, 1, 1, 2])
+    right = np.array([1, 1, 1, 0, 1, 0, 0], bool)
+    assert scoring.value(right, y, balanced=True) == pytest.approx((3 / 4 + 1 / 2 + 0) / 3)
+    assert scoring.value(right, y, balanced=False) == pytest.approx(4 / 7)
+    assert scoring.value(right, y + 3 * (y == 2), balanced=True) == pytest.approx(5 / 12)  # a class that does not occur
