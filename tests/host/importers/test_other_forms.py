@@ -247,6 +247,16 @@ def test_a_file_counts_once_and_what_is_packed_is_said(tmp_path: Path) -> None:
         import_recordings([tmp_path / "a.zip"])
 
 
+def test_rates_that_contradict_each_other(tmp_path: Path) -> None:
+    four(tmp_path, head="# Sampling rate: 100 Hz\nt,ax,ay,az")
+    dataset, said = imported(tmp_path)
+    assert dataset.fs == 50 and "the header says 100 Hz, the time stamps say 50: these count" in said
+    four(tmp_path, head="# Sampling rate: 100 Hz\nax,ay,az", first=None)
+    assert imported(tmp_path, rate=100.0)[0].fs == 100
+    with pytest.raises(DitmosError, match="rate is 50, but the files say 100; leave out --rate"):
+        imported(tmp_path, rate=50.0)
+
+
 def test_classes_that_differ_in_case_only(tmp_path: Path) -> None:
     for name in ("Walk", "walk", "run"):
         for take in (1, 2):

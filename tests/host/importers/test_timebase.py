@@ -200,3 +200,7 @@ def test_short_holes_are_bridged() -> None:
     values = np.array([0, np.nan, 2, np.nan, np.nan, np.nan, 6, np.nan])[:, None]
     np.testing.assert_array_equal(bridge(values, 1)[:, 0], [0, 1, 2, np.nan, np.nan, np.nan, 6, np.nan])
     np.testing.assert_array_equal(bridge(values, 3)[:, 0], [0, 1, 2, 3, 4, 5, 6, np.nan])
+
+
+def test_stamps_that_stand_still_have_no_pace() -> None:
+    assert pace(np.repeat([0.0, 1.0, 2.0], [50, 50, 3])) is None and pace(np.zeros(9)) is None

@@ -19,6 +19,7 @@ from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.pattern import SPLITS
 from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.datasets.importers.stamps import in_order, to_seconds
+from ditmos.datasets.importers.timebase import spread_stamps
 from ditmos.datasets.takes import Take, is_take, load_take
 from ditmos.errors import DitmosError
 
@@ -106,7 +107,7 @@ def _stamped(recording: Recording, content: Mapping[str, NDArray]) -> Recording:
     times, form = to_seconds(found[0][1].reshape(-1), found[0][0])
     order, times, note = in_order(times)
     labels = None if signal.labels is None else signal.labels[order]
-    signal = replace(signal, samples=signal.samples[order], times=times, labels=labels)
+    signal = replace(signal, samples=signal.samples[order], times=spread_stamps(times), labels=labels)
     notes = (*recording.notes, f"time stamps in {form}", *([note] if note else []))
     return replace(recording, signals=(signal,), notes=notes)
 

@@ -14,7 +14,7 @@ from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.datasets.importers.roles import Roles, assign
 from ditmos.datasets.importers.stamps import in_order, to_seconds
 from ditmos.datasets.importers.table import Table, read_table
-from ditmos.datasets.importers.timebase import spread_stamps
+from ditmos.datasets.importers.timebase import pace, same_rate, spread_stamps
 from ditmos.errors import DitmosError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".dat")
@@ -72,6 +72,10 @@ def _signals(
         if time:
             times, form = _times(table, time, roles.date, rows, options)
             notes.append(f"time stamps in {form}")
+            if said := table.dialect.rate:
+                found = pace(spread_stamps(np.sort(times[np.isfinite(times)])))
+                if found and not same_rate(found.rate, said):
+                    notes.append(f"the header says {said:g} Hz, the time stamps say {found.rate:.4g}: these count")
         for name, chosen in _by_sensor(table, roles, rows):
             groups = [own] if times is None else _together(table, own, rows[chosen])
             for channels in groups:

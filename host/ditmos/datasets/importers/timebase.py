@@ -56,7 +56,8 @@ def pace(times: NDArray[np.float64]) -> Pace | None:
     middle = float(np.median(steps))
     spread = float(np.median(np.abs(steps - middle)))
     gap = 1.5 * middle + 6 * spread
-    return Pace(1 / float(steps[steps <= gap].mean()), gap)
+    mean = float(steps[steps <= gap].mean())
+    return Pace(1 / mean, gap) if mean > 0 else None
 
 
 def spread_stamps(times: NDArray[np.float64]) -> NDArray[np.float64]:
