@@ -93,8 +93,8 @@ def _rate(recordings: Sequence[Recording], options: Options, report: Report) -> 
         )
     own = [signal.rate for recording in recordings for signal in recording.signals]
     if options.rate and all(own) and not any(same_rate(r, options.rate) for r in own if r):
-        found = ", ".join(f"{r:g}" for r in sorted({r for r in own if r}))
-        raise DitmosError(f"rate is {options.rate:g}, but the files say {found}; leave out --rate, or mean --resample")
+        said = ", ".join(f"{r:g}" for r in sorted({r for r in own if r}))
+        raise DitmosError(f"rate is {options.rate:g}, but the files say {said}; leave out --rate, or mean --resample")
     low, high = min(highest), max(highest)
     common = nominal(float(np.median(highest)))
     if not same_rate(low, high):  # clocks do not explain it: the rate that most have, of equally many the highest
