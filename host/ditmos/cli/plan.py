@@ -71,9 +71,7 @@ def plan(
     front_end = quantized.front_end
     if front_end:
         Console().print("\n".join(lines(front_end, spec.window)), highlight=False)
-    forest = None
-    if quantized.forest and front_end:
-        forest = describe_forest(quantized.forest, front_end, spec.window, spec.classes)
+    if forest := describe_forest(quantized):
         Console().print("\n".join(forest_lines(forest)), highlight=False)
     if picked:
         write_model(output or model, quantized, chosen.plan)

@@ -44,6 +44,7 @@ from ditmos.training.space import Budget
 METHODS = ("forest", "forest-first", "specialists")
 USUAL = 2.5  # mean instructions where nobody says how many, as a multiple of the forest's own
 ASKED = 0.27  # share of the windows that a network behind a forest is made for
+_SPECIALIST = 8192  # bytes of a specialist, at least
 _HEADER = 2048  # bytes of a model file beside weights and nodes
 Begun = Callable[[Task, list[Choice]], None]
 
@@ -118,7 +119,9 @@ def _made(at: _Run, named: Path | None) -> dict[str, Any]:
     behind = Behind(other)
     metadata = describe(task, at.sha)
     if request.method == "specialists":
-        one = replace(task, budget=_budget_behind(task, forest, specialists=True))
+        count = _count(task)
+        settings = replace(task.settings, specialists=replace(task.settings.specialists, count=count))
+        one = replace(task, settings=settings, budget=_budget_behind(task, forest, count))
         behind = Behind(*specialists.learn(one, grown, metadata))
     elif request.method == "forest-first" and named is None:
         behind = Behind(_network(at, _budget_behind(task, forest)))
@@ -162,17 +165,28 @@ def _price(task: Task, grown: Grown, forest: Forest, read: float) -> ForestPrice
     return forest_price(forest, grown.summary, dataset.window, len(dataset.channels), dataset.classes, read)
 
 
-def _budget_behind(task: Task, forest: ForestPrice, *, specialists: bool = False) -> Budget:
-    """Of a decision of the network behind a forest, which is asked for a part of the windows; of one specialist, if
-    there are several.
+def _count(task: Task) -> int:
+    """How many specialists: those of the settings, fewer where the flash has no room for them."""
+    wanted, flash = task.settings.specialists.count, task.budget.flash
+    return wanted if flash is None else max(min(wanted, _left(flash) // _SPECIALIST), 2)
+
+
+def _left(flash: int) -> int:
+    """Bytes that trees leave of the flash."""
+    return flash - _HEADER - _forest_flash(flash)
+
+
+def _budget_behind(task: Task, forest: ForestPrice, count: int = 0) -> Budget:
+    """Of a decision of the network behind a forest, which is asked for a part of the windows; of one of ``count``
+    specialists, if there are such.
 
     Raises:
         DitmosError: the forest leaves nothing of the mean instructions.
     """
     budget, config = task.budget, task.settings.specialists
     instructions, flash, macs = budget.instructions, budget.flash, budget.macs
-    asked = config.asked if specialists else ASKED
-    rest = forest.both + (naming_price(config.count, task.dataset.classes) if specialists else 0)
+    asked = config.asked if count else ASKED
+    rest = forest.both + naming_price(count, task.dataset.classes)
     if instructions is not None:
         instructions = (RESERVE * instructions - forest.alone) / asked - rest
         if instructions <= 0:
@@ -183,7 +197,7 @@ def _budget_behind(task: Task, forest: ForestPrice, *, specialists: bool = False
     if macs is not None:
         macs = RESERVE * macs / asked
     if flash is not None:
-        flash = (flash - _HEADER - _forest_flash(flash)) // (config.count if specialists else 1)
+        flash = _left(flash) // max(count, 1)
     worst = None if budget.worst is None else budget.worst - forest.alone - rest
     return replace(budget, instructions=instructions, flash=flash, macs=macs, worst=worst)
 

@@ -23,6 +23,7 @@ from ditmos.model.plan import Plan
 from ditmos.model.policy import Policy, own_policy
 from ditmos.model.reference import Model
 from ditmos.planner import chip, price
+from ditmos.planner.fed import expected_price
 
 LEVELS = (0.25, 0.5, 1.0, 2.0)
 HOP_S = 0.08  # of words
@@ -99,9 +100,11 @@ def listened(
 
 
 def duty(model: Model, plan: Plan, hearing: Hearing, hop: int) -> float:
-    """Share of the time that the core computes: front end, selector, classifiers as they were asked; select anew for
-    every window. Python around them is not in it."""
-    cost = price.planned(model.model, plan).of(float(hearing.runs.mean()))
+    """Share of the time that the core computes: front end, forest, selector, classifiers as they were asked; select
+    anew for every window. Python around them is not in it."""
+    runs, network = float(hearing.runs.mean()), price.planned(model.model, plan)
+    forest = expected_price(model.model)
+    cost = forest.first(runs, network) if forest else network.of(runs)
     if front := model.model.front_end:
         cost += hop * price.front_row(front)
     return chip.microseconds(cost * hearing.rate) * 1e-6

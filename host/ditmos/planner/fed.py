@@ -9,9 +9,9 @@ from ditmos.frontends.memory import memory
 from ditmos.frontends.operations import Affine, Centre, Norm, Operation, Split
 from ditmos.frontends.spectrum import Spectrum
 from ditmos.frontends.window_summary import Summary
-from ditmos.model.forest import Forest
+from ditmos.model.quantized import QuantizedModel
 from ditmos.planner import price
-from ditmos.planner.forest_price import forest_price
+from ditmos.planner.forest_price import ForestPrice, forest_price
 
 
 def in_words(operation: Operation) -> str:
@@ -59,12 +59,21 @@ def lines(front: FrontEnd, window: int) -> list[str]:
     ]
 
 
-def describe_forest(forest: Forest, front: FrontEnd, window: int, classes: int) -> dict[str, Any]:
-    """Its trees; instructions of the features of a window, of the votes, and of an average with a network's logits
-    (planned, for walks as long as a leaf is deep on average)."""
-    assert front.summary  # `quantized.check`
+def expected_price(model: QuantizedModel) -> ForestPrice | None:
+    """Of a model's forest, for walks as long as a leaf is deep on average; None without one."""
+    forest, front = model.forest, model.front_end
+    if not (forest and front and front.summary):
+        return None
     read = forest.mean_depth * forest.trees
-    cost = forest_price(forest, front.summary, window, front.channels_out, classes, read)
+    return forest_price(forest, front.summary, model.spec.window, front.channels_out, model.spec.classes, read)
+
+
+def describe_forest(model: QuantizedModel) -> dict[str, Any] | None:
+    """Its trees; instructions of the features of a window, of the votes, of an average with a network's logits, and of
+    naming a specialist (planned); None without one."""
+    forest, cost = model.forest, expected_price(model)
+    if not (forest and cost):
+        return None
     return {
         "trees": forest.trees,
         "nodes": forest.nodes,

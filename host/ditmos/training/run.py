@@ -102,7 +102,7 @@ def prepare_task(
         dataset, parts, settings, budget, request.method, request.seed, keep, report, prepared.front,
         prepared.whole.signal if prepared.whole else None, prepared.used,
     )  # fmt: skip
-    return task, [*reasons, *(chosen.reasons if request.method != "paper" else ())]
+    return task, [*reasons, *(chosen.reasons if request.method not in ("paper", "forest") else ())]
 
 
 def train(

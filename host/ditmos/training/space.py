@@ -11,18 +11,23 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
+
+import numpy as np
 
 from ditmos.errors import DitmosError
-from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthwise, same
+from ditmos.model.packings import pack
+from ditmos.model.quantized import QuantizedLayer
+from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec, average, depthwise, same
 from ditmos.planner import chip, front, price
+from ditmos.planner.cost import layer_options
 from ditmos.planner.price import Price
 from ditmos.training.score import RESERVE, Allowed, answers_itself, worst_runs
 
 _FULL = 0.85  # a candidate uses at least this share of what it may use
 _ATTEMPTS = 5_000
 _WIDER = (1.0, 2.0, 4.0, 8.0)  # factors on the first width, for budgets that narrower networks cannot use up
-_HEADER_BYTES = 512  # of a model file: header, plan, names, all but weights and requantisation
+_HEADER_BYTES = 1536  # of a model file: header, plan, names, origin, all but weights and requantisation
 _TOO_LARGE = 30  # candidates that need too much RAM, of which each takes a while
 ESTIMATE = 1.03  # a plan may take that much more than `price.estimated` says
 
@@ -73,10 +78,17 @@ class Budget:
 
 
 def flash_bytes(spec: NetworkSpec) -> int:
-    """About the size of the model file: weights, and 8 bytes of requantisation per output channel."""
-    selector = sum(s.weights + 8 * s.channels_out for s in spec.selector_layers())
-    classifier = sum(s.weights + 8 * s.channels_out for s in spec.classifier_layers())
-    return _HEADER_BYTES + selector + spec.classifiers * classifier
+    """About the size of the model file: every layer in the packing that runs fastest."""
+    sizes = [_packed(choice[0].shape, choice[0].packing) for choice in layer_options(spec)]
+    first = len(spec.selector_layers())
+    return _HEADER_BYTES + sum(sizes[:first]) + spec.classifiers * sum(sizes[first:])
+
+
+@cache
+def _packed(shape: LayerShape, packing: int) -> int:
+    """Bytes of a layer whose accumulators are small."""
+    zeros = np.zeros(shape.channels_out, np.int32)
+    return len(pack(packing, shape, QuantizedLayer(np.zeros(shape.weight_shape, np.int8), zeros, zeros + 1)))
 
 
 def least_arena(spec: NetworkSpec) -> int:
@@ -242,6 +254,7 @@ def candidates(
     attempts = itertools.count()
     least: NetworkSpec | None = None
     too_large: list[NetworkSpec] = []  # for the RAM alone
+    within = False  # whether any was
     ways = [*((widths, True) for widths in _WIDER), (1.0, False)]  # widths, and whether the budget has to be used
     while True:
         widths, whole = ways[0]
@@ -268,9 +281,10 @@ def candidates(
                 least = min([*sorted(too_large, key=_rows_at_once)[:3], least], key=least_arena)
                 raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
         else:
-            if not small:
+            within |= small
+            if not within or len(ways) == 1:
                 raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
-            ways.pop(0)
+            ways = ways[1:] if small else ways[-1:]  # wider ones, unless those are too large
 
 
 def nothing_fits(what: str, budget: Budget, least: NetworkSpec | None) -> DitmosError:
