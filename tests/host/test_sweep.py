@@ -14,6 +14,7 @@ from ditmos.cli import application
 from ditmos.errors import DitmosError
 from ditmos.model.reader import read_model
 from ditmos.model.spec import NetworkSpec
+from ditmos.model.use import Rule
 from ditmos.study import job as jobs
 from ditmos.study import onboard, page, sweep, sweepfile
 from small_sweep import WIDE, sweep_text, write_sweep
@@ -52,6 +53,13 @@ settings.paper.splitting = { by = "none" }
 settings.paper.network = { classifier = "4k5 4k3 h8", selector = "4k5 4k3 h8", classifiers = 3 }
 [[job]]
 data = "synthetic"
+method = "specialists"
+instructions = 25_000
+seeds = [0]
+settings.specialists = { count = 2, folds = 2, asked = 0.4 }
+settings.network = { classifier = "4k5s2 6k3 8k3" }
+[[job]]
+data = "synthetic"
 method = "forest"
 macs = 12_000
 seeds = [0]
@@ -87,17 +95,19 @@ def test_every_job_leaves_a_run(content: sweepfile.SweepFile, out: Path) -> None
     rows = sweep.results(out)
     found = sorted((row["method"], row["seed"]) for row in rows)
     twice = [(method, seed) for method in ("best", "exit", "wide") for seed in (0, 1)]
-    assert found == sorted([*twice, ("forest", 0), ("paper, no split", 0)])
+    assert found == sorted([*twice, ("forest", 0), ("paper, no split", 0), ("specialists", 0)])
     for row in rows:
         assert sum(map(sum, row["confusion"])) == row["test"]["windows"] and row["macs"] <= row["worst_macs"]
-        if row["method"] != "forest":
+        if row["method"] == "specialists":
+            assert read_model(out / row["key"] / "model.dtm")[0].use.rule == Rule.VOTES
+        elif row["method"] != "forest":
             model, plan = read_model(out / row["key"] / "model.dtm")
             assert plan.arena_size == row["arena_bytes"] and row["curve"]
             assert model.spec == NetworkSpec.from_dict(row["network"])
     shapes = {(row["method"], row["shape"]) for row in rows}
-    assert ("wide", "4k5s2 6k3 8k3") in shapes and len(shapes) == 5  # one search for both seeds
+    assert ("wide", "4k5s2 6k3 8k3") in shapes and len(shapes) == 6  # one search for both seeds
     assert ("paper, no split", "4k5 4k3 h8; 3 x 4k5 4k3 h8 (from 0)") in shapes
-    assert len(list((out / "work").glob("pool-*/figures.pt"))) == 1  # shared by all six
+    assert len(list((out / "work").glob("pool-*/figures.pt"))) == 1  # shared by all seven
     assert len(list((out / "work").glob("search-*/trials.json"))) == 1
 
 
@@ -118,7 +128,7 @@ def test_a_failed_job_costs_the_others_nothing(folder: Path, content: sweepfile.
     error = sweep.error_file(out, key)
     assert "too few for kernel" in error.read_text()
     assert len(sweep.pending(replace(content, jobs=(*content.jobs, wrong)), out)) == 1
-    assert len(sweep.results(out)) == 8
+    assert len(sweep.results(out)) == 9
     error.unlink()
 
 
@@ -191,8 +201,11 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     measured = json.loads((tmp_path / "board.json").read_text())
     rows = [row for row in onboard.merged(out, sweep.results(out)) if row["method"] != "forest"]
-    assert len(rows) == 7
+    assert len(rows) == 8
     for row in rows:
+        if row["method"] == "specialists":
+            assert row["board"]["instructions"] >= row["cost"]["forest"]["summary"] + row["cost"]["forest"]["votes"]
+            continue
         board = measured[row["key"]]
         assert board == row["board"] and board["arena_bytes"] == row["arena_bytes"]
         again = row["test"]["runs"] * board["classify"]
@@ -216,7 +229,7 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
         (SWEEP.replace("macs = 12_000\n", "macs = -1\n", 1), "macs is -1, expected 0 or more"),
         (SWEEP.replace('method = "wide"', 'method = "a/b"\nby = "wide"'), "expected names without /"),
         (SWEEP.replace('by = "paper"', 'by = "book"'), "it is trained by 'book', expected by to be one of best"),
-        (SWEEP.replace('by = "paper"', 'by = "specialists"'), "it is trained by 'specialists', expected by to be"),
+        (SWEEP.replace('by = "paper"', 'by = "linear"'), "it is trained by 'linear', expected by to be"),
         (SWEEP + "settings.fit.epochs = 1", "forest has no settings"),
         (SWEEP.replace("settings.search = {", "settings.fit.delta = 0.1\nsettings.search = {"), "nothing to route"),
         ("data = 3", "data is 3, expected a table"),

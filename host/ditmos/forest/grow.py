@@ -1,4 +1,8 @@
-"""A forest within so many bytes of flash: what is tried, and validation chooses."""
+"""A forest within so many bytes of flash: what is tried, and folds choose.
+
+A forest grows in seconds, so trials are judged by all people that are no test people: by votes on training windows of
+trees that have not seen the person, and on validation windows. Validation alone, a few people, would choose by chance.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from torch import Tensor
 
 from ditmos.datasets import TRAIN, VALIDATION
 from ditmos.datasets.features import samples_of
+from ditmos.datasets.splits import fold_of
 from ditmos.errors import DitmosError
 from ditmos.forest.convert import to_forest
 from ditmos.frontends.integers import Int16
@@ -20,17 +25,18 @@ from ditmos.frontends.window_summary import Summary, summary_for
 from ditmos.model.forest import MAX_TREES, Forest
 from ditmos.training.learn import Task
 from ditmos.training.score import value
-from ditmos.training.views import Views
+from ditmos.training.views import ViewConfig, Views
 
 FLASH = 64 << 10  # bytes, where nothing is bounded
-COPIES = (0, 3, 6)  # changed ones of every training window, to choose from
+COPIES = (0, 2)  # changed ones of every training window, to choose from
+_FOLDS = 3
 _NODE = 4
 
 
 @dataclass(frozen=True)
 class Trial:
     """What was grown: trees of so many leaves at most, each split on a ``share`` of the features, from the training
-    windows and so many changed ``copies`` of them; score: on validation, in votes."""
+    windows and so many changed ``copies`` of them; score: on windows that were held out, in votes."""
 
     trees: int
     leaves: int
@@ -58,6 +64,15 @@ class Ground:
         taken = [copy[rows] for copy in self.copies[: 1 + trial.copies]]
         return model.fit(np.concatenate(taken), np.tile(self.y[rows], len(taken)))
 
+    def held_out(self, trial: Trial, fold: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(N,) whether trees that have grown on the other folds are right."""
+        right = np.zeros(len(self.y), bool)
+        for i in np.unique(fold):
+            here = fold == i
+            if not here.all():
+                right[here] = self.fit(trial, np.flatnonzero(~here)).predict(self.copies[0][here]) == self.y[here]
+        return right
+
 
 @dataclass(frozen=True)
 class Grown:
@@ -83,7 +98,7 @@ def trials(flash: int) -> list[Trial]:
 
 
 def grow(task: Task, flash: int, *, progress: Callable[[float], None] = lambda done: None) -> Grown:
-    """ExtraTrees on the training windows and copies of them, changed as the task's views are; chosen by validation.
+    """ExtraTrees on the training windows and copies of them, changed half as much as the task's views are.
 
     Raises:
         DitmosError: windows too short for features, or no tree within ``flash``.
@@ -96,27 +111,37 @@ def grow(task: Task, flash: int, *, progress: Callable[[float], None] = lambda d
     x, y = summary.features(rows[held]), dataset.y.astype(np.int64)
     copies = [summary.features(rows[train]), *(summary.features(c) for c in changed(task, max(COPIES)))]
     ground = Ground(copies, y[train], task.seed, task.balanced)
+    fold = fold_of(dataset, train, _FOLDS, task.settings.data.split)
     best: tuple[float, Forest] | None = None
     done: list[Trial] = []
     for i, trial in enumerate(chosen):
-        forest = to_forest(ground.fit(trial), x.shape[1])
-        votes = forest.walk(x, dataset.classes)[0]
-        done.append(replace(trial, score=value(votes.argmax(1) == y[held], y[held], balanced=task.balanced)))
+        model = ground.fit(trial)
+        right = np.concatenate([ground.held_out(trial, fold), model.predict(x) == y[held]])
+        done.append(replace(trial, score=value(right, np.concatenate([y[train], y[held]]), balanced=task.balanced)))
         if best is None or done[-1].score > best[0]:
-            best = done[-1].score, forest
+            best = done[-1].score, to_forest(model, x.shape[1])
         progress((i + 1) / len(chosen))
     assert best
     return Grown(best[1], summary, sorted(done, key=lambda trial: -trial.score), ground)
 
 
 def changed(task: Task, count: int) -> Iterator[Int16]:
-    """So many changed copies of the training windows, as samples (N, time, channels)."""
-    parts, views = task.parts, task.settings.views
+    """So many copies of the training windows, changed half as much as the views of networks, as samples (N, time,
+    channels): stronger changes cost a forest more than they give."""
+    parts, views = task.parts, halved(task.settings.views)
     _, scale = samples_of(task.dataset)
     mean, std = torch.tensor(parts.mean), torch.tensor(parts.std)
     change = Views(views, mean, std, torch.Generator().manual_seed(task.seed))
     for _ in range(count):
         yield to_samples(change((parts.train.x - mean[:, None]) / std[:, None]) * std[:, None] + mean[:, None], scale)
+
+
+def halved(views: ViewConfig) -> ViewConfig:
+    """Changes of half the size."""
+    half = {
+        name: getattr(views, name) / 2 for name in ("rotate", "scale", "noise", "stretch", "warp", "offset", "drop")
+    }
+    return replace(views, shift=views.shift // 2, mask=views.mask // 2, **half)
 
 
 def to_samples(x: Tensor, scale: float) -> Int16:

@@ -20,7 +20,7 @@ from torch import Tensor
 from ditmos.datasets import TRAIN, VALIDATION
 from ditmos.datasets.features import samples_of
 from ditmos.datasets.splits import fold_of
-from ditmos.forest.grow import Grown, to_samples
+from ditmos.forest.grow import Grown
 from ditmos.model.clusters import Clusters, around
 from ditmos.model.forest import VOTES
 from ditmos.model.quantized import QuantizedModel
@@ -28,9 +28,6 @@ from ditmos.quantize.quantize import divergence_from, quantize
 from ditmos.training.export import check
 from ditmos.training.fit import fit
 from ditmos.training.learn import Task, pool_of, shape_of
-from ditmos.training.pool import Pool
-
-_BATCH = 4096  # windows whose features are made at a time
 
 
 class Learned(NamedTuple):
@@ -47,53 +44,45 @@ def learn(task: Task, grown: Grown, metadata: dict[str, Any]) -> Learned:
     one, trials = shape_of(task)
     pool = pool_of(task)
     task.report("specialists", 0.0, "votes of trees that have not seen the people")
-    votes = out_of_fold(task, grown, pool)
-    clusters = clustered(votes[: pool.windows], config.count, grown.forest.trees, task.seed)
-    given = torch.from_numpy(clusters.nearest(votes))
+    votes = out_of_fold(task, grown)
+    clusters = clustered(votes, config.count, grown.forest.trees, task.seed)
+    given = torch.from_numpy(clusters.nearest(votes))  # the views of a window go where it goes
     spec = replace(one, classifiers=clusters.count)
     network = fit(
         spec, pool, settings.fit, task.seed, lambda done: task.report("network", done, ""),
-        keep=task.keep.within(f"fit-{task.digest}"), given=given,
+        keep=task.keep.within(f"fit-{task.digest}"), given=given.repeat(len(pool.y) // len(given)),
     )  # fmt: skip
     held = task.parts.validation.x
     model, tuning, fake = quantize(
         network, task.parts.train, held, signal=task.dataset.signal, clips=settings.int8.clips,
         epochs=settings.int8.epochs, seed=task.seed, metadata=metadata,
         distance=divergence_from(network, held, _asked(task, grown, clusters)),
-        given=given[: pool.windows], keep=task.keep.within(f"int8-{task.digest}"),
+        given=given, keep=task.keep.within(f"int8-{task.digest}"),
         progress=lambda done: task.report("integers", done, ""),
     )  # fmt: skip
     check(model, fake, task.parts.validation)
     how = {
         "search": [trial.to_dict() for trial in trials],
-        "windows_of_specialists": torch.bincount(given[: pool.windows], minlength=clusters.count).tolist(),
+        "windows_of_specialists": torch.bincount(given, minlength=clusters.count).tolist(),
         "int8_choice": {"clip": tuning.clip, "epoch": tuning.epoch},
     }
     return Learned(model, clusters, how)
 
 
-def out_of_fold(task: Task, grown: Grown, pool: Pool) -> NDArray[np.int64]:
-    """Votes (views * N, classes) on every window of the pool, of a forest that has not seen its person or trial."""
-    config, dataset = task.settings.specialists, task.dataset
+def out_of_fold(task: Task, grown: Grown) -> NDArray[np.int64]:
+    """Votes (N, classes) on every training window, of a forest that has not seen its person or trial."""
+    config, dataset, ground = task.settings.specialists, task.dataset, grown.ground
     train = dataset.part(TRAIN)
     fold = fold_of(dataset, train, config.folds, task.settings.data.split)
-    features = _features(task, grown, pool)
-    shares = np.zeros((len(features), dataset.classes), np.float32)
+    if not fold.any():  # one person, or one trial
+        fold = fold_of(dataset, train, config.folds, "random")
+    shares = np.zeros((len(train), dataset.classes))
     count = int(fold.max()) + 1
     for i in range(count):
-        trees = grown.ground.fit(grown.trials[0], np.flatnonzero(fold != i))
-        held = np.flatnonzero(np.tile(fold == i, len(features) // len(train)))
-        shares[np.ix_(held, trees.classes_)] = trees.predict_proba(features[held])
+        trees, held = ground.fit(grown.trials[0], np.flatnonzero(fold != i)), np.flatnonzero(fold == i)
+        shares[np.ix_(held, trees.classes_)] = trees.predict_proba(ground.copies[0][held])
         task.report("specialists", (i + 1) / count, "votes of trees that have not seen the people")
     return np.rint(shares * (VOTES * grown.forest.trees)).astype(np.int64)
-
-
-def _features(task: Task, grown: Grown, pool: Pool) -> NDArray[np.int16]:
-    _, scale = samples_of(task.dataset)
-    parts = (
-        pool.x[i : i + _BATCH].float() * pool.std[:, None] + pool.mean[:, None] for i in range(0, len(pool.x), _BATCH)
-    )
-    return np.concatenate([grown.summary.features(to_samples(part, scale)) for part in parts])
 
 
 def clustered(votes: NDArray[np.int64], count: int, trees: int, seed: int) -> Clusters:

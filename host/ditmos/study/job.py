@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from ditmos.atomic import write_json
+from ditmos.forest import forest_run
 from ditmos.keep import Keep
 from ditmos.paper import method as paper
 from ditmos.study import rivals
-from ditmos.study.sweepfile import HANDMADE, Job, SweepFile
+from ditmos.study.sweepfile import FOREST_FIRST, HANDMADE, Job, SweepFile
 from ditmos.training.learn import Report, Task, learn, quiet
 from ditmos.training.results import confusion
 from ditmos.training.run import REQUEST, ROW, prepare_task, train
@@ -28,11 +29,12 @@ def run_job(sweep: SweepFile, job: Job, folder: Path, out: Path, report: Report 
         task, _ = prepare_task(request, Keep(), report)
         row = _handmade(task, cast(Literal["forest", "mlp"], job.way))
     else:
-        learner = paper.learn if job.way == "paper" else learn
-        row = train(
-            request, own, learner, resume=(own / REQUEST).exists() or (own / ROW).exists(), work=out / WORK,
-            report=report,
-        )  # fmt: skip
+        resume = (own / REQUEST).exists() or (own / ROW).exists()
+        if job.way in FOREST_FIRST:
+            row = forest_run.train(request, own, resume=resume, work=out / WORK, report=report)
+        else:
+            learner = paper.learn if job.way == "paper" else learn
+            row = train(request, own, learner, resume=resume, work=out / WORK, report=report)
     row |= names
     write_json(own / ROW, row)
     return row

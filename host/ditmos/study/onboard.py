@@ -16,6 +16,8 @@ from ditmos.bench import baremetal
 from ditmos.bench.measured import run_plans
 from ditmos.errors import DitmosError
 from ditmos.model.reader import read_model
+from ditmos.planner.forest_price import ForestPrice
+from ditmos.planner.price import Price
 from ditmos.study.sweep import results
 from ditmos.training.run import MODEL
 
@@ -72,7 +74,11 @@ def merged(out: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         if (file := board_file(out, row["key"])).exists():
             counted = read_json(file)
-            mean = counted["load"] + counted["select"] + row["test"]["runs"] * counted["classify"]
+            network = Price(counted["load"] + counted["select"], counted["classify"])
+            if "asked" in row["test"]:  # a forest first, whose instructions are the planner's
+                mean = ForestPrice(**row["cost"]["forest"]).first(row["test"]["asked"], network)
+            else:
+                mean = network.of(row["test"]["runs"])
             row = row | {"board": counted | {"instructions": round(mean)}}
         result.append(row)
     return result

@@ -21,7 +21,7 @@ macs = [50_000, 100_000]     # or instructions, worst; ram, flash
 [[job]]
 data = "sisfall-random"
 method = "paper, no adversarial training"   # below `paper` in a table of its own
-by = "paper"                 # best, wide, exit, paper; forest, mlp: of emlearn on features made by hand
+by = "paper"                 # best, wide, exit, paper, forest-first, specialists; forest, mlp: of emlearn
 macs = 263_000
 settings.paper.adversarial.rounds = 0
 ```
@@ -48,6 +48,7 @@ from ditmos.training.space import Budget
 from ditmos.training.typed_toml import convert, merge, read
 
 NETWORKS: tuple[Method, ...] = ("best", "wide", "exit", "paper")  # methods of `ditmos train`
+FOREST_FIRST: tuple[Method, ...] = ("forest-first", "specialists")
 HANDMADE = ("forest", "mlp")
 _LIMITS = ("macs", "instructions", "worst")
 
@@ -172,7 +173,7 @@ def _check(job: Job, at: str) -> None:
             raise DitmosError(f"{at}: {key} is {getattr(job, key)!r}, expected 0 or more")
     if "/" in job.data + job.method:
         raise DitmosError(f"{at}: {job.method} on {job.data}, expected names without /, for files")
-    ways = (*NETWORKS, *HANDMADE)
+    ways = (*NETWORKS, *FOREST_FIRST, *HANDMADE)
     if job.way not in ways:
         raise DitmosError(f"{at}: it is trained by {job.way!r}, expected by to be one of {', '.join(ways)}")
     if job.way in HANDMADE and job.settings:
