@@ -78,7 +78,7 @@ class Server:
         return self._process.communicate(timeout=60)[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
 
@@ -97,7 +97,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         assert "Traceback" not in each.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(firmware: Path, work: Path, model: tuple[Path, QuantizedModel], data: Path) -> Iterator[Server]:
     started = Server(work, "--sim", "--model", model[0], "--data", data, "--part", "all")
     yield started

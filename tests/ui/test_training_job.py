@@ -14,6 +14,7 @@ pytestmark = pytest.mark.timeout(300)
 PATIENCE = 240.0
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_said_in_a_line(tmp_path: Path) -> None:
     write_little(tmp_path)
     job = TrainingJob(Wanted(tmp_path / "motion.npz", tmp_path / "run", budget={"instructions": 1}))

@@ -22,7 +22,17 @@ from ditmos.ui.visit import Visit
 _COMPLETE = (Path(__file__).parent / "static" / "complete.js").read_text()
 _PAUSE = 0.4  # seconds without a key, after which what is written is tried
 _SHOWN = 24  # windows that differ, as buttons
-SHIPPED = ("top1", "average", "fallback(8)", "early(32)", "sticky(16)", "vote(3)", "budgeted(1)")
+SHIPPED = (
+    "top1",
+    "average",
+    "fallback(8)",
+    "early(32)",
+    "sticky(16)",
+    "vote(3)",
+    "budgeted(1)",
+    "forest",
+    "first(9, 4)",
+)
 
 
 class PolicyPage:
