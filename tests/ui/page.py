@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 PATIENCE = 90.0  # seconds, on a busy machine
@@ -37,7 +36,7 @@ class Page:
                     return found
             except (StaleElementReferenceException, IndexError):
                 pass
-            time.sleep(0.1)
+            time.sleep(0.2)
         raise AssertionError(f"{name}: not in {seconds:.0f} s; the page says {self.text()[:1500]!r}")
 
     def find(self, css: str, text: str | None = None) -> list[Any]:
@@ -45,7 +44,7 @@ class Page:
         return self.browser.execute_script(_FIND, css, text)
 
     def text(self) -> str:
-        return self.browser.find_element(By.TAG_NAME, "body").text
+        return self.browser.execute_script("return document.body.innerText")
 
     def wait_for(self, text: str, seconds: float = PATIENCE) -> None:
         self.wait(lambda: text in self.text(), text, seconds)

@@ -107,6 +107,8 @@ def test_takes_are_recorded_trimmed_deleted_and_made_a_set(page, server) -> None
         "0001-run.npz",
         "0002-run.npz",
     ]
+    page.browser.refresh()  # another page, as it were: the session is there, and what was written
+    page.tab("Record")
     page.press("Delete take 2")
     page.wait(lambda: not (server.folder / "mine.takes" / "0002-run.npz").exists(), "deleted")
     page.press("Trim take 1")

@@ -80,12 +80,14 @@ def test_a_model_that_does_not_fit_the_data_is_said(tmp_path: Path, model: tuple
 
 def test_versions_are_kept(tmp_path: Path) -> None:
     versions = Versions(tmp_path / "policies")
-    assert versions.numbers() == []
+    assert versions.numbers() == [] and versions.latest() == START
     assert [versions.keep(text) for text in (START, FIRST, START)] == [1, 2, 1]
     assert versions.numbers() == [1, 2] and versions.text(2) == FIRST
     assert versions.policy(2).name == "policy"
+    assert versions.latest() == FIRST
     versions.draft("x")
     assert versions.numbers() == [1, 2], "a draft is no version"
+    assert versions.latest() == "x", "a page that is closed loses nothing that was written"
     with pytest.raises(DitmosError, match="no such file"):
         versions.policy(3)
 

@@ -79,8 +79,13 @@ class Takes:
         self._lock = -1
 
     def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folder."""
         if self._lock >= 0:
             os.close(self._lock)
+            self._lock = -1
 
     def prepare(self) -> None:
         """Make the folder, and see that something can be written there. Keeps a dataset that has no takes yet.

@@ -21,6 +21,7 @@ from ditmos.ui.lab import PolicyLab
 from ditmos.ui.live_board import LiveBoard, State
 from ditmos.ui.player import Supply, supply_of_dataset
 from ditmos.ui.sensed import SENSORS, Sensed
+from ditmos.ui.taking import Taking
 from ditmos.ui.training_job import DATA, TrainingJob
 from ditmos.ui.versions import Versions
 
@@ -86,6 +87,7 @@ class Desk:
         self.dataset: Dataset | None = load(data) if data else None
         self.lab: PolicyLab | None = None
         self.job: TrainingJob | None = None
+        self.taking: Taking | None = None
         if model:
             self.use(model)
 

@@ -16,7 +16,7 @@ from ditmos.ui.lab_worker import Fault, Outcome
 from ditmos.ui.live_board import LiveBoard
 from ditmos.ui.pieces import Notice, box, button, heading, html, table
 from ditmos.ui.tryout import Trial, try_out
-from ditmos.ui.versions import START, line_on_board
+from ditmos.ui.versions import line_on_board
 from ditmos.ui.visit import Visit
 
 _COMPLETE = (Path(__file__).parent / "static" / "complete.js").read_text()
@@ -43,13 +43,11 @@ class PolicyPage:
         self._versions = visit.desk.versions
         self._turn = 0
         self._tried = ""
-        numbers = self._versions.numbers()
-        start = self._versions.text(numbers[-1]) if numbers else START
         with box("halves"):
             with box("card stack"):
                 self._tools()
                 self._editor = ui.codemirror(
-                    start,
+                    self._versions.latest(),
                     language="Python",
                     theme="githubLight",
                     on_change=lambda: self._later(),

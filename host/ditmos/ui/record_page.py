@@ -22,14 +22,18 @@ from ditmos.ui.taking import Plan, Taking, drawn
 from ditmos.ui.visit import Visit
 
 COUNTDOWN = 3  # seconds
+_AGAIN = 5  # pictures between two looks at which takes there are
 
 
 class RecordPage:
-    """One session of recording a page; takes are on disk as soon as they are whole, whatever becomes of the page."""
+    """The session of recording belongs to the desk: every page shows the same one. Takes are on disk as soon as they
+    are whole, whatever becomes of the page."""
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
-        self._taking: Taking | None = None
+        self._known: Taking | None = None  # whose labels are shown
+        self._files: list[tuple[int, int]] = []
+        self._turn = 0
         self._drawn: History | None = None
         with box("split"):
             with box("stack"):
@@ -62,6 +66,10 @@ class RecordPage:
             self._subject = ui.number("Person", value=0, min=0).props("dense outlined").style("width: 96px")
             button("Begin", self._begin, main=True)
 
+    @property
+    def _taking(self) -> Taking | None:
+        return self._visit.desk.taking
+
     def _begin(self) -> None:
         board = self._visit.board
         try:
@@ -75,22 +83,40 @@ class RecordPage:
             folder = self._visit.desk.folder
             out = folder.new(self._name.value.strip(), ".npz")
             folder.inside(Takes(out).folder)
-            self._taking = None  # lets go of its folder
-            self._taking = Taking(board, out, plan)
+            if self._taking:
+                self._taking.store.close()
+            self._visit.desk.taking = None
+            self._visit.desk.taking = Taking(board, out, plan)
         except DitmosError as error:
             self._notice.say(str(error), "bad")
             return
         self._notice.clear()
-        self._state.text = "Choose a label: its take begins after a countdown"
-        self._buttons(self._taking)
-        self._show_takes()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Show what there is of the session, where this page does not know it yet."""
+        taking = self._taking
+        if taking is None:
+            return
+        if taking is not self._known:
+            self._known = taking
+            self._state.text = "Choose a label: its take begins after a countdown"
+            self._buttons(taking)
+        files = [(number, path.stat().st_mtime_ns) for number, path in taking.store.files().items() if path.exists()]
+        if files != self._files:
+            self._files = files
+            self._show_takes()
 
     def _buttons(self, taking: Taking) -> None:
         self._labels.clear()
         with self._labels:
             for i, label in enumerate(taking.plan.labels):
                 button(label, partial(self._record, label), main=True, hint=f"While recording, {i + 1} marks an event")
-            button("Stop", taking.stop, hint="Keep what there is")
+            button("Stop", self._stop, hint="Keep what there is")
+
+    def _stop(self) -> None:
+        if self._taking:
+            self._taking.stop()
 
     async def _record(self, label: str, number: int | None = None) -> None:
         taking = self._taking
@@ -120,6 +146,9 @@ class RecordPage:
         taking = self._taking
         if taking is None or not self._visit.shown("Record"):
             return
+        self._turn += 1
+        if self._turn % _AGAIN == 0:
+            self._look_again()
         if taking.running and taking.history is not None and taking.history is not self._drawn:
             self._drawn = taking.history
             self._scope.watch(taking.history, taking.plan.seconds)

@@ -59,6 +59,14 @@ class Versions:
         """The same of any file."""
         return parse_policy(f"{path}:{expression or 'policy'}")
 
+    def latest(self) -> str:
+        """What a page begins with: what was written last, on the board or not."""
+        draft, numbers = self.folder / _DRAFT, self.numbers()
+        last = self.path(numbers[-1]) if numbers else None
+        if draft.exists() and (last is None or draft.stat().st_mtime_ns > last.stat().st_mtime_ns):
+            return read_text(draft)[0]
+        return read_text(last)[0] if last else START
+
     def draft(self, text: str) -> Path:
         """Where a text lies that is no version yet; the next one takes its place."""
         path = self.folder / _DRAFT
