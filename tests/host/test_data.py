@@ -278,6 +278,14 @@ def test_folds_need_people(synthetic: Dataset) -> None:
             folds(some, count)
 
 
+def test_validation_of_a_split_with_one_person_is_cut_by_recording(synthetic: Dataset) -> None:
+    halves = np.where(synthetic.group % 2, TEST, TRAIN).astype(np.int8)
+    made = split(replace(synthetic, subject=np.zeros(len(synthetic), int), split=halves), "file")
+    assert made.split is not None and (made.split[halves == TEST] == TEST).all()
+    validating = set(made.group[made.part(VALIDATION)])
+    assert validating and not validating & set(made.group[made.part(TRAIN)])
+
+
 def test_split_errors(synthetic: Dataset) -> None:
     with pytest.raises(DitmosError, match="no split in the file"):
         split(synthetic, "file")

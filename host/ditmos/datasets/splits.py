@@ -19,7 +19,8 @@ def split(
     """The data set with a split.
 
     kind:
-        file: the set's own ``split``; a validation part is cut from training, by subject, if it has none.
+        file: the set's own ``split``; a validation part is cut from training if it has none, by subject, or by
+            recording where training has one person.
         subject: whole people on one side.
         group: whole recordings on one side, the classes in proportion.
         random: windows at random, the classes in proportion (the paper's 80/20; windows of one recording may lie on
@@ -42,7 +43,8 @@ def split(
             raise DitmosError(f"{dataset.name}: split in the file has no test window (2)")
         if (dataset.split == VALIDATION).any():
             return dataset
-        assignment, units = dataset.split.copy(), dataset.subject
+        assignment, training = dataset.split.copy(), dataset.subject[dataset.part(TRAIN)]
+        units = dataset.subject if len(np.unique(training)) > 1 else dataset.group
     else:
         units = _units(dataset, kind)
         assignment = np.full(len(dataset), TRAIN, np.int8)
