@@ -68,6 +68,8 @@ def test_thousands_that_come_late(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("\n".join(rows))
     samples = only(tmp_path / "x.csv").samples
     assert samples[500, 0] == -1234.5 and np.isnan(samples[500, 1:]).all() and samples[501].tolist() == [0.5, 0.5, 2]
+    (tmp_path / "x.csv").write_text("\n".join([*rows[:40], "1,5;1.234;1 234", *rows[1:5]]))  # in these lines, too
+    assert np.isnan(only(tmp_path / "x.csv").samples[39]).tolist() == [False, True, True]
 
 
 WORDS = [

@@ -15,6 +15,7 @@ from ditmos.model.conversion import is_unit, plain
 
 COMMENT = ("#", "%", "//")
 _SAMPLE = 60  # lines that are looked at
+_GROUPED = 0.05  # of the values have a mark between thousands: fewer must have a decimal mark, too
 _HEAD = 400  # lines in which the first row must lie
 _TIME = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?)?[T ]?(\d\d?:\d\d(:\d\d)?([.,]\d+)?)?\s?(Z|[+-]\d\d:?\d\d)?")
 GROUPS = (",", ".", " ", "\u00a0", "\u202f", "\u2009", "'", "\u2019")  # marks between thousands
@@ -143,6 +144,11 @@ def sniff(lines: Sequence[str], name: str, separator: str | None = None, decimal
     mark, point, group = chosen
     if mark == ";":
         row_end = False
+    if group:
+        fields = [f for line in (plain if mark != ";" else tail) for f in split_line(line, mark)]
+        only = [f for f in fields if is_value(f, point, group) and not is_value(f, point)]
+        if len(only) < _GROUPED * len(fields) and grouping(only, point) != group:
+            group = None
     return _header(head, name, mark, point, group, row_end)
 
 
