@@ -213,3 +213,26 @@ except ValueError as error:
     assert [row[2] for row in rows] == [1 + n // 16 for n in range(128)]
     assert [row[3] for row in rows] == [1 + n * 24 // 64 for n in range(128)]
     assert said[3] == "Combined: a sensor of 64 Hz behind one of 4 Hz"
+
+
+def test_a_converter_gives_volts_less_half_of_its_range(run: Run) -> None:
+    """MicroPython's `ADC.read_u16` is 0 to 65535 over 0 to 3.3 V, whatever the converter has of bits."""
+    said = run("""
+import sys
+class Converter:
+    values = [0, 32768, 65535, 0x4D94]
+    def __init__(self, pin): assert pin == "pin A1"
+    def read_u16(self): return self.values.pop(0)
+class Machine:
+    ADC = Converter
+    Pin = staticmethod(lambda name: "pin " + name)
+sys.modules["machine"] = Machine
+sensor = Adc("A1", rate=64, name="eda")
+row = array("h", bytes(2))
+read = []
+for _ in range(4):
+    sensor.read(row)
+    read.append(round(row[0] * sensor.scale + 1.65, 3))
+print(sensor.channels, sensor.units, sensor.rate, read)
+""")
+    assert said == ["('eda',) V 64 [0.0, 1.65, 3.3, 1.0]"]
