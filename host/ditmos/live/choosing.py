@@ -14,9 +14,9 @@ from ditmos.live.listening import Hearing
 from ditmos.live.track import Track
 from ditmos.model.policy import Policy, parse_policy
 
-ON = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+ON = tuple(round(0.3 + 0.05 * i, 2) for i in range(14))
 OFF = 0.6  # of that
-WINDOWS = (3, 4, 5, 6, 8)
+WINDOWS = (3, 4, 5, 6, 8, 10)
 QUIET_S = 0.8  # after an event
 STEADY_ON = (0.5, 0.6, 0.7, 0.8, 0.9)
 KEPT = 0.95  # of the windows that are right: what rejecting the unknown leaves of them
