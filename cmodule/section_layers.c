@@ -77,6 +77,7 @@ static ditmos_status_t parse_layer(ditmos_model_t *m, const uint8_t *data, uint3
     NEED(ditmos_u16(p + 16) == channels[0], "LAYR.first_channels", at + 16, "does not fit the first operand");
     NEED(rows_in == (fc ? 1 : source->rows), "LAYR.rows_in", at + 10, "does not fit the operands");
     uint32_t padded = (uint32_t)rows_in + out->pad[0] + out->pad[1];
+    NEED(padded <= UINT16_MAX, "LAYR.padding", at + 7, "with it the input has more than 65535 rows");
     NEED(padded >= layer->kernel, "LAYR.kernel", at + 2, "longer than the input");
     NEED(rows_out >= 1 && rows_out == ((padded - layer->kernel) / layer->stride + 1) / layer->pool, "LAYR.rows_out",
         at + 14, "does not follow from rows_in, padding, kernel, stride and pool");

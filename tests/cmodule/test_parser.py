@@ -205,6 +205,16 @@ def test_a_line_buffer_with_too_few_rows(driver):
     assert refused > 3
 
 
+def test_an_input_of_too_many_rows_is_refused(driver):
+    """Rows are counted in 16 bits, those of padding too."""
+    data = bytearray(encode(golden.case(1).model, whole_plan(golden.case(1).model.spec)))
+    network, layer = (sections(data)[tag][0] for tag in (b"NETW", b"LAYR"))
+    data[network : network + 2] = data[layer + 10 : layer + 12] = pack("<H", 65535)
+    data[layer + 18] = 1
+    _, name, where, *_ = driver.ask(repaired(data)).split()
+    assert (name, int(where)) == ("LAYR.padding", layer + 7)
+
+
 @pytest.mark.parametrize(
     ("section", "offset", "value", "field"),
     [

@@ -193,6 +193,11 @@ def test_dropout_is_independent_per_classifier() -> None:
     assert not torch.allclose(classes[:, 0], classes[:, 1])
 
 
+def test_rows_are_counted_in_16_bits() -> None:
+    with pytest.raises(DitmosError, match="65536 rows"):
+        NetworkSpec(65535, 1, 2, 1, BranchSpec((ConvSpec(1, 2, pad=(1, 0)),)))
+
+
 def test_standardisation_must_fit() -> None:
     with pytest.raises(DitmosError, match="2 means"):
         RoutedNetwork(reference_spec(), [0.0] * 2, [1.0] * 3)

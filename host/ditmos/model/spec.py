@@ -28,6 +28,7 @@ MAX_CONVS = 12
 MAX_KERNEL = 31
 MAX_AVERAGE = 255
 MAX_CLASSIFIERS = 64
+MAX_ROWS = 65535  # that a layer reads, with padding
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,8 @@ class NetworkSpec:
                 not layer.channelwise or layer.channels_out == layer.channels_in,
                 f"{layer.name}: {layer.channels_out} channels, expected {layer.channels_in}, as many as it reads",
             )
+            padded = layer.rows_in + sum(layer.pad)
+            need(padded <= MAX_ROWS, f"{layer.name}: {padded} rows with padding, expected at most {MAX_ROWS}")
             need(
                 layer.rows_out >= 1,
                 f"{layer.name}: {layer.rows_in} rows are too few for kernel {layer.kernel}, stride {layer.stride}, "
