@@ -55,7 +55,7 @@ MP_DEFINE_CONST_FUN_OBJ_1(ditmos_model_select_fed_obj, ditmos_model_select_fed);
 static mp_obj_t model_feed_reset(mp_obj_t self_in) {
     ditmos_model_obj_t *self = ditmos_model_with_front(self_in);
     ditmos_feed_reset(&self->feed);
-    self->selected = false;
+    self->selected = self->voted = false;
     return mp_const_none;
 }
 MP_DEFINE_CONST_FUN_OBJ_1(ditmos_model_feed_reset_obj, model_feed_reset);
@@ -72,7 +72,7 @@ static mp_obj_t model_calibrate(mp_obj_t self_in, mp_obj_t samples_in) {
     }
     uint32_t count;
     const int16_t *samples = get_samples(self, samples_in, &count);
-    self->selected = false;
+    self->selected = self->voted = false;
     if (!ditmos_feed_observe(&self->feed, samples, count)) {
         mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("calibrate takes at most 65535 rows"));
     }

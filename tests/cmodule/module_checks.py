@@ -349,6 +349,10 @@ def check_forest(name):
     assert raised(model.both, bytes(model.classes + 1), 4)[0] is ValueError
     model.feed_reset()
     assert raised(model.votes, None)[0] is RuntimeError
+    if model.classifiers:
+        assert raised(model.both, logits, 4)[0] is RuntimeError
+    if model.specialists:
+        assert raised(model.specialist)[0] is RuntimeError
 
 
 def check_feed_heap(name):

@@ -280,7 +280,7 @@ class Model:
 
     def calibrate(self, samples: ArrayLike) -> int:
         """Samples for the scale of whoever wears the board -> rows so far. Raises as `Feeder.calibrate`."""
-        self._maps = None
+        self._maps = self._votes = None
         return self.feeder.calibrate(samples)
 
     def features(self, level: int) -> Int8:
