@@ -171,7 +171,7 @@ ditmos_status_t ditmos_read_routing(ditmos_parsing_t *parsing, ditmos_section_t 
         "selector outputs must be those of classifiers, then none or one for each class");
     NEED(rule != RULE_ONLY || m->classifiers <= 1, "ROUT.rule", s.begin, "is 0, but there are several classifiers");
     m->specialists = rule == RULE_VOTES ? m->classifiers : 0;
-    NEED(rule != RULE_VOTES || m->classifiers >= 2, "ROUT.rule", s.begin, "is 3, but there are no several classifiers");
+    NEED(rule != RULE_VOTES || m->classifiers >= 2, "ROUT.rule", s.begin, "is 3, but there is no second classifier");
     NEED(m->specialists == 0 || parsing->found[FRST].begin != 0, "ROUT.rule", s.begin, "is 3, but there is no forest");
     return ditmos_ok();
 }

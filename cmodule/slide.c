@@ -16,7 +16,7 @@ void ditmos_slide_init(ditmos_engine_t *engine) {
             || (layer->source[1] != DITMOS_NONE && engine->step[layer->source[1]] != step)) {
             step = 0;
         }
-        engine->step[1 + i] = step * layer->layer.stride * layer->layer.pool; // at most 4^12
+        engine->step[1 + i] = step * layer->layer.stride * layer->layer.pool; // a map for which it overflows has one row
     }
     engine->left = 0;
 }
