@@ -100,6 +100,15 @@ def each(value, count):
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * count
 
 
+def raw_inputs(model):
+    """What the raw samples of a model with a front end are, as `model.inputs` says it of rows: name, unit and so on of
+    each channel. Its units are one for all, or one a channel apart by commas."""
+    units = model.raw_units.split(", ")
+    if len(units) != model.raw_channels:
+        units = [model.raw_units] * model.raw_channels
+    return [("", unit, 0, 0, model.raw_scale) for unit in units]
+
+
 def name_of(sensor):
     return type(sensor).__name__
 
@@ -114,18 +123,14 @@ def check(model, sensor):
     if hasattr(sensor, "rescale"):
         sensor.rescale(model.raw_scale if model.raw_window else model.inputs[0][4])
     scales, units = each(sensor.scale, count), each(sensor.units, count)
-    if model.raw_window:
-        rate = model.raw_rate
-        wanted = [("", model.raw_units, model.raw_scale)] * model.raw_channels
-    else:
-        rate = model.rate
-        wanted = [(name, unit, scale) for name, unit, _, _, scale, _ in model.inputs]
+    fed = bool(model.raw_window)
+    rate, wanted = (model.raw_rate, raw_inputs(model)) if fed else (model.rate, model.inputs)
     who = name_of(sensor)
     if count != len(wanted):
         raise ValueError("%s has %d channels, the model was made for %d" % (who, count, len(wanted)))
     if rate and abs(sensor.rate - rate) > RATE_TOLERANCE * rate:
         raise ValueError("rate of %s is %g Hz, the model was made for %g" % (who, sensor.rate, rate))
-    for i, (name, unit, scale) in enumerate(wanted):
+    for i, (name, unit, _, _, scale) in enumerate([channel[:5] for channel in wanted]):
         if name and channels[i] and name != channels[i]:
             raise ValueError("channel %d of %s is %s, the model was made for %s" % (i, who, channels[i], name))
         if unit and units[i] and unit != units[i]:

@@ -55,13 +55,12 @@ def _is_sound(sensor):
 
 def _next(folder, label):
     """The first number that no file has."""
-    taken = [int(name[len(label) + 1 : len(label) + 4]) for name in os.listdir(folder) if _is_take(name, label)]
-    return max(taken) + 1 if taken else 0
+    numbers = [name[len(label) + 1 : -4] for name in os.listdir(folder) if _is_take(name, label)]
+    return max([int(number) for number in numbers if number.isdigit()] + [-1]) + 1
 
 
 def _is_take(name, label):
-    middle = name[len(label) + 1 : len(label) + 4]
-    return name.startswith(label + "-") and name[len(label) + 4 :] in (".csv", ".wav") and middle.isdigit()
+    return name.startswith(label + "-") and name[-4:] in (".csv", ".wav")
 
 
 def _take(sensor, rows):

@@ -122,6 +122,7 @@ class Blocks(Server):
         self.sensor = sensor
         self.rows = rows
         self.done = self.lost = self.span = 0
+        self._first = 0  # rows of the first block
         self._watch = Watch(sensor)
         self._row = 2 * width  # bytes
         block = array("h", bytes(self._row * max(1, int(sensor.rate) // 50)))
@@ -154,18 +155,18 @@ class Blocks(Server):
         self._began = time.ticks_us() if self._began is None else self._began
         count = self.sensor.readinto(block)
         count = len(block) if count is None else count
-        if self.done:  # the first block may have waited in the driver
+        if self.done and count:  # the first block may have waited in the driver
             now = time.ticks_us()
             self.span += time.ticks_diff(now, self._began)
             self._began = now
-        else:
+        elif count:
             self._began, self._first = time.ticks_us(), count // width
         self._watch(block[:count])
         self._keep(self._bytes[: 2 * count])
         self.done += count // width
         self.lost += self._watch.lost - self._before
         self._before = self._watch.lost
-        self._ended = count < len(block) or self.done == self.rows
+        self._ended = count == 0 or self.done == self.rows
         if self._ended and self.done > self._first:
             self.span = self.span * (self.done - 1) // (self.done - self._first)  # of all but the first row
 
@@ -180,7 +181,7 @@ class Blocks(Server):
         self._waiting += fits
 
     def _send(self):
-        most = PAYLOAD // self._row * self._row
+        most = max(1, PAYLOAD // self._row) * self._row
         while self._waiting and self.link.queued() < _SENDING:
             count = min(most, self._waiting, len(self._ring) - self._head)
             if count < most and not self._ended and count == self._waiting:

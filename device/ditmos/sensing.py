@@ -2,7 +2,7 @@
 
 import struct
 
-from .capture import name_of
+from .capture import name_of, raw_inputs
 from .engine import Engine
 from .framing import SAMPLES
 from .listen import Listener
@@ -23,7 +23,7 @@ class Sensing(Answers):
         self._show = show
         self._level = self._unsent = 0
         if model.raw_window:
-            inputs = [("", model.raw_units, 0, 0, model.raw_scale)] * model.raw_channels
+            inputs = raw_inputs(model)
             geometry = model.raw_window, step - 1, inputs, model.raw_rate
         else:
             geometry = model.window, 0, [channel[:5] for channel in model.inputs], model.rate

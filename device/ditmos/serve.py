@@ -15,6 +15,7 @@ from array import array
 
 import uctypes
 
+from .capture import raw_inputs
 from .engine import own_policy
 from .framing import (
     BOARD,
@@ -306,7 +307,7 @@ class Fed(Answers):
         self._channels = model.raw_channels
         self._room = min(hop, MOST_SAMPLES)
         self._missing = whole  # samples until the next result
-        inputs = [("", model.raw_units, 0, 0, model.raw_scale)] * model.raw_channels
+        inputs = raw_inputs(model)
         geometry = whole, step - 1, inputs, model.raw_rate
         size = self._room * self._channels
         super().__init__(Counter(model), policy, hop, "h", logits, first, size, geometry, agreed, before)

@@ -93,6 +93,27 @@ class Sensor:
 """
 
 
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        ('("uS", "g", "g")', []),
+        ('"g"', ["Sensor: x is in g, the model was made for uS"]),
+    ],
+)
+def test_raw_channels_may_have_units_of_their_own(run: Run, units: str, said: list[str]) -> None:
+    assert said == run(f"""
+from ditmos import capture
+class Sensor:
+    channels, units, scale, rate = ("x", "y", "z"), {units}, 1, 50
+class Model:
+    raw_window, raw_channels, raw_units, raw_scale, raw_rate = 10, 3, "uS, g, g", 1, 50
+try:
+    capture.check(Model, Sensor())
+except ValueError as error:
+    print(error)
+""")
+
+
 def test_narrow_is_the_rounded_and_limited_shift(run: Run, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     words = np.concatenate([rng.integers(-(2**31), 2**31, 500), [2**31 - 1, -(2**31), 0, -1, 1]]).astype(np.int32)
@@ -319,6 +340,47 @@ files.record(WavFile("sound.wav"), "yes", seconds=0.5, folder=".")
     with wave.open(str(tmp_path / "yes-000.wav")) as file:
         assert file.getparams()[:4] == (1, 2, 16000, 8000)
         assert file.readframes(8000) == sound[:8000].tobytes()
+
+
+def test_a_take_after_999_has_a_number_of_its_own(run: Run, tmp_path: Path) -> None:
+    save_wav(tmp_path / "sound.wav", np.random.default_rng(8).integers(-20000, 20000, (9000, 1)))
+    for name in ("yes-998.wav", "yes-1000.wav", "yes-x.wav", "yesno-2000.wav"):
+        (tmp_path / name).write_bytes(b"")
+    said = run("""
+from ditmos import files
+from sensors import WavFile
+files.record(WavFile("sound.wav"), "yes", seconds=0.1, folder=".")
+""")
+    assert said == ["./yes-1001.wav"]
+
+
+@pytest.mark.parametrize(("channels", "most"), [(1, 100), (60, 120)])
+def test_a_recording_goes_on_behind_a_short_block(run: Run, tmp_path: Path, channels: int, most: int) -> None:
+    """A file that begins again gives less than was asked for; rows may be longer than a frame."""
+    sound = np.random.default_rng(8).integers(-20000, 20000, (500, channels)).astype(np.int16)
+    save_wav(tmp_path / "sound.wav", sound)
+    (said,) = run("""
+import ditmos.serve
+from ditmos import record
+from sensors import WavFile
+class Line:
+    def __init__(self, *given): pass
+    def queued(self): return 0
+    def send(self, kind, payload):
+        if kind == record.SAMPLES:
+            sent.append(bytes(payload))
+sent = []
+ditmos.serve.Link = Line
+record.Server.status = lambda self: {}
+blocks = record.Blocks(WavFile("sound.wav", loop=True), 1200)
+while not blocks.over:
+    blocks.step()
+open("sent", "wb").write(b"".join(sent))
+print(blocks.done, max(len(payload) for payload in sent))
+""")
+    assert said == f"1200 {most}"
+    got = np.frombuffer((tmp_path / "sent").read_bytes(), np.int16).reshape(-1, channels)
+    assert np.array_equal(got, np.concatenate([sound, sound, sound[:200]]))
 
 
 def test_a_take_that_comes_to_nothing_leaves_no_file(run: Run, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ditmos.bench.route import class_numbers, decide
 from ditmos.datasets import Dataset
+from ditmos.datasets.dataset import join_units
 from ditmos.datasets.features import samples_of
 from ditmos.datasets.units import in_whole_steps
 from ditmos.errors import DitmosError
@@ -64,7 +65,7 @@ def labels_changed(model: Model, dataset: Dataset, index: NDArray[np.int64]) -> 
     front = model.model.front_end
     if front is None:
         raise DitmosError(f"{dataset.name}: the model has no front end, its rows are the data")
-    whole = dataset if dataset.units == front.units else in_whole_steps(dataset)
+    whole = dataset if join_units(dataset.channel_units) == front.units else in_whole_steps(dataset)
     class_numbers(model, whole)
     samples = samples_of(whole)[0][index]
     scales = np.array([channel.sample_scale for channel in model.inputs], np.float32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets.dataset import TRAIN, Dataset
+from ditmos.datasets.dataset import TRAIN, Dataset, join_units
 from ditmos.datasets.units import in_whole_steps
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_bands, log_mel, vitals
@@ -82,7 +82,7 @@ def to_log_bands(dataset: Dataset) -> Prepared:
     if dataset.units.startswith(log_bands.UNITS.partition("{}")[0]):
         return Prepared(dataset, None)
     samples, scale = samples_of(dataset)
-    front = log_bands.front_end(dataset.fs, scale, dataset.units, dataset.channels)
+    front = log_bands.front_end(dataset.fs, scale, join_units(dataset.channel_units), dataset.channels)
     names = tuple(f"{channel} {band}" for channel in dataset.channels for band in log_bands.BANDS)
     return Prepared(_through(dataset, front, samples, names, log_bands.UNITS.format(dataset.units)), front, samples)
 
@@ -99,7 +99,8 @@ def to_vitals(dataset: Dataset) -> Prepared:
     whole = in_whole_steps(dataset)
     moves = [plain(unit) in _ACCELERATION for unit in dataset.channel_units]
     motion = next((i for i in range(len(moves) - 2) if all(moves[i : i + 3])), None)
-    front = vitals.front_end(whole.fs, float(whole.scales[0]), whole.units, whole.channels, motion)
+    units = join_units(whole.channel_units)
+    front = vitals.front_end(whole.fs, float(whole.scales[0]), units, whole.channels, motion)
     channels = (*whole.channels, *(() if motion is None else (vitals.MAGNITUDE,)))
     names = tuple(f"{channel} {band}" for channel in channels for band in vitals.VITALS.names)
     return Prepared(_through(whole, front, whole.x, names, vitals.UNITS), front, whole.x)
@@ -145,7 +146,8 @@ def standardise_subjects(prepared: Prepared) -> Prepared:
     if front:
         front = replace(front, operations=(*front.operations, stranger))
     else:
-        front = FrontEnd((stranger,), dataset.fs, float(np.float32(scale)), dataset.units, dataset.channels)
+        units = join_units(dataset.channel_units)
+        front = FrontEnd((stranger,), dataset.fs, float(np.float32(scale)), units, dataset.channels)
     standard = replace(dataset, x=x, scale=1 / ONE, units=OWN_UNITS + dataset.units).check()
     return Prepared(standard, front, rows if prepared.samples is None else prepared.samples)
 

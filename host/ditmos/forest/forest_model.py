@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ditmos.datasets import TEST, TRAIN, VALIDATION
+from ditmos.datasets.dataset import join_units
 from ditmos.datasets.features import samples_of
 from ditmos.errors import DitmosError
 from ditmos.forest.first import choose, opinions_of
@@ -60,7 +61,8 @@ def assemble(task: Task, grown: Grown, behind: Behind, metadata: dict[str, Any])
     if made:
         end = replace(made, operations=(*made.operations, grown.summary))
     else:
-        end = FrontEnd((grown.summary,), dataset.fs, float(np.float32(scale)), dataset.units, dataset.channels)
+        units = join_units(dataset.channel_units)
+        end = FrontEnd((grown.summary,), dataset.fs, float(np.float32(scale)), units, dataset.channels)
     if network:
         forest = replace(grown.forest, opinion=opinions(network.logit_scale), clusters=behind.clusters)
         use = Use("first", Rule.VOTES, (9, 4)) if behind.clusters else network.use
@@ -79,10 +81,10 @@ def _inputs(task: Task, scale: float) -> tuple[InputChannel, ...]:
     dataset = task.dataset
     x = dataset.real(dataset.part(TRAIN)).transpose(1, 0, 2).reshape(len(dataset.channels), -1)
     found = []
-    for name, low, high in zip(dataset.channels, x.min(1), x.max(1), strict=True):
+    for name, units, low, high in zip(dataset.channels, dataset.channel_units, x.min(1), x.max(1), strict=True):
         step = max(float(high - low), 1e-6) / 255
         zero_point = int(np.clip(round(-128 - float(low) / step), -MAX_ZERO_POINT, MAX_ZERO_POINT))
-        found.append(InputChannel.of(step, zero_point, scale, name, dataset.units))
+        found.append(InputChannel.of(step, zero_point, scale, name, units))
     return tuple(found)
 
 
