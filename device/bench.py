@@ -79,13 +79,38 @@ def first_samples(engine):
         return array("h", [(37 * i) % 251 - 125 for i in range(engine.raw)])
 
 
-def statistics(watch, repeat, work, *arguments):
-    """(median, least, most) ticks of work(*arguments)."""
-    for _ in range(WARM_UP):
-        work(*arguments)
-    gc.collect()
-    times = sorted(watch.measure(work, *arguments) for _ in range(repeat))
-    return times[repeat // 2], times[0], times[-1]
+def of_times(times):
+    """(median, least, most)."""
+    times = sorted(times)
+    return times[len(times) // 2], times[0], times[-1]
+
+
+def statistics(watch, repeat, work, *arguments, before=None):
+    """(median, least, most) ticks of work(*arguments); before each, before() makes what it reads."""
+    times = []
+    for i in range(WARM_UP + repeat):
+        if i == WARM_UP:
+            gc.collect()
+        if before:
+            before()
+        times.append(watch.measure(work, *arguments))
+    return of_times(times[WARM_UP:])
+
+
+def slices(model, window, k, watch, repeat):
+    """Rows of slices, which run in turn: one may write over what it or another reads. Those for which that is gone
+    after a select are left out."""
+    times = [[] for _ in model.slices]
+    for i in range(WARM_UP + repeat):
+        if i == WARM_UP:
+            gc.collect()
+        model.select(window)
+        for j in range(len(times)):
+            try:
+                times[j].append(watch.measure(model.step, j, k))
+            except RuntimeError:
+                pass
+    return [("slice " + name,) + of_times(of[WARM_UP:]) for name, of in zip(model.slices, times) if of]
 
 
 def measure(engine, window, repeat):
@@ -99,10 +124,8 @@ def measure(engine, window, repeat):
         rows.append(("votes",) + statistics(watch, repeat, model.votes, window))
     if model.classifiers:
         rows.append(("select",) + statistics(watch, repeat, model.select, window))
-        rows.append(("classify",) + statistics(watch, repeat, model.classify, k))
-        model.select(window)
-        for i, name in enumerate(model.slices):
-            rows.append(("slice " + name,) + statistics(watch, repeat, model.step, i, k))
+        rows.append(("classify",) + statistics(watch, repeat, model.classify, k, before=lambda: model.select(window)))
+        rows += slices(model, window, k, watch, repeat)
     rows.append(("policy",) + statistics(watch, repeat, engine.policy, model, window))
     asked = [row[1] for row in rows if row[0] == "votes" or (who != FOREST and row[0] in ("select", "classify"))]
     rows.append(("Python", rows[-1][1] - sum(asked), None, None))
@@ -143,6 +166,8 @@ def profile(engine, window):
             parts.append(("front end, a row", model.feed, one_row(model)))
         for part, work, argument in parts:
             work(argument)
+            if part == "classify":
+                model.select(window)  # the one before may have written over what it reads
             tell(True, PROFILE_START)
             work(argument)
             tell(True, PROFILE_STOP)

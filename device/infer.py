@@ -16,6 +16,7 @@ import time
 from binascii import hexlify
 
 import ditmos
+from ditmos.capture import raw_inputs
 from ditmos.routing import best, name_of
 from ditmos.script import Stopwatch, option
 
@@ -51,7 +52,7 @@ def compare(model, said, raw):
     rate = model.raw_rate if fed else model.rate
     if said.get("fs") and rate and not near(said["fs"], rate, 0.02):
         raise ValueError("windows.json: fs is %g Hz, the model was made for %g" % (said["fs"], rate))
-    made_for = [("", model.raw_units, 0, 0, model.raw_scale)] * model.raw_channels if fed else model.inputs
+    made_for = raw_inputs(model) if fed else model.inputs
     channels = said.get("channels", ())
     if channels and len(channels) != len(made_for):
         raise ValueError("windows.json: %d channels, the model takes %d" % (len(channels), len(made_for)))
@@ -76,7 +77,13 @@ def labels(model, said, count):
     for name in own:
         if name not in names:
             raise ValueError("windows.json: class %s is none of the model's" % name)
-    return [names.index(own[found[i][0]]) for i in range(count)]
+    if len(found) < count:
+        raise ValueError("labels.npy: %d labels, windows.npy has %d windows" % (len(found), count))
+    numbers = [found[i][0] for i in range(count)]
+    for number in numbers:
+        if not 0 <= number < len(own):
+            raise ValueError("labels.npy: %d, expected the number of one of %d classes" % (number, len(own)))
+    return [names.index(own[number]) for number in numbers]
 
 
 def run_json(engine, windows, count):
@@ -130,6 +137,8 @@ def main():
     said = about()
     compare(engine.model, said, windows.typecode == "h")
     count = min(len(windows), int(option("--count", len(windows))))
+    if count < 1:
+        raise ValueError("no window: --count is %s, windows.npy has %d" % (option("--count", "all"), len(windows)))
     if option("--json"):
         run_json(engine, windows, count)
     else:

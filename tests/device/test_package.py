@@ -16,7 +16,7 @@ from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
 from ditmos.paths import SOURCES
-from ditmos.planner import whole_plan
+from ditmos.planner import front, whole_plan
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SPEC = reference_spec()
@@ -151,3 +151,31 @@ def test_infer_with_a_damaged_model(run: Run, model: Model, tmp_path: Path) -> N
     (tmp_path / "model.dtm").write_bytes(data)
     done = run(str(SOURCES / "device" / "infer.py"))
     assert done.stdout.startswith("infer: crc at offset 12")
+
+
+def test_benchmark_of_a_plan_for_one_classify_a_window(run: Run, tmp_path: Path) -> None:
+    """What it measures again and again, select has made anew."""
+    network = random_model(np.random.default_rng(3), SPEC, Style.TRAINED)
+    once = next(candidate.plan for candidate in front(SPEC, network, once=True) if candidate.plan.once)
+    write_model(tmp_path / "model.dtm", network, once)
+    done = run(str(SOURCES / "device" / "bench.py"), "--repeat", "2", "--json")
+    parts = json.loads(done.stdout)["parts"]
+    assert {"select", "classify", "policy"} < set(parts)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [([0, 1], "labels.npy: 2 labels, windows.npy has 3 windows"), ([0, -1, 1], "labels.npy: -1, expected the number")],
+)
+def test_labels_that_do_not_fit_are_refused(
+    run: Run, model: Model, tmp_path: Path, labels: list[int], said: str
+) -> None:
+    np.save(tmp_path / "windows.npy", raw_windows(model, 3, "<i2"))
+    np.save(tmp_path / "labels.npy", np.array(labels, np.int8))
+    assert run(str(SOURCES / "device" / "infer.py")).stdout.startswith("infer: " + said)
+
+
+def test_no_window_is_refused(run: Run, model: Model, tmp_path: Path) -> None:
+    np.save(tmp_path / "windows.npy", raw_windows(model, 3, "<i2"))
+    said = run(str(SOURCES / "device" / "infer.py"), "--count", "0").stdout
+    assert said == "infer: no window: --count is 0, windows.npy has 3\n"
