@@ -1,3 +1,3 @@
 # What every firmware carries frozen. Files of the same name on the board, or under a mounted folder, come before it:
-# cmodule/overlay.c.
+# device/import_hook.c.
 package("ditmos", base_path=".")

@@ -119,7 +119,7 @@ class MPU6050(Fifo):
             raise OSError("no MPU-6050 at address 0x%02x" % address)
         registers.write(0x6B, 0x01)  # PWR_MGMT_1: awake, clock from the gyroscope
         registers.write(0x1A, 0x04 if rate <= 50 else 0x02)  # CONFIG: low-pass at 21 or 94 Hz
-        registers.write(0x19, 1000 // rate - 1)  # SMPLRT_DIV
+        registers.write(0x19, int(1000 // rate) - 1)  # SMPLRT_DIV
         registers.write(0x1C, 0x10)  # ACCEL_CONFIG: 8 g
         registers.write(0x23, 0x08)  # FIFO_EN: acceleration
         registers.write(0x38, 0x10)  # INT_ENABLE: tell when the FIFO runs over

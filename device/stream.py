@@ -8,20 +8,13 @@ their own. Options, in sys.argv:
     --logits         send the class logits with each result
 """
 
-import sys
-
 import ditmos
+from ditmos.script import option
 from ditmos.serve import serve
-
-
-def option(name, default):
-    """Value behind `name` in sys.argv."""
-    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv[:-1] else default
-
 
 serve(
     ditmos.load_model(),
     hop=int(option("--hop", 0)),
     typecode=option("--type", "h"),
-    logits="--logits" in sys.argv,
+    logits=option("--logits", False),
 )
