@@ -27,6 +27,22 @@ def store(tmp_path: Path) -> Takes:
     return takes
 
 
+@pytest.mark.parametrize(("units", "scale"), [(("uS", "g"), (0.5, 0.1)), (("g", "g"), (0.1, 0.1))])
+def test_channels_with_units_of_their_own_go_on_in_a_set(tmp_path, units, scale):
+    """Recorded once more beside the dataset that they made, without its takes."""
+    out, signal = tmp_path / "my.npz", Signal(("ax", "ay"), units, scale, 50.0)
+    first = Takes(out)
+    first.prepare()
+    first.keep(Take("walk", a_take().samples, signal))
+    first.write(["walk"], 50, 50)
+    first.remove(0)
+    second = Takes(tmp_path / "my.npz")
+    second._earlier.write_bytes(out.read_bytes())
+    second.check(["walk"], 50, signal)
+    second.keep(Take("walk", a_take().samples, signal))
+    assert len(second.dataset(["walk"], 50, 50)) == 4
+
+
 def test_a_take_comes_back_as_it_was(store):
     path = store.keep(a_take("über/Gehen 1"))
     assert path.name.startswith("0000-") and path.parent.name == "my.takes"

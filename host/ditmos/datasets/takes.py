@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos import atomic
-from ditmos.datasets.dataset import UNREADABLE, Dataset, load, save
+from ditmos.datasets.dataset import UNREADABLE, Dataset, join_units, load, one_or_each, save
 from ditmos.datasets.splits import split
 from ditmos.errors import DitmosError
 from ditmos.locks import try_lock
@@ -45,6 +45,11 @@ class Signal:
     def scales(self) -> tuple[float, ...]:
         """Of each channel."""
         return self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(self.channels)
+
+    def of_dataset(self) -> tuple[str, float | tuple[float, ...]]:
+        """Units and scale as a dataset says them."""
+        units = self.units if isinstance(self.units, str) else join_units(self.units)
+        return units, one_or_each(self.scales)
 
 
 @dataclass(frozen=True)
@@ -177,13 +182,11 @@ class Takes:
         _same_field(self.out, "class_names", old.class_names, tuple(labels))
         _same_field(self.out, "window", old.window, window)
         if signal is not None:
-            for field, before in (
-                ("channels", old.channels),
-                ("units", old.units),
-                ("scale", old.scale),
-                ("rate", old.fs),
-            ):
-                _same_field(self.out, field, before, getattr(signal, field))
+            units, scale = signal.of_dataset()
+            _same_field(self.out, "channels", old.channels, signal.channels)
+            _same_field(self.out, "units", old.units, units)
+            _same_field(self.out, "scale", old.scale, scale)
+            _same_field(self.out, "rate", old.fs, signal.rate)
 
     def dataset(self, labels: Sequence[str], window: int, hop: int) -> Dataset:
         """Windows of all takes, behind those of an earlier set.
@@ -282,6 +285,7 @@ def to_dataset(takes: Sequence[Take], labels: Sequence[str], window: int, hop: i
         cut.append(windows_of(take.samples, window, hop))
     counts = [len(windows) for windows in cut]
     signal = takes[0].signal
+    units, scale = signal.of_dataset()
     return Dataset(
         x=np.concatenate(cut).astype(np.int16),
         y=np.repeat([list(labels).index(take.label) for take in takes], counts).astype(np.int64),
@@ -289,8 +293,8 @@ def to_dataset(takes: Sequence[Take], labels: Sequence[str], window: int, hop: i
         group=np.repeat(np.arange(len(takes)), counts).astype(np.int64),
         class_names=tuple(labels),
         channels=signal.channels,
-        scale=signal.scale,
-        units=signal.units if isinstance(signal.units, str) else ", ".join(signal.units),
+        scale=scale,
+        units=units,
         fs=common_rate(takes),
         name=name,
     ).check()
