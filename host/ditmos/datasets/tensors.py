@@ -64,7 +64,8 @@ def prepare(dataset: Dataset) -> Parts:
     if limits := glitch_limits(train.x):
         train, validation, test = (Windows(part.x.clamp(*limits), part.y) for part in (train, validation, test))
     std, mean = torch.std_mean(train.x.double(), dim=(0, 2))
-    return Parts(train, validation, test, mean=tuple(mean.tolist()), std=tuple(std.clamp(min=1e-6).tolist()))
+    std = torch.where(std > 0, torch.maximum(std, 1e-6 * mean.abs()), 1e-6)  # signals may be nA: no least one
+    return Parts(train, validation, test, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
 def glitch_limits(x: Tensor) -> tuple[Tensor, Tensor] | None:
