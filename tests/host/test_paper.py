@@ -144,6 +144,8 @@ def test_prepare_is_in_real_units_with_the_training_parts_statistics(dataset: Da
     np.testing.assert_allclose(parts.mean, train.mean((0, 1)), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(parts.std, train.std((0, 1)), rtol=1e-3)
     assert parts.train.x.shape[1:] == (6, 48) and len(parts.test) == len(dataset.part(2))
+    small = prepare(replace(dataset, scale=dataset.scale * 1e-9))  # amperes, say
+    np.testing.assert_allclose(small.std, 1e-9 * np.array(parts.std), rtol=1e-3)
     lacking = replace(dataset, y=np.where(dataset.y == 2, 1, dataset.y))
     with pytest.raises(DitmosError, match="no training window of class 'walk'"):
         prepare(lacking)
@@ -231,6 +233,11 @@ def test_strong_network_and_split_features(dataset: Dataset) -> None:
     split_windows(run)
     assert len(run.clusters) == len(run.parts.train) and set(run.clusters.tolist()) == {0, 1, 2}
     assert all(not p.requires_grad for p in run.strong.parameters()) and not run.strong.training
+
+
+def test_the_method_needs_a_selector(dataset: Dataset) -> None:
+    with pytest.raises(DitmosError, match="no selector, expected one"):
+        train(session(dataset, config(network={"classifiers": 1, "aggregate": [], "selector": ""})))
 
 
 def test_the_baseline_is_one_network(dataset: Dataset) -> None:

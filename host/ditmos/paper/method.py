@@ -54,6 +54,8 @@ def learn(task: Task) -> Learned:
 
 def train(session: Session) -> None:
     """Run what is not done yet, then put the best network on the validation part in place."""
+    if session.network.selector is None and not session.config.baseline:
+        raise DitmosError("paper.network has no selector, expected one; or set paper.baseline = true for one network")
     for stage in (train_baseline,) if session.config.baseline else STAGES:
         stage(session)
     if session.best is None:

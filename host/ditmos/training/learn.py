@@ -39,8 +39,8 @@ def quiet(stage: str, done: float, note: str = "") -> None:
 @dataclass(frozen=True)
 class Task:
     """What is to be trained. dataset: with front end and split; parts: of it. keep: where pieces are. front_end: what
-    made the rows of the dataset of raw samples; it goes into the model file. rows: as the
-    board gets them, where it is a channel more than the network reads; used: which of them it reads."""
+    made the rows of the dataset of raw samples; it goes into the model file. rows: what the board gets, where that has
+    channels that the network does not read; used: which it reads."""
 
     dataset: Dataset
     parts: Parts
