@@ -13,6 +13,7 @@ set(DITMOS_SOURCES
     sections.c
     section_layers.c
     plan.c
+    plan_dryrun.c
     engine.c
     padding.c
     slide.c

@@ -10,6 +10,7 @@ SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     sections.c \
     section_layers.c \
     plan.c \
+    plan_dryrun.c \
     engine.c \
     padding.c \
     slide.c \

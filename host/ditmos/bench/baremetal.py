@@ -152,7 +152,7 @@ MODEL_PARTS = (
     "model.c",
     "section*.c",
     "inputs.c",
-    "plan.c",
+    "plan*.c",
     "padding.c",
     "engine.c",
     "slide.c",

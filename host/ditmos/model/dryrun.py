@@ -1,7 +1,7 @@
 """Dry run of a plan: the engine's pull schedule (docs/format.md, PLAN) with row counters and no arithmetic.
 
-It is what accepts or refuses a plan on the host, as `cmodule/plan.c` does on the device, and it tells the planner
-which kernel calls a schedule leads to.
+It is what accepts or refuses a plan on the host, as `cmodule/plan_dryrun.c` does on the device, and it tells the
+planner which kernel calls a schedule leads to.
 """
 
 from __future__ import annotations
