@@ -57,7 +57,7 @@ class EmulatedBoard(BoardProcess):
             self._command += [option, str(path)] if path else []
         self._command += ["--lose", str(lose), "--cut", str(cut), *(["--hurry"] if hurry else [])]
         self.boot_seconds = self.boot_cpu_seconds = 0.0
-        self._messages = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._messages = tempfile.TemporaryFile("a+")  # noqa: SIM115
 
     def messages(self) -> list[str]:
         """What the emulator reported so far: accesses that are not modelled, faults, lost bytes."""
