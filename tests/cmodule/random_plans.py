@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ditmos.model import packings
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.padding import edge_bytes
 from ditmos.model.plan import NONE, Plan, Stage, layer_table
 from ditmos.model.plan_tables import WINDOW, producers
-from ditmos.model.spec import LayerShape, NetworkSpec
+from ditmos.model.spec import NetworkSpec
 from ditmos.planner.schedule import Schedule
 from numpy.random import Generator
 

@@ -18,8 +18,8 @@ from bench import channel_shape, conv_shape, fc_shape
 from cases import layer_at_bound, random_layer
 from ditmos.model import packings
 from ditmos.model.lanes import LANE_HALF, lane_channels
+from ditmos.model.layer_shape import KINDS, LayerShape
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import KINDS, LayerShape
 
 CMODULE = Path(__file__).parents[2] / "cmodule"
 

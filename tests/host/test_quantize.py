@@ -19,7 +19,8 @@ from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthw
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.quantize import quantize
 from ditmos.quantize.blame import losses
-from ditmos.quantize.fake import LANE_BOUND, FakeQuantNetwork
+from ditmos.quantize.fake import FakeQuantNetwork
+from ditmos.quantize.fake_layer import LANE_BOUND
 from ditmos.quantize.quantize import _model, divergence_from
 from ditmos.quantize.ranges import affine, input_scales, logit_range, relu_scale, varies
 from ditmos.training.score import answer_float, score

@@ -9,9 +9,10 @@ import pytest
 from ditmos.bench import golden
 from ditmos.errors import DitmosError
 from ditmos.model.inputs import InputChannel, fraction, last_not_finite, quantize_input
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer, accumulator_bound
 from ditmos.model.reference import Model, accumulate, requantize
-from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 
 
 def padded_by_hand(shape: LayerShape, maps: list[np.ndarray], window: tuple[int, ...]) -> list[np.ndarray]:

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
 from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
+from ditmos.model.layer_shape import Kind, LayerShape
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel
 from ditmos.model.reference import Int8, Model, accumulate
 from ditmos.model.signal import Signal
-from ditmos.model.spec import BranchSpec, ConvSpec, Kind, LayerShape, NetworkSpec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.use import Rule, Use, problem_of_rule
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan

@@ -10,7 +10,8 @@ from ditmos.bench import cycles
 from ditmos.bench.blocks import Blocks
 from ditmos.bench.measured import Say, profile_plan, run_plans, slice_rows, trained_like
 from ditmos.bench.peers import DS_CNN, NETWORKS, SHAPES, Network, Shape
-from ditmos.model.spec import BranchSpec, ConvSpec, Kind, NetworkSpec
+from ditmos.model.layer_shape import Kind
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.planner import default, front
 from ditmos.training.shapes import build
 

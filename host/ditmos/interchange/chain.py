@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
-from ditmos.model.spec import BranchSpec, ConvSpec, Kind, NetworkSpec
+from ditmos.model.layer_shape import Kind
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 
 Arithmetic = Literal["tflite", "qdq", "float"]
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.interchange.chain import Chain, Quantity, Step
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel
 from ditmos.model.reference import Int8, Model, accumulate
-from ditmos.model.spec import LayerShape
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from ditmos.errors import DitmosError
 from ditmos.interchange.chain import Chain, Quantity
-from ditmos.model.spec import Kind
+from ditmos.model.layer_shape import Kind
 
 _SKIPPED = ("Identity", "Dropout", "Unsqueeze", "Squeeze", "Reshape", "Flatten")
 _ZERO_POINTS = {np.dtype(np.int8): 0, np.dtype(np.uint8): -128}  # what makes int8 of a stored value

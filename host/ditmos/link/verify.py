@@ -17,11 +17,11 @@ from ditmos.frontends.integers import Int16
 from ditmos.link.board import Board
 from ditmos.link.deploy import Place, check_firmware, deploy, installed
 from ditmos.link.stream import classify
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.plan import Buffer, Plan, Slice, layer_table
 from ditmos.model.policy import own_policy, parse_policy
-from ditmos.model.reader import decode
+from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
-from ditmos.model.spec import LayerShape
 from ditmos.model.use import default_use
 from ditmos.progress import Report
 from ditmos.routing import Counter, best, verdict
@@ -155,8 +155,8 @@ def verify(
     """
     if not len(windows):
         raise DitmosError("no window to verify with")
-    data = model.read_bytes() if model.is_file() else b""
-    quantized, plan = decode(data)
+    quantized, plan = read_model(model)
+    data = model.read_bytes()
     reference = Model(quantized)
     check_firmware(board)
     found = installed(board)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import LayerShape
 
 LANE_BITS = 21
 LANE_HALF = 1 << (LANE_BITS - 1)

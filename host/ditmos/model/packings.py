@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ditmos.errors import DitmosError
 from ditmos.model import lanes
 from ditmos.model.lanes import PackingError
+from ditmos.model.layer_shape import KINDS, LayerShape
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import KINDS, LayerShape
 
 PLAIN = 0
 DOT = 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ditmos.model.spec import LayerShape
+from ditmos.model.layer_shape import LayerShape
 
 
 @dataclass(frozen=True)

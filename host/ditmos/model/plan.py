@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-from ditmos.model.spec import LayerShape, NetworkSpec
+from ditmos.model.layer_shape import LayerShape
+from ditmos.model.spec import NetworkSpec
 
 NONE = 255  # "no buffer" in an operand
 

@@ -17,7 +17,8 @@ from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.model.forest import Forest, check_forest
 from ditmos.model.inputs import InputChannel, check_input
-from ditmos.model.spec import LayerShape, NetworkSpec
+from ditmos.model.layer_shape import LayerShape
+from ditmos.model.spec import NetworkSpec
 from ditmos.model.strings import check_name
 from ditmos.model.use import Rule, Use, check_use, default_use
 

@@ -17,8 +17,8 @@ from ditmos.model.clusters import Clusters
 from ditmos.model.feeder import Feeder
 from ditmos.model.forest import EIGHTHS, Forest, both
 from ditmos.model.inputs import quantize_input
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel, accumulator_bound, check
-from ditmos.model.spec import LayerShape
 from ditmos.model.use import exits, routes
 
 Int8 = NDArray[np.int8]

@@ -8,11 +8,12 @@ from math import isfinite
 from ditmos.errors import DitmosError
 from ditmos.model import records
 from ditmos.model.container import ModelFileError, Span, need
+from ditmos.model.layer_shape import KINDS, LayerShape
 from ditmos.model.packings import PackingError, pack, unpack
 from ditmos.model.parts import Reading, Writing
 from ditmos.model.plan import Plan, layer_table
 from ditmos.model.quantized import INT32_MAX, QuantizedLayer, QuantizedModel, accumulator_bound
-from ditmos.model.spec import KINDS, MAX_CLASSIFIERS, BranchSpec, ConvSpec, LayerShape, NetworkSpec
+from ditmos.model.spec import MAX_CLASSIFIERS, BranchSpec, ConvSpec, NetworkSpec
 
 
 def write_network(writing: Writing) -> bytes:

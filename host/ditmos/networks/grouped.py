@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ditmos.model.spec import Branch, Kind, LayerShape
+from ditmos.model.layer_shape import Branch, Kind, LayerShape
 from ditmos.networks.timewise import operand, sums
 
 Maps = tuple[Tensor, ...]

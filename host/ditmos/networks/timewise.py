@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.model.spec import LayerShape
+from ditmos.model.layer_shape import LayerShape
 
 Operand = tuple[Tensor, bool]  # (N, channels, 1, rows) that all branches share, or (N, K * channels, 1, rows)
 

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ditmos.model.spec import LayerShape
+from ditmos.model.layer_shape import LayerShape
 from ditmos.networks.grouped import AverageLayer, Branches, ConvLayer, DenseLayer
 from ditmos.networks.large_network import LargeNetwork
 from ditmos.paper.session import Session, Stepper

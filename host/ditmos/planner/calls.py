@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ditmos.model import packings, padding
 from ditmos.model.lanes import lane_shape, quad_words
-from ditmos.model.spec import LayerShape
+from ditmos.model.layer_shape import LayerShape
 
 Events = Counter[str]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 
-from ditmos.model.spec import LayerShape
+from ditmos.model.layer_shape import LayerShape
 from ditmos.planner.calls import Chunk, LayerCost, packed_size, pair_scratch
 
 _MOST_SCRATCH = 8  # sizes, beside those that quads want

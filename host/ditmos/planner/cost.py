@@ -12,8 +12,9 @@ import numpy as np
 
 from ditmos.model import packings
 from ditmos.model.lanes import lane_channels
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel
-from ditmos.model.spec import LayerShape, NetworkSpec
+from ditmos.model.spec import NetworkSpec
 from ditmos.planner.calls import Events, LayerCost, call_events
 
 

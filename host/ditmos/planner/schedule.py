@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 from ditmos.frontends.memory import Memory
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.plan import NONE, Buffer, BufferKind, Feed, Phase, Plan, Slice, Stage, layer_table, slice_name
-from ditmos.model.spec import LayerShape, NetworkSpec
+from ditmos.model.spec import NetworkSpec
 from ditmos.planner.layout import ALIGNMENT, Block, Part, layout
 
 KEPT, WORK = -1, -2  # what a front end works in, among the indices of buffers

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.padding import edge_bytes, rows_needed
 from ditmos.model.plan import NONE, Phase, Stage
-from ditmos.model.spec import LayerShape
 from ditmos.planner.calls import Chunk, LayerCost, chunk_of, move_events
 from ditmos.planner.choices import chunk_choices, scratch_sizes
 from ditmos.planner.cost import instructions

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.padding import edge_bytes
-from ditmos.model.spec import LayerShape
 from ditmos.planner.calls import Chunk, LayerCost, chunk_events
 from ditmos.planner.cost import instructions
 from ditmos.planner.pareto import pareto

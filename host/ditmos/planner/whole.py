@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ditmos.frontends.memory import Memory
+from ditmos.model.layer_shape import LayerShape, MapRef
 from ditmos.model.padding import edge_bytes
 from ditmos.model.plan import NONE, Phase, Plan, Stage
-from ditmos.model.spec import LayerShape, MapRef, NetworkSpec
+from ditmos.model.spec import NetworkSpec
 from ditmos.planner.calls import LayerCost, least_scratch, pair_scratch
 from ditmos.planner.cost import layer_costs
 from ditmos.planner.schedule import Schedule

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ditmos.quantize.fake import FakeQuantLayer, FakeQuantNetwork, Quantized
+from ditmos.quantize.fake import FakeQuantNetwork
+from ditmos.quantize.fake_layer import FakeQuantLayer, Quantized
 
 
 @torch.no_grad()

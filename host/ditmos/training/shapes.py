@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 
 from ditmos.errors import DitmosError
-from ditmos.model.spec import BranchSpec, ConvSpec, Kind, NetworkSpec, average, same
+from ditmos.model.layer_shape import Kind
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, same
 
 _CONV = re.compile(r"(?:(\d+)k|d)(\d+)(?:s(\d+))?(?:p(\d+))?(=)?")
 _AVERAGE = re.compile(r"a(\d+)?")

@@ -14,8 +14,8 @@ from struct import pack
 import numpy as np
 from ditmos.bench import baremetal
 from ditmos.model import packings
+from ditmos.model.layer_shape import KINDS, Kind, LayerShape, MapRef
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import KINDS, Kind, LayerShape, MapRef
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent

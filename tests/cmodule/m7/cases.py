@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from bench import Case, channel_shape, conv_shape, fc_shape
 from ditmos.model import packings
+from ditmos.model.layer_shape import Kind, LayerShape
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import Kind, LayerShape
 
 
 def layer_at_bound(rng: np.random.Generator, shape: LayerShape) -> QuantizedLayer:
