@@ -13,6 +13,7 @@ from ditmos.errors import DitmosError
 from ditmos.link.board import Board
 from ditmos.link.record import DRIVERS, driver_file
 from ditmos.model.quantized import QuantizedModel
+from ditmos.text import read_text
 
 MAIN = "/flash/main.py"
 _MARK = '"""Put here by ditmos deploy --run'
@@ -118,7 +119,10 @@ def _is_somebodys(main: bytes) -> bool:
 
 def _needed(path: Path) -> list[Path]:
     """A driver's file, and those that it imports: from beside it, or of device/."""
-    tree = ast.parse(path.read_text())
+    try:
+        tree = ast.parse(read_text(path)[0])
+    except (SyntaxError, ValueError) as error:
+        raise DitmosError(f"{path}: no Python: {error}") from None
     names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     found = [path]

@@ -16,7 +16,7 @@ from ditmos.link.board import Board
 from ditmos.link.repl import BoardError
 from ditmos.link.romfs import romfs_image
 from ditmos.model.policy import Policy, own_policy
-from ditmos.model.reader import decode
+from ditmos.model.reader import read_model
 from ditmos.model.use import routes
 
 NAME = "model.dtm"
@@ -73,7 +73,7 @@ def deploy(
     if not model.is_file():
         raise DitmosError(f"{model}: no such file, expected a model (.dtm)")
     data = model.read_bytes()
-    quantized, plan = decode(data)
+    quantized, plan = read_model(model)
     arena = plan.arena_size
     if policy is None:
         own_policy(quantized)

@@ -104,7 +104,7 @@ class Sensor:
             DitmosError: the driver raised, the board fell silent, or the line was too slow for the sensor.
         """
         blocks: deque[NDArray[np.int16]] = deque()
-        width = len(self.signal.channels)
+        width, count = len(self.signal.channels), 0
 
         def deliver(kind: int, payload: Any) -> bool:
             if kind == SAMPLES:
@@ -120,10 +120,11 @@ class Sensor:
                     talk.stop()
                     raise DitmosError(f"{self.board.port}: the board stopped sending samples; it was reset, or stopped")
                 while blocks:
+                    count += len(blocks[0])
                     yield blocks.popleft()
             talk.check()
-            if span := talk.ended.get("span"):
-                self.rate = (rows - 1) / (span * 1e-6)
+            if (span := talk.ended.get("span")) and count > 1:
+                self.rate = (count - 1) / (span * 1e-6)
             self.clipped = talk.ended.get("clipped", 0)
             if lost := talk.ended.get("lost"):
                 raise DitmosError(
