@@ -203,6 +203,9 @@ def strange(change: str) -> Network | onnx.ModelProto:
         node.op_type = "Sigmoid"
     elif change == "dilated":
         node.attribute.append(onnx.helper.make_attribute("dilations", [2]))
+    elif change == "without an operand":
+        scaled = next(n for n in proto.graph.node if n.op_type == "QuantizeLinear")
+        scaled.input[1] = "nowhere"
     return proto
 
 
@@ -213,6 +216,7 @@ def strange(change: str) -> Network | onnx.ModelProto:
         ("coarse", "multiplies its sums by .* expected less than 0.5"),
         ("sigmoid", r"Sigmoid relu\d+ is not supported, expected one of Add, AveragePool"),
         ("dilated", "dilated, expected dilations of 1"),
+        ("without an operand", "an operand is not there"),
     ],
 )
 def test_what_is_not_supported_is_named(change: str, message: str, tmp_path: Path) -> None:

@@ -36,7 +36,12 @@ def read_onnx(path: Path) -> Chain:
         model = onnx.load(str(path))
     except Exception as error:  # of protobuf, of many kinds
         raise DitmosError(f"{path}: no ONNX file: {type(error).__name__}") from None
-    return _Reader(path.name, model.graph).read()
+    try:
+        return _Reader(path.name, model.graph).read()
+    except (KeyError, IndexError, ValueError) as error:
+        raise DitmosError(
+            f"{path.name}: an operand is not there, or of a shape that does not fit: {type(error).__name__} {error}"
+        ) from None
 
 
 class _Reader:
@@ -159,11 +164,17 @@ class _Reader:
 
     def _window(self, name: str, attributes: dict[str, Any], default: int = 1) -> tuple[int, int, tuple[int, int]]:
         """Kernel, stride and padding along time; the other dimension of two must have none."""
-        kernel = [size for size in attributes.get("kernel_shape", ()) if size != 1] or [default]
-        strides = [size for size in attributes.get("strides", ()) if size != 1] or [1]
-        pads = list(attributes.get("pads", ()))
+        sizes, strides, pads = (list(attributes.get(key, ())) for key in ("kernel_shape", "strides", "pads"))
+        axes = [i for i, size in enumerate(sizes) if size != 1]
+        kernel = [sizes[i] for i in axes] or [default]
+        if len(axes) == 1:  # a stride along the dimension of 1 does nothing
+            strides = strides[axes[0] : axes[0] + 1]
+        strides = [size for size in strides if size != 1] or [1]
         half = len(pads) // 2
-        along = [(pads[i], pads[half + i]) for i in range(half) if pads[i] or pads[half + i]] or [(0, 0)]
+        padded = [i for i in range(half) if pads[i] or pads[half + i]]
+        along = [(pads[i], pads[half + i]) for i in padded] or [(0, 0)]
+        if len(axes) == 1 and padded not in ([], axes):
+            raise DitmosError(f"{self.source}: {name} is padded across time, expected padding along it")
         if len(kernel) > 1 or len(strides) > 1 or len(along) > 1:
             raise DitmosError(f"{self.source}: {name} works along two dimensions, expected one")
         automatic = attributes.get("auto_pad", b"NOTSET").decode()
