@@ -62,9 +62,10 @@ class PolicyLab:
             line = self._line or self._start()
             try:
                 line.send((name, arguments))
-                if not line.poll(START if self._fresh else PATIENCE):
+                seconds = START if self._fresh else PATIENCE
+                if not line.poll(seconds):
                     self.close()
-                    return Fault(f"it has run for {PATIENCE:.0f} s over these windows: a loop without an end?", None)
+                    return Fault(f"it has run for {seconds:.0f} s over these windows: a loop without an end?", None)
                 answer = line.recv()
             except (OSError, EOFError):
                 self.close()

@@ -109,6 +109,8 @@ class Taking:
                     break
         finally:
             samples.close()
+        if not blocks:
+            raise DitmosError(f"{self.plan.sensor} gave no row")
         rate = None if self._stop.is_set() else sensor.rate
         return Take(label, np.concatenate(blocks), sensor.signal, self.plan.subject, rate)
 

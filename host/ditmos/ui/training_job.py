@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -50,11 +51,12 @@ class TrainingJob:
         asked |= {name: str(asked[name]) for name in ("settings", "behind") if asked[name]}
         # Threads that wait for one another sleep instead of spinning: a board and a page want the processor, too.
         environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+        self._errors = tempfile.TemporaryFile("a+")  # noqa: SIM115 - a pipe that nobody reads meanwhile would stop it
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ditmos.ui.trainer", json.dumps(asked)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             env=environment,
         )
@@ -83,12 +85,15 @@ class TrainingJob:
 
     def _read(self) -> None:
         """Until it has ended, whatever it says."""
-        assert self._process.stdout and self._process.stderr
+        assert self._process.stdout
         try:
             for line in self._process.stdout:
-                self._take(json.loads(line))
-            said = self._process.stderr.read().strip().splitlines()
-            if self._process.wait() != 0 and not self.error:
+                if line.startswith("{"):  # else it is a library's
+                    self._take(json.loads(line))
+            failed = self._process.wait() != 0
+            self._errors.seek(0)
+            said = self._errors.read().strip().splitlines()
+            if failed and not self.error:
                 self.error = f"the training ended: {said[-1] if said else 'without a word'}"
         finally:
             self._ended = True
