@@ -16,9 +16,10 @@ from functools import cache, partial
 import numpy as np
 
 from ditmos.errors import DitmosError
+from ditmos.model.layer_shape import LayerShape
 from ditmos.model.packings import pack
 from ditmos.model.quantized import QuantizedLayer
-from ditmos.model.spec import BranchSpec, ConvSpec, LayerShape, NetworkSpec, average, depthwise, same
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthwise, same
 from ditmos.planner import chip, front, price
 from ditmos.planner.cost import layer_options
 from ditmos.planner.price import Price
