@@ -57,26 +57,6 @@ bool ditmos_slide_window(ditmos_engine_t *engine, const int8_t *samples, unsigne
     return true;
 }
 
-static bool overlap(const ditmos_buffer_t *a, const ditmos_buffer_t *b) {
-    return a->offset < b->offset + b->size && b->offset < a->offset + a->size;
-}
-
-// Whether another buffer that the slice writes has bytes in common with what stage `self` writes: the old rows may be
-// gone before that stage runs.
-static bool written_over(const ditmos_plan_t *plan, const ditmos_slice_t *slice, unsigned self) {
-    const ditmos_stage_t *stages = &plan->stages[slice->first];
-    const ditmos_buffer_t *out = &plan->buffers[stages[self].out];
-    for (unsigned i = 0; i < slice->count; i++) {
-        const uint8_t written[] = { stages[i].out, stages[i].carry, stages[i].scratch };
-        for (unsigned j = i == self; j < sizeof(written); j++) {
-            if (written[j] != DITMOS_NONE && overlap(&plan->buffers[written[j]], out)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 void ditmos_slide_resume(ditmos_engine_t *engine, const ditmos_slice_t *slice, ditmos_schedule_t *schedule) {
     const ditmos_plan_t *plan = &engine->model->plan;
     const ditmos_stage_t *stages = &plan->stages[slice->first];
@@ -87,10 +67,12 @@ void ditmos_slide_resume(ditmos_engine_t *engine, const ditmos_slice_t *slice, d
     if (whole_runs_only) {
         return;
     }
+    // Nothing else that the slice writes has bytes in common with a map that it makes: the loader refuses such a plan,
+    // except where a map grows over one that was there before.
     for (unsigned i = 0; i < slice->count; i++) {
         unsigned out = stages[i].out;
         const ditmos_buffer_t *buffer = &plan->buffers[out];
-        if (!(engine->left & bit(out)) || written_over(plan, slice, i)) {
+        if (!(engine->left & bit(out))) {
             continue;
         }
         uint32_t step = engine->step[buffer->map];

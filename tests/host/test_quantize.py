@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from ditmos.quantize.fake import FakeQuantNetwork
 from ditmos.quantize.fake_layer import LANE_BOUND
 from ditmos.quantize.quantize import _model, divergence_from
 from ditmos.quantize.ranges import affine, input_scales, logit_range, relu_scale, varies
+from ditmos.training import export as exporting
 from ditmos.training.score import answer_float, score
 from torch import Tensor
 
@@ -331,6 +333,29 @@ def test_scales_come_from_training_windows_and_the_choice_from_validation_window
     assert torch.equal(fake.inputs.scale, usual.inputs.scale)
     for ours, theirs in zip(fake.selector, usual.selector, strict=True):
         torch.testing.assert_close(ours.scale, theirs.scale, rtol=0.02 if tuning.epoch else 1e-6, atol=0)
+
+
+def test_an_export_calibrates_on_training_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `ditmos train` hands on: scales from the training part, the choice from the validation part, no other."""
+    parts = SimpleNamespace(train=object(), validation=SimpleNamespace(x=object()))
+    given: list[object] = []
+
+    class Seen(Exception):
+        pass
+
+    def noted(network: object, train: object, validation: object, **_: object) -> None:
+        given.extend((train, validation))
+        raise Seen
+
+    monkeypatch.setattr(exporting, "quantize", noted)
+    settings = SimpleNamespace(int8=SimpleNamespace(clips=(), epochs=0))
+    task = SimpleNamespace(
+        parts=parts, settings=settings, balanced=False, seed=0, digest="", report=lambda *_: None,
+        dataset=SimpleNamespace(signal=None), keep=SimpleNamespace(within=lambda name: None),
+    )  # fmt: skip
+    with pytest.raises(Seen):
+        exporting.export(task, SimpleNamespace(spec=None), {})  # type: ignore[arg-type]
+    assert given == [parts.train, parts.validation.x]
 
 
 def test_what_is_nearest_on_validation_windows_is_kept() -> None:

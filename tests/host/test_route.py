@@ -14,6 +14,7 @@ from ditmos.cli import application
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
 from ditmos.framing import ALL, NOBODY, SELECTOR
+from ditmos.model.inputs import InputChannel
 from ditmos.model.policy import parse_policy
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal, fit
@@ -225,6 +226,23 @@ def test_windows_may_be_stored_channel_by_channel(model):
         decide(parse_policy("top1"), model, quantized_windows(model, given, index)) for given in (turned, dataset)
     )
     np.testing.assert_array_equal(found.label, expected.label)
+
+
+def test_raw_samples_and_real_units_are_quantised_each_by_its_own_rule(model):
+    """As on the board: int16 half up, float half to even. At two raw steps to a step of int8 every odd sample tells."""
+    data = synthetic.generate(subjects=1, recordings=1, windows=2)
+    quantized, index = golden.made_for(model.model, data.signal), np.arange(len(data))
+    inputs = tuple(
+        InputChannel.of(2 * channel.sample_scale, 0, channel.sample_scale, channel.name, channel.units)
+        for channel in quantized.inputs
+    )
+    model = Model(replace(quantized, inputs=inputs))
+    data = replace(data, x=np.resize(np.arange(-99, 100, dtype=np.int16), (len(data), model.window, len(inputs))))
+    found = quantized_windows(model, data, index)
+    np.testing.assert_array_equal(found, np.clip((data.x.astype(int) + 1) >> 1, -128, 127))
+    real = replace(data, x=data.values(index), scale=1.0)
+    np.testing.assert_array_equal(quantized_windows(model, real, index), np.rint(data.x / 2))
+    assert (found != np.rint(data.x / 2)).any()
 
 
 def test_data_are_what_the_model_was_made_for(model):

@@ -98,7 +98,7 @@ def run(chosen: Sequence[Mutant], folder: Path, known: dict[str, dict[str, objec
         if known.get(mutant.name, {}).get("digest") == mutant.digest():
             continue
         if mutant.tests not in sound and not passes(folder, mutant.tests):
-            raise RuntimeError(f"{' '.join(mutant.tests)}: fails without a mutant")
+            raise RuntimeError(f"{' '.join(mutant.tests)}: fails without a mutant, or takes more than {SECONDS} s")
         sound.add(mutant.tests)
         path, start = folder / mutant.path, time.monotonic()
         text = path.read_text()
