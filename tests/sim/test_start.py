@@ -16,7 +16,7 @@ from ditmos.link.conversation import Conversation
 from ditmos.link.deploy import Place, deploy
 from ditmos.link.faults import FaultyLine
 from ditmos.link.stream import Stream
-from ditmos.model.policy import parse_policy
+from ditmos.model.policy import Policy, parse_policy
 from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import write_model
@@ -107,6 +107,35 @@ def test_faults_from_the_first_byte(simulated, models, seed):
         assert [r.number for r in results] == list(range(len(results)))
         assert [r.label for r in results] == labels_of(model, 8)
         assert stream.counts.bad + stream.counts.device["bad"] > 0
+
+
+def test_policies_are_exchanged_on_a_disturbed_line(simulated: Simulator, models: list[tuple[Path, Model]]) -> None:
+    """Each window once, by the policy that the board said decides it; one that does not load changes nothing."""
+    path, model = models[0]
+    told: list[tuple[int, str]] = []
+    wanted = {20: 1, 80: 2, 140: 3, 200: None}
+    with Board(simulated.port) as board:
+        deploy(board, path, Place.ram)
+        board.disturb(lambda port: FaultyLine(port, 1 / 300, 3))
+        stream = Stream(board, hop=8)
+        results = []
+        for result in stream.run([np.tile(ROWS, (5, 1))], np.int8):
+            results.append(result)
+            if result.number in wanted:
+                label = wanted[result.number]
+                body = f"def policy(model, window):\n    model.select(window)\n    return {label}, 0\n"
+                text = body if label else "import nothing_of_this_name\n"
+                stream.exchange(Policy("x", "policy", text), lambda number, error: told.append((number, error)))
+        assert stream.counts.bad + stream.counts.device["bad"] > 0
+    windows = np.stack([np.tile(ROWS, (5, 1))[8 * r.number :][:40] for r in results])
+    own = decide(parse_policy("top1"), model, windows).label.tolist()
+    assert [r.number for r in results] == list(range(296)) and len(told) == 4
+    assert [bool(error) for _, error in told] == [False, False, False, True] and "ImportError" in told[3][1]
+    starts = [number for number, _ in told]
+    assert starts == sorted(starts) and starts[0] > 20 and starts[3] < 296
+    for r in results:
+        taken = sum(r.number >= start for start in starts[:3])
+        assert r.label == (taken or own[r.number])
 
 
 @pytest.mark.parametrize("key", ["hop", "type", "first", "logits", "policy"])
