@@ -403,3 +403,10 @@ def test_a_policy_that_does_not_parse_is_named_with_its_line(tmp_path) -> None:
     file.write_text("def policy(model, window):\n    return top1(\n")
     with pytest.raises(DitmosError, match=r"mine\.py, line 2: "):
         parse_policy(str(file))
+
+
+def test_a_policy_that_exits_is_named(tmp_path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import sys\nsys.exit()\n")
+    with pytest.raises(DitmosError, match=r"mine\.py: SystemExit"):
+        parse_policy(str(file)).load()

@@ -27,6 +27,7 @@ from ditmos.model.inputs import quantize_input
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.training import export
+from ditmos.training import run as runs
 from ditmos.training.data import load_data
 from ditmos.training.learn import learn
 from ditmos.training.results import gain, interval
@@ -422,3 +423,9 @@ def test_rivals_at_the_same_cost_stand_in_the_table(data: Path, tmp_path: Path) 
     assert result.exit_code == 0, result.output
     assert "rival wide, int8" in result.output and "rival exit, int8" in result.output
     assert (tmp_path / "run" / "rivals" / "wide" / "model.dtm").is_file()
+
+
+def test_a_run_with_a_choice_that_is_no_more_is_named(tmp_path: Path) -> None:
+    (tmp_path / runs.REQUEST).write_text(json.dumps({"seed": 1, "gone": 2}))
+    with pytest.raises(DitmosError, match="begun with gone 2"):
+        runs.finished(tmp_path, {"seed": 1}, resume=True)

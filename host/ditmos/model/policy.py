@@ -83,7 +83,7 @@ class Policy:
             own = importlib.util.module_from_spec(spec)
             try:
                 spec.loader.exec_module(own)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise DitmosError(f"{self.path}: {type(error).__name__}: {error}") from None
             namespace = vars(own)
             shown = tuple(sorted(key for key in namespace if key[0] != "_"))

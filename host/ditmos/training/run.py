@@ -182,7 +182,7 @@ def finished(out: Path, asked: Mapping[str, Any], resume: bool) -> dict[str, Any
         old = {key: value for key, value in read_json(out / REQUEST).items() if key != "seconds"}
         now = _plain(asked)
         if old != now:
-            key = next(key for key in now if old.get(key) != now[key])
+            key = next(key for key in {**now, **old} if old.get(key) != now.get(key))
             raise DitmosError(f"{out}: it was begun with {key} {old.get(key)!r}, expected the same to go on")
         return None
     if (out / ROW).exists():
