@@ -5,11 +5,15 @@ import time
 
 
 def option(name, default=None):
-    """Value behind `name` in sys.argv; True for a bare --json."""
+    """Value behind `name` in sys.argv; True for a bare --json. ValueError where one is due, which has a default."""
     if name not in sys.argv:
         return default
     rest = sys.argv[sys.argv.index(name) + 1 :]
-    return rest[0] if rest and not rest[0].startswith("--") else True
+    if rest and not rest[0].startswith("--"):
+        return rest[0]
+    if default is None or default is False:
+        return True
+    raise ValueError("%s lacks its value, such as %s %s" % (name, name, default))
 
 
 class Stopwatch:

@@ -175,6 +175,12 @@ def test_labels_that_do_not_fit_are_refused(
     assert run(str(SOURCES / "device" / "infer.py")).stdout.startswith("infer: " + said)
 
 
+def test_an_option_without_its_value_is_refused(run: Run, model: Model, tmp_path: Path) -> None:
+    np.save(tmp_path / "windows.npy", raw_windows(model, 3, "<i2"))
+    said = run(str(SOURCES / "device" / "infer.py"), "--count", "--json").stdout
+    assert said == "infer: --count lacks its value, such as --count 3\n"
+
+
 def test_no_window_is_refused(run: Run, model: Model, tmp_path: Path) -> None:
     np.save(tmp_path / "windows.npy", raw_windows(model, 3, "<i2"))
     said = run(str(SOURCES / "device" / "infer.py"), "--count", "0").stdout

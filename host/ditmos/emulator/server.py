@@ -102,5 +102,4 @@ def held(flash: Path | None) -> Iterator[None]:
     with lock.open("w") as file:
         if not try_lock(file.fileno()):
             raise DitmosError(f"{flash}: in use by another emulated board")
-        yield
-    lock.unlink(missing_ok=True)
+        yield  # the lock's file stays: of one that goes, somebody may hold a lock while another makes it anew
