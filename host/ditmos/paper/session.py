@@ -25,6 +25,11 @@ from ditmos.training.learn import Report, quiet
 from ditmos.training.score import answer_float, score
 
 PIECE = "session"
+# The setting that has the learning rate of each stage.
+_RATES = {
+    "strong": "strong.schedule.lr", "classifiers": "classifiers.lr", "selector": "selector.lr",
+    "adversarial": "adversarial.schedule.lr", "baseline": "classifiers.lr", "later": "adversarial.schedule.lr",
+}  # fmt: skip
 
 
 class Stepper:
@@ -119,7 +124,9 @@ class Session:
         for e in range(first, epochs):
             metrics = epoch(e)
             if not all(math.isfinite(value) for value in metrics.values()):
-                raise DitmosError(f"stage {stage}, epoch {e + 1}: the loss is no longer a number; lower {stage}'s lr")
+                raise DitmosError(
+                    f"stage {stage}, epoch {e + 1}: the loss is no longer a number; lower paper.{_RATES[stage]}"
+                )
             if whole:
                 metrics |= self._validate(stage, e)
             self.history.append({"stage": stage, "epoch": e + 1, **metrics})
