@@ -137,7 +137,8 @@ def check(elf: Path, binary: Path) -> Usage:
         sections = {section.name: (section["sh_addr"], section["sh_size"]) for section in content.iter_sections()}
         itcm = content.get_section_by_name(".itcm")
         code = itcm.data() if itcm else b""
-        load = next((s["p_paddr"] for s in content.iter_segments() if s["p_vaddr"] == sections[".itcm"][0]), 0)
+        start = itcm["sh_addr"] if itcm else None
+        load = next((s["p_paddr"] for s in content.iter_segments() if s["p_vaddr"] == start), 0)
     if missing := [name for name in SYMBOLS if name not in symbols]:
         raise DitmosError(f"{elf}: no {', '.join(missing)} in the image: the _ditmos module was not linked in")
     kernels = [n for n in symbols if n.startswith(_KERNEL_PREFIXES) and n.endswith(_KERNEL_SUFFIX)]
