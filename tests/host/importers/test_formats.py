@@ -152,6 +152,12 @@ def test_edf_and_bdf(tmp_path: Path, suffix: str) -> None:
     begin = recording.signals[0].start
     assert [(s.start - begin, s.stop - begin, s.label) for s in recording.spans] == [(2, 5, "rest")]
     assert "1 annotations have no length, and label nothing" in recording.notes
+    with pyedflib.EdfWriter(str(path), 2, file_type=kind) as file:
+        for i, label in enumerate(("EEG Fz", "Status")):
+            file.setSignalHeader(i, head | {"label": label, "sample_frequency": 256})
+        file.writeSamples([values[0], values[0]])
+    assert [s.channels for s in edf.read(path, ANY)[0].signals] == [("EEG Fz",)]
+    assert edf.read(path, Options(columns=("Status",)))[0].signals[0].channels == ("EEG Fz", "Status")
     path.write_bytes(b"no edf" * 100)
     with pytest.raises(DitmosError, match="not a readable EDF or BDF file"):
         edf.read(path, ANY)

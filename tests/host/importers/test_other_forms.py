@@ -133,6 +133,9 @@ def test_zeros_at_the_end_of_a_file(tmp_path: Path) -> None:
         ("stamp [ms],ax,ay,az", "{ms}", "ax ay az", "time 'stamp'"),
         ("ok,device,ax,ay,az", "{ok},left", "ax ay az", "'ok' (text)"),
         ("state,ax,ay,az", "{h}", "state ax ay az", "changes seldom, as a label does: state"),
+        ("t,time,Other,time,ax,ay,az", "{t},{t},0,{unix}.5", "Other ax ay az", "'time.4' (another time)"),
+        ("t,remark,ax,ay,az", "{t},{rare}", "ax ay az", "'remark' (text)"),
+        ("t,ax,ay,az\nlong,double,double,double", "{t}", "ax ay az", "time 't'"),
         ("Behaviour,ax,ay,az", "{h}", "ax ay az", "label 'Behaviour'"),
         ("", "{h},{ns}", "3 4 5", "'1' (changes seldom: a label, or a person?)"),
         ("", "{unix}", "2 3 4", "time '1'"),
@@ -142,6 +145,7 @@ def test_zeros_at_the_end_of_a_file(tmp_path: Path) -> None:
 def test_what_columns_are(tmp_path: Path, head: str, first: str, channels: str, said: str) -> None:
     def form(i: int) -> str:
         known = {"i": i, "c": i % 64, "us": i * 20000, "ms": i * 20, "ok": bool(i % 9), "h": i // 100, "t": clock(i)}
+        known["rare"] = "blink" if i == 50 else ""
         return first.format(**known, ns=49105962326000 + i * 50_000_000 + i % 3, unix=1709280000 + i // 50)
 
     path = table(tmp_path / "x.csv", VALUES, head=head, first=form)

@@ -27,6 +27,7 @@ _NO_NUMBER |= {"nan(ind)", "-nan(ind)", "<na>", "\u2013", "\u2014"}
 _SPREADSHEET = re.compile(r"#[A-ZÄÖÜ][A-ZÄÖÜ/0-9]*[!?]")  # what a cell says that could not be computed
 _NO_COMMENT = re.compile(rf"(?:#N/A|#NV|{_SPREADSHEET.pattern})\s*(?:[\",;\t|]|$)")
 _NO_NAMES = {"s", "ms", "us", "µs", "ns", "ut", "a.u.", "counts", "lsb", "cal", "raw", "m/(s^2)"}  # but units
+_TYPES = {"int", "integer", "long", "float", "double", "real", "number", "numeric", "string", "text", "bool", "time"}
 _UNITS = re.compile(r"^(?P<name>.*?)\s*(?:\[(?P<square>[^\]]*)\]|\((?P<round>[^)]*)\))\s*$")
 _RATE = re.compile(
     r"(?:\bsampl\w*[\s_-]*(?:rate|freq\w*)|\bfrequency|\bfreq|\bfs|^\W*rate)\b[^\d\n]{0,20}?(\d+(?:[.,]\d+)?)\s*(k?hz)?",
@@ -241,6 +242,8 @@ def _names(
         found.append([f.strip() for f in row])
     if not found:
         return None, ("",) * width
+    if len(found) > 1 and all(f.lower() in _TYPES for f in found[0]):
+        found.pop(0)
     names = found[-1] if len(found) > 1 and _are_units(found[0]) else found[0]
     below = found[0] if names is not found[0] else None
     split = [_UNITS.match(text) for text in names]

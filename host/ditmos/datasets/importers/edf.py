@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ditmos.errors import DitmosError
 from ditmos.model.conversion import plain
 
 SUFFIXES = (".edf", ".bdf")
+_MARKS = re.compile(r"status|trig(ger)?|stim(ulus)?|markers?|events?", re.I)  # what was done, not what was measured
 
 
 def read(path: Path, options: Options) -> list[Recording]:
@@ -29,8 +31,11 @@ def read(path: Path, options: Options) -> list[Recording]:
             signals, rates, start = [], file.getSampleFrequencies(), _start(file)
             labels = [label.strip() or str(i + 1) for i, label in enumerate(file.getSignalLabels())]
             units = [plain(file.getPhysicalDimension(i)) for i in range(len(labels))]
+            marks_too = [i for i, label in enumerate(labels) if _MARKS.fullmatch(label) and not options.columns]
             for rate in dict.fromkeys(rates):
-                index = [i for i, own in enumerate(rates) if own == rate]
+                index = [i for i, own in enumerate(rates) if own == rate and i not in marks_too]
+                if not index:
+                    continue
                 samples = np.column_stack([file.readSignal(i) for i in index])
                 names, own = tuple(labels[i] for i in index), tuple(units[i] for i in index)
                 signals.append(Signal(samples, names, own, rate=float(rate), start=start))
@@ -46,6 +51,8 @@ def read(path: Path, options: Options) -> list[Recording]:
         raise DitmosError(f"{path}: no signals in it")
     about = f"{path.suffix[1:].upper()}, {len(labels)} signals, {', '.join(f'{s.rate:g}' for s in signals)} Hz"
     said: tuple[str, ...] = (f"{len(spans)} annotations that last are its labels",) if spans else ()
+    if marks_too:
+        said = (*said, f"channel {', '.join(labels[i] for i in marks_too)} left out: marks, not a signal (--columns)")
     moments = len(marks) - len(spans)
     if moments:
         said = (*said, f"{moments} annotations have no length, and label nothing")

@@ -34,6 +34,7 @@ _ROLES = {
     "sensor": re.compile(r"sensor([\s_]?(type|id|name))?", re.I),
 }
 _YES_OR_NO = {"True", "False", "TRUE", "FALSE", "true", "false", ""}  # valid or not rather than a class
+_FILLED = 0.1  # of the rows at least have a label, else it is a remark
 _FEW = 100  # names of classes in one file
 
 
@@ -138,6 +139,7 @@ def _by_name(table: Table, free: list[str], said: dict[str, str], sensor: tuple[
         texts = [n for n in texts if least <= len(set(table.columns[n])) <= _FEW and not _ROLES["sensor"].fullmatch(n)]
         texts = [n for n in texts if not _looks_like_time(table.columns[n])]
         texts = [n for n in texts if not {*table.columns[n]} <= _YES_OR_NO]
+        texts = [n for n in texts if np.mean(table.columns[n] != "") >= _FILLED]
         if len(texts) == 1:
             roles["label"] = texts[0]
     if not sensor:
@@ -215,8 +217,8 @@ def _rises(column: NDArray, share: float) -> bool:
 
 
 def _is_clock(column: NDArray) -> bool:
-    """Whole numbers of billions that rise: seconds, or parts of them, since 1970 or since a phone was started."""
-    return column.dtype.kind == "i" and bool(column.size and column.min() >= 1e9) and _rises(column, 0.9)
+    """Numbers of billions that rise: seconds, or parts of them, since 1970 or since a phone was started."""
+    return not _is_text(column) and bool(np.nanmin(column.astype(float), initial=np.inf) >= 1e9) and _rises(column, 0.9)
 
 
 def _even(column: NDArray) -> bool:
@@ -250,7 +252,8 @@ def _no_channel(table: Table, name: str, alone: bool) -> str | None:
     numbered = _counts(column) or (_COUNTER.fullmatch(name) and _differs(column) and table.dialect.named)
     if not alone and numbered:
         return "counts the rows"
-    if _TIME.fullmatch(name) and _rises(column, 0.8) and not alone:
+    named = re.sub(r"\.\d+$", "", name)  # columns of one name are numbered
+    if not alone and (_is_clock(column) or (_TIME.fullmatch(named) and _rises(column, 0.8))):
         return "another time"
     if not alone and not table.dialect.named and _seldom(column):
         return "changes seldom: a label, or a person?"
