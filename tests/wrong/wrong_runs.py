@@ -178,7 +178,10 @@ def dataset_is_kept(where: Path, _said: str = "") -> str | None:
     """What is wrong: a value of the dataset, in real units, that is not the one in its file."""
     made = load(where / ("out.npz" if (where / "out.npz").exists() else "data.npz"))
     with np.load(where / "data.npz") as archive:
-        x, scale, y = archive["x"], np.asarray(archive["scale"], np.float64), archive["y"]
+        x, y = archive["x"], archive["y"]
+        scale = np.asarray(archive["scale"] if "scale" in archive.files else 1.0, np.float64)
+        if "class_names" not in archive.files:  # an array of windows, whose labels are names
+            return None
         names = [str(name) for name in np.atleast_1d(archive["class_names"])]
     given = np.asarray(x, np.float64) * scale
     now = made.x.astype(np.float64) * made.scale

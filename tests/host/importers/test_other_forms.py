@@ -365,6 +365,14 @@ def test_arrays_under_other_names(tmp_path: Path) -> None:
         recordings = arrays(path, fs=50.0, **content)
         assert [r.label for r in recordings] == expected
         np.testing.assert_array_equal(np.stack([r.signals[0].samples for r in recordings]), windows)
+    counts, about = (
+        np.arange(120, dtype=np.int16).reshape(2, 20, 3),
+        {"channels": [*"abc"], "units": "m/s2", "fs": 50.0},
+    )
+    for scale in (0.5, np.array([0.5, 0.25, 2.0])):
+        signal = arrays(path, x=counts, y=[0, 1], scale=scale, **about)[1].signals[0]
+        assert (signal.channels, signal.units) == (tuple("abc"), ("m/s^2",) * 3)
+        np.testing.assert_array_equal(signal.samples * np.asarray(signal.scale), counts[1] * scale)
     parts = arrays(path, x_train=windows[:5], y_train=numbers[:5], x_test=windows[5:], y_test=numbers[5:], fs=50.0)
     assert [r.split for r in parts] == ["train"] * 5 + ["test"] and [r.label for r in parts] == [*"011001"]
     assert len(arrays(path, key="x_test", x_train=windows[:5], x_test=windows[5:])) == 1

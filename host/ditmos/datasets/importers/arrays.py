@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets.dataset import UNREADABLE, Dataset, load
+from ditmos.datasets.dataset import UNREADABLE, Dataset, load, one_or_each
 from ditmos.datasets.importers.delimited import compact
 from ditmos.datasets.importers.needs import need
 from ditmos.datasets.importers.options import Options
@@ -22,6 +22,7 @@ from ditmos.datasets.importers.stamps import in_order, to_seconds
 from ditmos.datasets.importers.timebase import spread_stamps
 from ditmos.datasets.takes import Take, is_take, load_take
 from ditmos.errors import DitmosError
+from ditmos.model.conversion import plain
 
 SUFFIXES = (".npy", ".npz", ".mat")
 _RATES = ("fs", "rate", "sampling_rate", "sample_rate", "samplingrate", "samplerate", "srate", "fsample", "frequency")
@@ -89,13 +90,37 @@ def _recordings(content: Mapping[str, NDArray], key: str | None, called: str, pa
     if data.dtype == object or data.ndim == 3:
         several = [_upright(table)[0] for table in data.reshape(-1)] if data.dtype == object else data
         labels, subjects = _labels(content, len(several)), _each(content, _SUBJECTS, len(several))
-        return [_recording(f"{called}[{i}]", one, rate, notes, labels[i], subjects[i]) for i, one in enumerate(several)]
+        return [
+            _described(_recording(f"{called}[{i}]", one, rate, notes, labels[i], subjects[i]), content)
+            for i, one in enumerate(several)
+        ]
     data, turned = _upright(data)
     notes += turned
     labels = _labels(content, len(data))
     by_row = np.array([label or "" for label in labels], object) if any(labels) else None
-    recording = _recording(called, data, rate, notes, rows=by_row)
+    recording = _described(_recording(called, data, rate, notes, rows=by_row), content)
     return [recording if rate else _stamped(recording, content)]
+
+
+def _described(recording: Recording, content: Mapping[str, NDArray]) -> Recording:
+    """With the names, units and scale of its channels, where variables have them."""
+    (signal,) = recording.signals
+    width = len(signal.channels)
+    for name, value in content.items():
+        texts = [_text(item).strip() for item in value.reshape(-1)] if value.dtype.kind in "US" else []
+        if _short(name) in ("channels", "channel_names") and len(texts) == len(set(texts)) == width and all(texts):
+            signal = replace(signal, channels=tuple(texts))
+        elif _short(name) == "units" and len(texts) in (1, width):
+            signal = replace(signal, units=tuple(map(plain, texts if len(texts) == width else texts * width)))
+        elif _short(name) == "scale" and value.dtype.kind in "iuf" and value.size in (1, width):
+            scale = value.astype(np.float64).reshape(-1)
+            if not (np.isfinite(scale).all() and scale.all()):
+                raise DitmosError(f"{recording.path}: scale is {scale[0]:g}, expected real units per number")
+            if signal.samples.dtype == np.int16:
+                signal = replace(signal, scale=one_or_each(np.broadcast_to(scale, width).tolist()))
+            else:
+                signal = replace(signal, samples=signal.samples * scale)
+    return replace(recording, signals=(signal,))
 
 
 def _stamped(recording: Recording, content: Mapping[str, NDArray]) -> Recording:
