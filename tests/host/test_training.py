@@ -26,6 +26,7 @@ from ditmos.errors import DitmosError
 from ditmos.model.inputs import quantize_input
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
+from ditmos.planner import front
 from ditmos.training import export
 from ditmos.training import run as runs
 from ditmos.training.data import load_data
@@ -33,7 +34,7 @@ from ditmos.training.learn import learn
 from ditmos.training.results import gain, interval
 from ditmos.training.run import Request, load_network, read_run, train
 from ditmos.training.score import Margins, Score, answer_integer, score
-from ditmos.training.space import Budget
+from ditmos.training.space import Budget, fits_ram, flash_bytes
 from ditmos.training.typed_toml import render
 from typer.testing import CliRunner
 
@@ -82,6 +83,7 @@ def test_a_run_holds_all_that_is_promised(data: Path, finished: Path) -> None:
     assert all(isinstance(row[key], int | float) for key in keys)
     model, plan = read_model(finished / "model.dtm")
     assert plan.arena_size == row["arena_bytes"] and (finished / "model.dtm").stat().st_size == row["flash_bytes"]
+    assert row["flash_bytes"] <= flash_bytes(model.spec) < 1.2 * row["flash_bytes"]
     assert settings.network.classifier == "6k3" and settings.fit.epochs == 4
     assert model.spec == load_network(finished / "network.pt").spec
     test = row["test"]
@@ -90,7 +92,9 @@ def test_a_run_holds_all_that_is_promised(data: Path, finished: Path) -> None:
     assert test["interval"][0] <= test["accuracy"] <= test["interval"][1]
     assert row["instructions"] <= row["worst_instructions"] and row["int8"] == test["int8"]
     assert sum(sum(counts) for _, counts in row["answered_by"]) == test["windows"]
-    assert [what for what, _ in row["chosen"]][:2] == ["kind motion", "split file"]
+    chosen = [what for what, _ in row["chosen"]]
+    assert chosen[:2] == ["kind motion", "split file"]
+    assert not any("epochs" in what or "views of" in what for what in chosen)  # the TOML file has set those
 
 
 def test_the_figures_are_those_of_the_file(data: Path, finished: Path) -> None:
@@ -286,6 +290,21 @@ def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
+
+
+def test_the_worst_case_is_kept_by_the_plan_that_the_ram_allows(finished: Path) -> None:
+    """In little RAM the same network is slower: shapes are judged by that, and what is trained is held against it."""
+    spec = read_run(finished)[1].network.spec((48, 6, 3))
+    plans = front(spec)
+    slow, fast = plans[0], plans[-1]
+    assert slow.instructions > 1.1 * fast.instructions and slow.arena < fast.arena
+    worst = 1.05 * fast.instructions
+    assert fits_ram(spec, Budget(worst=worst, ram=fast.arena)) and not fits_ram(
+        spec, Budget(worst=worst, ram=slow.arena)
+    )
+    with pytest.raises(DitmosError, match=r"dearest decision takes [\d.]+ us, expected at most [\d.]+; allow more"):
+        export.check_worst(worst, slow.instructions)
+    export.check_worst(worst, worst)
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def _on_terminal(console: Console) -> Iterator[Watcher]:
         def begun(task: Task, reasons: list[Choice]) -> None:
             nonlocal left
             left = TimeLeft(effort_of(task))
-            for what, why in reasons:
+            for what, why, _ in reasons:
                 console.print(f"  {what} ({why})", highlight=False)
 
         def report(stage: str, done: float, note: str) -> None:

@@ -48,10 +48,11 @@ _SAMPLE = 500  # windows that are looked at
 
 
 class Choice(NamedTuple):
-    """A choice, and why."""
+    """A choice, and why; keys: what it is about, so that it is no choice where a TOML file sets one of them."""
 
     what: str
     why: str
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,12 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
     config = DataConfig(split=split)
     if kind == "sound":
         config = replace(config, front_end="log-mel", surroundings=True)
-        reasons.append(Choice("front end log-mel", "sound"))
-        reasons.append(Choice("words at any level, in noise, in pieces; silence", "what a microphone hears"))
+        reasons.append(Choice("front end log-mel", "sound", ("data.front_end",)))
+        reasons.append(
+            Choice(
+                "words at any level, in noise, in pieces; silence", "what a microphone hears", ("data.surroundings",)
+            )
+        )
     if kind == "electrodes" and _BAND_HZ[0] <= dataset.fs <= _BAND_HZ[1]:
         config = replace(config, front_end="log-bands", standardise="subject")
         reasons.append(
@@ -124,7 +129,11 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
     if largest >= _MAJORITY:
         config = replace(config, metric="balanced")
         reasons.append(
-            Choice("judged by the mean recall of the classes", f"{largest:.0%} of the windows are one class")
+            Choice(
+                "judged by the mean recall of the classes",
+                f"{largest:.0%} of the windows are one class",
+                ("data.metric",),
+            )
         )
     return config, kind, reasons
 
@@ -145,7 +154,9 @@ def choose(
     small = len(train) < _SMALL
     if small:
         views = replace(views, count=2 * views.count)
-        reasons.append(Choice(f"{views.count} views of every window", f"{len(train):,} training windows"))
+        reasons.append(
+            Choice(f"{views.count} views of every window", f"{len(train):,} training windows", ("views.count",))
+        )
     batch = 512 if not small else 256 if len(train) >= _SMALL // 2 else 128
     batch = min(batch, max(len(train) // 8, 8))  # small sets: enough steps for the schedule to mean something
     bands = kind in ("sound", "bands", "electrodes", "wrist")
@@ -159,17 +170,27 @@ def choose(
     if effort == "quick":
         fit = replace(fit, dropout=0.2)
     reasons.append(
-        Choice(f"{epochs} epochs in batches of {batch}", f"{len(train):,} training windows, effort {effort}")
+        Choice(
+            f"{epochs} epochs in batches of {batch}",
+            f"{len(train):,} training windows, effort {effort}",
+            ("fit.epochs", "fit.batch"),
+        )
     )
     search = SearchConfig(count=0, bands=bands) if effort == "quick" else SearchConfig(bands=bands)
     if effort != "quick":
         search = replace(search, count=12 if effort == "normal" else 24, epochs=min(epochs, 120))
         if small and method == "best":
             search = replace(search, family="routed-few")
-            reasons.append(Choice("2 or 4 classifiers", f"{len(train):,} training windows"))
+            reasons.append(
+                Choice(
+                    "2 or 4 classifiers", f"{len(train):,} training windows", ("search.family", "network.classifier")
+                )
+            )
         if people < _FEW_PEOPLE and data.split in ("file", "subject"):
             search = replace(search, folds=4)
-            reasons.append(Choice("shapes judged by 4 folds", f"{people} people validate"))
+            reasons.append(
+                Choice("shapes judged by 4 folds", f"{people} people validate", ("search.folds", "network.classifier"))
+            )
     tuning = math.ceil(_TUNING[effort] * TUNING_BATCH / max(len(train), 1))
     int8 = Int8Config(epochs=max(1 if effort == "quick" else 4, tuning))
     settings = Settings(data, views, _teachers(data, kind, effort), search, fit=fit, int8=int8)
@@ -183,7 +204,13 @@ def _views(kind: Kind, new_people: bool) -> tuple[ViewConfig, list[Choice]]:
         return ViewConfig(noise=0.2, offset=0.3, drop=0.1), []
     if kind == "motion" and new_people:
         views = ViewConfig(rotate=40.0, scale=0.15, shift=8, noise=0.1, stretch=0.1)
-        return views, [Choice("strong views: rotations up to 40 degrees", "new people wear the sensor in another way")]
+        return views, [
+            Choice(
+                "strong views: rotations up to 40 degrees",
+                "new people wear the sensor in another way",
+                ("views.rotate",),
+            )
+        ]
     if kind == "motion":
         return ViewConfig(rotate=12.0, scale=0.08, shift=4, noise=0.03, stretch=0.12), []
     return ViewConfig(scale=0.1, shift=8, noise=0.1, stretch=0.1), []

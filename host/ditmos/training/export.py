@@ -20,13 +20,13 @@ from ditmos.model.reference import Model
 from ditmos.model.use import Use, default_use
 from ditmos.model.writer import write_model
 from ditmos.networks.routed_network import RoutedNetwork
-from ditmos.planner import Candidate, choose, default, front, price
+from ditmos.planner import Candidate, chip, choose, default, front, price
 from ditmos.planner.price import Price
 from ditmos.quantize import quantize
 from ditmos.quantize.blame import losses
 from ditmos.quantize.fake import FakeQuantNetwork
 from ditmos.training.learn import Task
-from ditmos.training.score import Margins, answer_float, answer_integer, pick_margins, score
+from ditmos.training.score import Margins, answer_float, answer_integer, pick_margins, score, worst_runs
 
 LOSS = 0.01  # beyond that the layer is named
 _CHECKED = 64  # windows that reference and torch are compared on
@@ -47,7 +47,7 @@ class Exported:
 
 
 def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Exported:
-    """Raises DitmosError: no plan within the RAM, or integers that break a rule of docs/arithmetic.md."""
+    """Raises DitmosError: no plan within the RAM, or none fast enough, or integers that break a rule of arithmetic.md."""
     parts, settings, spec, balanced = task.parts, task.settings, network.spec, task.balanced
     task.report("integers", 0.0, "calibration")
     model, tuning, fake = quantize(
@@ -62,6 +62,7 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
     answers = answer_integer(model, parts.validation)
     allowed = task.budget.allowed(spec, cost)
     margins = pick_margins(answers, allowed, balanced=balanced)
+    check_worst(task.budget.worst, cost.of(worst_runs(spec, margins)))
     model = replace(model, use=use_of(model, margins))
     check(model, fake, parts.validation)
     real, integer = (
@@ -74,6 +75,13 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
     return Exported(
         model, margins, candidate, cost, worst_layer(fake, parts.validation) if real - integer > LOSS else None, how
     )
+
+
+def check_worst(limit: float | None, dearest: float) -> None:
+    """Raises DitmosError where the dearest decision, in instructions, takes longer than it may."""
+    if limit is not None and dearest > limit:
+        took, most = chip.microseconds(dearest), chip.microseconds(limit)
+        raise DitmosError(f"the dearest decision takes {took:,.1f} us, expected at most {most:,.1f}; allow more")
 
 
 def all_inputs(model: QuantizedModel, task: Task) -> tuple[InputChannel, ...]:

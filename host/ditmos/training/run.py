@@ -45,7 +45,7 @@ from ditmos.training.settings import Method, Settings
 from ditmos.training.space import Budget
 from ditmos.training.strangers import strangers
 from ditmos.training.template import usual
-from ditmos.training.typed_toml import convert, merge, read, render
+from ditmos.training.typed_toml import convert, merge, paths, read, render
 
 MODEL, ROW, SETTINGS, NETWORK, WORK, REQUEST = (
     "model.dtm", "run.json", "settings.toml", "network.pt", "work", "request.json",
@@ -102,7 +102,10 @@ def prepare_task(
         dataset, parts, settings, budget, request.method, request.seed, keep, report, prepared.front,
         prepared.whole.signal if prepared.whole else None, prepared.used,
     )  # fmt: skip
-    return task, [*reasons, *(chosen.reasons if request.method not in ("paper", "forest") else ())]
+    if request.method not in ("paper", "forest"):
+        reasons += chosen.reasons
+    own_keys = set(paths(given))
+    return task, [choice for choice in reasons if own_keys.isdisjoint(choice.keys)]
 
 
 def train(
@@ -144,7 +147,7 @@ def train(
         result |= {
             "flash_bytes": size,
             "effort": request.effort,
-            "chosen": [list(choice) for choice in reasons],
+            "chosen": [[choice.what, choice.why] for choice in reasons],
             "origin": metadata["origin"],
             "seconds": round(before + time.monotonic() - started, 1),
         }

@@ -17,7 +17,7 @@ import numpy as np
 
 from ditmos.errors import DitmosError
 from ditmos.model.layer_shape import LayerShape
-from ditmos.model.packings import pack
+from ditmos.model.packings import LANES, QUADS, pack
 from ditmos.model.quantized import QuantizedLayer
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthwise, same
 from ditmos.planner import chip, front, price
@@ -28,7 +28,8 @@ from ditmos.training.score import RESERVE, Allowed, answers_itself, worst_runs
 _FULL = 0.85  # a candidate uses at least this share of what it may use
 _ATTEMPTS = 5_000
 _WIDER = (1.0, 2.0, 4.0, 8.0)  # factors on the first width, for budgets that narrower networks cannot use up
-_HEADER_BYTES = 1536  # of a model file: header, plan, names, origin, all but weights and requantisation
+_HEADER_BYTES = 1_536  # of a model file: header, plan, metadata, all but weights and names
+_NAME_BYTES = 24  # of a class; a channel has scales, too: twice as many
 _TOO_LARGE = 30  # candidates that need too much RAM, of which each takes a while
 ESTIMATE = 1.03  # a plan may take that much more than `price.estimated` says
 
@@ -73,23 +74,28 @@ class Budget:
             "macs": "MACs", "instructions": "instructions", "worst": "instructions at worst", "ram": "bytes of RAM",
             "flash": "bytes of flash",
         }  # fmt: skip
+        if self.worst is not None:
+            names["worst"] += f" ({chip.microseconds(self.worst):,.0f} us)"
         limits = [f"{value:,.0f} {names[key]}" for key, value in vars(self).items() if value is not None]
-        said = ", ".join(limits) or "no limit"
-        return said if self.worst is None else f"{said} ({chip.microseconds(self.worst):,.0f} us)"
+        return ", ".join(limits) or "no limit"
 
 
 def flash_bytes(spec: NetworkSpec) -> int:
-    """About the size of the model file: every layer in the packing that runs fastest."""
+    """About the size of the model file, without a front end: every layer in the packing that runs fastest."""
     sizes = [_packed(choice[0].shape, choice[0].packing) for choice in layer_options(spec)]
     first = len(spec.selector_layers())
-    return _HEADER_BYTES + sum(sizes[:first]) + spec.classifiers * sum(sizes[first:])
+    rest = _HEADER_BYTES + _NAME_BYTES * (spec.classes + 2 * spec.channels)
+    return rest + sum(sizes[:first]) + spec.classifiers * sum(sizes[first:])
 
 
 @cache
 def _packed(shape: LayerShape, packing: int) -> int:
-    """Bytes of a layer whose accumulators are small."""
+    """Bytes of a layer whose accumulators are small, and room for a few channels in which they are not, which a layer
+    packed in lanes holds in quads."""
     zeros = np.zeros(shape.channels_out, np.int32)
-    return len(pack(packing, shape, QuantizedLayer(np.zeros(shape.weight_shape, np.int8), zeros, zeros + 1)))
+    layer = QuantizedLayer(np.zeros(shape.weight_shape, np.int8), zeros, zeros + 1)
+    rest = len(pack(QUADS, shape, layer)) // -(-shape.channels_out // 4) if packing == LANES else 0
+    return len(pack(packing, shape, layer)) + rest
 
 
 def least_arena(spec: NetworkSpec) -> int:
@@ -104,9 +110,17 @@ def _rows_at_once(spec: NetworkSpec) -> int:
     return sum(layer.kernel * layer.channels_in for layer in layers if layer.kind != "fc")
 
 
-def fits_ram(spec: NetworkSpec, ram: int | None) -> bool:
-    """Whether there is a plan within ``ram`` bytes. Every arena holds a window, which is soon found out."""
-    return ram is None or (spec.window * spec.channels <= ram and least_arena(spec) <= ram)
+def fits_ram(spec: NetworkSpec, budget: Budget) -> bool:
+    """Whether there is a plan within the RAM, and one that is not too slow for it. Every arena holds a window, which is
+    soon found out."""
+    if budget.ram is None:
+        return True
+    if spec.window * spec.channels > budget.ram:
+        return False
+    plans = [plan for plan in front(spec) if plan.arena <= budget.ram]
+    limits = [budget.worst] if answers_itself(spec) else [budget.worst, budget.instructions]
+    most = min((limit for limit in limits if limit is not None), default=math.inf)
+    return bool(plans) and ESTIMATE * plans[-1].instructions <= most
 
 
 def keeps_but_ram(spec: NetworkSpec, budget: Budget) -> bool:
@@ -127,7 +141,7 @@ def keeps_but_ram(spec: NetworkSpec, budget: Budget) -> bool:
 
 def keeps(spec: NetworkSpec, budget: Budget) -> bool:
     """Whether the network keeps all of the budget, RAM too, which takes a while to find out."""
-    return keeps_but_ram(spec, budget) and fits_ram(spec, budget.ram)
+    return keeps_but_ram(spec, budget) and fits_ram(spec, budget)
 
 
 def uses(spec: NetworkSpec, budget: Budget) -> bool:
@@ -273,7 +287,7 @@ def candidates(
             if whole and not uses(spec, budget):
                 small = True
                 continue
-            if fits_ram(spec, budget.ram):
+            if fits_ram(spec, budget):
                 seen.add(spec)
                 yield spec
                 break
