@@ -47,7 +47,8 @@ class Exported:
 
 
 def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Exported:
-    """Raises DitmosError: no plan within the RAM, or none fast enough, or integers that break a rule of arithmetic.md."""
+    """Raises DitmosError: no plan within the RAM, none that is fast enough, integers that break a rule of
+    docs/arithmetic.md."""
     parts, settings, spec, balanced = task.parts, task.settings, network.spec, task.balanced
     task.report("integers", 0.0, "calibration")
     model, tuning, fake = quantize(

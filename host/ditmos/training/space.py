@@ -306,14 +306,15 @@ def nothing_fits(what: str, budget: Budget, least: NetworkSpec | None) -> Ditmos
     """The budget that nothing meets, and what the smallest costs."""
     if least is None:
         return DitmosError(f"no {what}: the windows are too short for any, expected longer ones")
-    return DitmosError(f"no {what} within {budget}, expected more; the smallest takes {cost_of(least)}")
+    return DitmosError(f"no {what} within {budget}, expected more; the smallest takes {cost_of(least, budget.ram)}")
 
 
-def cost_of(spec: NetworkSpec) -> str:
-    """In words, of a decision that runs one classifier."""
-    instructions = price.estimated(spec).of(1)
+def cost_of(spec: NetworkSpec, ram: int | None = None) -> str:
+    """In words, of a decision that runs one classifier: by the fastest plan within ``ram``, else by the smallest."""
+    plans = front(spec)
+    plan = next((plan for plan in reversed(plans) if ram is not None and plan.arena <= ram), plans[0])
     return (
-        f"{price.macs(spec).of(1):,.0f} MACs, {instructions:,.0f} instructions "
-        f"({chip.microseconds(instructions):,.0f} us), {least_arena(spec):,} bytes of RAM, "
+        f"{price.macs(spec).of(1):,.0f} MACs, {plan.instructions:,.0f} instructions "
+        f"({chip.microseconds(plan.instructions):,.0f} us), {plan.arena:,} bytes of RAM, "
         f"{flash_bytes(spec):,} bytes of flash"
     )
