@@ -132,4 +132,4 @@ def note_copies(recordings: Sequence[Recording], report: Report) -> None:
             digest.update(np.ascontiguousarray(signal.samples).data)
         first = seen.setdefault(digest.digest(), recording.path)
         if first != recording.path:
-            report.note(f"the same samples as {first}", recording.path)
+            report.note("the same samples as another recording", f"{recording.path} is {first}")
