@@ -158,6 +158,10 @@ def test_edf_and_bdf(tmp_path: Path, suffix: str) -> None:
         file.writeSamples([values[0], values[0]])
     assert [s.channels for s in edf.read(path, ANY)[0].signals] == [("EEG Fz",)]
     assert edf.read(path, Options(columns=("Status",)))[0].signals[0].channels == ("EEG Fz", "Status")
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-100])
+    with pytest.raises(DitmosError, match=f"{len(raw) - 100} bytes, its header says {len(raw)}: cut off"):
+        edf.read(path, ANY)
     path.write_bytes(b"no edf" * 100)
     with pytest.raises(DitmosError, match="not a readable EDF or BDF file"):
         edf.read(path, ANY)

@@ -27,6 +27,7 @@ def read(path: Path, options: Options) -> list[Recording]:
     """
     pyedflib = need("pyedflib", "EDF and BDF files")
     try:
+        _check_size(path)
         with pyedflib.EdfReader(str(path)) as file:
             signals, rates, start = [], file.getSampleFrequencies(), _start(file)
             labels = [label.strip() or str(i + 1) for i, label in enumerate(file.getSignalLabels())]
@@ -66,3 +67,17 @@ def _start(file: Any) -> float:
     except ValueError:
         return 0.0
     return begin.replace(tzinfo=UTC).timestamp() if begin.year > 1985 else 0.0
+
+
+def _check_size(path: Path) -> None:
+    """Raises DitmosError where the file has another size than its header says, of which the library prints a line."""
+    raw = path.read_bytes()
+    try:
+        records, signals = int(raw[236:244]), int(raw[252:256])
+        counts = raw[256 + 216 * signals :][: 8 * signals]
+        samples = sum(int(counts[i : i + 8]) for i in range(0, 8 * signals, 8))
+        expected = int(raw[184:192]) + records * samples * (3 if raw[0] == 255 else 2)
+    except (ValueError, IndexError):
+        return  # the library says what is wrong
+    if expected != len(raw):
+        raise DitmosError(f"{path}: {len(raw)} bytes, its header says {expected}: cut off, or damaged")
