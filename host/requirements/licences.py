@@ -55,7 +55,8 @@ def _installed(package: str) -> str | None:
         found = metadata(package)
     except PackageNotFoundError:
         return None
-    return licence(found.get("License-Expression"), found.get_all("Classifier") or (), found.get("License"))
+    expression, line = (found[key] if key in found else None for key in ("License-Expression", "License"))
+    return licence(expression, found.get_all("Classifier") or (), line)
 
 
 def _asked(packages: dict[str, str]) -> dict[str, str]:
