@@ -185,3 +185,14 @@ def test_what_fills_up_groups_of_four_is_nothing(packing: int, shape: LayerShape
         changed[field][place] = value
         assert not device_valid(packing, shape, layer.zero_point, changed.tobytes()), (field, place)
         assert not host_valid(packing, shape, layer.zero_point, changed.tobytes()), (field, place)
+
+
+@pytest.mark.parametrize("shape", [fc_shape([7], 5), channel_shape("depthwise", [5], 3, 20)])
+def test_what_fills_up_the_last_word_of_plain_weights_is_zero(shape: LayerShape, device_valid: Valid) -> None:
+    layer = random_layer(np.random.default_rng(4), shape, 20)
+    data = packings.pack(packings.PLAIN, shape, layer)
+    assert (8 * shape.channels_out + shape.weights) % 4 == 3 and data[-1] == 0
+    for value in (1, 2, 128):
+        changed = data[:-1] + bytes([value])
+        assert not device_valid(packings.PLAIN, shape, layer.zero_point, changed), value
+        assert not host_valid(packings.PLAIN, shape, layer.zero_point, changed), value
