@@ -55,7 +55,7 @@ def _installed(package: str) -> str | None:
         found = metadata(package)
     except PackageNotFoundError:
         return None
-    expression, line = (found[key] if key in found else None for key in ("License-Expression", "License"))
+    expression, line = ((found.get_all(key) or [None])[0] for key in ("License-Expression", "License"))
     return licence(expression, found.get_all("Classifier") or (), line)
 
 
