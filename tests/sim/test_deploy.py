@@ -140,7 +140,7 @@ def test_verify_shows_the_first_difference(board, models, monkeypatch):
     other = list(model.classifiers)
     other[1] = (other[1][0], replace(layer, bias=bias), *other[1][2:])
     wrong = replace(model, classifiers=tuple(other))
-    monkeypatch.setattr(ditmos.link.verify, "decode", lambda data: (wrong, plan))
+    monkeypatch.setattr(ditmos.link.verify, "read_model", lambda path: (wrong, plan))
     report = verify(board, models[0], random_windows(np.random.default_rng(0), model.spec, 3), stepped=1)
     assert not report.equal
     assert (report.first.slice, report.first.layer, report.first.channel) == ("classifier.2", "classifier.2", 3)

@@ -85,7 +85,7 @@ def train(
     at_work = _Run(request, out, task, wanted["data"], work, report)
     try:
         result = _made(at_work, behind) | {
-            "effort": request.effort, "chosen": [list(choice) for choice in reasons],
+            "effort": request.effort, "chosen": [[choice.what, choice.why] for choice in reasons],
             "seconds": round(time.monotonic() - started, 1),
         }  # fmt: skip
         write_json(out / ROW, result)

@@ -47,6 +47,7 @@ class RecordPage:
             with box("card stack"):
                 heading("Takes")
                 self._list = ui.element("div").classes("stack")
+                self._asked = ui.element("div")  # dialogs, which stay when the list is drawn anew
                 self._set = html("")
         ui.timer(0.1, self._tick)
         ui.keyboard(on_key=self._key)
@@ -102,9 +103,7 @@ class RecordPage:
             self._known = taking
             self._state.text = "Choose a label: its take begins after a countdown"
             self._buttons(taking)
-        files = [(number, path.stat().st_mtime_ns) for number, path in taking.store.files().items() if path.exists()]
-        if files != self._files:
-            self._files = files
+        if _files(taking) != self._files:
             self._show_takes()
 
     def _buttons(self, taking: Taking) -> None:
@@ -162,6 +161,7 @@ class RecordPage:
         taking = self._taking
         if taking is None:
             return
+        self._files = _files(taking)
         self._list.clear()
         with self._list:
             for number, take in taking.takes().items():
@@ -189,7 +189,7 @@ class RecordPage:
 
     def _ask_trim(self, number: int, take: Take) -> None:
         seconds = len(take.samples) / (take.rate or take.signal.rate)
-        with ui.dialog(value=True) as dialog, box("card stack"):
+        with self._asked, ui.dialog(value=True) as dialog, box("card stack"):
             heading(f"Trim take {number}")
             ends = ui.range(min=0, max=round(seconds, 2), step=0.05, value={"min": 0, "max": round(seconds, 2)})
             ends.props('label-always aria-label="Seconds that are kept"').style("margin-top: 28px")
@@ -237,3 +237,8 @@ class RecordPage:
         if troubles:
             items = "".join(f"<li>{escape(trouble)}</li>" for trouble in troubles)
             self._set.content += f"<h2 style='margin-top:12px'>To look at</h2><ul class=list>{items}</ul>"
+
+
+def _files(taking: Taking) -> list[tuple[int, int]]:
+    """Numbers of the takes on disk, and when each was written."""
+    return [(number, path.stat().st_mtime_ns) for number, path in taking.store.files().items() if path.exists()]

@@ -39,7 +39,7 @@ def told() -> Iterator[Watcher]:
     def begun(task: Task, reasons: list[Choice]) -> None:
         nonlocal left
         left = TimeLeft(effort_of(task))
-        say(method=task.method, chosen=[list(reason) for reason in reasons])
+        say(method=task.method, chosen=[[reason.what, reason.why] for reason in reasons])
 
     def report(stage: str, done: float, note: str) -> None:
         seconds = left.after(stage, done)
