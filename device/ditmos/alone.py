@@ -251,8 +251,8 @@ def run(
         except Exception as error:
             warning.set(1)
             text = "%s: %s" % (type(error).__name__, error)
+            log(text)  # before anybody is told, who may interrupt
             print("error:", text)
-            log(text)
             if isinstance(error, (ValueError, TypeError)) or not restart:
                 sys.print_exception(error)
                 return

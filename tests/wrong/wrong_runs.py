@@ -297,6 +297,7 @@ def in_a_process(
     """Exit code, output and seconds of the processor of a command: in a fork, for the libraries are loaded here. No
     program is found there, so that none is started, and no terminal."""
     output = folder.parent / "output"
+    output.touch()  # on a busy machine time may be up before the process has begun
     process = os.fork()
     if process == 0:
         _become(arguments, folder, output, long)
