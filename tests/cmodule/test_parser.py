@@ -182,6 +182,38 @@ def test_sections_that_share_bytes(driver):
                     decode(repaired(changed))
 
 
+def test_the_last_word_of_padding_is_filled_up_with_zeros(driver):
+    seen = 0
+    for seed in range(80):
+        case = golden.case(seed, windows=1, max_rows=60, max_classifiers=2)
+        if len(case.model.padding) % 4 == 0:
+            continue
+        data = bytearray(encode(case.model, whole_plan(case.model.spec)))
+        at, size = sections(data)[b"PADS"]
+        data[at + size - 1] = 2
+        assert driver.ask(repaired(data)).startswith(f"bad PADS {at + size - 1} "), seed
+        with pytest.raises(ModelFileError, match="PADS"):
+            decode(repaired(data))
+        seen += 1
+    assert seen > 1
+
+
+def test_planes_of_a_map_do_not_overlap(driver):
+    """A plane that is one byte too short, in each of the buffers."""
+    model = golden.case(1).model
+    plan = whole_plan(model.spec)
+    data = encode(model, plan)
+    at = sections(data)[b"PLAN"][0] + 16
+    maps = [i for i, buffer in enumerate(plan.buffers) if buffer.rows > 1]
+    for i in maps:
+        short = bytearray(data)
+        pack_into("<H", short, at + 12 * i + 4, plan.buffers[i].rows - 1)
+        assert driver.ask(repaired(short)).startswith(f"bad PLAN.buffer.stride {at + 12 * i + 4} "), i
+        with pytest.raises(ModelFileError):
+            decode(repaired(short))
+    assert len(maps) > 2
+
+
 def test_a_line_buffer_with_too_few_rows(driver):
     """Row after row is taken away: what both sides still accept runs and is right, then both refuse at the same row."""
     refused = 0
