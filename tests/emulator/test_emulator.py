@@ -11,6 +11,7 @@ import pytest
 from ditmos.bench.golden import Case, Style, random_model, random_windows, vectors
 from ditmos.emulator import Segment
 from ditmos.emulator.clock import CORE_HZ
+from ditmos.emulator.rcc import Pwr
 from ditmos.errors import DitmosError
 from ditmos.firmware.memorymap import ROMFS, sector_start
 from ditmos.model.spec import reference_spec
@@ -106,6 +107,16 @@ def test_software_reset_keeps_flash_and_says_so(program: Program) -> None:
     program.ask("f")
     assert program.ask("r") == "ready again"
     assert program.ask("f").startswith("12345678")
+
+
+def test_the_backup_regulator_is_ready_when_it_is_on() -> None:
+    """The preview of MicroPython 1.29 waits a second for it at every start where it is not."""
+    power = Pwr()
+    assert power.read(0x04) & 1 << 3 == 0
+    power.write(0x04, 1 << 9)
+    assert power.read(0x04) & 1 << 3
+    power.write(0x04, 0)
+    assert power.read(0x04) & 1 << 3 == 0
 
 
 def test_cycle_counter_counts_instructions(program: Program) -> None:

@@ -68,7 +68,7 @@ class Rcc(Peripheral):
 
 
 class Pwr(Peripheral):
-    """RM0410 section 4: voltage scaling and over-drive are ready at once."""
+    """RM0410 section 4: voltage scaling, over-drive and backup regulator are ready at once."""
 
     name = "PWR"
     base = 0x4000_7000
@@ -79,5 +79,6 @@ class Pwr(Peripheral):
         value = super().read(offset)
         if offset == 0x04:
             over_drive = self.registers[0x00] & 0x3_0000  # ODEN, ODSWEN; ready flags are the same bits
-            value = value & ~0x3_0000 | 1 << 14 | over_drive
+            backup = value >> 9 & 1  # BRE; BRR is the ready flag
+            value = value & ~0x3_0008 | 1 << 14 | over_drive | backup << 3
         return value
