@@ -196,3 +196,15 @@ def test_what_fills_up_the_last_word_of_plain_weights_is_zero(shape: LayerShape,
         changed = data[:-1] + bytes([value])
         assert not device_valid(packings.PLAIN, shape, layer.zero_point, changed), value
         assert not host_valid(packings.PLAIN, shape, layer.zero_point, changed), value
+
+
+def test_no_weight_is_the_least_int8_and_no_multiplier_below_one(device_valid: Valid) -> None:
+    """Of plain weights, in whichever channel."""
+    shape = fc_shape([7], 5)
+    layer = random_layer(np.random.default_rng(5), shape, 20)
+    data = packings.pack(packings.PLAIN, shape, layer)
+    for channel in range(5):
+        for at, value in ((40 + 7 * channel + 3, b"\x80"), (20 + 4 * channel, bytes(4))):
+            changed = data[:at] + value + data[at + len(value) :]
+            assert not device_valid(packings.PLAIN, shape, layer.zero_point, changed), (channel, at)
+            assert not host_valid(packings.PLAIN, shape, layer.zero_point, changed), (channel, at)
