@@ -284,6 +284,17 @@ def test_a_part_without_windows_is_said():
     assert len(part_of(data, "train")) == len(part_of(data, "all")) == len(data)
 
 
+def test_channels_that_are_only_numbered_have_no_names():
+    numbered, named = (Signal.of((), names, "g", 1.0) for names in (["c0", "c1", "c2"], ["ax", "ay", "az"]))
+    for model, data in ((numbered, named), (named, numbered)):
+        found = fit(model, data, "data", raw=True)
+        assert found.order is None and "in this order" in found.notes[0]
+    with pytest.raises(DitmosError, match="channels are ax, ay, the model was made for c0, c1, c2"):
+        fit(numbered, Signal.of((), ["ax", "ay"], "g", 1.0), "data", raw=True)
+    turned = fit(numbered, Signal.of((), ["c2", "c1", "c0"], "g", 1.0), "data", raw=True)
+    assert turned.order == (2, 1, 0)
+
+
 def test_units_are_one_however_they_are_written():
     model = Signal.of("a", ["x"], "m/s2", 1.0)
     for units in ("m/s^2", "m/s²", "m s-2", "M/S2"):

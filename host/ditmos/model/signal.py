@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from ditmos.model.quantized import QuantizedModel
 
 RATE_TOLERANCE = 0.02  # of the rate: clocks of sensors differ by a per cent or so
 SCALE_TOLERANCE = 1e-5
+_PLACEHOLDER = re.compile(r"(c|ch|channel)[ _-]?\d+", re.IGNORECASE)  # what is called so has no name
 
 
 def each_unit(units: str, channels: Sequence[str]) -> tuple[str, ...]:
@@ -99,7 +101,7 @@ class Fit:
 
 def fit(model: Signal, data: Signal, name: str, *, raw: bool) -> Fit:
     """Compare data with what a model was made for. What data do not say (no names, no units, rate 0, no class names) is
-    not compared.
+    not compared; neither are channels that one side only numbers (c0, c1).
 
     Args:
         name: of the data, for messages.
@@ -117,6 +119,9 @@ def fit(model: Signal, data: Signal, name: str, *, raw: bool) -> Fit:
     order = _order(model, data, name)
     if order:
         notes.append(f"{name}: channels taken in the model's order: {', '.join(model.channels)}")
+    elif all(model.channels) and all(data.channels) and data.channels and data.channels != model.channels:
+        said, meant = ", ".join(data.channels), ", ".join(model.channels)
+        notes.append(f"{name}: channels {said} are taken as the model's {meant}, in this order")
     conversions = []
     for i, column in enumerate(order or range(len(model.channels))):
         channel, units = model.channels[i] or i, data.units[column] if data.units else ""
@@ -146,12 +151,18 @@ def _order(model: Signal, data: Signal, name: str) -> tuple[int, ...] | None:
     if not all(model.channels) or not all(data.channels) or data.channels == model.channels or not data.channels:
         return None
     missing = [channel for channel in model.channels if channel not in data.channels]
+    if missing and len(data.channels) == len(model.channels) and (_unnamed(model.channels) or _unnamed(data.channels)):
+        return None
     if missing or len(data.channels) != len(model.channels):
         raise DitmosError(
             f"{name}: channels are {', '.join(data.channels)}, the model was made for {', '.join(model.channels)}; "
             f"where they are the same, call them so: ditmos data import --names {','.join(model.channels)}"
         )
     return tuple(data.channels.index(channel) for channel in model.channels)
+
+
+def _unnamed(channels: Sequence[str]) -> bool:
+    return all(_PLACEHOLDER.fullmatch(channel) for channel in channels)
 
 
 def _classes(model: Signal, data: Signal, name: str) -> tuple[int, ...]:
