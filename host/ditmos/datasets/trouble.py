@@ -120,7 +120,7 @@ def _classes(dataset: Dataset) -> list[str]:
 
 
 def _parts(dataset: Dataset) -> list[str]:
-    """What a split makes useless: empty parts, classes that training never sees, people on both sides."""
+    """What a split makes useless: empty parts, classes that training never sees."""
     if dataset.split is None:
         return []
     result = [f"the split has no {name} window" for i, name in enumerate(SPLIT_NAMES) if not (dataset.split == i).any()]

@@ -137,6 +137,15 @@ def test_missing_values_keep_their_place(tmp_path: Path) -> None:
     assert samples[6, 0] == 0.25
 
 
+def test_a_short_row_has_neither_date_nor_time(tmp_path: Path) -> None:
+    lines = [f"2024-05-01,12:00:{i / 50:06.3f},{value}" for i, value in enumerate(VALUES[:100, 0])]
+    lines[40] = "2024-05-01,12:0"
+    (tmp_path / "x.csv").write_text("date,time,ax\n" + "\n".join(lines) + "\n")
+    signal = only(tmp_path / "x.csv")
+    assert signal.times is not None and len(signal.times) == 99
+    np.testing.assert_allclose(np.diff(signal.times)[[38, 39, 40]], [0.02, 0.04, 0.02], atol=1e-6)
+
+
 def test_last_row_cut_off_is_left_out(tmp_path: Path) -> None:
     path = table(tmp_path / "x.csv", VALUES)
     path.write_text(path.read_text().rstrip("\n").rpartition(",")[0])

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from ditmos.datasets.importers import arrays, e4, edf, edge_impulse, sound
+from ditmos.datasets import Dataset, save
+from ditmos.datasets.importers import arrays, delimited, e4, edf, edge_impulse, import_recordings, sound
+from ditmos.datasets.importers.channels import select
 from ditmos.datasets.importers.find import find
 from ditmos.datasets.importers.options import Options
+from ditmos.datasets.importers.recording import Recording, Signal
 from ditmos.errors import DitmosError
 from ditmos.link.tape import Tape
 from files import motion, table
@@ -196,6 +199,46 @@ def test_windows_in_an_array(tmp_path: Path) -> None:
     np.testing.assert_array_equal(recordings[4].signals[0].samples, windows[4])
 
 
+def test_people_of_many_digits_stay_apart(tmp_path: Path) -> None:
+    """In arrays, in a column with a cell left empty, and beyond what a number holds."""
+    np.savez(tmp_path / "x.npz", X=motion(40).reshape(2, 20, 3), subject=[1234567, 1234568], y=[True, False], fs=20.0)
+    recordings = arrays.read(tmp_path / "x.npz", ANY)
+    assert [r.subject for r in recordings] == ["1234567", "1234568"] and [r.label for r in recordings] == ["1", "0"]
+    rows = [f"{i / 50:.2f},{value},{1234567 + i % 2}" for i, value in enumerate(motion(200)[:, 0])]
+    (tmp_path / "y.csv").write_text("time,ax,subject\n0,1.5,\n" + "\n".join(rows) + "\n")
+    assert [r.subject for r in delimited.read(tmp_path / "y.csv", ANY)] == [None, "1234567", "1234568"]
+    long = tmp_path / "z" / f"S{'1234567890' * 3}.csv"
+    table(long, motion(200))
+    dataset, report = import_recordings([long], Options(label="²", rate=50.0, window="20", subject=long.stem))
+    assert report.subjects == {0: long.stem} and dataset.class_names == ("²",)
+
+
+def test_columns_of_an_array_come_in_the_order_in_which_they_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", motion())
+    options = Options(columns=("3", "1"), names=("z", "x"), label="a", rate=50.0, window="20", hop="20")
+    dataset, _ = import_recordings([tmp_path / "x.npy"], options)
+    assert dataset.channels == ("z", "x")
+    np.testing.assert_allclose(dataset.x[0], motion()[:20, [2, 0]].astype(np.float32))
+    two = Recording("r", "edf", tuple(Signal(motion(), (f"{c}1", f"{c}2", f"{c}3"), ("",) * 3, 50.0) for c in "ab"))
+    picked = select(two, Options(columns=("5", "a1")))
+    assert [signal.channels for signal in picked.signals] == [("b2",), ("a1",)]
+    with pytest.raises(DitmosError, match="r: no channel 7, it has a1, a2, a3, b1, b2, b3"):
+        select(two, Options(columns=("1", "7")))
+
+
+def test_a_dataset_keeps_its_split(tmp_path: Path) -> None:
+    part, person = np.repeat([0, 1, 2], 3).astype(np.int8), np.repeat([0, 1, 2], 3)
+    made = Dataset(motion(180).reshape(9, 20, 3).astype(np.float32), person % 2, person, np.arange(9), ("a", "b"),
+                   ("x", "y", "z"), 1.0, "g", 50.0, part)  # fmt: skip
+    save(made, tmp_path / "x.npz")
+    dataset, _ = import_recordings([tmp_path / "x.npz"], Options(window="20"))
+    np.testing.assert_array_equal(dataset.split, part)
+    table(tmp_path / "y.csv", motion(200), head="x,y,z")
+    options = Options(label="a", rate=50.0, window="20", own_units=("g",))
+    mixed, report = import_recordings([tmp_path / "x.npz", tmp_path / "y.csv"], options)
+    assert mixed.split is None and any("no split: 1 recordings say no part" in guess for guess in report.guesses)
+
+
 def test_a_recorded_stream(tmp_path: Path) -> None:
     counts = np.arange(300, dtype=np.int16).reshape(100, 3)
     tape = Tape(10, 5, ("a", "b"), 50.0)
@@ -262,6 +305,7 @@ def test_edge_impulse(tmp_path: Path, encoding: str) -> None:
         ('{"payload": {}}', "no payload with interval_ms, sensors and values"),
         (edge_json([[1, 2]]), r"values have shape \(1, 2\), expected \(rows, 3\)"),
         (edge_json([[1, 2, 3], [1]]), "values are no table of numbers"),
+        (edge_json([[10**400, 2, 3]]), "values are no table of numbers"),
         (edge_json([["a", 2, 3]]), "values are no table of numbers"),
         (edge_json([[1, 2, 3]], interval_ms=0), "interval_ms is 0"),
         (edge_json([[1, 2, 3]], sensors=[1]), "sensors have no names"),

@@ -261,7 +261,7 @@ def test_a_column_that_one_file_lacks_is_said_by_name(tmp_path: Path) -> None:
     for i in range(3):
         np.savez(tmp_path / f"a_{i}.npz", data=motion(channels=2 if i == 1 else 3), fs=50.0)
     text = run("import", tmp_path, "--columns", "1,3", "--label", "a", "-o", tmp_path / "x.npz")
-    assert re.search(r"left out: \S*a_1\.npz: channels are 1, expected 1, 3 as in most", text)
+    assert re.search(r"left out: \S*a_1\.npz: no channel 3, it has 1, 2", text)
 
 
 def test_split_of_a_file(tmp_path: Path) -> None:

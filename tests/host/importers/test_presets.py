@@ -256,3 +256,5 @@ def test_options_win_over_a_preset(tmp_path: Path) -> None:
     sisfall(tmp_path / "D01_SA01_R01.txt", walking())
     dataset, _ = imported("sisfall", tmp_path, resample=100.0, window="1s", rename={"walk slowly": "walk"})
     assert dataset.fs == 100 and dataset.window == 100 and dataset.class_names == ("walk",)
+    dataset, report = imported("sisfall", tmp_path, subject="7", label="stroll")
+    assert report.subjects == {7: "7"} and dataset.class_names == ("stroll",)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ditmos.datasets.importers.recording import Recording, Signal
+from ditmos.datasets.importers.labels import row_labels
+from ditmos.datasets.importers.recording import Recording, Signal, Span
 from ditmos.datasets.importers.stamps import in_order, to_seconds
 from ditmos.datasets.importers.timebase import bridge, join, nominal, pace, resample, spread_stamps
 from ditmos.errors import DitmosError
@@ -46,6 +47,7 @@ def over(form: str, hour: int) -> np.ndarray:
         (over("2024-03-31T{summer:02d}:{minute:02d}:{second:06.3f}+0{zone}:00", 1), "t", "", "ISO 8601"),
         (np.array([f"01-May-2024 12:00:{i / 50:06.3f}" for i in range(100)], object), "t", "", "dates, month first"),
         (20240501120000000 + np.arange(100) * 20, "t", "", "ISO 8601"),
+        (np.array([f"2024/4/1 9:05:{i / 50:06.3f} AM" for i in range(100)], object), "t", "", "dates, year first"),
         (45413.5 + np.arange(100) * 0.02 / 86400, "time", "", "days"),
         ((2**32 - 1000 + np.arange(100) * 20) % 2**32, "millis", "", "ms, a counter of 32 bits"),
         ((2**16 - 1000 + np.arange(100) * 20) % 2**16, "millis", "", "ms, a counter of 16 bits"),
@@ -83,6 +85,9 @@ def test_midnight_and_unit_of_the_user() -> None:
         to_seconds(np.array([0, 1]), "t", given="h")
     with pytest.raises(DitmosError, match="'noon' is no time"):
         to_seconds(np.array(["noon", "midnight"], object), "t")
+    for nothing in (np.array(["", ""], object), np.full(2, np.nan)):
+        with pytest.raises(DitmosError, match="column 't': no time stamp in 2 rows"):
+            to_seconds(nothing, "t")
 
 
 def test_rows_out_of_order_are_sorted_and_said() -> None:
@@ -93,6 +98,7 @@ def test_rows_out_of_order_are_sorted_and_said() -> None:
     np.testing.assert_array_equal(sorted_times, times)
     np.testing.assert_array_equal(index[[10, 11]], [11, 10])
     assert note == "2 rows are out of order in time, and were sorted"
+    assert in_order(np.array([0.0, np.nan, 1.0, np.nan]))[2] == "2 rows have no time, and are left out"
     shuffled = times.copy()
     shuffled[[10, 80]] = shuffled[[80, 10]]  # far from their places
     index, sorted_times, note = in_order(shuffled)
@@ -165,6 +171,33 @@ def test_resampling_keeps_levels_and_lets_nothing_alias() -> None:
     np.testing.assert_allclose(out[:, 2], 1013.25, rtol=1e-9)  # also at the ends
     up = resample(slow[:, None], 200, 333)
     np.testing.assert_allclose(up[50:-50, 0], np.sin(2 * np.pi * 2 * np.arange(len(up)) / 333)[50:-50], atol=3e-3)
+
+
+def test_clocks_that_differ_by_little_do_not_drift_apart() -> None:
+    """A step at 240 s, seen by sensors of 50.02 and of 50 Hz, and named by a label's time beside 49.8 Hz."""
+    rates = (50.02, 50.0)
+    signals = [
+        Signal((np.arange(round(300 * rate)) >= 240 * rate).astype(float)[:, None], (f"{rate}",), ("",), rate=rate)
+        for rate in rates
+    ]
+    grid = join(Recording("r", "test", tuple(signals)), 50.0)
+    assert [int((column > 0.5).argmax()) for column in grid.samples.T] == [12000, 12000]
+    times = np.arange(15000) / 49.8
+    step = (times >= 240).astype(float)[:, None]
+    recording = Recording("r", "test", (Signal(step, ("a",), ("",), times=times),), spans=(Span(240, 400, "x"),))
+    grid = join(recording, 50.0)
+    labels = row_labels(recording, len(grid), grid.start, 50.0, None, None)
+    assert abs(int((labels == "x").argmax()) - int((grid.samples > 0.5).argmax())) <= 1
+
+
+def test_rows_behind_a_gap_replace_none_before_it() -> None:
+    """5,000 rows at 50.3 Hz are 100 s at 50, but lasted 99.4 s: a gap of half a second is still one."""
+    times = np.arange(10000) / 50.3
+    times[5000:] += 0.5
+    grid = join(one(np.arange(10000.0)[:, None], times=times), 50.0)
+    missing = np.flatnonzero(np.isnan(grid.samples[:, 0]))
+    np.testing.assert_array_equal(missing, [5000])
+    np.testing.assert_array_equal(np.delete(grid.samples[:, 0], missing), np.arange(10000))
 
 
 def test_two_rates_on_one_clock() -> None:

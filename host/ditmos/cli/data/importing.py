@@ -78,7 +78,7 @@ def import_(
 
     What is not said is guessed, and shown: look at --dry-run first.
     """
-    from ditmos.atomic import write_json
+    from ditmos.atomic import check_writable, write_json
     from ditmos.datasets.importers import Options, import_recordings
     from ditmos.datasets.importers.labels import parse_rename
     from ditmos.errors import DitmosError
@@ -86,6 +86,9 @@ def import_(
 
     if out is None and not dry_run:
         raise DitmosError("expected --out FILE.npz, or --dry-run")
+    for file in (None if dry_run else out, json_file):
+        if file:
+            check_writable(file)
     options = Options(
         pattern=pattern,
         label=label,

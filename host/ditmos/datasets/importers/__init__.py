@@ -64,7 +64,9 @@ def _read_known(
         raise DitmosError(f"{', '.join(map(str, paths))}: expected the folder of the public set")
     options = merge(options, known.options)
     if known.read is not None:
-        return options, known.read(paths[0], options, report, progress)
+        recordings = known.read(paths[0], options, report, progress)
+        report.recordings = len(recordings)
+        return options, _as_said(recordings, options, report)
     recordings = read_recordings(paths, options, report, progress)
     return options, known.finish(paths[0], recordings, report) if known.finish else recordings
 
@@ -98,6 +100,11 @@ def read_recordings(
     report.recordings = len(recordings)
     if pattern is None and recordings:
         recordings = _guessed(recordings, paths, options, report)
+    return _as_said(recordings, options, report)
+
+
+def _as_said(recordings: list[Recording], options: Options, report: Report) -> list[Recording]:
+    """With the subject and the label that hold for all, and labels by time, where the options have them."""
     if options.subject is not None:
         recordings = [replace(r, subject=options.subject) for r in recordings]
     if options.label is not None:

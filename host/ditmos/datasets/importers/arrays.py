@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets.dataset import UNREADABLE, Dataset, load, one_or_each
+from ditmos.datasets.dataset import SPLIT_NAMES, UNREADABLE, Dataset, load, one_or_each
 from ditmos.datasets.importers.delimited import compact
 from ditmos.datasets.importers.needs import need
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.pattern import SPLITS
-from ditmos.datasets.importers.recording import Recording, Signal
+from ditmos.datasets.importers.recording import Recording, Signal, name_of
 from ditmos.datasets.importers.stamps import in_order, to_seconds
 from ditmos.datasets.importers.timebase import spread_stamps
 from ditmos.datasets.takes import Take, is_take, load_take
@@ -243,7 +243,7 @@ def _each(content: Mapping[str, NDArray], names: tuple[str, ...], count: int) ->
 def _text(item: Any) -> str:
     if isinstance(item, bytes):
         return item.decode("utf-8", "replace")
-    return str(item) if isinstance(item, str) else f"{item:g}"
+    return str(item) if isinstance(item, str) else name_of(item)
 
 
 def _labels(content: Mapping[str, NDArray], count: int) -> list[str | None]:
@@ -308,6 +308,7 @@ def _windows_of(dataset: Dataset, path: str) -> list[Recording]:
             label=dataset.class_names[dataset.y[i]],
             subject=str(dataset.subject[i]),
             take=f"{path}:{dataset.group[i]}",
+            split=None if dataset.split is None else SPLIT_NAMES[dataset.split[i]],
             notes=(f"a dataset of {len(dataset)} windows",),
         )
         for i, window in enumerate(x)

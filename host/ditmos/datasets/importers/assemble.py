@@ -22,6 +22,7 @@ from ditmos.datasets.importers.timebase import Grid, join, nominal, rate_of, sam
 from ditmos.errors import DitmosError
 
 _FIRST_ROWS = 5
+_LARGEST = 2**31  # number of a person: one that is larger is a name
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _dataset(
         scale=scale,
         units=join_units(grids[0].units),
         fs=shape.rate,
-        split=_split(recordings, counts),
+        split=_split(recordings, counts, report),
         name=name,
     ).check()
 
@@ -219,7 +220,7 @@ def _subjects(names: Sequence[str | None], report: Report) -> NDArray[np.int64]:
         return np.zeros(len(names), np.int64)
     digits = [re.findall(r"\d+", name) for name in known]
     numbers = [int(d[0]) for d in digits if len(d) == 1]
-    if len(set(numbers)) != len(known):
+    if len(set(numbers)) != len(known) or max(numbers) > _LARGEST:
         numbers = list(range(len(known)))
     report.subjects = dict(zip(numbers, known, strict=True))
     unknown = max(numbers) + 1
@@ -229,12 +230,15 @@ def _subjects(names: Sequence[str | None], report: Report) -> NDArray[np.int64]:
     return np.array([unknown if name is None else number[name] for name in names], np.int64)
 
 
-def _split(recordings: Sequence[Recording], counts: Sequence[int]) -> NDArray[np.int8] | None:
-    if any(r.split is None for r in recordings):
+def _split(recordings: Sequence[Recording], counts: Sequence[int], report: Report) -> NDArray[np.int8] | None:
+    without = [r.path for r in recordings if r.split is None]
+    if without:
+        if len(without) < len(recordings):
+            report.guesses.append(f"no split: {len(without)} recordings say no part, the first is {without[0]}")
         return None
     return np.repeat(np.array([SPLIT_NAMES.index(r.split or "") for r in recordings], np.int8), counts)
 
 
 def _natural(text: str) -> tuple:
     """Numbers in a name by their size."""
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p.lower()) for p in re.split(r"(\d+)", text) if p), text
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p.lower()) for p in re.split(r"(\d+)", text) if p), text

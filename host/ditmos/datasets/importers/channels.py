@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 
@@ -44,21 +45,26 @@ def select(recording: Recording, options: Options) -> Recording:
     """The channels that ``options.columns`` names, where the reader did not look at it; ACC takes ACC_X and ACC_Y."""
     signals = recording.signals
     if options.columns and recording.source != "text":
-        picked = []
-        for signal in signals:
-            index = [i for i, c in enumerate(signal.channels) if _named(c, i, options.columns)]
-            if index:
-                picked.append(_picked(signal, index))
-        if not picked:
-            raise DitmosError(
-                f"{recording.path}: no channel {', '.join(options.columns)}, it has {', '.join(channels_of(recording))}"
-            )
-        signals = tuple(picked)
+        signals = _in_order(recording, options.columns)
     if options.scale is not None:
         signals = tuple(_scaled(signal, options.scale) for signal in signals)
     if options.names:
         signals = _renamed(signals, options.names, recording.path)
     return replace(recording, signals=signals)
+
+
+def _in_order(recording: Recording, columns: Sequence[str]) -> tuple[Signal, ...]:
+    """Signals of the channels that ``columns`` names, in its order. Raises DitmosError for one that is not there."""
+    places = [(signal, i) for signal in recording.signals for i in range(len(signal.channels))]
+    chosen: list[int] = []
+    for name in columns:
+        found = [n for n, (signal, i) in enumerate(places) if _named(signal.channels[i], n, name)]
+        if not found:
+            raise DitmosError(f"{recording.path}: no channel {name}, it has {', '.join(channels_of(recording))}")
+        chosen += [n for n in found if n not in chosen]
+    runs = groupby((places[n] for n in chosen), key=lambda place: id(place[0]))
+    together = [[*run] for _, run in runs]
+    return tuple(_picked(run[0][0], [i for _, i in run]) for run in together)
 
 
 def _picked(signal: Signal, index: Sequence[int]) -> Signal:
@@ -80,9 +86,9 @@ def _renamed(signals: tuple[Signal, ...], names: tuple[str, ...], path: str) -> 
     return tuple(replace(signal, channels=tuple(next(rest) for _ in signal.channels)) for signal in signals)
 
 
-def _named(channel: str, index: int, names: Sequence[str]) -> bool:
+def _named(channel: str, index: int, name: str) -> bool:
     lower = channel.lower()
-    return any(lower == n.lower() or lower.startswith(f"{n.lower()}_") or n == str(index + 1) for n in names)
+    return lower == name.lower() or lower.startswith(f"{name.lower()}_") or name == str(index + 1)
 
 
 def _scaled(signal: Signal, scale: float) -> Signal:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.datasets.importers.options import Options
-from ditmos.datasets.importers.recording import Recording, Signal
+from ditmos.datasets.importers.recording import Recording, Signal, name_of
 from ditmos.datasets.importers.roles import Roles, assign
 from ditmos.datasets.importers.stamps import in_order, to_seconds
 from ditmos.datasets.importers.table import Table, read_table
@@ -38,11 +38,8 @@ def read(path: Path, options: Options) -> list[Recording]:
 
 
 def _names(column: NDArray) -> NDArray:
-    """(rows,) values as names: 3.0 is 3."""
-    if column.dtype == object:
-        return column
-    whole = column.dtype.kind == "i" or bool((column == np.rint(column)).all())
-    return np.array([str(int(v)) if whole else ("" if np.isnan(v) else f"{v:g}") for v in column], object)
+    """(rows,) values as names."""
+    return column if column.dtype == object else np.array([name_of(value) for value in column], object)
 
 
 def _parts(table: Table, roles: Roles) -> Iterator[tuple[str | None, str | None, NDArray[np.int64]]]:
@@ -97,7 +94,7 @@ def _times(
     """(rows,) seconds, and how they are written."""
     column = table.columns[name][rows]
     if date:
-        column = np.array([f"{d} {t}" for d, t in zip(table.columns[date][rows], column, strict=True)], object)
+        column = np.array([f"{d} {t}".strip() for d, t in zip(table.columns[date][rows], column, strict=True)], object)
     return to_seconds(column, name, table.dialect.units[table.dialect.names.index(name)], options.time_unit)
 
 

@@ -71,13 +71,15 @@ def _start(file: Any) -> float:
 
 def _check_size(path: Path) -> None:
     """Raises DitmosError where the file has another size than its header says, of which the library prints a line."""
-    raw = path.read_bytes()
-    try:
-        records, signals = int(raw[236:244]), int(raw[252:256])
-        counts = raw[256 + 216 * signals :][: 8 * signals]
-        samples = sum(int(counts[i : i + 8]) for i in range(0, 8 * signals, 8))
-        expected = int(raw[184:192]) + records * samples * (3 if raw[0] == 255 else 2)
-    except (ValueError, IndexError):
-        return  # the library says what is wrong
-    if expected != len(raw):
-        raise DitmosError(f"{path}: {len(raw)} bytes, its header says {expected}: cut off, or damaged")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        raw = file.read(256)
+        try:
+            records, signals, head = int(raw[236:244]), int(raw[252:256]), int(raw[184:192])
+            counts = file.read(256 * max(0, signals))[216 * signals : 224 * signals]
+            samples = sum(int(counts[i : i + 8]) for i in range(0, 8 * signals, 8))
+        except ValueError:
+            return  # the library says what is wrong
+    expected = head + records * samples * (3 if raw[0] == 255 else 2)
+    if expected != size:
+        raise DitmosError(f"{path}: {size} bytes, its header says {expected}: cut off, or damaged")

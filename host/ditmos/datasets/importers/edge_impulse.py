@@ -54,7 +54,7 @@ def _samples(values: Any, width: int, path: Path) -> np.ndarray:
         samples = np.array(values)
         if samples.dtype.kind not in "iu":
             samples = samples.astype(np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise DitmosError(f"{path}: values are no table of numbers") from None
     if samples.ndim == 1 and width == 1:
         samples = samples[:, None]

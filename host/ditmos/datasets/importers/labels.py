@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets.importers.recording import Recording, Span
+from ditmos.datasets.importers.recording import Recording, Span, name_of
 from ditmos.datasets.importers.stamps import says_unit, to_seconds
 from ditmos.datasets.importers.table import Table, read_table
 from ditmos.errors import DitmosError
@@ -169,7 +169,7 @@ def _times(table: Table, name: str) -> NDArray[np.float64]:
 
 def _text(table: Table, name: str) -> list[str]:
     column = table.columns[name]
-    return [str(v) if column.dtype != np.float64 else f"{v:g}".replace("nan", "") for v in column]
+    return [str(v) if column.dtype == object else name_of(v) for v in column]
 
 
 def _until_next(begins: NDArray[np.float64], owners: Sequence[tuple[str, str]]) -> NDArray[np.float64]:

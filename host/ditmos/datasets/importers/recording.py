@@ -8,6 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def name_of(number: float) -> str:
+    """A number that stands for a class or a person: 3.0 is 3, and no number is no name."""
+    if not np.isfinite(number):
+        return ""
+    return str(int(number)) if number == np.rint(number) else str(number)
+
+
 @dataclass(frozen=True)
 class Signal:
     """Some channels that were sampled together.

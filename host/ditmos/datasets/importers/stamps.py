@@ -48,6 +48,8 @@ def to_seconds(column: NDArray, name: str, unit: str = "", given: str | None = N
     """
     if given is not None and given not in UNITS:
         raise DitmosError(f"time unit is {given!r}, expected one of {', '.join(UNITS)}")
+    if not (column != "" if column.dtype == object else np.isfinite(column)).any():
+        raise DitmosError(f"column '{name}': no time stamp in {len(column)} rows")
     if given is None:
         column = _digits(column)
     if column.dtype == object:
@@ -147,11 +149,14 @@ def _dates(column: NDArray, name: str) -> tuple[NDArray[np.float64], str]:
 
 
 def _day_or_month_first(text: Any, filled: Any, name: str) -> tuple[Any, str]:
-    """Dates that begin with a day or a month: by a day beyond 12 or a point, else what makes the shorter recording."""
+    """Dates that begin with a day or a month: by a day beyond 12 or a point, else what makes the shorter recording.
+    Four digits are a year."""
     pandas = need("pandas", "time stamps")
-    beyond = bool(filled.str.extract(r"^(\d+)[./-]", expand=False).astype(float).gt(12).any())
+    first = filled.str.extract(r"^(\d+)[./-]", expand=False)
     forms = {True: "dates, day first", False: "dates, month first"}
-    if beyond or "." in filled.iloc[0][:3]:
+    if first.str.len().eq(4).all():
+        forms = {False: "dates, year first"}
+    elif first.astype(float).gt(12).any() or "." in filled.iloc[0][:3]:
         forms.pop(False)
     found = {}
     for day_first in sorted(forms):
@@ -172,8 +177,8 @@ def in_order(times: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.
     the rows stay in order, and what follows is put behind what was before, apart by a second.
     """
     index = np.flatnonzero(np.isfinite(times))
+    missing = f"{len(times) - len(index)} rows have no time, and are left out" if len(index) < len(times) else None
     times = times[index]
-    missing = f"{len(index)} of the rows have a time" if len(index) < index.max(initial=-1) + 1 else None
     back = np.flatnonzero(np.diff(times) < 0) + 1
     if not back.size:
         return index, times, missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,6 +17,7 @@ from ditmos.errors import DitmosError
 TOLERANCE = 0.02  # rates that differ by less are the same: no sensor's clock is exact
 _NOMINAL = 0.005  # a measured rate so near to a round one is that
 _MOST = 50_000_000  # rows of a recording: more are a wrong time stamp
+_RATIO = 1000, 200_000  # denominators of a ratio of rates: usual, and of long recordings, which must not drift
 _COARSE = 0.1  # of the steps in time are zero: the stamps are coarser than the rate
 
 
@@ -149,16 +150,19 @@ def bridge(samples: NDArray, most: float) -> NDArray:
 def resample(samples: NDArray, rate: float, to: float) -> NDArray[np.float64]:
     """(rows, channels) at another rate, by a polyphase filter that lets nothing alias.
 
-    A level stays what it is, also at the ends. Rows with NaN must not come in.
+    A level stays what it is, also at the ends. Rows with NaN must not come in. The last row is off by half a row at
+    most, of more than 200,000 rows by as many times that.
     """
-    ratio = Fraction(to / rate).limit_denominator(1000)
+    ratio = Fraction(to / rate).limit_denominator(min(max(_RATIO[0], len(samples)), _RATIO[1]))
     if ratio == 1 or len(samples) == 0:
         return samples.astype(np.float64)
     up, down = ratio.numerator, ratio.denominator
     if len(samples) == 1:  # no line goes through one row
         return np.repeat(samples.astype(np.float64), max(1, round(up / down)), axis=0)
     signal = need("scipy.signal", "other rates")
-    return signal.resample_poly(samples.astype(np.float64), up, down, axis=0, padtype="line")
+    level = np.ones((len(samples), 1))  # of which the filter's phases make somewhat more, or less
+    made = signal.resample_poly(np.hstack([samples, level]), up, down, axis=0, padtype="line")
+    return made[:, :-1] / made[:, -1:]
 
 
 def _at_rate(piece: _Piece, rate: float, to: float) -> list[_Piece]:
@@ -190,7 +194,9 @@ def join(recording: Recording, to: float, stated: float | None = None, fill: flo
         if rate is None:
             raise DitmosError(f"{recording.path}: it does not say its rate; give --rate (rows per second)")
         pieces = _pieces(signal, rate, fill)
-        if not _as_they_are(signal, rate, to, len(recording.signals)):
+        if _as_they_are(signal, rate, to, alone=len(recording.signals) == 1 and not recording.spans):
+            pieces = _apart(pieces, to)
+        else:
             pieces = [part for piece in pieces for part in _at_rate(piece, rate, to)]
             if signal.scale is not None:  # counts of a converter stay counts
                 clipped += sum(int((np.abs(p.samples) > 32767).sum()) for p in pieces)
@@ -212,10 +218,21 @@ def _rest(piece: _Piece) -> tuple:
     return piece.labels, piece.start, piece.uneven
 
 
-def _as_they_are(signal: Signal, rate: float, to: float, signals: int) -> bool:
-    """Rows need no resampling: the rates are the same, and two signals do not drift apart by half a row."""
+def _as_they_are(signal: Signal, rate: float, to: float, alone: bool) -> bool:
+    """Rows need no resampling: the rates are the same, and what lies beside them on the clock, other signals or labels
+    by time, does not drift away by half a row."""
     drift = abs(to / rate - 1) * len(signal.samples)
-    return same_rate(rate, to) and (signals == 1 or drift < 0.5)
+    return same_rate(rate, to) and (alone or drift < 0.5)
+
+
+def _apart(pieces: Sequence[_Piece], to: float) -> list[_Piece]:
+    """Rows taken as they are may last longer than they did: a piece begins a missing row or more behind the last."""
+    result: list[_Piece] = []
+    free = -np.inf
+    for piece in pieces:
+        result.append(replace(piece, start=max(piece.start, free)))
+        free = result[-1].start + (len(piece.samples) + 1) / to
+    return result
 
 
 def _grid(
