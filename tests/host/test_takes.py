@@ -71,6 +71,54 @@ def test_what_is_no_take_is_named(store, content):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rate": np.float64(0)}, "rate is 0, expected a positive number"),
+        ({"measured": np.float64(0)}, "rate is 0, expected a positive number"),
+        ({"scale": np.array([1.0, -1.0])}, "scale is -1, expected a positive number"),
+        ({"scale": np.array([1.0])}, "scale has 1 entries, expected one, or one a channel"),
+        ({"units": np.array(["g", "g", "g"])}, "units has 3 entries"),
+    ],
+)
+def test_what_a_take_says_is_checked(store, changes, message):
+    path = store.keep(a_take())
+    with np.load(path) as archive:
+        np.savez(path, **(dict(archive) | changes))
+    with pytest.raises(DitmosError, match=message):
+        store.load()
+
+
+def test_takes_that_were_removed_do_not_come_back(store, tmp_path):
+    """Neither as the dataset that was made of them, nor in the place of a dataset that was there before."""
+    store.keep(a_take())
+    store.write(["walk", "rest"], 50, 50)
+    store.remove(0)
+    store.close()
+    again = Takes(store.out)
+    again.check(["run", "rest"], 20)
+    again.prepare()
+    again.keep(a_take("rest"))
+    assert again.write(["run", "rest"], 20, 20).y.tolist() == [1] * 5
+    with pytest.raises(DitmosError, match="no take 7"):
+        again.take(7)
+
+
+def test_takes_are_named_by_their_numbers(store):
+    for label in ("walk", "rest", "walk"):
+        store.keep(a_take(label, rate=50.0 if label == "walk" else 20.0))
+    store.remove(0)
+    with pytest.raises(DitmosError, match=r"take 1 has 20\.0 rows a second, take 2 50\.0"):
+        store.dataset(["walk", "rest"], 16, 8)
+    with pytest.raises(DitmosError, match=r"take 1 \(rest\) has 100 rows, expected at least 200"):
+        store.dataset(["walk", "rest"], 200, 8)
+    assert store.keep(a_take(), 10_000) == store.folder / "10000-walk.npz"
+    assert [*store.files()] == [1, 2, 10_000] and len(store.load()) == 3
+    (store.folder / "0002-rest.npz").write_bytes((store.folder / "0001-rest.npz").read_bytes())
+    with pytest.raises(DitmosError, match=r"0002-walk\.npz: take 2 is there twice, as 0002-rest\.npz"):
+        store.load()
+
+
 def test_rates(store):
     """The sensor's own within two per cent; the measured one beyond; no set of two."""
     for rate, fs in ((50.4, 50.0), (20.0, 20.0), (None, 50.0)):

@@ -165,7 +165,7 @@ def _one(
     if ask:
         _show(console, take)
     console.print(f"{path}: {len(take.samples)} rows of {label}")
-    return label, int(path.name[:4])
+    return label, int(path.name.partition("-")[0])
 
 
 def _take(console: Console, device: Sensor, label: str, seconds: float, subject: int) -> Take:

@@ -29,6 +29,7 @@ LATE = 0.25  # seconds that the last row may come late: the board was busy, and 
 SPREAD = 1.25  # of the rates of takes that make a set: a driver that is too slow keeps no even rate
 _KEYS = ("samples", "label", "subject", "channels", "units", "scale", "rate", "measured")
 _EARLIER = "earlier.npz"
+_BEGUN = ".begun"  # in a folder that has had takes: the dataset beside it was made of them
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Takes:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if self.out.exists() and not self.files() and not self._earlier.exists():
+            if self._own:
                 shutil.copyfile(self.out, self._earlier.with_suffix(".part"))
                 self._earlier.with_suffix(".part").replace(self._earlier)
         except OSError as error:
@@ -115,9 +116,22 @@ class Takes:
     def _earlier(self) -> Path:
         return self.folder / _EARLIER
 
+    @property
+    def _own(self) -> bool:
+        """Whether there is a dataset that was not made of takes."""
+        made = self.files() or self._earlier.exists() or (self.folder / _BEGUN).exists()
+        return self.out.exists() and not made
+
     def files(self) -> dict[int, Path]:
-        """Takes by number, in their order."""
-        found = {int(path.name[:4]): path for path in self.folder.glob("[0-9][0-9][0-9][0-9]-*.npz")}
+        """Takes by number, in their order. Raises DitmosError where two have the same."""
+        found: dict[int, Path] = {}
+        for path in sorted(self.folder.glob("[0-9]*-*.npz")):
+            digits = path.name.partition("-")[0]
+            if not re.fullmatch(r"\d{4,}", digits):
+                continue
+            other = found.setdefault(int(digits), path)
+            if other != path:
+                raise DitmosError(f"{path}: take {int(digits)} is there twice, as {other.name}; rename one of them")
         return dict(sorted(found.items()))
 
     def keep(self, take: Take, number: int | None = None) -> Path:
@@ -143,6 +157,8 @@ class Takes:
             rate=np.float64(take.signal.rate),
             measured=np.float64(np.nan if take.rate is None else take.rate),
         )
+        if not (self.folder / _BEGUN).exists():
+            atomic.write(self.folder / _BEGUN, b"")
         atomic.write(path, buffer.getvalue())
         return path
 
@@ -152,6 +168,13 @@ class Takes:
         if path is None:
             raise DitmosError(f"{self.folder}: no take {number}")
         path.unlink()
+
+    def take(self, number: int) -> Take:
+        """One of them. Raises DitmosError where there is none."""
+        path = self.files().get(number)
+        if path is None:
+            raise DitmosError(f"{self.folder}: no take {number}")
+        return load_take(path)
 
     def load(self) -> list[Take]:
         """All takes, by number. Raises DitmosError for a file that is none."""
@@ -176,7 +199,7 @@ class Takes:
                 )
             if signal is not None:
                 _same(path, take.signal, signal)
-        old = self.earlier() or (load(self.out) if self.out.exists() and not self.files() else None)
+        old = self.earlier() or (load(self.out) if self._own else None)
         if old is None:
             return
         _same_field(self.out, "class_names", old.class_names, tuple(labels))
@@ -197,7 +220,7 @@ class Takes:
         made, old = self.load(), self.earlier()
         if not made and old is not None:
             return old
-        new = to_dataset(made, labels, window, hop, self.out.stem)
+        new = to_dataset(made, labels, window, hop, self.out.stem, [*self.files()])
         return new if old is None else join(old, new, self.out)
 
     def write(self, labels: Sequence[str], window: int, hop: int) -> Dataset:
@@ -243,6 +266,13 @@ def load_take(path: Path) -> Take:
             f"{path}: samples are {take.samples.dtype} {take.samples.shape}, expected int16 (rows, "
             f"{len(signal.channels)})"
         )
+    for name, given in (("units", signal.units), ("scale", signal.scale)):
+        if isinstance(given, tuple) and len(given) != len(signal.channels):
+            raise DitmosError(f"{path}: {name} has {len(given)} entries, expected one, or one a channel")
+    rates = (signal.rate,) if take.rate is None else (signal.rate, take.rate)
+    for name, numbers in (("rate", rates), ("scale", signal.scales)):
+        if wrong := [number for number in numbers if not 0 < number < np.inf]:
+            raise DitmosError(f"{path}: {name} is {wrong[0]:g}, expected a positive number")
     return take
 
 
@@ -252,8 +282,8 @@ def windows_of(samples: NDArray, window: int, hop: int) -> NDArray:
     return np.stack([samples[i : i + window] for i in starts]) if starts else samples[:0].reshape(0, window, 0)
 
 
-def common_rate(takes: Sequence[Take]) -> float:
-    """Rows per second of all takes: the sensor's, or the measured one where it is another.
+def common_rate(takes: Sequence[Take], numbers: Sequence[int]) -> float:
+    """Rows per second of all takes: the sensor's, or the measured one where it is another. numbers: of the takes.
 
     Raises:
         DitmosError: it is not the same in all of them.
@@ -264,22 +294,30 @@ def common_rate(takes: Sequence[Take]) -> float:
     low, high = min(rates), max(rates)
     if high / low > SPREAD:
         raise DitmosError(
-            f"take {rates.index(low)} has {low:.1f} rows a second, take {rates.index(high)} {high:.1f}: they make no "
-            "set; record one of them again (--again NUMBER)"
+            f"take {numbers[rates.index(low)]} has {low:.1f} rows a second, take {numbers[rates.index(high)]} "
+            f"{high:.1f}: they make no set; record one of them again (--again NUMBER)"
         )
     return float(f"{np.median(rates):.4g}")
 
 
-def to_dataset(takes: Sequence[Take], labels: Sequence[str], window: int, hop: int, name: str = "own") -> Dataset:
-    """Labelled windows; each take is a group, so that a split keeps it together.
+def to_dataset(
+    takes: Sequence[Take],
+    labels: Sequence[str],
+    window: int,
+    hop: int,
+    name: str = "own",
+    numbers: Sequence[int] | None = None,
+) -> Dataset:
+    """Labelled windows; each take is a group, so that a split keeps it together. numbers: of the takes, from 0 where
+    they are not given.
 
     Raises:
         DitmosError: nothing recorded, a take shorter than a window, takes of different rates.
     """
     if not takes:
         raise DitmosError("nothing was recorded")
-    cut = []
-    for i, take in enumerate(takes):
+    cut, numbers = [], numbers or range(len(takes))
+    for i, take in zip(numbers, takes, strict=True):
         if len(take.samples) < window:
             raise DitmosError(f"take {i} ({take.label}) has {len(take.samples)} rows, expected at least {window}")
         cut.append(windows_of(take.samples, window, hop))
@@ -295,7 +333,7 @@ def to_dataset(takes: Sequence[Take], labels: Sequence[str], window: int, hop: i
         channels=signal.channels,
         scale=scale,
         units=units,
-        fs=common_rate(takes),
+        fs=common_rate(takes, numbers),
         name=name,
     ).check()
 

@@ -130,7 +130,7 @@ class Taking:
 
     def trim(self, number: int, start: float, stop: float) -> None:
         """Keep seconds start to stop of a take. Raises DitmosError where that is no window."""
-        take = self.takes()[number]
+        take = self.store.take(number)
         rate = take.rate or take.signal.rate
         samples = take.samples[max(0, round(start * rate)) : round(stop * rate)]
         if len(samples) < self.plan.window:
