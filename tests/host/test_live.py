@@ -120,6 +120,23 @@ def test_a_tape_that_is_kept_is_there_while_it_grows(tmp_path, monkeypatch):
         assert len(Tape.load(tmp_path / "t.npz").results) == number + 1
 
 
+def test_rows_that_come_while_a_tape_is_saved_stay_on_it(monkeypatch):
+    """Another thread reads the source."""
+    tape, rows = Tape(4, 2, ("a", "b")), np.arange(24, dtype=np.int16).reshape(12, 2)
+    blocks = tape.pass_on([rows[:4], rows[4:8], rows[8:]])
+    next(blocks), next(blocks)
+    join = np.concatenate
+
+    def slow(parts):
+        joined = join(parts)
+        next(blocks, None)
+        return joined
+
+    monkeypatch.setattr(np, "concatenate", slow)
+    assert len(tape.samples) >= 8
+    np.testing.assert_array_equal(tape.samples, rows)
+
+
 def test_sparkline():
     assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8, 0, 7) == "▁▂▃▄▅▆▇█"
     assert sparkline([0, 0, 4, 4], 2, 0, 4) == "▁█"

@@ -67,8 +67,8 @@ class Tape:
     @property
     def samples(self) -> NDArray:
         """All samples (rows, channels) so far."""
-        if len(self._blocks) > 1:
-            self._blocks = [np.concatenate(self._blocks)]
+        if (count := len(self._blocks)) > 1:  # in its place: who reads the source may add some meanwhile
+            self._blocks[:count] = [np.concatenate(self._blocks[:count])]
         return self._blocks[0] if self._blocks else np.empty((0, 0), np.int16)
 
     def window_of(self, number: int) -> NDArray:
