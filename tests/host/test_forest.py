@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 from ditmos.bench.golden_forests import forest_model, random_forest, random_rows
+from ditmos.bench.route import Logits, Replay
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.operations import Norm
@@ -113,6 +114,25 @@ def test_both_by_hand() -> None:
     assert both([[9, 6]], 1, [[-10, 10]], opinion, 0).argmax() == 1
     most = both(np.full((1, 2), 15000), 1000, [[127, -128]], opinion, 8).max()
     assert most < 1 << 32
+
+
+def test_both_is_checked_in_the_lab_as_on_a_board() -> None:
+    made = forest_model(np.random.default_rng(3))
+    model = Model(made)
+    windows = np.zeros((1, made.spec.window, made.spec.channels), np.int8)
+    rows = random_rows(np.random.default_rng(3), 1, made.spec.window, made.spec.channels)
+    replay = Replay(model, windows, Logits.of(model, windows, rows))
+    replay.next()
+    logits = np.zeros(made.spec.classes, np.int8)
+    for lab in (model, replay):
+        with pytest.raises(RuntimeError, match="both before votes"):
+            lab.both(logits, 4)
+        with pytest.raises(ValueError, match="weight is 9, expected 0 to 8"):
+            lab.both(logits, 9)
+        with pytest.raises(ValueError, match="1 logits, expected those of a classifier"):
+            lab.both(logits[:1], 4)
+    votes = np.asarray(replay.votes(None))
+    assert replay.both(logits, 8) == int(votes.argmax())
 
 
 @pytest.mark.parametrize("alone", [False, True])

@@ -14,7 +14,7 @@ from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16, sat16
-from ditmos.model.forest import both
+from ditmos.model.forest import liked_by_both
 from ditmos.model.policy import Policy
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal, fit
@@ -199,9 +199,9 @@ class Replay:
         return int(self._forest.clusters.nearest(self._voted))
 
     def both(self, logits: memoryview, weight: int) -> int:
-        if self._forest is None or self._forest.opinion is None or self._voted is None:
-            raise RuntimeError("both before votes")
-        return int(both(self._voted, self.trees, np.asarray(logits), self._forest.opinion, weight).argmax())
+        if self._forest is None:
+            raise ValueError("the model has no forest")
+        return liked_by_both(self._forest, self._voted, np.asarray(logits), weight, self.classes)
 
     def select(self, window: memoryview | None) -> memoryview:
         fed = window is None and self._votes is not None

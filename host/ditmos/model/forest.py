@@ -126,3 +126,21 @@ def both(
     share = e[z.max(-1, keepdims=True) - z]
     share = share * ((1 << 31) // share.sum(-1, keepdims=True)) >> 16
     return (EIGHTHS - eighths) * VOTES * trees * share + (eighths * np.asarray(votes).astype(np.int64) << 15)
+
+
+def liked_by_both(
+    forest: Forest, votes: NDArray[np.uint16] | None, logits: NDArray[np.int8], eighths: int, classes: int
+) -> int:
+    """The class that a forest's last votes and a classifier's logits like best together (`both`), as a board has it.
+
+    Raises:
+        ValueError: other logits, another weight.
+        RuntimeError: there are no votes.
+    """
+    if forest.opinion is None or logits.shape != (classes,):
+        raise ValueError(f"{logits.size} logits, expected those of a classifier")
+    if not 0 <= eighths <= EIGHTHS:
+        raise ValueError(f"weight is {eighths}, expected 0 to {EIGHTHS}")
+    if votes is None:
+        raise RuntimeError("both before votes")
+    return int(both(votes, forest.trees, logits, forest.opinion, eighths).argmax())

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ditmos.model.clusters import Clusters
 from ditmos.model.feeder import Feeder
-from ditmos.model.forest import EIGHTHS, Forest, both
+from ditmos.model.forest import Forest, liked_by_both
 from ditmos.model.inputs import quantize_input
 from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel, accumulator_bound, check
@@ -237,14 +237,7 @@ class Model:
     def both(self, logits: ArrayLike, weight: int) -> int:
         """The class that a classifier's logits and the last votes like best together, ``weight`` eighths being the
         votes'. ValueError: no forest, other logits, another weight; RuntimeError: there are no votes."""
-        forest, z = self._forest, np.asarray(logits)
-        if forest.opinion is None or z.shape != (self.classes,):
-            raise ValueError(f"{z.size} logits, expected those of a classifier")
-        if not 0 <= weight <= EIGHTHS:
-            raise ValueError(f"weight is {weight}, expected 0 to {EIGHTHS}")
-        if self._votes is None:
-            raise RuntimeError("both before votes")
-        return int(both(self._votes, forest.trees, z, forest.opinion, weight).argmax())
+        return liked_by_both(self._forest, self._votes, np.asarray(logits), weight, self.classes)
 
     @property
     def _named(self) -> Clusters:
