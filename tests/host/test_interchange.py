@@ -198,9 +198,11 @@ def strange(change: str) -> Network | onnx.ModelProto:
     if change == "coarse":
         return replace(network, layers=(replace(first, scale=first.scale / 1e4), *rest))
     proto = onnx_model(network)
-    node = next(n for n in proto.graph.node if n.op_type == {"sigmoid": "Relu"}.get(change, "Conv"))
+    node = next(n for n in proto.graph.node if n.op_type == {"sigmoid": "Relu", "circle": "Relu"}.get(change, "Conv"))
     if change == "sigmoid":
         node.op_type = "Sigmoid"
+    elif change == "circle":
+        node.op_type, node.output[0] = "Identity", node.input[0]
     elif change == "dilated":
         node.attribute.append(onnx.helper.make_attribute("dilations", [2]))
     elif change == "without an operand":
@@ -216,6 +218,7 @@ def strange(change: str) -> Network | onnx.ModelProto:
         ("coarse", "multiplies its sums by .* expected less than 0.5"),
         ("sigmoid", r"Sigmoid relu\d+ is not supported, expected one of Add, AveragePool"),
         ("dilated", "dilated, expected dilations of 1"),
+        ("circle", "its nodes run in a circle through"),
         ("without an operand", "an operand is not there"),
     ],
 )

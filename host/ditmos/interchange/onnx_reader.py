@@ -68,7 +68,10 @@ class _Reader:
 
     def read(self) -> Chain:
         current, chain = self.input.name, self.chain
+        left = len(self.graph.node)
         while current != self.graph.output[0].name:
+            chain.need(left > 0, f"its nodes run in a circle through {current}")
+            left -= 1
             nodes = [node for node in self.graph.node if current in node.input]
             if len(nodes) != 1:
                 raise DitmosError(f"{self.source}: {current} is read by {len(nodes)} nodes, expected one: no branches")

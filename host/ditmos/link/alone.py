@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ditmos.datasets.surroundings import silent_classes
 from ditmos.errors import DitmosError
 from ditmos.link.board import Board
 from ditmos.link.record import DRIVERS, driver_file
@@ -17,8 +18,6 @@ from ditmos.text import read_text
 
 MAIN = "/flash/main.py"
 _MARK = '"""Put here by ditmos deploy --run'
-# Classes of sound that nobody wants to hear of, by the names that they have in data sets.
-SILENT = ("unknown", "silence", "background", "noise", "other", "_unknown_", "_silence_")
 _START = 4.0  # seconds in which a main.py says that it listens, or why not
 _TROUBLE = 2.0  # and until a sensor that sends nothing is found out
 
@@ -73,8 +72,7 @@ def default_events(model: QuantizedModel) -> str:
     """Words and sounds are events; of activities there always is one."""
     if model.front_end is None:
         return "steady(on=0.6, off=0.4, windows=3)"
-    silent = tuple(i for i, name in enumerate(model.class_names) if name.lower() in SILENT)
-    return f"events(on=0.8, off=0.5, windows=4, quiet=10, silent={silent})"
+    return f"events(on=0.8, off=0.5, windows=4, quiet=10, silent={silent_classes(model.class_names)})"
 
 
 def _call(expression: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from nicegui import ui
 
@@ -95,7 +96,7 @@ class ResultsPart:
 
     def _to_report(self) -> None:
         if self.run.value:
-            ui.navigate.to(f"/report?run={self.run.value}", new_tab=True)
+            ui.navigate.to(f"/report?run={quote(self.run.value)}", new_tab=True)
 
 
 def front_of(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
