@@ -15,7 +15,6 @@ from struct import pack
 
 import numpy as np
 import pytest
-from conftest import CMODULE, Process, block, compile_driver
 from ditmos.bench import baremetal, frontends
 from ditmos.bench.golden_fronts import random_affine, random_front, random_samples, random_spectrum
 from ditmos.frontends import constants
@@ -24,27 +23,15 @@ from ditmos.frontends.memory import memory
 from ditmos.frontends.operations import Affine, Norm, Split
 from ditmos.frontends.section import SectionError, decode, encode
 from ditmos.frontends.spectrum import hann
+from drivers import CMODULE, FrontDriver, compile_driver
 from numpy.random import Generator
 
 PUSH, CALIBRATE, RESET = 0, 1 << 24, 2 << 24
 
 
-class Driver(Process):
-    """A running ``frontend_driver.c``."""
-
-    def ask(
-        self, section: bytes, window: int, channels: int, samples: np.ndarray, commands: list[int], offset: int = 0
-    ) -> tuple[str, np.ndarray]:
-        """The answer's line and rows."""
-        blocks = section, samples.tobytes(), pack(f"<{len(commands)}I", *commands)
-        answer = self.request(pack("<III", offset, window, channels) + b"".join(map(block, blocks)))
-        rows = int(answer.split()[1]) if answer.startswith("ok") else 0
-        return answer, np.frombuffer(self.read(2 * rows * channels), np.int16).reshape(rows, channels)
-
-
 @pytest.fixture(scope="module")
-def driver(build_driver) -> Iterator[Driver]:
-    running = Driver(build_driver("frontend_driver.c"))
+def driver(build_driver) -> Iterator[FrontDriver]:
+    running = FrontDriver(build_driver("frontend_driver.c"))
     yield running
     running.close()
 
@@ -70,7 +57,7 @@ def cut(rng: Generator, front: FrontEnd, samples: np.ndarray) -> tuple[list[int]
     return commands, np.concatenate(rows)
 
 
-def check(driver: Driver, rng: Generator, front: FrontEnd) -> int:
+def check(driver: FrontDriver, rng: Generator, front: FrontEnd) -> int:
     """Values that were compared."""
     samples = random_samples(rng, int(rng.integers(1, 4 * front.samples(3))), front.channels)
     window = int(rng.integers(1, 6))
@@ -85,7 +72,7 @@ def check(driver: Driver, rng: Generator, front: FrontEnd) -> int:
     return rows.size
 
 
-def check_seeds(driver: Driver, seeds: range) -> int:
+def check_seeds(driver: FrontDriver, seeds: range) -> int:
     return sum(
         check(driver, rng, random_front(rng, longest=2048 if seed % 8 == 0 else 256))
         for seed, rng in ((seed, np.random.default_rng(seed)) for seed in seeds)
@@ -228,7 +215,7 @@ def named_places(rng: Generator) -> tuple[FrontEnd, list[int]]:
 
 def main(first: int, last: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        driver = Driver(compile_driver("frontend_driver.c", Path(folder)))
+        driver = FrontDriver(compile_driver("frontend_driver.c", Path(folder)))
         for seed in range(first, last, 50):
             values = check_seeds(driver, range(seed, min(seed + 50, last)))
             print(f"seeds {seed} to {min(seed + 50, last) - 1}: {values} values equal", flush=True)

@@ -19,7 +19,7 @@ from ditmos.planner import Candidate, front
 from rich.progress import Progress
 
 if TYPE_CHECKING:
-    from conftest import Driver
+    from drivers import Driver
 
 LIMITS = {"windows": 2, "max_rows": 120, "max_classifiers": 3}
 needs_m7 = pytest.mark.skipif(
@@ -61,7 +61,7 @@ def main() -> None:
     import argparse
     import subprocess
 
-    from conftest import ROOT, Driver, compile_driver
+    from drivers import ROOT, Driver, compile_driver
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("first", type=int)

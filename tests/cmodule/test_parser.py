@@ -6,55 +6,18 @@ import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
+from random import Random
 from struct import pack, pack_into, unpack_from
-from zlib import crc32
 
-import numpy as np
 import pytest
-from conftest import CMODULE, SANITIZERS, SOURCES, WARNINGS
 from ditmos.bench import golden
-from ditmos.bench.golden_feeds import feed_case
 from ditmos.model import container
-from ditmos.model.plan_tables import PlanError
 from ditmos.model.reader import ModelFileError, decode
 from ditmos.model.sections import KNOWN
 from ditmos.model.writer import encode
 from ditmos.planner import front, whole_plan
-from numpy.random import Generator
-from random_plans import random_plan
-
-
-def sections(data: bytes) -> dict[bytes, tuple[int, int]]:
-    """Offset and length by tag, and of the table itself under b"table"."""
-    count = unpack_from("<H", data, 6)[0]
-    entries = [unpack_from("<4sII", data, 16 + 16 * i) for i in range(count)]
-    return {b"table": (16, 16 * count), **{tag: (offset, length) for tag, offset, length in entries}}
-
-
-def repaired(data: bytearray) -> bytes:
-    """With the length and checksum that the header should have."""
-    if len(data) >= 16:
-        pack_into("<I", data, 8, len(data))
-        pack_into("<I", data, 12, crc32(data[16:]))
-    return bytes(data)
-
-
-def mutated(rng: Generator, data: bytes) -> bytes:
-    """One or two bytes changed, mostly where the structure is, or the end cut off; checksum right."""
-    damaged = bytearray(data)
-    places = sections(data)
-    tags = [b"PLAN", b"PLAN", b"PLAN", b"LAYR", b"NETW", b"table", b"NAME", b"INPT", b"ROUT", b"WGHT"]
-    tags += [b"FRNT"] * 4 if b"FRNT" in places else []
-    tags += [b"FRST"] * 4 if b"FRST" in places else []
-    tags = [tag for tag in tags if places[tag][1]]  # a forest alone has no layers
-    for _ in range(rng.choice([1, 1, 2])):
-        tag = rng.choice(tags)
-        offset, length = places[tag]
-        at = offset + int(rng.integers(length))
-        damaged[at] = rng.integers(256) if rng.random() < 0.5 else damaged[at] ^ 1 << int(rng.integers(8))
-    if rng.random() < 0.1:
-        del damaged[int(rng.integers(len(damaged))) :]
-    return repaired(damaged)
+from drivers import CMODULE, SANITIZERS, SOURCES, WARNINGS
+from mutations import judged_alike, mutated, original, repaired, sections, targets
 
 
 def with_section(data: bytes, tag: bytes, flags: int) -> bytes:
@@ -67,32 +30,16 @@ def with_section(data: bytes, tag: bytes, flags: int) -> bytes:
     return repaired(longer)
 
 
-def some_model(seed: int) -> tuple[golden.Case, bytes]:
-    """A random plan, or the smallest of the planner's, in which maps grow over others, or one with a front end."""
-    if seed % 5 == 3:
-        fed = feed_case(seed)
-        windows = golden.random_windows(np.random.default_rng(seed), fed.model.spec, 1)
-        return golden.Case(seed, fed.model, windows), encode(fed.model, fed.plan)
-    case = golden.case(seed, windows=1, max_rows=60, max_classifiers=2)
-    if seed % 4 == 0:
-        plans = [candidate.plan for candidate in front(case.model.spec, case.model, once=seed % 8 == 0)]
-        return case, encode(case.model, min(plans, key=lambda plan: plan.arena_size))
-    try:
-        return case, encode(case.model, random_plan(np.random.default_rng(seed), case.model.spec))
-    except PlanError:
-        return case, encode(case.model, whole_plan(case.model.spec))
-
-
 def test_every_truncation(driver):
     """Cut anywhere: as it is, and with length and checksum that fit."""
-    data = some_model(1)[1]
+    data = original(1).data
     for size in range(len(data)):
         assert driver.ask(data[:size], offset=size % 4).startswith("bad"), size
         assert driver.ask(repaired(bytearray(data[:size])), offset=size % 4).startswith("bad"), size
 
 
 def test_every_flipped_bit_of_the_header(driver):
-    data = some_model(2)[1]
+    data = original(2).data
     fields = {0: "magic", 4: "version", 6: "section", 8: "length", 12: "crc"}
     for bit in range(8 * 16):
         damaged = bytearray(data)
@@ -104,7 +51,7 @@ def test_every_flipped_bit_of_the_header(driver):
 
 def test_sections_that_are_not_known(driver):
     """One that answers depend on is refused by its tag, another one skipped; version 1 says what to do."""
-    data = some_model(2)[1]
+    data = original(2).data
     assert driver.ask(with_section(data, b"HINT", 0)) == "ok"
     assert driver.ask(with_section(data, b"FUTR", 1)).startswith("bad sectionFUTR")
     for tag, flags in ((b"FUTR", 2), (b"F\x1b[m", 0), (b"META", 1), (b"NETW", 1)):
@@ -118,7 +65,7 @@ def test_sections_that_are_not_known(driver):
 
 def test_an_older_input_section_says_what_to_do(driver):
     """Once it held no number of channels: the first channel's scale came right behind the rate."""
-    data = some_model(2)[1]
+    data = original(2).data
     places = [(tag, *place) for tag, place in sections(data).items() if tag != b"table"]
     contents = {tag: data[at : at + size] for tag, at, size in places}
     contents[b"INPT"] = contents[b"INPT"][:4] + contents[b"INPT"][8:]
@@ -133,40 +80,25 @@ def test_an_older_input_section_says_what_to_do(driver):
 def test_once_plans_are_judged_alike(driver):
     once = 0
     for seed in range(0, 80, 8):
-        case, data = some_model(seed)
-        once += decode(data)[1].once
-        assert driver.ask(data, golden.vectors(case)) == "ok"
+        made = original(seed)
+        once += decode(made.data)[1].once
+        assert driver.ask(made.data, made.vectors) == "ok"
     assert once > 3
 
 
-def judged_alike(driver, case: golden.Case, damaged: bytes, offset: int) -> str:
-    """``refused`` or ``accepted``, by host and device alike; ``grouped`` where only the host refuses: it takes its own
-    grouping of channels alone, the device any safe one. Whatever is accepted also runs, inside of its buffers."""
-    answer = driver.ask(damaged, golden.vectors(case), must_match=False, offset=offset)
-    try:
-        decode(damaged)
-    except ModelFileError as error:
-        if "groups of channels" in str(error):
-            return "grouped"
-        assert answer.startswith("bad"), error
-        return "refused"
-    assert answer == "ok", answer
-    return "accepted"
-
-
 def test_mutations_are_judged_as_the_host_does(driver):
-    """The long version: python tests/cmodule/mutate_models.py."""
+    """The long version: tests/long/mutated_models.py."""
     verdicts = Counter()
     for seed in range(54):
-        case, data = some_model(seed)
-        rng = np.random.default_rng(seed)
-        verdicts.update(judged_alike(driver, case, mutated(rng, data), i % 4) for i in range(30))
+        made, chance = original(seed), Random(seed)
+        at = targets(made.data)
+        verdicts.update(judged_alike(driver, made, mutated(chance, made.data, at), i % 4) for i in range(30))
     assert min(verdicts["refused"], verdicts["accepted"]) > 100, verdicts
 
 
 def test_sections_that_share_bytes(driver):
     """A single byte is too many, whichever of the two comes first in the table; side by side is right."""
-    data = some_model(2)[1]
+    data = original(2).data
     two = with_section(with_section(data, b"ONE1", 0), b"TWO2", 0)
     count, end = unpack_from("<H", two, 6)[0], len(two)
     for size, overlaps in ((4, False), (5, True)):
@@ -292,7 +224,7 @@ def test_fuzzer_builds_and_runs(tmp_path):
     binary, corpus = tmp_path / "fuzz", tmp_path / "corpus"
     corpus.mkdir()
     for seed in range(4):
-        (corpus / str(seed)).write_bytes(some_model(seed)[1])
+        (corpus / str(seed)).write_bytes(original(seed).data)
     source = Path(__file__).parent / "fuzz_model.c"
     flags = [*WARNINGS, "-g", "-O1", "-fsanitize=fuzzer,address,undefined", SANITIZERS[1], f"-I{CMODULE}"]
     subprocess.run(["clang", *flags, *SOURCES, source, "-o", binary], check=True, timeout=120)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import block
 from ditmos.bench import golden
 from ditmos.model.reference import Model
 from ditmos.model.spec import reference_spec
 from ditmos.model.writer import encode
 from ditmos.planner import stream_plan, whole_plan
+from drivers import block
 
 
 @pytest.fixture(scope="module")

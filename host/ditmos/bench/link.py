@@ -100,7 +100,7 @@ def bars(figures: dict[str, Any]) -> dict[str, bool]:
     }
 
 
-def _expected(reference: Model, windows: NDArray[np.int8]) -> list[tuple[int, int]]:
+def expected_answers(reference: Model, windows: NDArray[np.int8]) -> list[tuple[int, int]]:
     """(label, who answered) by the model's own policy."""
     decisions = decide(own_policy(reference.model), reference, windows)
     return list(zip(decisions.label.tolist(), decisions.who.tolist(), strict=True))
@@ -136,7 +136,7 @@ class _Check:
 def clean(board: Board, reference: Model, count: int, seed: int, report: Report) -> dict[str, Any]:
     """Whole windows, as fast as the line takes them."""
     windows = random_windows(np.random.default_rng(seed + 1), reference.spec, count)
-    check = _Check(_expected(reference, windows))
+    check = _Check(expected_answers(reference, windows))
     stream = Stream(board)
     began = time.monotonic()
     for result in stream.run(windows, windows.dtype):
@@ -184,7 +184,7 @@ def disturbed(board: Board, reference: Model, frames: int, rate: float, seed: in
     samples = np.concatenate(fed)
     count = (len(samples) - reference.window) // hop + 1
     check = _Check(
-        _expected(reference, np.stack([samples[i * hop : i * hop + reference.window] for i in range(count)]))
+        expected_answers(reference, np.stack([samples[i * hop : i * hop + reference.window] for i in range(count)]))
     )
     for number, label, who in answers:
         check.out_of_order += number != check.seen

@@ -30,6 +30,7 @@ def run(
     cut: int = 0,
     sound: Path | None = None,
     hurry: bool = False,
+    clock: Path | None = None,
 ) -> None:
     """Boot ``firmware`` and serve it until SIGINT, SIGTERM or SIGHUP.
 
@@ -41,6 +42,7 @@ def run(
         ready: called with the port. report: told what is not modelled, of faults and of lost bytes.
         cut: the power fails in the erasure or store to flash of this number; ``flash`` keeps what is there then.
         sound: .wav file that the microphone at I2S2 hears. hurry: while it runs, time does not wait for the wall's.
+        clock: file that shows the emulated time (`Server`).
 
     Raises:
         DitmosError: ``romfs`` is larger than the chip's ROM.
@@ -62,7 +64,7 @@ def run(
             _disturb(board, lose)
         if cut:
             board.flash.cut(cut, lambda: _power_fails(board, flash))
-        server = Server(board, flash, report)
+        server = Server(board, flash, report, clock)
         try:
             ready(server.port)
             server.run(lambda: bool(stopped))
@@ -104,6 +106,7 @@ def main() -> None:
     parser.add_argument("--cut", type=int, default=0, metavar="N", help="power fails in the Nth operation of the flash")
     parser.add_argument("--sound", type=Path, help=".wav file for the microphone at I2S2")
     parser.add_argument("--hurry", action="store_true", help="while sound is taken in, sleep takes no time")
+    parser.add_argument("--clock", type=Path, help="file whose first eight bytes are the emulated time, in cycles")
     options = parser.parse_args()
     try:
         run(
@@ -117,6 +120,7 @@ def main() -> None:
             options.cut,
             options.sound,
             options.hurry,
+            options.clock,
         )
     except (DitmosError, OSError) as error:
         sys.exit(f"ditmos: {error}")

@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from ditmos.emulator.clock import CORE_HZ
 from ditmos.errors import DitmosError
 from ditmos.simulated.process import STOP_TIMEOUT, BoardProcess
 from ditmos.simulated.terminals import hold_line
@@ -56,6 +57,8 @@ class EmulatedBoard(BoardProcess):
         for option, path in (("--flash", flash), ("--romfs", romfs), ("--profile", profile), ("--sound", sound)):
             self._command += [option, str(path)] if path else []
         self._command += ["--lose", str(lose), "--cut", str(cut), *(["--hurry"] if hurry else [])]
+        self._clock = tempfile.NamedTemporaryFile(suffix=".clock")  # noqa: SIM115
+        self._command += ["--clock", self._clock.name]
         self.boot_seconds = self.boot_cpu_seconds = 0.0
         self._messages = tempfile.TemporaryFile("a+")  # noqa: SIM115
 
@@ -63,6 +66,18 @@ class EmulatedBoard(BoardProcess):
         """What the emulator reported so far: accesses that are not modelled, faults, lost bytes."""
         self._messages.seek(0)
         return self._messages.read().splitlines()
+
+    @property
+    def seconds(self) -> float:
+        """Of the board's own time since it was started; a busy machine has it pass slowly."""
+        self._clock.seek(0)
+        return int.from_bytes(self._clock.read(8), "little") / CORE_HZ
+
+    def wait_while_running(self, seconds: float) -> None:
+        """Wait until so much of the board's own time has passed, or the board has ended."""
+        end = self.seconds + seconds
+        while self.running and self.seconds < end:
+            time.sleep(0.02)
 
     def disturb(self) -> None:
         """Switch the loss of bytes on, or off again."""

@@ -26,10 +26,15 @@ class Server:
 
     While the core sleeps with nothing on the line, emulated time passes at the pace of the clock on the wall, unless it
     hurries. It passes as fast as this machine manages while the core is busy or bytes are on the line.
+
+    ``shown``: file whose first eight bytes are the emulated time, in core cycles.
     """
 
-    def __init__(self, board: Machine, flash: Path | None, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, board: Machine, flash: Path | None, report: Callable[[str], None], shown: Path | None = None
+    ) -> None:
         self._board, self._flash, self._report = board, flash, report
+        self._shown = os.open(shown, os.O_WRONLY) if shown else None
         self._master, self._slave, self.port = open_terminal()
         self._changed = 0.0
         self._lost = self._halves = 0
@@ -49,6 +54,8 @@ class Server:
         board = self._board
         while not until():
             sleeping = board.run(_SLICE)
+            if self._shown is not None:
+                os.pwrite(self._shown, board.clock.now.to_bytes(8, "little"), 0)
             self._transfer()
             if sleeping and not board.incoming:
                 self._idle()

@@ -1,4 +1,4 @@
-"""A serial line with faults, for tests and `ditmos bench link`: bytes dropped, inserted, flipped, delayed, cut off."""
+"""A serial line with faults, for tests and `ditmos bench link`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import time
 from collections import Counter
 from typing import Any
 
-KINDS = ("dropped", "inserted", "flipped", "delayed", "cut")
+KINDS = ("dropped", "doubled", "swapped", "inserted", "flipped", "delayed", "burst", "cut")
+BURST = 40  # bytes that are noise instead of themselves, at most
 DELAY = 0.03  # seconds that a delayed byte, and all behind it, wait
 
 
 class FaultyLine:
     """Around a serial port: ``rate`` faults per byte each way, of all kinds alike. Made for `Repl.disturb`.
 
-    ``counts``: faults by kind. ``frames_hit``: frames in which at least one byte was touched.
+    ``counts``: faults by kind.
     """
 
     def __init__(self, port: Any, rate: float, seed: int = 0) -> None:
@@ -22,7 +23,6 @@ class FaultyLine:
         self.rate = rate
         self.counts: Counter[str] = Counter()
         self.bytes = 0
-        self.frames_hit = 0
         self._random = random.Random(seed)
         self._next = self._distance()
         self._ready = bytearray()  # came in and was not read yet
@@ -43,10 +43,16 @@ class FaultyLine:
             start = at + 1
             kind = self._random.choice(KINDS)
             self.counts[kind] += 1
-            if kind != "delayed":
-                self.frames_hit += 1
             if kind == "inserted":
                 out += bytes((self._random.randrange(256), data[at]))
+            elif kind == "doubled":
+                out += data[at : at + 1] * 2
+            elif kind == "swapped":  # with the next one, where that is there already
+                start = min(at + 2, len(data))
+                out += data[at:start][::-1]
+            elif kind == "burst":
+                start = min(at + self._random.randint(2, BURST), len(data))
+                out += self._random.randbytes(start - at)
             elif kind == "flipped":
                 out.append(data[at] ^ 1 << self._random.randrange(8))
             elif kind == "delayed":

@@ -1,0 +1,109 @@
+"""The C module's parts as programs of the host, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from struct import pack
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CMODULE = ROOT / "cmodule"
+WITH_MICROPYTHON = {"functions.c", "module.c", "natmod.c", *(path.name for path in CMODULE.glob("model_*.c"))}
+SOURCES = sorted(path for path in CMODULE.glob("*.c") if path.name not in WITH_MICROPYTHON)
+WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+
+
+class Process:
+    """A running program that answers each request with a line, and maybe bytes after it."""
+
+    def __init__(self, binary: Path) -> None:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen([binary], stdin=pipe, stdout=pipe, stderr=pipe)
+        assert self._process.stdin and self._process.stdout and self._process.stderr
+        self._requests, self._answers, self._errors = self._process.stdin, self._process.stdout, self._process.stderr
+
+    def request(self, data: bytes) -> str:
+        """The line of the answer; fails the test if the program dies."""
+        with contextlib.suppress(BrokenPipeError):  # what it said before it died is read first
+            self._requests.write(data)
+            self._requests.flush()
+        return self.answer()
+
+    def answer(self) -> str:
+        """The next line; fails the test if the program dies."""
+        answer = self._answers.readline()
+        if not answer:
+            self._process.kill()
+            pytest.fail(f"the driver died:\n{self._errors.read().decode()}")
+        return answer.decode().strip()
+
+    def requests(self, data: Sequence[bytes]) -> list[str]:
+        """The lines of the answers to some requests, so few that the pipe back holds all lines."""
+        first = self.request(b"".join(data))
+        return [first, *(self.answer() for _ in data[1:])]
+
+    def read(self, count: int) -> bytes:
+        return self._answers.read(count)
+
+    def close(self) -> None:
+        self._requests.close()
+        self._process.wait(10)
+
+
+def block(data: bytes) -> bytes:
+    """As the drivers read it: bytes after their number."""
+    return pack("<I", len(data)) + data
+
+
+def model_request(model: bytes, vectors: bytes = b"", *, must_match: bool = True, offset: int = 0) -> bytes:
+    """For ``driver.c``: the model so many bytes after an aligned address."""
+    return pack("<I", offset) + block(model) + block(vectors) + pack("<I", must_match)
+
+
+class Driver(Process):
+    """A running ``driver.c``."""
+
+    def ask(self, model: bytes, vectors: bytes = b"", *, must_match: bool = True, offset: int = 0) -> str:
+        """``ok``, ``bad FIELD OFFSET PROBLEM`` or ``differs WINDOW WHAT``."""
+        return self.request(model_request(model, vectors, must_match=must_match, offset=offset))
+
+
+class FrontDriver(Process):
+    """A running ``frontend_driver.c``."""
+
+    def ask(
+        self, section: bytes, window: int, channels: int, samples: np.ndarray, commands: list[int], offset: int = 0
+    ) -> tuple[str, np.ndarray]:
+        """The answer's line and rows."""
+        blocks = section, samples.tobytes(), pack(f"<{len(commands)}I", *commands)
+        answer = self.request(pack("<III", offset, window, channels) + b"".join(map(block, blocks)))
+        rows = int(answer.split()[1]) if answer.startswith("ok") else 0
+        return answer, np.frombuffer(self.read(2 * rows * channels), np.int16).reshape(rows, channels)
+
+
+def compile_module(folder: Path) -> Path:
+    """The module's parts as a library, which all drivers link."""
+    commands = [
+        ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", "-c", source, "-o", folder / f"{source.stem}.o"]
+        for source in SOURCES
+    ]
+    for command in commands:
+        subprocess.run(command, check=True, timeout=120)
+    library = folder / "module.a"
+    subprocess.run(["ar", "rcs", library, *sorted(folder.glob("*.o"))], check=True, timeout=60)
+    return library
+
+
+def compile_driver(source: str, folder: Path, library: Path | None = None) -> Path:
+    """A C file of this folder together with the module's parts."""
+    binary = folder / Path(source).stem
+    parts = [Path(__file__).parent / source, library or compile_module(folder)]
+    command = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", *parts, "-o", binary]
+    subprocess.run(command, check=True, timeout=120)
+    return binary
