@@ -20,11 +20,12 @@ demo: setup ## train, run on the simulated board: make demo [DATA=FILE.npz] [CON
 test: browser firmware ## everything that can be tested here, the simulated board included
 	$(PYTEST) -m "not slow and not hardware" $(TESTS)
 
-test-long: browser firmware ## the long versions of the tests too
-	$(PYTEST) -m "not hardware" $(TESTS)
+test-long: browser firmware ## the slow tests and the long runs, build/long/*.json: goes on where it stopped
+	.venv/bin/python tests/long/run.py $(RUNS)
 
 test-mutants: setup ## do the tests notice faults made on purpose? tests/mutants, goes on where it stopped
-	.venv/bin/python tests/mutants/mutants.py
+	@failed=0; .venv/bin/python tests/mutants/mutants.py || failed=1; \
+	.venv/bin/python tests/mutants/python_mutants.py || failed=1; exit $$failed
 
 hardware: setup ## the tests that need a board: make hardware [PORT=/dev/ttyACM0]
 	.venv/bin/pytest -m hardware tests/hardware $(if $(PORT),--port "$(PORT)")

@@ -40,12 +40,12 @@ def test_one_after_the_other(image: Image, models: Models, tmp_path: Path, sizes
         assert works(image.folder / "firmware.dfu", tmp_path / "flash.bin") == crc
 
 
-@pytest.mark.parametrize("cuts", [2, pytest.param(200, marks=pytest.mark.slow)])
-def test_power_fails_in_the_flash(image: Image, models: Models, tmp_path: Path, cuts: int) -> None:
-    """The first cut is in the erasure, the others in any of the stores; a word is stored at a time."""
-    dfu, flash, chance = image.folder / "firmware.dfu", tmp_path / "flash.bin", random.Random(cuts)
+def test_power_fails_in_the_flash(image: Image, models: Models, tmp_path: Path) -> None:
+    """The first cut is in the erasure, the other in any of the stores; a word is stored at a time. The long version:
+    tests/long/power_cuts.py."""
+    dfu, flash, chance = image.folder / "firmware.dfu", tmp_path / "flash.bin", random.Random(2)
     last = deployed(dfu, flash, models(2, 0))
-    for i in range(cuts):
+    for i in range(2):
         new = models(2, 1 + i % 2)
         words = new.stat().st_size // 4
         with suppress(DitmosError):  # not where the number is beyond the last store

@@ -41,4 +41,4 @@ def opened(folder: Path) -> Iterator[Piece]:
         yield lambda number: stream(board, Model(model), number)
 
 
-RUNS = [LongRun("faulty-line", 200_000, "windows", opened)]
+RUNS = [LongRun("faulty-line", 200_000, "windows", opened, shared=True)]

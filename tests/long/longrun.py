@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from _pytest.outcomes import OutcomeException, Skipped
+from ditmos.locks import locked
 from ledger import Ledger
 
 FAILURES = 3  # after which a run ends
@@ -17,18 +18,25 @@ Piece = Callable[[int], tuple[int, dict[str, Any]]]
 
 class LongRun(NamedTuple):
     """``opened(folder)`` gives what does the piece of a number: how much it came to, in ``unit``, and figures. It
-    raises where something is wrong. The folder outlives the process."""
+    raises where something is wrong. The folder outlives the process. ``shared``: several processes may be at it at
+    once, each with pieces of its own; otherwise the second one waits."""
 
     name: str
     wanted: int
     unit: str
     opened: Callable[[Path], AbstractContextManager[Piece]]
+    shared: bool = False
 
 
 def carry_on(run: LongRun, folder: Path, say: Callable[[str], None]) -> str:
     """Do what is left of a run. Returns the verdict: passed, failed, or skipped where the machine lacks something."""
     ledger = Ledger(folder / f"{run.name}.json", run.name, run.wanted, run.unit)
     ledger.folder.mkdir(parents=True, exist_ok=True)
+    with nullcontext() if run.shared else locked(ledger.folder / "run"):
+        return _carry_on(run, ledger, say)
+
+
+def _carry_on(run: LongRun, ledger: Ledger, say: Callable[[str], None]) -> str:
     failures = 0
     number = ledger.claim()
     while number is not None and failures < FAILURES:

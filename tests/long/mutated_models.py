@@ -53,4 +53,4 @@ def opened(_: Path) -> Iterator[Piece]:
         driver.close()
 
 
-RUNS = [LongRun("mutated-models", 10_000_000, "files", opened)]
+RUNS = [LongRun("mutated-models", 10_000_000, "files", opened, shared=True)]

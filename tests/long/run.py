@@ -2,8 +2,8 @@
 
     python tests/long/run.py [NAME...] [--folder FOLDER]
 
-A run that was stopped goes on, one that has passed is not run again (remove its JSON for that). The same run may be
-started twice: the processes share the work.
+A run that was stopped goes on, one that has passed is not run again (remove its JSON for that). Some may be started
+twice: the processes then share the work.
 """
 
 from __future__ import annotations

@@ -144,14 +144,14 @@ def test_what_a_damaged_transfer_changed_is_said(small_rom, models, monkeypatch,
     assert found is None if replace else found[1] == crc_of(old)
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
-def test_power_cut_at_random_moments(firmware, models, tmp_path, kills):
-    """The board is killed while a model is deployed: it then has the old one or the new one, and starts with it."""
-    flash, chance = tmp_path / "flash.bin", random.Random(kills)
+def test_power_cut_at_random_moments(firmware, models, tmp_path):
+    """The board is killed while a model is deployed: it then has the old one or the new one, and starts with it. The
+    long version: tests/long/killed_deployments.py."""
+    flash, chance = tmp_path / "flash.bin", random.Random(4)
     with Simulator(firmware, flash=flash) as simulated, Board(simulated.port) as board:
         deploy(board, models(SMALL, 0), Place.rom)
     last = crc_of(models(SMALL, 0))
-    for kill in range(kills):
+    for kill in range(4):
         new = models(SMALL, 1 + kill % 2)
         with Simulator(firmware, flash=flash) as simulated:
             timer = threading.Timer(chance.uniform(0.3, 4.0), os.kill, (simulated.pid, signal.SIGKILL))
