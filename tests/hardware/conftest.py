@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -48,6 +49,18 @@ def report(request: pytest.FixtureRequest, port: str) -> Iterator[dict[str, Any]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=2) + "\n")
     print(f"\nreport: {path}")
+
+
+@pytest.fixture(scope="session")
+def pace(port: str) -> float:
+    """Seconds on the wall's clock for a second on the board's, while it computes: 1 on a real board, more on an emulated
+    one, and still more on a busy machine. Waits are so many times as long."""
+    with Board(port) as board:
+        board.exec("import time\ndef work():\n start = time.ticks_ms()\n"
+                   " while time.ticks_diff(time.ticks_ms(), start) < 300: pass\n")  # fmt: skip
+        began = time.monotonic()
+        board.exec("work()", timeout=300)
+        return max(1.0, (time.monotonic() - began) / 0.3)
 
 
 @pytest.fixture

@@ -59,9 +59,9 @@ def test_verify(board: Board, loaded: HardwareModel, report: Report) -> None:
     assert result.equal, result
 
 
-def test_bench(board: Board, loaded: HardwareModel, report: Report) -> None:
+def test_bench(board: Board, loaded: HardwareModel, report: Report, pace: float) -> None:
     deploy(board, loaded.file, Place.flash, replace=True)
-    output = board.run(SOURCES / "device" / "bench.py", ["--json", "--repeat", str(REPEAT)], timeout=600)
+    output = board.run(SOURCES / "device" / "bench.py", ["--json", "--repeat", str(REPEAT)], timeout=60 * pace)
     report["bench"] = json.loads(output.splitlines()[-1])
     parts = report["bench"]["parts"]
     slices = sum(part["median"] for name, part in parts.items() if name.startswith("slice"))
@@ -85,23 +85,23 @@ def test_stream(board: Board, loaded: HardwareModel, report: Report) -> None:
     assert all(np.array_equal(result.logits, row) for result, row in zip(results, logits, strict=True))
 
 
-def test_receive_overrun_does_not_hang(board: Board) -> None:
+def test_receive_overrun_does_not_hang(board: Board, pace: float) -> None:
     """Bytes sent while the program sleeps are lost when the buffer is full; the board answers afterwards."""
     board.start("import time, sys, select\ntime.sleep(1)\np = select.poll()\np.register(sys.stdin, select.POLLIN)\n"
                 "n = 0\nwhile p.poll(200):\n sys.stdin.buffer.read(1)\n n += 1\nprint(n)\n")  # fmt: skip
     board.serial.write(b"." * 6000)  # half a second at 115200 baud, into 2 KiB
-    taken = int(board.finish(timeout=10).strip())
+    taken = int(board.finish(timeout=10 * pace).strip())
     assert 1000 < taken < 6000
     assert board.eval("6 * 7") == 42
 
 
-def test_soft_and_hard_reset_keep_files(port: str, loaded: HardwareModel) -> None:
+def test_soft_and_hard_reset_keep_files(port: str, pace: float) -> None:
     with Board(port) as board:
         board.put(b"kept", "/flash/note")
     with Board(port) as board:
         assert board.get("/flash/note") == b"kept"
         board.start("import machine; machine.reset()")
-    time.sleep(3)
+    time.sleep(3 * pace)
     with Board(port) as board:
         assert board.get("/flash/note") == b"kept"
         board.exec("import os; os.remove('/flash/note')")
