@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent / "m7"))
 from bench import channel_shape, conv_shape, fc_shape
 from cases import layer_at_bound, random_layer
 from ditmos.model import packings
-from ditmos.model.lanes import LANE_HALF, lane_channels
+from ditmos.model.lanes import LANE_HALF, _record, lane_channels
 from ditmos.model.layer_shape import KINDS, LayerShape
 from ditmos.model.quantized import QuantizedLayer
 
@@ -124,16 +124,23 @@ def test_the_lane_bound_is_exact() -> None:
     assert np.array_equal(lane_channels(layer), sums < LANE_HALF)
 
 
-def test_a_pair_over_the_bound_is_refused(device_valid: Valid) -> None:
-    """A file that claims lanes for a channel that breaks them."""
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("channel", [0, 1])
+def test_a_pair_over_the_bound_is_refused(channel: int, sign: int, device_valid: Valid) -> None:
+    """A file that claims lanes for a channel that breaks them by one."""
     shape = conv_shape([1], 2, 2, 12)
     weight = np.full(shape.weight_shape, 100, np.int8)
-    bias = np.array([LANE_HALF - 1 - 128 * 200, 0], np.int32)
+    bias = np.zeros(2, np.int32)
+    bias[channel] = sign * (LANE_HALF - 1 - 128 * 200)
     layer = QuantizedLayer(weight, bias, np.ones(2, np.int32))
     data = bytearray(packings.pack(packings.LANES, shape, layer))
     assert device_valid(packings.LANES, shape, -128, bytes(data))
-    lane = int(bias[0]) + LANE_HALF + 1
-    data[44:60] = struct_pack("<qq", *[lane + (lane << 21)] * 2)
+    lane = int(bias[channel]) + sign + LANE_HALF
+    record = _record(shape, 2)
+    assert record.fields is not None
+    at = 4 + record.fields["start"][1] + 16 * channel
+    assert data[at : at + 8] == struct_pack("<q", (lane - sign) * ((1 << 21) + 1))
+    data[at : at + 16] = struct_pack("<qq", *[lane * ((1 << 21) + 1)] * 2)
     assert not device_valid(packings.LANES, shape, -128, bytes(data))
     assert not host_valid(packings.LANES, shape, -128, bytes(data))
 
