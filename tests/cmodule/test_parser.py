@@ -9,11 +9,14 @@ from pathlib import Path
 from random import Random
 from struct import pack, pack_into, unpack_from
 
+import numpy as np
 import pytest
 from ditmos.bench import golden
 from ditmos.model import container
 from ditmos.model.reader import ModelFileError, decode
 from ditmos.model.sections import KNOWN
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.use import Rule
 from ditmos.model.writer import encode
 from ditmos.planner import front, whole_plan
 from drivers import CMODULE, SANITIZERS, SOURCES, WARNINGS
@@ -169,6 +172,19 @@ def test_a_line_buffer_with_too_few_rows(driver):
                     break
                 decode(repaired(short))
     assert refused > 3
+
+
+def test_a_selector_with_an_output_too_few_does_not_choose(driver):
+    branch = BranchSpec((ConvSpec(4, 3),))
+    spec = NetworkSpec(20, 1, 3, 4, classifier=branch, selector=branch, selector_outputs=3)
+    model = golden.random_model(np.random.default_rng(0), spec)
+    data = bytearray(encode(model, whole_plan(spec)))
+    at = sections(data)[b"ROUT"][0]
+    assert driver.ask(bytes(data)) == "ok" and data[at] != Rule.SELECTOR
+    data[at] = Rule.SELECTOR
+    assert driver.ask(repaired(data)) == f"bad ROUT.rule {at} selector has too few outputs to choose"
+    with pytest.raises(ModelFileError, match="the selector chooses, but has 3 outputs for 4 classifiers"):
+        decode(repaired(data))
 
 
 def test_an_input_of_too_many_rows_is_refused(driver):
