@@ -187,6 +187,34 @@ def test_a_selector_with_an_output_too_few_does_not_choose(driver):
         decode(repaired(data))
 
 
+def test_operands_have_the_same_rows(driver):
+    """NETW says that the second layer of the classifiers also reads a map of the selector, which has two rows more."""
+    selector, classifier = (BranchSpec((ConvSpec(4, kernel), ConvSpec(4, 3))) for kernel in (3, 5))
+    spec = NetworkSpec(20, 1, 3, 4, classifier=classifier, selector=selector)
+    data = bytearray(encode(golden.random_model(np.random.default_rng(0), spec), whole_plan(spec)))
+    network, layers = (sections(data)[tag][0] for tag in (b"NETW", b"LAYR"))
+    assert driver.ask(bytes(data)) == "ok"
+    pack_into("<I", data, network + 12, 1 << 1)
+    at = layers + 28 * (len(spec.selector_layers()) + 1) + 10
+    assert driver.ask(repaired(data)) == f"bad LAYR.rows_in {at} operands differ in rows"
+    with pytest.raises(ModelFileError, match="does not make a network"):
+        decode(repaired(data))
+
+
+def test_rows_follow_from_the_layer_neither_more_nor_fewer(driver):
+    model = golden.case(1).model
+    data = encode(model, whole_plan(model.spec))
+    begin, size = sections(data)[b"LAYR"]
+    for at in range(begin + 14, begin + size, 28):
+        rows = unpack_from("<H", data, at)[0]
+        for other in (rows - 1, rows + 1):
+            changed = bytearray(data)
+            pack_into("<H", changed, at, other)
+            assert driver.ask(repaired(changed)).startswith(f"bad LAYR.rows_out {at} "), (at, other)
+            with pytest.raises(ModelFileError, match="rows_out|does not make a network"):
+                decode(repaired(changed))
+
+
 def test_an_input_of_too_many_rows_is_refused(driver):
     """Rows are counted in 16 bits, those of padding too."""
     data = bytearray(encode(golden.case(1).model, whole_plan(golden.case(1).model.spec)))
@@ -207,6 +235,10 @@ def test_an_input_of_too_many_rows_is_refused(driver):
         (b"NAME", 0, b"\xff", "NAME"),
         (b"NAME", 0, b"\x1b", "NAME"),
         (b"NAME", 0, b"\xc2\x9b", "NAME"),
+        (b"NAME", 0, b"\xed\xa0\x80", "NAME"),  # half of a pair of UTF-16
+        (b"NAME", 0, b"\xe0\x9f\xbf", "NAME"),  # longer than it need be
+        (b"NAME", 0, b"\xf0\x8f\xbf\xbf", "NAME"),
+        (b"NAME", 0, b"\xf4\x90\x80\x80", "NAME"),  # beyond the last character
         (b"INPT", 0, pack("<f", -1), "INPT.rate"),
         (b"INPT", 6, b"\1", "INPT.reserved"),
         (b"INPT", 8, pack("<f", 0), "INPT.scale"),
