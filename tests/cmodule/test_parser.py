@@ -211,7 +211,7 @@ def test_rows_follow_from_the_layer_neither_more_nor_fewer(driver):
             changed = bytearray(data)
             pack_into("<H", changed, at, other)
             assert driver.ask(repaired(changed)).startswith(f"bad LAYR.rows_out {at} "), (at, other)
-            with pytest.raises(ModelFileError, match="rows_out|does not make a network"):
+            with pytest.raises(ModelFileError, match=r"rows_out|does not make a network"):
                 decode(repaired(changed))
 
 

@@ -53,7 +53,7 @@ def report(request: pytest.FixtureRequest, port: str) -> Iterator[dict[str, Any]
 
 @pytest.fixture(scope="session")
 def pace(port: str) -> float:
-    """Seconds on the wall's clock for a second on the board's, while it computes: 1 on a real board, more on an emulated
+    """Seconds on the wall for a second of the board's own, while it computes: 1 on a real board, more on an emulated
     one, and still more on a busy machine. Waits are so many times as long."""
     with Board(port) as board:
         board.exec("import time\ndef work():\n start = time.ticks_ms()\n"
