@@ -10,9 +10,15 @@ import numpy as np
 from ditmos.bench.golden import Style, random_model
 from ditmos.link.board import Board
 from ditmos.link.deploy import installed
-from ditmos.model.spec import reference_spec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
+
+def small_spec(classifiers: int = 6, window: int = 151, channels: int = 3) -> NetworkSpec:
+    """Routed and sliced as the reference network is, in a file of a few thousand bytes: a line carries it soon."""
+    branch = BranchSpec((ConvSpec(4, 9, stride=2), ConvSpec(4, 5)), ())
+    return NetworkSpec(window, channels, 6, classifiers, branch, branch, aggregate=(1,))
+
 
 Models = Callable[[int, int], Path]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
+from deployed import small_spec
 from ditmos.bench.golden import Style, made_for, random_model
 from ditmos.errors import DitmosError
 from ditmos.events import majority, soft
@@ -24,7 +25,6 @@ from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal
-from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
 from ditmos.paths import SOURCES
 from ditmos.planner import stream_plan
@@ -73,7 +73,7 @@ def simulated(firmware: Path) -> Iterator[Simulator]:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     signal = Signal.of((), ("ax", "ay", "az"), "g", 1 / 4096, 50)
-    quantized = made_for(random_model(np.random.default_rng(5), reference_spec(), Style.TRAINED), signal, 1 / 64)
+    quantized = made_for(random_model(np.random.default_rng(5), small_spec(), Style.TRAINED), signal, 1 / 64)
     write_model(tmp_path / "model.dtm", quantized, stream_plan(quantized.spec))
     return tmp_path / "model.dtm"
 

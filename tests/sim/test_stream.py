@@ -14,6 +14,7 @@ from pathlib import Path
 import ditmos
 import numpy as np
 import pytest
+from deployed import small_spec
 from ditmos.bench.golden import Style, random_model, random_windows
 from ditmos.bench.route import decide
 from ditmos.bench.witness import Witness
@@ -24,7 +25,6 @@ from ditmos.link.stream import Stream, classify, samples
 from ditmos.link.tape import Tape
 from ditmos.model.policy import parse_policy
 from ditmos.model.reference import Model
-from ditmos.model.spec import reference_spec
 from ditmos.model.writer import write_model
 from ditmos.planner import front, stream_plan
 from ditmos.simulated.qemu import Simulator
@@ -45,7 +45,7 @@ def policy(model, window):
 @pytest.fixture(scope="module")
 def streaming(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model]:
     """A model file for overlapping windows."""
-    model = random_model(np.random.default_rng(11), reference_spec(), Style.TRAINED)
+    model = random_model(np.random.default_rng(11), small_spec(), Style.TRAINED)
     path = tmp_path_factory.mktemp("stream") / "stream.dtm"
     write_model(path, model, stream_plan(model.spec))
     return path, Model(model)
@@ -129,9 +129,10 @@ def test_raw_and_real_samples_are_quantised_on_the_board(board, recording):
         assert [r.label for r in results] == expected.label.tolist()
 
 
-def test_a_plan_for_once_gets_no_policy_that_asks_twice(board, recording, tmp_path):
+def test_a_plan_for_once_gets_no_policy_that_asks_twice(board, streaming, tmp_path):
     """Refused before it runs; what a file of the user's asks shows when it runs."""
-    model, path = recording.model, tmp_path / "once.dtm"
+    model, path = streaming[1], tmp_path / "once.dtm"
+    windows = random_windows(np.random.default_rng(0), model.spec, 2)
     single = next(c.plan for c in front(model.spec, model.model, once=True) if c.plan.once)
     write_model(path, model.model, single)
     file = tmp_path / "twice.py"
@@ -142,8 +143,8 @@ def test_a_plan_for_once_gets_no_policy_that_asks_twice(board, recording, tmp_pa
     with pytest.raises(DitmosError, match="policy fallback asks up to 2 classifiers of a window, but the plan"):
         Stream(board, policy="fallback(30)").prepare()
     with pytest.raises(DitmosError, match="the plan allows one classify a window"):
-        list(classify(board, recording.windows[:1], policy=str(file)))
-    assert len(list(classify(board, recording.windows[:2], policy="top1"))) == 2
+        list(classify(board, windows[:1], policy=str(file)))
+    assert len(list(classify(board, windows, policy="top1"))) == 2
 
 
 def test_a_policy_that_raises_is_reported_with_its_traceback(board, recording, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log2
 
 from ditmos.frontends.frontend import FrontEnd
@@ -55,6 +56,7 @@ def macs(spec: NetworkSpec) -> Price:
     )
 
 
+@lru_cache(maxsize=1024)
 def estimated(spec: NetworkSpec) -> Price:
     """Instructions of the fastest plan, without making it: every layer by itself, in the cheapest way that the kernels
     know, with all the scratch it can use. At a thousandth of the time of `planner.front` it says mostly the same, at

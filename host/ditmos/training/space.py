@@ -6,6 +6,7 @@ a first width that then grows (narrow first and wide last: late layers are cheap
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 import random
@@ -31,6 +32,7 @@ _WIDER = (1.0, 2.0, 4.0, 8.0)  # factors on the first width, for budgets that na
 _HEADER_BYTES = 1_536  # of a model file: header, plan, metadata, all but weights and names
 _NAME_BYTES = 24  # of a class; a channel has scales, too: twice as many
 _TOO_LARGE = 30  # candidates that need too much RAM, of which each takes a while
+_FEW = 40
 ESTIMATE = 1.03  # a plan may take that much more than `price.estimated` says
 
 
@@ -50,11 +52,17 @@ class Budget:
         """Whether anything says how much may be computed."""
         return any(limit is not None for limit in (self.macs, self.instructions, self.worst))
 
-    def means(self, spec: NetworkSpec, instructions: Price) -> list[tuple[Price, float]]:
-        """A network's price and its limit, for each limit on the mean. With a worst case alone, that is the limit."""
-        pairs = [(price.macs(spec), self.macs), (instructions, self.instructions)]
-        found = [(cost, limit) for cost, limit in pairs if limit is not None]
-        return found or ([(instructions, self.worst)] if self.worst is not None else [])
+    def means(
+        self, spec: NetworkSpec, instructions: Callable[[NetworkSpec], Price]
+    ) -> Iterator[tuple[Price, float]]:
+        """A network's price and its limit, for each limit on the mean; what is soon known first. With a worst case
+        alone, that is the limit."""
+        if self.macs is not None:
+            yield price.macs(spec), self.macs
+        if self.instructions is not None:
+            yield instructions(spec), self.instructions
+        elif self.macs is None and self.worst is not None:
+            yield instructions(spec), self.worst
 
     def allowed(self, spec: NetworkSpec, instructions: Price) -> Allowed:
         """Classifier runs that the limits leave after the selector."""
@@ -62,7 +70,7 @@ class Budget:
         def runs(cost: Price, limit: float) -> float:
             return (limit - cost.select) / cost.classify
 
-        means = self.means(spec, instructions)
+        means = list(self.means(spec, lambda _: instructions))
         return Allowed(
             min((runs(cost, limit) for cost, limit in means), default=math.inf),
             min((runs(cost, RESERVE * limit) for cost, limit in means), default=math.inf),
@@ -129,14 +137,19 @@ def keeps_but_ram(spec: NetworkSpec, budget: Budget) -> bool:
     A network with an early exit must be able to keep it on average: the selector alone in three quarters of it, and
     the whole when a third of the windows go on.
     """
-    cost = price.estimated(spec)
-    cost = Price(ESTIMATE * cost.select, ESTIMATE * cost.classify)
+    means = budget.means(spec, _at_most)
     if answers_itself(spec):
-        fits = all(p.select <= 0.75 * limit and p.of(1 / 3) <= limit for p, limit in budget.means(spec, cost))
+        fits = all(p.select <= 0.75 * limit and p.of(1 / 3) <= limit for p, limit in means)
     else:
-        fits = all(p.of(worst_runs(spec)) <= limit for p, limit in budget.means(spec, cost))
-    fits = fits and (budget.worst is None or cost.of(worst_runs(spec)) <= budget.worst)
+        fits = all(p.of(worst_runs(spec)) <= limit for p, limit in means)
+    fits = fits and (budget.worst is None or _at_most(spec).of(worst_runs(spec)) <= budget.worst)
     return fits and (budget.flash is None or flash_bytes(spec) <= budget.flash)
+
+
+def _at_most(spec: NetworkSpec) -> Price:
+    """Instructions that a plan will not be above."""
+    cost = price.estimated(spec)
+    return Price(ESTIMATE * cost.select, ESTIMATE * cost.classify)
 
 
 def keeps(spec: NetworkSpec, budget: Budget) -> bool:
@@ -146,7 +159,7 @@ def keeps(spec: NetworkSpec, budget: Budget) -> bool:
 
 def uses(spec: NetworkSpec, budget: Budget) -> bool:
     """Whether the network makes use of the budget."""
-    means = budget.means(spec, price.estimated(spec))
+    means = list(budget.means(spec, price.estimated))
     if answers_itself(spec):
         return any(limit <= 1.15 * p.of(1) for p, limit in means) or not means
     return any(_FULL * limit <= p.of(worst_runs(spec)) for p, limit in means) or not means
@@ -267,7 +280,7 @@ def candidates(
     base = NetworkSpec(window, channels, classes, 1, BranchSpec((ConvSpec(1, 1, 1, 1),)))
     seen: set[NetworkSpec] = set()
     attempts = itertools.count()
-    least: NetworkSpec | None = None
+    drawn: list[NetworkSpec] = []
     too_large: list[NetworkSpec] = []  # for the RAM alone
     within = False  # whether any was
     ways = [*((widths, True) for widths in _WIDER), (1.0, False)]  # widths, and whether the budget has to be used
@@ -280,8 +293,7 @@ def candidates(
                 spec = FAMILIES[family](rng, base, Space(spectral, widths))
             except DitmosError:  # too few rows for these kernels
                 continue
-            if least is None or price.estimated(spec).of(1) < price.estimated(least).of(1):
-                least = spec
+            drawn.append(spec)
             if spec in seen or not keeps_but_ram(spec, budget):
                 continue
             if whole and not uses(spec, budget):
@@ -293,16 +305,22 @@ def candidates(
                 break
             too_large.append(spec)
             if len(too_large) == _TOO_LARGE:
-                least = min([*sorted(too_large, key=_rows_at_once)[:3], least], key=least_arena)
-                raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
+                smallest = min([*sorted(too_large, key=_rows_at_once)[:3], *_cheapest(drawn)], key=least_arena)
+                raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, smallest)
         else:
             within |= small
             if not within or len(ways) == 1:
-                raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, least)
+                raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, *_cheapest(drawn))
             ways = ways[1:] if small else ways[-1:]  # wider ones, unless those are too large
 
 
-def nothing_fits(what: str, budget: Budget, least: NetworkSpec | None) -> DitmosError:
+def _cheapest(drawn: list[NetworkSpec]) -> list[NetworkSpec]:
+    """The one that takes the fewest instructions, of those with the fewest MACs; [] of []."""
+    few = heapq.nsmallest(_FEW, drawn, key=lambda spec: price.macs(spec).of(1))
+    return [min(few, key=lambda spec: price.estimated(spec).of(1))] if few else []
+
+
+def nothing_fits(what: str, budget: Budget, least: NetworkSpec | None = None) -> DitmosError:
     """The budget that nothing meets, and what the smallest costs."""
     if least is None:
         return DitmosError(f"no {what}: the windows are too short for any, expected longer ones")
