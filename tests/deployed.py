@@ -10,7 +10,7 @@ import numpy as np
 from ditmos.bench.golden import Style, random_model
 from ditmos.link.board import Board
 from ditmos.link.deploy import installed
-from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
 
@@ -23,13 +23,13 @@ def small_spec(classifiers: int = 6, window: int = 151, channels: int = 3) -> Ne
 Models = Callable[[int, int], Path]
 
 
-def models_in(folder: Path) -> Models:
-    """Files of models of the reference's shape, by number of classifiers and seed; each is made once."""
+def models_in(folder: Path, shape: Callable[[int], NetworkSpec] = small_spec) -> Models:
+    """Files of models, by number of classifiers and seed; each is made once."""
 
     def make(classifiers: int, seed: int) -> Path:
         path = folder / f"{classifiers}-{seed}.dtm"
         if not path.exists():
-            spec = reference_spec(classifiers=classifiers)
+            spec = shape(classifiers)
             write_model(path, random_model(np.random.default_rng(seed), spec, Style.TRAINED), whole_plan(spec))
         return path
 

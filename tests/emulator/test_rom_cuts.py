@@ -14,11 +14,12 @@ from ditmos.firmware.memorymap import ROMFS
 from ditmos.firmware.nucleo import Image
 from ditmos.link.board import Board
 from ditmos.link.deploy import Place, deploy
+from ditmos.model.spec import reference_spec
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return models_in(tmp_path_factory.mktemp("models"))
+    return models_in(tmp_path_factory.mktemp("models"), lambda count: reference_spec(classifiers=count))
 
 
 def works(dfu: Path, flash: Path) -> int:

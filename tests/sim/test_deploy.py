@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
+import ditmos.link.deploy
 import ditmos.link.verify
 import numpy as np
 import pytest
 from ditmos.bench.golden import Style, random_model, random_windows
 from ditmos.bench.golden_feeds import feed_case
 from ditmos.errors import DitmosError
+from ditmos.link.board import Board
 from ditmos.link.deploy import Place, deploy, installed
 from ditmos.link.verify import verify
 from ditmos.model.reader import decode
@@ -88,16 +91,25 @@ def test_a_swap_cut_between_its_renamings_still_has_a_model(board, models):
     assert board.eval("'model.dtm.new' in __import__('os').listdir('/flash')") is False
 
 
-def test_classifiers_larger_than_the_heap_run_from_rom(board, tmp_path):
+def test_classifiers_larger_than_the_heap_run_from_rom(firmware, tmp_path):
     """50 classifiers: the file is larger than the heap, one classifier's weights are brought in at a time."""
+    model = make(tmp_path / "model.dtm", reference_spec(classifiers=50), 3)
+    windows = random_windows(np.random.default_rng(0), reference_spec(), 4)
+    with Simulator(firmware, romfs=tmp_path) as simulated, Board(simulated.port) as board:
+        assert model.stat().st_size > board.eval("__import__('gc').mem_free()")
+        report = verify(board, model, windows, stepped=0)
+        assert report.equal and report.windows == 4 and report.where == "/rom/model.dtm"
+
+
+def test_a_model_larger_than_the_heap_goes_to_rom(board, tmp_path, monkeypatch):
     model = make(tmp_path / "large.dtm", reference_spec(classifiers=50), 3)
-    assert model.stat().st_size > board.eval("__import__('gc').mem_free()")
     with pytest.raises(DitmosError, match="--to rom leaves the weights"):
         deploy(board, model, Place.ram)
-    assert deploy(board, model, replace=True).place == Place.rom
-    windows = random_windows(np.random.default_rng(0), reference_spec(), 4)
-    report = verify(board, model, windows, stepped=0)
-    assert report.equal and report.windows == 4 and report.where == "/model/model.dtm"
+    chosen = Mock(side_effect=InterruptedError)  # a minute of sending is saved
+    monkeypatch.setattr(ditmos.link.deploy, "_to_rom", chosen)
+    with pytest.raises(InterruptedError):
+        deploy(board, model, replace=True)
+    assert chosen.call_args.args[1] == model.read_bytes()
 
 
 def test_files_that_are_no_models_never_reach_the_board(board, models, tmp_path):

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ditmos.paths import SOURCES
 from ditmos.simulated.qemu import Simulator
 
 SMALL, LARGE = 2, 6  # classifiers: one sector, and two
-# A ROM of three sectors of 32 KiB: models that fill the real ones would take a minute each to send.
+# A ROM of three sectors of 4 KiB: models that fill the real ones would take a minute each to send.
 SMALL_ROM = """
 
 class Chip:
@@ -58,7 +59,7 @@ def simulated(firmware: Path) -> Iterator[Simulator]:
 def small_rom(board: Board) -> Iterator[Board]:
     text = (SOURCES / "device" / "ditmos" / "rom.py").read_text()
     assert "UNIT = 262144" in text
-    text = text.replace("UNIT = 262144", "UNIT = 32768") + SMALL_ROM
+    text = text.replace("UNIT = 262144", "UNIT = 4096") + SMALL_ROM
     board.exec("import os\nos.mkdir('/flash/ditmos')")
     board.put(text.encode(), "/flash/ditmos/rom.py")
     board.exec("import vfs\nvfs.rom_ioctl(3, 0, 32)")
@@ -66,6 +67,14 @@ def small_rom(board: Board) -> Iterator[Board]:
     yield board
     board.exec("import os\nos.remove('/flash/ditmos/rom.py')\nos.rmdir('/flash/ditmos')")
     board.exec("import vfs\nvfs.rom_ioctl(3, 0, 32)")
+
+
+def fill_flash(board: Board) -> None:
+    """A file that leaves room for less than a large model."""
+    board.exec(
+        "import os\ns = os.statvfs('/flash')\nwith open('/flash/full', 'wb') as f:\n"
+        " for _ in range(s[0] * s[3] // 1024 - 4):\n  f.write(bytes(1024))"
+    )
 
 
 def works(board: Board) -> int:
@@ -96,7 +105,7 @@ def test_two_that_do_not_fit_together(small_rom, models):
     assert works(small_rom) == crc_of(old)
     deploy(small_rom, new, Place.rom)
     assert works(small_rom) == crc_of(new)
-    small_rom.put(bytes(60_000), "/flash/full")
+    fill_flash(small_rom)
     with pytest.raises(DitmosError, match="ROM has 3 sectors of 256 KiB: the new model takes 2 of them, the old one 2"):
         deploy(small_rom, old, Place.rom)
     assert works(small_rom) == crc_of(new)
@@ -130,7 +139,7 @@ def test_mpremote_writes_rom_anew(board, models, mpremote, tmp_path):
 def test_what_a_damaged_transfer_changed_is_said(small_rom, models, monkeypatch, replace):
     old = models(LARGE, 6)
     deploy(small_rom, old, Place.rom, replace=True)
-    small_rom.put(bytes(60_000), "/flash/full")
+    fill_flash(small_rom)
     new = models(LARGE if replace else SMALL, 2)
     true = ditmos.link.deploy.b2a_base64
     monkeypatch.setattr(
@@ -149,12 +158,14 @@ def test_power_cut_at_random_moments(firmware, models, tmp_path):
     long version: tests/long/killed_deployments.py."""
     flash, chance = tmp_path / "flash.bin", random.Random(4)
     with Simulator(firmware, flash=flash) as simulated, Board(simulated.port) as board:
+        began = time.monotonic()
         deploy(board, models(SMALL, 0), Place.rom)
+        took = time.monotonic() - began
     last = crc_of(models(SMALL, 0))
     for kill in range(4):
         new = models(SMALL, 1 + kill % 2)
         with Simulator(firmware, flash=flash) as simulated:
-            timer = threading.Timer(chance.uniform(0.3, 4.0), os.kill, (simulated.pid, signal.SIGKILL))
+            timer = threading.Timer(chance.uniform(0, 1.5 * took), os.kill, (simulated.pid, signal.SIGKILL))
             timer.start()
             try:
                 with Board(simulated.port) as board:
