@@ -14,6 +14,7 @@ from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
 
+
 def small_spec(classifiers: int = 6, window: int = 151, channels: int = 3) -> NetworkSpec:
     """Routed and sliced as the reference network is, in a file of a few thousand bytes: a line carries it soon."""
     branch = BranchSpec((ConvSpec(4, 9, stride=2), ConvSpec(4, 5)), ())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deployed import small_spec
 from ditmos.bench.golden import Style, random_model, random_rows, raw_samples
 from ditmos.framing import NOBODY
 from ditmos.model.reference import Model
@@ -155,8 +156,9 @@ def test_infer_with_a_damaged_model(run: Run, model: Model, tmp_path: Path) -> N
 
 def test_benchmark_of_a_plan_for_one_classify_a_window(run: Run, tmp_path: Path) -> None:
     """What it measures again and again, select has made anew."""
-    network = random_model(np.random.default_rng(3), SPEC, Style.TRAINED)
-    once = next(candidate.plan for candidate in front(SPEC, network, once=True) if candidate.plan.once)
+    spec = small_spec()
+    network = random_model(np.random.default_rng(3), spec, Style.TRAINED)
+    once = next(candidate.plan for candidate in front(spec, network, once=True) if candidate.plan.once)
     write_model(tmp_path / "model.dtm", network, once)
     done = run(str(SOURCES / "device" / "bench.py"), "--repeat", "2", "--json")
     parts = json.loads(done.stdout)["parts"]
