@@ -52,9 +52,7 @@ class Budget:
         """Whether anything says how much may be computed."""
         return any(limit is not None for limit in (self.macs, self.instructions, self.worst))
 
-    def means(
-        self, spec: NetworkSpec, instructions: Callable[[NetworkSpec], Price]
-    ) -> Iterator[tuple[Price, float]]:
+    def means(self, spec: NetworkSpec, instructions: Callable[[NetworkSpec], Price]) -> Iterator[tuple[Price, float]]:
         """A network's price and its limit, for each limit on the mean; what is soon known first. With a worst case
         alone, that is the limit."""
         if self.macs is not None:
