@@ -328,6 +328,10 @@ def test_command_line(tmp_path: Path) -> None:
     assert sum(summary["split"].values()) == 72 and summary["subjects_in_training_and_test"] == 0
     save(replace(load(out), split=None), out)
     assert "none; training makes one" in run.invoke(app, ["data", "info", str(out)]).output
+    names = ("[/a]", "w[x]", "[bold]")  # which rich would take for markup
+    save(replace(load(out), class_names=names, channels=tuple(f"a[{c}]" for c in "abcxyz")), out)
+    text = run.invoke(app, ["data", "info", str(out)], catch_exceptions=False).output
+    assert all(name in text for name in (*names, "a[x], a[y]"))
 
 
 def test_default_number_of_activities_is_all() -> None:

@@ -49,7 +49,7 @@ def demo(
     table = Table("", "", box=None, show_header=False)
     for row in rows(result):
         table.add_row(*row)
-    Console().print(table)
+    Console(markup=False).print(table)
     typer.echo(f"{FOLDER}: rom with model and windows, result.json", err=True)
     if json_file:
         write_json(json_file, result)

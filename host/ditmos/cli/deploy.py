@@ -54,7 +54,7 @@ def deploy(
 ) -> None:
     """Put MODEL on a board; the old model works until the new one is whole. With --run it works alone from then on."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from ditmos.link import alone
     from ditmos.link.board import Board
@@ -65,7 +65,13 @@ def deploy(
     if run and to == Place.ram:
         raise DitmosError("a model in ram is gone at the next start: --run needs --to flash or rom")
     settings = alone.Settings(sensor, hop, events, gate, led)
-    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     with (
         Board(port) as board,

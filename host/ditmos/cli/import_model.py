@@ -55,7 +55,7 @@ def import_model(
 
     chains = [_read(path) for path in files]
     dataset = load(data) if data else None
-    console = Console()
+    console = Console(markup=False)
     numbers = list(range(len(chains)))
     real = any(chain.arithmetic == "float" for chain in chains)
     if into is not None:

@@ -103,7 +103,7 @@ def live(
             assert dataset is not None
             result = on_trial(reference, plan, dataset, conditions, report)
             tracks, chosen = result.pop("listened"), result["chosen"]
-    console = Console()
+    console = Console(markup=False)
     for name, heard in tracks.items():
         _show(name, heard, chosen, console)
     console.print(f"chosen: {chosen}", highlight=False)

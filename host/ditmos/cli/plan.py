@@ -70,9 +70,9 @@ def plan(
     _show(spec, candidates, chosen, baselines)
     front_end = quantized.front_end
     if front_end:
-        Console().print("\n".join(lines(front_end, spec.window)), highlight=False)
+        Console(markup=False).print("\n".join(lines(front_end, spec.window)), highlight=False)
     if forest := describe_forest(quantized):
-        Console().print("\n".join(forest_lines(forest)), highlight=False)
+        Console(markup=False).print("\n".join(forest_lines(forest)), highlight=False)
     if picked:
         write_model(output or model, quantized, chosen.plan)
     if json_file:
@@ -122,6 +122,6 @@ def _show(
         row(c)
     for name, c in baselines.items():
         table.add_row(str(c.arena), str(c.instructions), str(c.macs), "", "", name, style="dim")
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     console.print(f"{chosen.plan.name}: {chosen.arena} bytes of arena, about {chosen.instructions} instructions")

@@ -120,11 +120,13 @@ def _record(
     ask: bool,
 ) -> DitmosError | None:
     """Record what is to do; what ended it early, if it was no interrupt."""
+    from rich.markup import escape
+
     last: tuple[str, int] | None = None
     try:
         for i, (label, number) in enumerate(todo):
             while ask and _again(
-                console, f"take {i + 1} of {len(todo)}: [bold]{label}[/], {seconds:g} s, Enter starts", last
+                console, f"take {i + 1} of {len(todo)}: [bold]{escape(label)}[/], {seconds:g} s, Enter starts", last
             ):
                 last = _one(console, store, device, last, seconds, subject, ask)
             last = _one(console, store, device, (label, number), seconds, subject, ask)
@@ -164,12 +166,13 @@ def _one(
     path = _keep(console, store, take, number, ask)
     if ask:
         _show(console, take)
-    console.print(f"{path}: {len(take.samples)} rows of {label}")
+    console.print(f"{path}: {len(take.samples)} rows of {label}", markup=False)
     return label, int(path.name.partition("-")[0])
 
 
 def _take(console: Console, device: Sensor, label: str, seconds: float, subject: int) -> Take:
     import numpy as np
+    from rich.markup import escape
     from rich.progress import Progress
 
     from ditmos.datasets.takes import Take
@@ -178,7 +181,7 @@ def _take(console: Console, device: Sensor, label: str, seconds: float, subject:
     rows = max(2, round(seconds * device.signal.rate))
     blocks, count = [], 0
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=rows)
+        task = bar.add_task(escape(label), total=rows)
         for block in device.samples(rows):
             blocks.append(block)
             count += len(block)
@@ -188,6 +191,8 @@ def _take(console: Console, device: Sensor, label: str, seconds: float, subject:
 
 def _show(console: Console, take: Take) -> None:
     """A line for each channel."""
+    from rich.markup import escape
+
     from ditmos.link.view import sparkline
 
     signal = take.signal
@@ -195,18 +200,20 @@ def _show(console: Console, take: Take) -> None:
         low, high = int(values.min()), int(values.max())
         units = signal.units if isinstance(signal.units, str) else signal.units[i]
         ends = f"{low * signal.scales[i]:g} to {high * signal.scales[i]:g} {units}"
-        console.print(f"{name:>8} [cyan]{sparkline(values, 60, low, high)}[/] {ends}")
+        console.print(f"{escape(f'{name:>8}')} [cyan]{sparkline(values, 60, low, high)}[/] {escape(ends)}")
 
 
 def _keep(console: Console, store: Takes, take: Take, number: int | None, ask: bool) -> Path:
     """Write a take; where that fails and somebody is there, they may make room."""
+    from rich.markup import escape
+
     while True:
         try:
             return store.keep(take, number)
         except DitmosError as error:
             if not ask:
                 raise
-            console.input(f"[red]{error}[/]; Enter tries again, Ctrl-C gives this take up ")
+            console.input(f"[red]{escape(str(error))}[/]; Enter tries again, Ctrl-C gives this take up ")
 
 
 def _write(store: Takes, names: list[str], window: int, hop: int, failure: DitmosError | None) -> None:

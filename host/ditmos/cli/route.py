@@ -93,4 +93,4 @@ def _print(reports: list[Figures], part: str, name: str) -> None:
             str(gained),
             str(lost),
         )
-    Console().print(table)
+    Console(markup=False).print(table)

@@ -49,7 +49,7 @@ def sweep(
     except re.error as error:
         raise DitmosError(f"only is {only!r}, expected a regular expression ({error})") from None
     content = replace(content, jobs=tuple(job for job in content.jobs if wanted.search(content.key(job))))
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     waiting = len(pending(content, out))
     console.print(f"{len(content.jobs)} jobs, {len(content.jobs) - waiting} done before")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

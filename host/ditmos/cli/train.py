@@ -96,14 +96,14 @@ def train(
         read(config) if config else None, str(config or "settings"),
     )  # fmt: skip
     out = out or Path("runs") / data.stem
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     try:
         result = fulfil(Order(request, out, resume, behind, compare), lambda: _on_terminal(console))
     except KeyboardInterrupt:
         console.print(f"\nstopped; {out} holds what is done, go on with --resume")
         raise typer.Exit(130) from None
-    show(result, Console())
-    Console().print(f"{out}/model.dtm", highlight=False)
+    show(result, Console(markup=False))
+    print(f"{out}/model.dtm")
     if json_file:
         write_json(json_file, result)
 

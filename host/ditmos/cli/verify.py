@@ -57,7 +57,7 @@ def _print(report: Verification) -> None:
         table.add_column(name, justify="right")
     for row in [*([report.rows] if report.rows else []), *report.forest, *report.slices]:
         table.add_row(row.name, f"{row.bytes:,}", f"{row.differences:,}", f"{row.ticks:,}")
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     console.print(
         f"end to end, {report.policy}: {report.windows} windows, {report.wrong_labels} other labels, "

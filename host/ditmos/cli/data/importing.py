@@ -145,7 +145,7 @@ def show(dataset: Dataset, report: Report) -> None:
     from ditmos.datasets.importers.report import counts
     from ditmos.datasets.trouble import find_trouble
 
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
     for guess in report.guesses:
         typer.echo(f"  {guess}")
     for line in report.lines():

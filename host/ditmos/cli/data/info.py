@@ -28,7 +28,7 @@ def info(
 
     dataset = load(file)
     summary = summarize(dataset)
-    console = Console()
+    console = Console(markup=False)
     table = Table(show_header=False, box=None)
     for key, value in summary.items():
         if isinstance(value, list):
