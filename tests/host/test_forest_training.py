@@ -159,7 +159,12 @@ def test_alone(data: Path, dataset: Dataset, tmp_path: Path) -> None:
     assert (decisions.who == FOREST).all() and not decisions.runs.any() and not decisions.selects.any()
     assert float((decisions.label == dataset.y[index]).mean()) == pytest.approx(row["int8"])
     assert row["test"]["windows"] == len(index) and row["worst_instructions"] == row["instructions"]
-    assert train(Request(data, Budget(), "forest"), tmp_path / "run", resume=True)["int8"] == row["int8"]
+    request = Request(data, Budget(flash=12_000), "forest")
+    assert train(request, tmp_path / "run", resume=True)["int8"] == row["int8"]
+    with pytest.raises(DitmosError, match="the finished run in it was made with budget"):
+        train(Request(data, Budget(), "forest"), tmp_path / "run", resume=True)
+    with pytest.raises(DitmosError, match="was made with behind None, asked for is"):
+        train(request, tmp_path / "run", tmp_path, resume=True)
     with pytest.raises(DitmosError, match="there is a finished run in it"):
         train(Request(data, Budget(), "forest"), tmp_path / "run")
 

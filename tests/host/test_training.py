@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from ditmos import keep as keeping
 from ditmos.cli import application
-from ditmos.datasets import TEST, Dataset, save
+from ditmos.datasets import TEST, Dataset, load, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.datasets.tensors import prepare
@@ -261,6 +261,12 @@ def test_another_training_in_the_folder_is_refused(data: Path, finished: Path, t
     with pytest.raises(DitmosError, match="there is a finished run in it"):
         train(Request(data, settings=GIVEN), finished, learn)
     assert train(Request(data, settings=GIVEN), finished, learn, resume=True) == read_run(finished)[0]
+    with pytest.raises(DitmosError, match="finished run in it was made with seed 0, asked for is 1; expected the same"):
+        train(Request(data, settings=GIVEN, seed=1), finished, learn, resume=True)
+    other = load(data)
+    save(replace(other, units="mg"), tmp_path / "other.npz")
+    with pytest.raises(DitmosError, match="was made with units 'g, rad/s', asked for is 'mg'"):
+        train(Request(tmp_path / "other.npz", settings=GIVEN), finished, learn, resume=True)
     with pytest.raises(DitmosError, match="no run in it to go on with"):
         train(Request(data, settings=GIVEN), tmp_path / "none", learn, resume=True)
 
@@ -270,7 +276,7 @@ def test_another_training_in_the_folder_is_refused(data: Path, finished: Path, t
 
     with pytest.raises(Stop):
         train(Request(data, settings=GIVEN), tmp_path / "run", learn, report=stop)
-    with pytest.raises(DitmosError, match="begun with seed 0, expected the same"):
+    with pytest.raises(DitmosError, match="begun with seed 0, asked for is 1; expected the same"):
         train(Request(data, settings=GIVEN, seed=1), tmp_path / "run", learn, resume=True)
 
 

@@ -75,7 +75,7 @@ def train(
     Raises:
         DitmosError: the folder holds another run, nothing keeps the budget, the network is for other windows.
     """
-    wanted = asked_for(request)
+    wanted = asked_for(request) | {"behind": str(behind.resolve()) if behind else None}
     if (found := finished(out, wanted, resume)) is not None:
         return found
     started = time.monotonic()
@@ -85,7 +85,7 @@ def train(
     at_work = _Run(request, out, task, wanted["data"], work, report)
     try:
         result = _made(at_work, behind) | {
-            "effort": request.effort, "chosen": [[choice.what, choice.why] for choice in reasons],
+            "effort": request.effort, "chosen": [[choice.what, choice.why] for choice in reasons], "asked": wanted,
             "seconds": round(time.monotonic() - started, 1),
         }  # fmt: skip
         write_json(out / ROW, result)

@@ -11,6 +11,7 @@ Every file is whole at any time; a run that was stopped goes on with the numbers
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import time
@@ -148,6 +149,7 @@ def train(
             "flash_bytes": size,
             "effort": request.effort,
             "chosen": [[choice.what, choice.why] for choice in reasons],
+            "asked": asked,
             "origin": metadata["origin"],
             "seconds": round(before + time.monotonic() - started, 1),
         }
@@ -168,9 +170,14 @@ def train(
 
 
 def asked_for(request: Request) -> dict[str, Any]:
-    """The request as a run keeps it: the data by their hash."""
-    said = asdict(replace(request, data=request.data.resolve(), where=""))
-    return {"ditmos": 1, **said, "data": load(request.data).sha256}
+    """The request as a run keeps it, as JSON has it: the data by their hash and what else is said of them."""
+    dataset = load(request.data)
+    split = None if dataset.split is None else hashlib.sha256(dataset.split.tobytes()).hexdigest()
+    said = asdict(replace(request, data=request.data.resolve(), where="")) | {
+        "data": dataset.sha256, "split of the data": split, "rate": dataset.fs, "units": dataset.units,
+        "channels": dataset.channels,
+    }  # fmt: skip
+    return json.loads(json.dumps({"ditmos": 1, **said}))
 
 
 def finished(out: Path, asked: Mapping[str, Any], resume: bool) -> dict[str, Any] | None:
@@ -182,24 +189,25 @@ def finished(out: Path, asked: Mapping[str, Any], resume: bool) -> dict[str, Any
     if (out / REQUEST).exists():
         if not resume:
             raise DitmosError(f"{out}: there is an unfinished run in it; go on with --resume, or name a new folder")
-        old = {key: value for key, value in read_json(out / REQUEST).items() if key != "seconds"}
-        now = _plain(asked)
-        if old != now:
-            key = next(key for key in {**now, **old} if old.get(key) != now.get(key))
-            raise DitmosError(f"{out}: it was begun with {key} {old.get(key)!r}, expected the same to go on")
+        _check_same(f"{out}: it was begun", read_json(out / REQUEST), asked)
         return None
     if (out / ROW).exists():
-        if resume:
-            return read_json(out / ROW)
-        raise DitmosError(f"{out}: there is a finished run in it, expected a new folder")
+        if not resume:
+            raise DitmosError(f"{out}: there is a finished run in it, expected a new folder")
+        row: dict[str, Any] = read_json(out / ROW)
+        _check_same(f"{out}: the finished run in it was made", row.get("asked", {}), asked)
+        return row
     if resume:
         raise DitmosError(f"{out}: there is no run in it to go on with")
     return None
 
 
-def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON has it."""
-    return json.loads(json.dumps(asked))
+def _check_same(what: str, old: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raises DitmosError where anything of what a run was asked for differs from what is asked for now."""
+    for key, value in old.items():
+        if key != "seconds" and value != asked.get(key):
+            now = f", asked for is {asked[key]!r}" if key in asked else ""
+            raise DitmosError(f"{what} with {key} {value!r}{now}; expected the same to go on, or a new folder")
 
 
 def read_run(out: Path) -> tuple[dict[str, Any], Settings]:
