@@ -11,10 +11,12 @@ import torch
 from ditmos.datasets import save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
-from ditmos.datasets.tensors import glitch_limits
+from ditmos.datasets.tensors import Windows, glitch_limits
 from ditmos.training.choose import choose, choose_data
 from ditmos.training.learn import learn
+from ditmos.training.pool import PoolConfig, build
 from ditmos.training.run import Request, train
+from ditmos.training.teachers import TeacherConfig
 from ditmos.training.views import ViewConfig, Views
 from numpy.typing import NDArray
 
@@ -82,6 +84,15 @@ def _dead(x: NDArray) -> None:
 
 def _dead_far_off(x: NDArray) -> None:
     x[..., 5] = 101325
+
+
+def test_what_students_learn_from_has_a_deviation_of_1() -> None:
+    """Whatever the unit: of currents in A it was taken to be 1e-6, and noise was a thousand times too much."""
+    x = torch.randn(64, 3, 32, generator=torch.Generator().manual_seed(0)) * torch.tensor([1e-9, 1.0, 0.0])[:, None]
+    teachers = TeacherConfig(count=1, epochs=1, widths=(4,), kernels=(3,))
+    config = PoolConfig(ViewConfig(count=2, mixed=0, noise=0.1), teachers)
+    pool = build(Windows(x, torch.arange(64) % 2), 2, config)
+    torch.testing.assert_close(pool.x.float().std((0, 2)), torch.tensor([1.0, 1.0, 0.07]), rtol=0.03, atol=0.01)
 
 
 def _pressure(x: NDArray) -> None:

@@ -63,9 +63,16 @@ def prepare(dataset: Dataset) -> Parts:
         )
     if limits := glitch_limits(train.x):
         train, validation, test = (Windows(part.x.clamp(*limits), part.y) for part in (train, validation, test))
-    std, mean = torch.std_mean(train.x.double(), dim=(0, 2))
-    std = torch.where(std > 0, torch.maximum(std, 1e-6 * mean.abs()), 1e-6)  # signals may be nA: no least one
+    mean, std = moments(train.x)
     return Parts(train, validation, test, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (channels,) of windows x (N, channels, time), float64. A channel that does not change
+    has a deviation of 1e-6, another one at least a millionth of its mean: signals may be nA, so there is no least one.
+    """
+    std, mean = torch.std_mean(x.double(), dim=(0, 2))
+    return mean, torch.where(std > 0, torch.maximum(std, 1e-6 * mean.abs()), 1e-6)
 
 
 def glitch_limits(x: Tensor) -> tuple[Tensor, Tensor] | None:

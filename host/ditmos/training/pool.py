@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.datasets.tensors import Windows
+from ditmos.datasets.tensors import Windows, moments
 from ditmos.keep import Keep
 from ditmos.training.score import value
 from ditmos.training.teachers import TeacherConfig, Teachers, train_teachers
@@ -87,8 +87,7 @@ def build(
     Teachers and views are kept one by one. ``progress``: nine tenths are the teachers.
     """
     keep = keep or Keep()
-    std, mean = torch.std_mean(train.x.double(), dim=(0, 2))
-    mean, std = mean.float(), std.clamp(min=1e-6).float()
+    mean, std = (moment.float() for moment in moments(train.x))
     standard = Windows((train.x - mean[:, None]) / std[:, None], train.y)
     weight = class_weights(train.y, classes, config.balanced)
     rng = torch.Generator().manual_seed(config.teachers.seed)
