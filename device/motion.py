@@ -87,7 +87,7 @@ class Fifo:
             now = time.ticks_ms()
             if count < 0:
                 self.lost += max(1, int(time.ticks_diff(now, self.last) * self.rate) // 1000)
-                count = 0
+                self.last, count = now, 0
             self.last = now if count else self.last
             if count:
                 self.fetch(self.view[: count * self.bytes_a_row])

@@ -108,8 +108,13 @@ class Recorder(Server):
             self.link.send(SAMPLES, self._waiting)
             self._waiting = bytearray()
         if last:
-            self.finish(lost=self.lost, span=self.span)
+            self.finish()
         return 0
+
+    def status(self):
+        counts = super().status()
+        counts.update(lost=self.lost, span=self.span)
+        return counts
 
 
 class Blocks(Server):
@@ -144,8 +149,13 @@ class Blocks(Server):
             self._read()
         self._send()
         if self._ended and not self._waiting:
-            self.finish(lost=self.lost, span=self.span, clipped=self._watch.clipped)
+            self.finish()
         return 5 if self._ended else 0
+
+    def status(self):
+        counts = super().status()
+        counts.update(lost=self.lost, span=self.span, clipped=self._watch.clipped)
+        return counts
 
     def _read(self):
         width = self._row // 2

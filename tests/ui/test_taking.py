@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ditmos.datasets.takes import Signal, Take
 from ditmos.errors import DitmosError
+from ditmos.framing import SAMPLES
+from ditmos.link.record import Sensor
 from ditmos.ui.live_board import LiveBoard
 from ditmos.ui.openers import Plugged
 from ditmos.ui.taking import Plan, Taking, cut_at
@@ -47,6 +50,44 @@ def test_takes_are_trimmed_and_removed(taking: Taking) -> None:
     assert list(taking.takes()) == [1]
     with pytest.raises(DitmosError, match="no take 0"):
         taking.store.remove(0)
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+def test_a_take_that_is_stopped_is_kept_if_it_is_whole(
+    taking: Taking, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """The board says how many rows it lost when it is told to end."""
+
+    class Talk:
+        silent, ended = False, None
+
+        def __init__(self, board: object, deliver: Callable[[int, bytes], bool]) -> None:
+            self.deliver = deliver
+
+        def start(self, code: str) -> None:
+            assert code.endswith("record(_sensor, 100)")
+
+        def pump(self) -> None:
+            self.deliver(SAMPLES, np.arange(40, dtype="<i2").tobytes())
+            taking.stop()
+
+        def finish(self) -> None:
+            self.ended = {"lost": lost, "clipped": 1}
+
+        def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr("ditmos.link.record.Conversation", Talk)
+    sensor = object.__new__(Sensor)
+    sensor.board, sensor.signal = None, SIGNAL
+    monkeypatch.setattr(sensor, "expect", lambda label: None, raising=False)
+    monkeypatch.setattr(taking.board, "sensor", lambda board, driver, fresh: sensor)
+    if lost:
+        with pytest.raises(DitmosError, match="3 rows were lost: the line, or the board, is too slow for 2 channels"):
+            taking._take(None, "walk")
+    else:
+        assert len(taking._take(None, "walk").samples) == 20
+    assert (sensor.lost, sensor.clipped) == (lost, 1)
 
 
 def test_what_looks_wrong_is_said(taking: Taking) -> None:

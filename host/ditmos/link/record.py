@@ -6,6 +6,7 @@ import ast
 import math
 from collections import deque
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,8 @@ class Sensor:
             if not all(math.isfinite(v) and v > 0 for v in (value if isinstance(value, tuple) else [value])):
                 raise DitmosError(f"sensor {driver}: {name} is {value}, expected a positive number")
         self.longest = self._longest()
-        self.clipped = 0  # values that were limited in the last recording
-        self.rate: float | None = None  # rows per second of the last recording that came to its end
+        self.lost = self.clipped = 0  # rows, and values that were limited, in the last recording
+        self.rate: float | None = None  # rows per second of the last recording, if it came to its end
 
     def _longest(self) -> float | None:
         """Seconds of a recording that surely comes whole: where a sensor is faster than the line, rows wait in RAM."""
@@ -98,11 +99,13 @@ class Sensor:
         self.board.exec(f"if hasattr(_sensor, 'expect'):\n _sensor.expect({label!r})")
 
     def samples(self, rows: int = 0) -> Generator[NDArray[np.int16]]:
-        """Blocks of raw samples (some rows, channels) as they come; 0 rows: until the caller stops iterating.
+        """Blocks of raw samples (some rows, channels) as they come; 0 rows: until the caller stops iterating. Who stops
+        before the end calls `check_lost`.
 
         Raises:
             DitmosError: the driver raised, the board fell silent, or the line was too slow for the sensor.
         """
+        self.rate, self.lost, self.clipped = None, 0, 0
         blocks: deque[NDArray[np.int16]] = deque()
         width, count = len(self.signal.channels), 0
 
@@ -125,13 +128,27 @@ class Sensor:
             talk.check()
             if (span := talk.ended.get("span")) and count > 1:
                 self.rate = (count - 1) / (span * 1e-6)
-            self.clipped = talk.ended.get("clipped", 0)
-            if lost := talk.ended.get("lost"):
-                raise DitmosError(
-                    f"{lost} rows were lost: the line, or the board, is too slow for {width} channels at "
-                    f"{self.signal.rate:g} Hz"
-                )
+            self._take_counts(talk)
+            self.check_lost()
             while blocks:
                 yield blocks.popleft()
+        except GeneratorExit:  # the caller has enough
+            with suppress(DitmosError):
+                talk.finish()
+                self._take_counts(talk)
+            raise
         finally:
             talk.stop()
+
+    def _take_counts(self, talk: Conversation) -> None:
+        """What the board's last message says of a recording."""
+        said = talk.ended or {}
+        self.lost, self.clipped = said.get("lost", 0), said.get("clipped", 0)
+
+    def check_lost(self) -> None:
+        """Raises DitmosError where rows of the last recording were lost."""
+        if self.lost:
+            raise DitmosError(
+                f"{self.lost} rows were lost: the line, or the board, is too slow for {len(self.signal.channels)} "
+                f"channels at {self.signal.rate:g} Hz"
+            )

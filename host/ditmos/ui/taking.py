@@ -109,6 +109,7 @@ class Taking:
                     break
         finally:
             samples.close()
+        sensor.check_lost()
         if not blocks:
             raise DitmosError(f"{self.plan.sensor} gave no row")
         rate = None if self._stop.is_set() else sensor.rate
