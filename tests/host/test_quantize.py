@@ -13,6 +13,7 @@ import torch
 from ditmos.datasets.tensors import Windows
 from ditmos.errors import DitmosError
 from ditmos.model.inputs import MAX_ZERO_POINT, quantize_input
+from ditmos.model.lanes import LANE_HALF
 from ditmos.model.quantized import accumulator_bound
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal
@@ -21,7 +22,6 @@ from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.quantize import quantize
 from ditmos.quantize.blame import losses
 from ditmos.quantize.fake import FakeQuantNetwork
-from ditmos.quantize.fake_layer import LANE_BOUND
 from ditmos.quantize.quantize import _model, divergence_from
 from ditmos.quantize.ranges import affine, input_scales, logit_range, relu_scale, varies
 from ditmos.training import export as exporting
@@ -156,8 +156,8 @@ def test_weights_stay_under_the_lane_bound_where_that_costs_little() -> None:
     largest = [np.abs(layer.weight.astype(int)).reshape(len(layer.weight), -1).max(1) for layer in model.classifiers[0]]
     bounds = [accumulator_bound(layer) for layer in model.classifiers[0]]
     for level in range(2):
-        assert ((bounds[level] < LANE_BOUND) | (largest[level] == 127)).all()
-    assert (bounds[0] < LANE_BOUND).any() and (largest[0] < 127).any()
+        assert ((bounds[level] < LANE_HALF) | (largest[level] == 127)).all()
+    assert (bounds[0] < LANE_HALF).any() and (largest[0] < 127).any()
     assert (largest[2] == 127).all()  # the bound is none of a fully connected layer's business
 
 

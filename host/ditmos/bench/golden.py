@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
 from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
+from ditmos.model.lanes import LANE_HALF
 from ditmos.model.layer_shape import Kind, LayerShape
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel
 from ditmos.model.reference import Int8, Model, accumulate
@@ -33,8 +34,6 @@ from ditmos.planner import whole_plan
 
 Geometry = tuple[int, int, int, Kind, tuple[int, int]]  # kernel, stride, pool, kind, padding
 
-LANE_BOUND = 1 << 20  # of the three-lane kernels: sum|w| * 128 + |bias| must stay below
-
 
 class Style(StrEnum):
     """What the weights are like."""
@@ -42,7 +41,7 @@ class Style(StrEnum):
     TRAINED = "trained"  # heavy-tailed like trained ones, one channel of each layer reaches 127
     UNIFORM = "uniform"  # every value equally likely: long kernels break the lane bound
     EXTREME = "extreme"  # only -127 and 127
-    BOUND = "bound"  # accumulators reach LANE_BOUND - 1, LANE_BOUND or a little more
+    BOUND = "bound"  # accumulators reach LANE_HALF - 1, LANE_HALF or a little more
 
 
 @dataclass(frozen=True)
@@ -227,7 +226,7 @@ def random_layer(rng: Generator, shape: LayerShape, style: Style, zero_point: in
         weight = np.rint(weight * (127 / np.abs(weight).max(1, keepdims=True)))
     weight = weight.astype(np.int64)
     if style == Style.BOUND:  # as long as one tap can carry it
-        limit = (LANE_BOUND - 1) // 128
+        limit = (LANE_HALF - 1) // 128
         for row in weight:
             while np.abs(row).sum() > limit:
                 row[np.flatnonzero(row)] -= np.sign(row[np.flatnonzero(row)])
@@ -235,7 +234,7 @@ def random_layer(rng: Generator, shape: LayerShape, style: Style, zero_point: in
     total = shape.repeats * weight.sum(1)
     bias = np.rint(-mean * total + rng.normal(0, 40 * np.sqrt(shape.repeats * np.square(weight).sum(1) + 1)))
     if style == Style.BOUND:
-        room = LANE_BOUND - 128 * shape.repeats * np.abs(weight).sum(1)
+        room = LANE_HALF - 128 * shape.repeats * np.abs(weight).sum(1)
         bias = np.where(rng.random(out) < 0.5, 1, -1) * (room - 1 + rng.integers(0, 3, out) * rng.integers(0, 2, out))
     weight = weight.astype(np.int8).reshape(shape.weight_shape)
     layer = QuantizedLayer(weight, bias.astype(np.int32), np.ones(out, np.int32), zero_point)

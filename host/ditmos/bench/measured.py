@@ -12,7 +12,7 @@ import numpy as np
 from ditmos.bench import baremetal, cycles, golden
 from ditmos.bench.blocks import Blocks, profile
 from ditmos.errors import DitmosError
-from ditmos.model.lanes import LANE_HALF
+from ditmos.model.lanes import LANE_HALF, LANE_STRETCH
 from ditmos.model.layer_shape import LayerShape
 from ditmos.model.plan import Plan, layer_table
 from ditmos.model.quantized import QuantizedLayer, QuantizedModel
@@ -20,7 +20,6 @@ from ditmos.model.spec import NetworkSpec
 from ditmos.model.writer import encode
 
 SEED = 0
-LANE_STRETCH = 2.0  # as in ditmos.quantize.fake_layer: how much of its range a channel may give up
 WINDOWS = 4  # checked on each plan, with every classifier
 
 Say = Callable[[str], None]

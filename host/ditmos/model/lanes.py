@@ -13,7 +13,8 @@ from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer
 
 LANE_BITS = 21
-LANE_HALF = 1 << (LANE_BITS - 1)
+LANE_HALF = 1 << (LANE_BITS - 1)  # sum|w| * 128 + |bias| of a channel must stay below (docs/format.md, WGHT)
+LANE_STRETCH = 2.0  # weights of a channel get at most this much coarser to stay below it
 
 
 class PackingError(ValueError):

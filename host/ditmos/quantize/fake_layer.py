@@ -13,12 +13,11 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from ditmos.model.lanes import LANE_HALF, LANE_STRETCH
 from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer
 from ditmos.networks import timewise
 
-LANE_BOUND = 1 << 20  # docs/format.md, WGHT: channels below it run on the three-lane kernels
-LANE_STRETCH = 2.0  # at most this much coarser weights to get there
 BIAS_LIMIT = 2.0**29  # keeps accumulators of dead channels within int32
 
 # A map as its reader sees it: stored values and scale (1,) or (K,).
@@ -122,11 +121,11 @@ class FakeQuantLayer(nn.Module):
 
         stretched = scale
         for _ in range(8):  # the bound falls nearly as 1 / scale
-            over = bound(stretched) / (LANE_BOUND - 1)
+            over = bound(stretched) / (LANE_HALF - 1)
             if (over <= 1).all():
                 break
             stretched = torch.where(over > 1, stretched * (1.0005 * over), stretched)
-        fits = (stretched <= LANE_STRETCH * scale) & (bound(stretched) < LANE_BOUND)
+        fits = (stretched <= LANE_STRETCH * scale) & (bound(stretched) < LANE_HALF)
         return torch.where(fits, stretched, scale)
 
     def accumulate(self, operands: Sequence[Quantized], weight: Tensor, *, exact: bool = True) -> Tensor:
