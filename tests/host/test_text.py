@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ditmos import atomic
 from ditmos.atomic import read_json
 from ditmos.errors import DitmosError
 from ditmos.link.romfs import romfs_image
@@ -72,6 +74,16 @@ def test_no_toml_is_said(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DitmosError, match=r"a\.toml: ") as caught:
         typed_toml.read(tmp_path / "a.toml")
     assert "\n" not in str(caught.value)
+
+
+def test_two_threads_write_one_file(tmp_path: Path) -> None:
+    """It holds what one of them wrote, whole, and nobody fails."""
+    file, size = tmp_path / "x", 200_000
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda i: atomic.write(file, bytes((65 + i % 4,)) * size), range(24)))
+    content = file.read_bytes()
+    assert content in [bytes((65 + i,)) * size for i in range(4)]
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 @pytest.mark.parametrize("name", ["ü.npy", "Ordner ä/x.npy", "\U0001f600.py", "a/b/ü/c.txt"])
