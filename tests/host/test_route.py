@@ -409,6 +409,23 @@ def test_the_command_refuses_what_asks_twice_of_a_plan_for_once(model, tmp_path)
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return 1 // 0, 0", r"window 0: ZeroDivisionError: .* by zero \(mine\.py, line 2\)"),
+        ("return model.classify(0)[0], 0", r"RuntimeError: classify before select \(mine\.py, line 2\)"),
+        ("raise SystemExit(3)", r"SystemExit: 3 \(mine\.py, line 2\)"),
+        ("return 3", "TypeError: cannot unpack"),
+        ("return 'walk', 0", "TypeError: "),
+        ("return 1.5, 0", "TypeError: 'float' object cannot be interpreted as an integer"),
+    ],
+)
+def test_what_a_policy_raises_is_one_line(model, windows, tmp_path, body: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(f"def policy(model, window):\n    {body}\n")
+    with pytest.raises(DitmosError, match=rf"^policy \S*mine\.py, {message}" if "window" in message else message):
+        decide(parse_policy(str(tmp_path / "mine.py")), model, windows)
+
+
 def test_a_policy_that_does_not_parse_is_named_with_its_line(tmp_path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("def policy(model, window):\n    return top1(\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -256,7 +257,7 @@ def decide(policy: Policy, model: Model, windows: NDArray[np.int8], logits: Logi
     windows, where more than one policy decides by them.
 
     Raises:
-        DitmosError: the policy cannot run on this model, or returned what no policy may.
+        DitmosError: the policy cannot run on this model, raised, or returned what no policy may.
     """
     function = policy.load()
     replay = Replay(model, windows, logits)
@@ -264,11 +265,11 @@ def decide(policy: Policy, model: Model, windows: NDArray[np.int8], logits: Logi
     found = []
     for i in range(len(windows)):
         counted.begin()
-        try:
+        with policy.at(f"window {i}"):
             label, who = verdict(replay, function(counted, replay.next()))
-        except ValueError as error:
-            raise DitmosError(f"policy {policy.text}, window {i}: {error}") from None
-        found.append((-1 if label is None else label, who, counted.runs, counted.selects, counted.polls))
+            # whole numbers, as a board sends them
+            answer = -1 if label is None else operator.index(label), operator.index(who)
+        found.append((*answer, counted.runs, counted.selects, counted.polls))
     table = np.array(found, np.int64).reshape(-1, 5)
     return Decisions(*table.T)
 

@@ -64,11 +64,12 @@ def rows(
     hearing: Hearing, track: Track, texts: Sequence[str], silent: Sequence[int], *, tolerance: float, since: float = 0,
     report: Callable[[float], None] = lambda done: None,
 ) -> list[Row]:  # fmt: skip
-    """Every setting on one track."""
+    """Every setting on one track. Raises DitmosError where a function of the user's own raises."""
     found = []
     for i, text in enumerate(texts):
         policy = parse_events(text, silent)
-        events = said(hearing, policy.load())
+        with policy.at(track.name):
+            events = said(hearing, policy.load())
         found.append(Row(policy.expression, judge(events, track, silent, tolerance, since)))
         report((i + 1) / len(texts))
     return found

@@ -51,7 +51,7 @@ def hear(
             anything of them.
 
     Raises:
-        DitmosError: the track is not what the model was made for, or shorter than a window.
+        DitmosError: the track is not what the model was made for, or shorter than a window; the policy raised.
     """
     front, first, clipped = model.model.front_end, 0, 0.0
     x = _samples(model, track)
@@ -69,7 +69,8 @@ def hear(
     count = (len(rows) - model.window) // hop + 1
     if count < 1:
         raise DitmosError(f"{track.name}: {len(rows)} rows, a window of the model has {model.window}")
-    function = (policy or own_policy(model.model)).load()
+    policy = policy or own_policy(model.model)
+    function = policy.load()
     watched = Watched(model)
     scores = np.zeros((count, model.classes), np.uint8)
     heard, runs = np.zeros(count, bool), np.zeros(count, np.int64)
@@ -82,7 +83,8 @@ def hear(
         replay = Replay(model, window, Logits.of(model, window, part if model.experts else None))
         watched.model = replay
         for i in range(start, start + len(part)):
-            label, _ = verdict(model, function(watched, replay.next()))
+            with policy.at(f"window {i}"):
+                label, _ = verdict(model, function(watched, replay.next()))
             runs[i] = watched.runs
             found = None if label is None else watched.scores()
             if found is not None:

@@ -140,7 +140,8 @@ def on_trial(model: Model, plan: Plan, dataset: Dataset, conditions: Conditions,
     if not test.continuous:
         empty = nothing(dataset, c.empty_minutes, 2 * c.seed + 1)
         tracks["nothing"] = listened(model, plan, empty, c, texts, report)
-        result["levels"] = levels(model, dataset, c.policy)
+        if model.model.front_end:
+            result["levels"] = levels(model, dataset, c.policy)
     return result | {name: track.to_dict() for name, track in tracks.items()} | {"listened": tracks}
 
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from ditmos import events, routing
@@ -88,6 +90,20 @@ class Policy:
             namespace = vars(own)
             shown = tuple(sorted(key for key in namespace if key[0] != "_"))
         return self._value(_node(self.expression), namespace, shown)
+
+    @contextmanager
+    def at(self, what: str) -> Iterator[None]:
+        """Inside, what the function raises is a DitmosError that names it, ``what`` it was at, and the line in its
+        file."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            ours = isinstance(error, ValueError | DitmosError)
+            said = str(error) if ours else f"{type(error).__name__}: {error}"
+            file = self.path.absolute() if self.path else None
+            lines = [frame.lineno for frame in extract_tb(error.__traceback__) if Path(frame.filename) == file]
+            place = f" ({file.name}, line {lines[-1]})" if file and lines else ""
+            raise DitmosError(f"policy {self.text}, {what}: {' '.join(said.split())}{place}") from None
 
     def _value(self, node: ast.expr, namespace: Mapping[str, Any], shown: Sequence[str]) -> Any:
         """What a name, a call or a literal stands for."""
