@@ -13,21 +13,21 @@ class Pendulum:
     """Angle and speed of a pendulum without friction."""
 
     channels = ("angle", "speed")
-    units = "rad, rad/s"
+    units = ("rad", "rad/s")  # one a channel; where all have the same, a string
     scale = 1 / 1000  # real units per unit of a raw value
     rate = 20  # rows per second
 
     def __init__(self, length=1.0):
         self.length = length  # m
-        self.start(length)
+        self._swing(length)
 
-    def start(self, length):
+    def _swing(self, length):
         self.pull = 9.81 / length
         self.angle, self.speed = 1.0, 0.0
 
     def expect(self, label):
         """What is recorded next: a fast pendulum is a short one. Sensors that measure need no such method."""
-        self.start(self.length / 4 if label == "fast" else self.length)
+        self._swing(self.length / 4 if label == "fast" else self.length)
 
     def read(self, row):
         """One raw value a channel into `row`: integers of 16 bits."""

@@ -148,6 +148,13 @@ def test_sensor(port: str, tmp_path: Path) -> None:
         assert data.x[data.y == label][0].tolist() == rows
 
 
+def test_the_sensor_is_a_driver_for_every_command() -> None:
+    """`start`, where a driver has it, is called with nothing; units are one for all channels, or one each."""
+    sensor = imported(EXAMPLES / "sensor.py").Pendulum()
+    getattr(sensor, "start", lambda: None)()
+    assert len(sensor.units) == len(sensor.channels) == 2
+
+
 def test_main_runs_alone(port: str, model: Model) -> None:
     """At boot, from /flash: the labels that the reference gives on the same samples, and Ctrl-C ends it."""
     sensor, row, rows = imported(SOURCES / "device" / "sensors.py").Simulated(), array("h", [0, 0, 0]), []
