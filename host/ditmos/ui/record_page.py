@@ -103,8 +103,11 @@ class RecordPage:
             self._known = taking
             self._state.text = "Choose a label: its take begins after a countdown"
             self._buttons(taking)
-        if _files(taking) != self._files:
-            self._show_takes()
+        try:
+            if _files(taking) != self._files:
+                self._show_takes()
+        except DitmosError as error:
+            self._notice.say(str(error), "bad")
 
     def _buttons(self, taking: Taking) -> None:
         self._labels.clear()
@@ -161,12 +164,17 @@ class RecordPage:
         taking = self._taking
         if taking is None:
             return
-        self._files = _files(taking)
+        try:
+            self._files = _files(taking)
+            takes = taking.takes()
+        except DitmosError as error:  # a file that is no take, or two of one number
+            self._notice.say(str(error), "bad")
+            return
         self._list.clear()
         with self._list:
-            for number, take in taking.takes().items():
+            for number, take in takes.items():
                 self._take(taking, number, take)
-            if taking.store.files():
+            if takes:
                 button("Make the data set", self._make, main=True)
 
     def _take(self, taking: Taking, number: int, take: Take) -> None:
