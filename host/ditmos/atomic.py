@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import threading
@@ -11,6 +12,8 @@ from typing import Any
 
 from ditmos.errors import DitmosError
 from ditmos.text import read_text
+
+PICTURES = ("png", "svg", "pdf")
 
 
 def write(path: Path, content: bytes) -> None:
@@ -54,6 +57,25 @@ def check_writable(path: Path) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write ``data``; the old file stays until the new one is complete. Raises DitmosError when that fails."""
     write(path, (json.dumps(data, indent=1) + "\n").encode())
+
+
+def write_figure(path: Path, figure: Any, **options: Any) -> None:
+    """A figure of matplotlib as the kind of picture that the name ends in; ``options``: of its ``savefig``.
+
+    Raises:
+        DitmosError: another kind, or it cannot be written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind_of_picture(path), **options)
+    write(path, buffer.getvalue())
+
+
+def kind_of_picture(path: Path) -> str:
+    """png, svg or pdf. Raises DitmosError for another one."""
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in PICTURES:
+        raise DitmosError(f"{path}: unknown kind of picture, expected .png, .svg or .pdf")
+    return kind
 
 
 def read_json(path: Path) -> Any:

@@ -250,5 +250,6 @@ def test_picture(tmp_path: Path) -> None:
     costs = layer_costs(spec)
     draw(tmp_path / "memory.png", [("sliced", spec, c.plan, costs) for c in plans("aggregated")[:2]])
     assert (tmp_path / "memory.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(DitmosError, match="cannot be written"):
-        draw(tmp_path / "none" / "memory.png", [("sliced", spec, plans("aggregated")[0].plan, costs)])
+    for name, message in (("memory.png/x.png", "cannot be written"), ("memory.doc", "unknown kind of picture")):
+        with pytest.raises(DitmosError, match=message):
+            draw(tmp_path / name, [("sliced", spec, plans("aggregated")[0].plan, costs)])

@@ -153,27 +153,3 @@ def _exported(path: Path, elf: Path, report: Say) -> dict[str, Any]:
         "instructions": measured.instructions,
         "slices": rows,
     }
-
-
-def draw(result: dict, path: Path) -> None:
-    """Instructions against arena bytes, and the bars."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for front_name, label in (("front", "sliced"), ("front_once", "sliced, one classify a window")):
-        points = result["reference"][front_name]
-        axes.step(
-            [p["arena_bytes"] for p in points], [p["instructions"] / 1000 for p in points], where="post", label=label
-        )
-    whole = result["reference"]["unsliced"]
-    axes.plot(whole["arena_bytes"], whole["instructions"] / 1000, "s", label="unsliced")
-    for ram, bar in ((BALANCED, 190), (SMALLEST, 260)):
-        axes.plot(ram, bar, "x", color="black", label="bar" if ram == BALANCED else None)
-    axes.axvline(CONVENTIONAL, color="grey", linestyle=":", label="conventional network without aggregation")
-    axes.set(xlabel="arena, bytes", ylabel="thousand instructions, one inference", xscale="log", ylim=(0, None))
-    axes.legend()
-    figure.savefig(path)
-    plt.close(figure)

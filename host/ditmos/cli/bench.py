@@ -99,7 +99,7 @@ def kernels(
 
     from ditmos.atomic import write_json
     from ditmos.bench.kernel_tables import print_kernels
-    from ditmos.bench.kernels import draw, measure
+    from ditmos.bench.kernels import measure
     from ditmos.errors import DitmosError
 
     if board != "sim":
@@ -108,6 +108,8 @@ def kernels(
         figures = measure(models or [], firmware=firmware, report=status.update)
     print_kernels(Console(), figures)
     if plot:
+        from ditmos.bench.kernel_picture import draw
+
         draw(figures, plot)
     if json_file:
         write_json(json_file, figures)

@@ -60,11 +60,10 @@ def live(
     """
     from rich.console import Console
 
-    from ditmos.atomic import check_writable, write_json
+    from ditmos.atomic import check_writable, kind_of_picture, write_json
     from ditmos.datasets import load
     from ditmos.errors import DitmosError
     from ditmos.live.choosing import choose
-    from ditmos.live.curve import draw
     from ditmos.live.track import load_track, save_track
     from ditmos.live.trial import Conditions, is_words, listened, on_trial, usual_hop
     from ditmos.model.policy import parse_policy
@@ -74,6 +73,8 @@ def live(
 
     if (track is None) == (data is None):
         raise DitmosError("expected either --track or --data")
+    if plot:
+        kind_of_picture(plot)
     for file in (plot, json_file):
         if file:
             check_writable(file)
@@ -110,6 +111,8 @@ def live(
     if levels := result.get("levels"):
         console.print("single test windows, accuracy by level:", ", ".join(f"{k}: {v:.4f}" for k, v in levels.items()))
     if plot:
+        from ditmos.live.curve import draw
+
         first = next(iter(tracks.values()))
         draw(plot, first.rows, chosen, f"{model.name} on {first.track.name}")
     if save and not recording:

@@ -47,7 +47,6 @@ def plan(
     from ditmos.planner.cost import layer_costs
     from ditmos.planner.describe import describe, summary, unsliced
     from ditmos.planner.fed import describe_forest, describe_front, forest_lines, lines
-    from ditmos.planner.picture import draw
 
     picked = fastest + stream + (ram is not None)
     if picked > 1:
@@ -89,6 +88,8 @@ def plan(
         panels = [("sliced", spec, chosen.plan, costs), ("unsliced", spec, baselines["unsliced"].plan, costs)]
         if spec.aggregate:
             panels.append(("without aggregation", plain, baselines["without aggregation"].plan, layer_costs(plain)))
+        from ditmos.planner.picture import draw
+
         draw(plot, panels)
 
 

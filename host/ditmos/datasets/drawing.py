@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ditmos import atomic
 from ditmos.datasets.dataset import Dataset
-from ditmos.errors import DitmosError
 
 _CLASSES = 24  # panels at most
 _COLUMNS = 4
 _CHANNELS = 9  # lines in a panel at most
-_KINDS = ("png", "svg", "pdf")
 
 
 def draw(dataset: Dataset, path: Path) -> None:
@@ -23,11 +21,6 @@ def draw(dataset: Dataset, path: Path) -> None:
     Raises:
         DitmosError: not a kind of picture, or it cannot be written.
     """
-    from matplotlib.figure import Figure
-
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in _KINDS:
-        raise DitmosError(f"{path}: unknown kind of picture, expected .png, .svg or .pdf")
     shown = range(min(dataset.classes, _CLASSES))
     columns = min(_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
@@ -48,6 +41,4 @@ def draw(dataset: Dataset, path: Path) -> None:
     panels[0].legend(fontsize=6)
     figure.supxlabel("seconds", fontsize=8)
     figure.supylabel(dataset.units, fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=130)
-    atomic.write(path, buffer.getvalue())
+    atomic.write_figure(path, figure, dpi=130)

@@ -6,7 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ditmos.errors import DitmosError
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ditmos import atomic
 from ditmos.live.choosing import Row
 
 _LEAST = 0.1  # false accepts an hour: what a logarithmic axis begins with, 0 included
@@ -14,16 +17,11 @@ _LEAST = 0.1  # false accepts an hour: what a logarithmic axis begins with, 0 in
 
 def draw(path: Path, rows: Sequence[Row], chosen: str, title: str) -> None:
     """Settings that differ in ``on`` alone are one line. Raises DitmosError: the file cannot be written."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.ticker import PercentFormatter
-
     lines: dict[str, list[Row]] = {}
     for row in rows:
         lines.setdefault(re.sub(r"\bo(n|ff)=[0-9.]+,? ?|,? ?silent=\([^)]*\)", "", row.setting), []).append(row)
-    figure, axes = plt.subplots(figsize=(6.4, 4.4))
+    figure = Figure(figsize=(6.4, 4.4))
+    axes = figure.subplots()
     for name, points in lines.items():
         x = [max(point.judged.per_hour, _LEAST) for point in points]
         axes.plot(x, [point.judged.missed for point in points], marker=".", label=name)
@@ -38,9 +36,4 @@ def draw(path: Path, rows: Sequence[Row], chosen: str, title: str) -> None:
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="upper right")
-    try:
-        figure.savefig(path, bbox_inches="tight", dpi=120)
-    except (OSError, ValueError) as error:
-        raise DitmosError(f"{path}: cannot be written ({error})") from None
-    finally:
-        plt.close(figure)
+    atomic.write_figure(path, figure, bbox_inches="tight", dpi=120)

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from ditmos.errors import DitmosError
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from ditmos import atomic
 from ditmos.model.dryrun import features_last
 from ditmos.model.plan import BufferKind, Plan
 from ditmos.model.spec import NetworkSpec
@@ -35,13 +38,8 @@ def draw(path: Path, panels: Sequence[tuple[str, NetworkSpec, Plan, Sequence[Lay
     Raises:
         DitmosError: the file cannot be written.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.patches import Patch, Rectangle
-
-    figure, axes = plt.subplots(1, len(panels), figsize=(5.2 * len(panels), 4.6), sharey=True, squeeze=False)
+    figure = Figure(figsize=(5.2 * len(panels), 4.6))
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)
     top = max(plan.arena_size for _, _, plan, _ in panels)
     for axis, (title, spec, plan, costs) in zip(axes[0], panels, strict=True):
         times = [0.0, *accumulate(slice_costs(spec, plan, costs))]
@@ -82,9 +80,4 @@ def draw(path: Path, panels: Sequence[tuple[str, NetworkSpec, Plan, Sequence[Lay
         frameon=False,
     )
     figure.tight_layout(rect=(0, 0.06, 1, 1))
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise DitmosError(f"{path}: cannot be written ({error})") from None
-    finally:
-        plt.close(figure)
+    atomic.write_figure(path, figure, dpi=150)

@@ -16,6 +16,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.neural_network import MLPClassifier
 
 from ditmos.bench.baremetal import missing_tools
 from ditmos.bench.emlearn_models import OnBoard, Save, answers, load_emlearn, run
@@ -58,9 +60,6 @@ def learn(
     kind: Literal["forest", "mlp"], train: Windows, test: Windows, seed: int, *, balanced: bool = False
 ) -> Handmade:
     """Raises DitmosError where emlearn cannot convert the model (it needs a C++ compiler)."""
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.neural_network import MLPClassifier
-
     x, y = features(train.x.numpy()), train.y.numpy()
     mean, std = x.mean(0), x.std(0) + np.float32(1e-6)
 

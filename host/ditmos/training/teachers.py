@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from ditmos.datasets.tensors import Windows
@@ -95,9 +97,6 @@ class HandmadeTeacher:
 
     def __init__(self, train: Windows, classes: int, *, balanced: bool, seed: int) -> None:
         """``train`` standardised; a class that it lacks has probability 0."""
-        from sklearn.ensemble import RandomForestClassifier
-        from sklearn.linear_model import LogisticRegression
-
         weight = "balanced" if balanced else None
         x, y = features(train.x.numpy()), train.y.numpy()
         self._classes = classes

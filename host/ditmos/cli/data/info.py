@@ -24,7 +24,6 @@ def info(
 
     from ditmos.atomic import write_json
     from ditmos.datasets import load
-    from ditmos.datasets.drawing import draw
 
     dataset = load(file)
     summary = summarize(dataset)
@@ -46,6 +45,8 @@ def info(
     console.print(classes)
     show_trouble(summary["trouble"])
     if plot:
+        from ditmos.datasets.drawing import draw
+
         draw(dataset, plot)
     if json_file:
         write_json(json_file, summary)
