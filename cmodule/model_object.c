@@ -52,6 +52,9 @@ mp_obj_t ditmos_model_select(ditmos_model_obj_t *self) {
 
 static unsigned get_index(mp_obj_t index, unsigned count, const char *what) {
     mp_int_t i = mp_obj_get_int(index);
+    if (count == 0) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("the model has no %s"), what);
+    }
     if (i < 0 || i >= (mp_int_t)count) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s is %d, expected 0 to %d"), what, (int)i,
             (int)count - 1);

@@ -17,17 +17,21 @@ with open(folder + "/policies.json") as file:
     models, policies = json.load(file)
 for name in models:
     model = ditmos.load_model(folder + "/" + name + ".dtm")
-    size = model.window * model.channels
+    fed = model.trees > 0  # a forest votes on samples
+    size = model.raw_window * model.raw_channels if fed else model.window * model.channels
     with open(folder + "/" + name + ".windows", "rb") as file:
-        windows = array("b", file.read())
+        windows = array("h" if fed else "b", file.read())
     for policy, settings in policies:
         counted = routing.Counter(model)
         answers = []
         try:
             made = routing.named(policy, settings)
             for at in range(0, len(windows), size):
-                counted.runs = 0
-                label, who = routing.verdict(model, made(counted, windows[at : at + size]))
+                counted.runs, window = 0, windows[at : at + size]
+                if fed:
+                    model.feed_reset()
+                    model.feed(window)
+                label, who = routing.verdict(model, made(counted, None if fed else window))
                 answers.append((label, who, counted.runs))
         except ValueError as error:
             answers = str(error)

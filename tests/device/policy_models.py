@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 from ditmos import routing
 from ditmos.bench.golden import Style, random_model, random_windows
+from ditmos.bench.golden_forests import bare_model, random_forest, random_rows
+from ditmos.forest.specialists import clustered
+from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.window_summary import summary_for
+from ditmos.model.forest import opinions
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reference import Model
-from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, without_network
+from ditmos.model.use import Rule, Use
 from ditmos.model.writer import write_model
-from ditmos.planner import whole_plan
+from ditmos.planner import feed_of, whole_plan
 
 BRANCH = BranchSpec((ConvSpec(4, 7), ConvSpec(4, 5)), (8,))
 CLASSES = 5
@@ -35,6 +41,13 @@ KINDS = {
     "ensemble": _spec(3, selector=False),
     "classes-only": _spec(3, outputs=CLASSES),
 }
+FORESTS = {
+    "forest": without_network(40, 2, CLASSES),
+    "forest-first": _spec(4),
+    "forest-early": _spec(4, outputs=4 + CLASSES),
+    "forest-plain": _spec(1, selector=False),
+    "specialists": _spec(3, selector=False),
+}
 POLICIES: list[tuple[str, tuple[int, ...]]] = [
     ("top1", ()),
     ("average", ()),
@@ -44,12 +57,23 @@ POLICIES: list[tuple[str, tuple[int, ...]]] = [
     ("sticky", (120,)),
     ("vote", (2,)),
     ("budgeted", (1, 3, 60)),
+    ("forest", ()),
+    ("first", (6, 4)),
+    ("first", (5, 8)),
+    ("first", (17, 2)),
 ]
-# Nothing chooses among the classifiers of these.
-REFUSED = {
-    "ensemble": {"top1", "fallback", "early", "sticky", "vote", "budgeted"},
-    "classes-only": {"top1", "fallback", "sticky", "vote", "budgeted"},
-}
+_UNCHOSEN = "nothing chooses among the model's classifiers; use average"
+_ROUTING = ("top1", "fallback", "early", "sticky", "vote", "budgeted")
+
+
+def refused(kind: str, policy: str) -> str | None:
+    """Why a model cannot be used by a policy, or None."""
+    if policy in ("forest", "first"):
+        return None if kind in FORESTS and (kind, policy) != ("forest", "first") else "the model has no "
+    if kind == "forest":
+        return "the model has no classifier"
+    nothing = {"ensemble": _ROUTING, "specialists": _ROUTING, "classes-only": set(_ROUTING) - {"early"}}
+    return _UNCHOSEN if policy in nothing.get(kind, ()) else None
 
 
 @dataclass(frozen=True)
@@ -70,8 +94,32 @@ def write_models(folder: Path, windows: int) -> Expected:
         (folder / f"{kind}.windows").write_bytes(x.tobytes())
         for policy, settings in POLICIES:
             answers[kind, policy, settings] = _answers(Model(quantized), policy, settings, x)
-    (folder / "policies.json").write_text(json.dumps([list(KINDS), POLICIES]))
+    for kind, spec in FORESTS.items():
+        quantized, rows = _with_forest(rng, spec, windows // 2, named=kind == "specialists")
+        write_model(folder / f"{kind}.dtm", quantized, whole_plan(spec, feed=feed_of(quantized)))
+        (folder / f"{kind}.windows").write_bytes(rows.tobytes())
+        for policy, settings in POLICIES:
+            answers[kind, policy, settings] = _answers(Model(quantized), policy, settings, rows)
+    (folder / "policies.json").write_text(json.dumps([[*KINDS, *FORESTS], POLICIES]))
     return Expected(folder, answers)
+
+
+def _with_forest(
+    rng: np.random.Generator, spec: NetworkSpec, windows: int, *, named: bool
+) -> tuple[QuantizedModel, np.ndarray]:
+    """A random forest, and a network behind it if ``spec`` has one; rows of samples. named: by the votes."""
+    rows, summary = random_rows(rng, windows, spec.window, spec.channels), summary_for(spec.window)
+    front = FrontEnd((summary,), 50.0, 1.0, "u", ("a", "b"))
+    forest = random_forest(rng, summary.features(rows), spec.classes, trees=6, leaves=20)
+    if not spec.classifiers:
+        return replace(bare_model(rng, spec, forest, front), use=Use("forest", Rule.ONLY)), rows
+    model = _varied(rng, spec, windows)[0]
+    forest = replace(forest, opinion=opinions(model.logit_scale))
+    if named:
+        votes = forest.walk(summary.features(rows), spec.classes)[0].astype(np.int64)
+        forest = replace(forest, clusters=clustered(votes, spec.classifiers, forest.trees, 0))
+    rule = Rule.VOTES if named else model.use.rule
+    return replace(model, front_end=front, forest=forest, use=Use("first", rule, (9, 4))), rows
 
 
 def _varied(rng: np.random.Generator, spec: NetworkSpec, windows: int) -> tuple[QuantizedModel, np.ndarray]:
@@ -93,7 +141,10 @@ def _answers(model: Model, policy: str, settings: tuple[int, ...], windows: np.n
         made = routing.named(policy, settings)
         for window in windows:
             counted.runs = 0
-            rows.append([*routing.verdict(model, made(counted, window)), counted.runs])
+            if model.trees:
+                model.feed_reset()
+                model.feed(window)
+            rows.append([*routing.verdict(model, made(counted, None if model.trees else window)), counted.runs])
     except ValueError as error:
         return str(error)
     return rows
@@ -105,7 +156,7 @@ def check(expected: Expected, output: str) -> None:
     assert len(found) == len(expected.answers)
     for kind, policy, settings, answers in found:
         assert answers == expected.answers[kind, policy, tuple(settings)], (kind, policy)
-        if policy in REFUSED.get(kind, ()):
-            assert answers.endswith(": nothing chooses among the model's classifiers; use average"), (kind, policy)
+        if why := refused(kind, policy):
+            assert isinstance(answers, str) and why in answers, (kind, policy, answers)
         else:
             assert isinstance(answers, list), (kind, policy, answers)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench.route import decide
+from ditmos.bench.route import Logits, decide
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
 from ditmos.model.policy import own_policy
@@ -19,9 +19,9 @@ from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.model.use import Use
 from ditmos.paths import SOURCES
-from ditmos.routing import SELECTOR, SHIPPED
+from ditmos.routing import FOREST, SELECTOR, SHIPPED
 from ditmos.simulated.qemu import Simulator
-from policy_models import KINDS, POLICIES, REFUSED, Expected, check, write_models
+from policy_models import FORESTS, KINDS, POLICIES, Expected, check, refused, write_models
 
 SCRIPT = Path(__file__).parent / "policy_checks.py"
 WINDOWS = 24
@@ -42,26 +42,33 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
 
 def test_they_are_all_tried(expected: Expected) -> None:
     """And decide differently: none is another one by a slip."""
-    assert {policy for policy, _ in POLICIES} == set(SHIPPED) - {"first", "forest"}  # test_forest_board.py
-    answers = [str([expected.answers[kind, *entry] for kind in ("routed", "early")]) for entry in POLICIES]
+    assert {policy for policy, _ in POLICIES} == set(SHIPPED)
+    kinds = ("routed", "early", "forest-first", "forest-early")
+    answers = [str([expected.answers[kind, *entry] for kind in kinds]) for entry in POLICIES]
     assert len(set(answers)) == len(POLICIES) - 1  # early(NEVER) is top1
     assert SELECTOR in {row[1] for row in expected.answers["early", "early", (10, 60)]}
+    for kind in FORESTS.keys() - {"forest"}:
+        assert FOREST in {row[1] for row in expected.answers[kind, "first", (6, 4)]} != {FOREST}
 
 
 def test_the_lab_decides_alike(expected: Expected) -> None:
-    for kind, spec in KINDS.items():
+    for kind, spec in (KINDS | FORESTS).items():
         quantized = read_model(expected.folder / f"{kind}.dtm")[0]
         data = (expected.folder / f"{kind}.windows").read_bytes()
-        windows = np.frombuffer(data, np.int8).reshape(-1, spec.window, spec.channels)
+        model, rows = Model(quantized), None
+        windows = np.frombuffer(data, np.int16 if kind in FORESTS else np.int8).reshape(-1, spec.window, spec.channels)
+        if kind in FORESTS:
+            rows, windows = windows, np.ascontiguousarray(model.quantize(windows))
+        logits = Logits.of(model, windows, rows)
         for policy, settings in POLICIES:
             used = own_policy(replace(quantized, use=Use(policy, quantized.use.rule, settings)))
-            if policy in REFUSED.get(kind, ()):
-                with pytest.raises(DitmosError, match="nothing chooses among the model's classifiers; use average"):
-                    decide(used, Model(quantized), windows)
+            if why := refused(kind, policy):
+                with pytest.raises(DitmosError, match=why):
+                    decide(used, model, windows, logits)
                 continue
-            found = decide(used, Model(quantized), windows)
-            rows = np.stack([found.label, found.who, found.runs], 1).tolist()
-            assert rows == expected.answers[kind, policy, settings], (kind, policy)
+            found = decide(used, model, windows, logits)
+            answers = np.stack([found.label, found.who, found.runs], 1).tolist()
+            assert answers == expected.answers[kind, policy, settings], (kind, policy)
 
 
 def test_micropython_decides_alike(expected: Expected) -> None:
@@ -101,7 +108,7 @@ def test_infer_runs_with_the_policy_of_the_file(kind: str, expected: Expected, t
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
         assert done.returncode == 0 and not done.stdout.startswith("infer:"), done.stdout + done.stderr
         if not arguments:
-            policy = "average" if kind in REFUSED else "top1"
+            policy = "average" if refused(kind, "top1") else "top1"
             first = expected.answers[kind, policy, ()][0]
             name = "all classifiers" if policy == "average" else f"classifier {first[1]}"
             assert done.stdout.splitlines()[0].split("class ")[1].split(" us")[0].split()[1:-1] == name.split()

@@ -16,6 +16,7 @@ from ditmos.datasets import TEST, VALIDATION, Dataset, load, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
+from ditmos.forest import grow as growing
 from ditmos.forest.convert import to_forest
 from ditmos.forest.first import ALWAYS, Opinions, Setting, choose, opinions_of, outcome
 from ditmos.forest.forest_run import train
@@ -31,11 +32,12 @@ from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.use import Rule, Use
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
+from ditmos.planner.budget import Budget
 from ditmos.planner.forest_price import ForestPrice
 from ditmos.planner.price import Price
 from ditmos.routing import FOREST
+from ditmos.training import space
 from ditmos.training.run import Request
-from ditmos.training.space import Budget
 from sklearn.ensemble import ExtraTreesClassifier
 from typer.testing import CliRunner
 
@@ -192,6 +194,7 @@ def test_first(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> N
 
 
 TINY = {
+    "threads": 1,
     "teachers": {"count": 1, "epochs": 1, "widths": [4, 4], "kernels": [5, 3]}, "views": {"count": 2},
     "search": {"count": 0}, "fit": {"epochs": 2}, "int8": {"epochs": 1, "clips": ["largest"]},
 }  # fmt: skip
@@ -257,8 +260,6 @@ def test_command(data: Path, network: Path, tmp_path: Path) -> None:
 def test_refused(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> None:
     wrong = CliRunner().invoke(application(), ["train", str(data), "--behind", str(network)])
     assert wrong.exit_code != 0 and "--behind is for --method forest-first" in str(wrong.output) + str(wrong.exception)
-    with pytest.raises(DitmosError, match="expected room for a tree"):
-        train(Request(data, Budget(flash=4_000), "forest"), tmp_path / "small")
     model, plan = read_model(network / "model.dtm")
     other = tmp_path / "other"
     other.mkdir()
@@ -266,6 +267,31 @@ def test_refused(data: Path, dataset: Dataset, network: Path, tmp_path: Path) ->
     write_model(other / "model.dtm", replace(model, class_names=names), plan)
     with pytest.raises(DitmosError, match="classes of other names"):
         train(Request(data, Budget(), "forest-first"), tmp_path / "run", other)
+
+
+@pytest.mark.parametrize("method", ["forest", "forest-first", "specialists"])
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        (Budget(instructions=900), r"within 900 instructions.*; the smallest takes .*[\d,]+ instructions"),
+        (Budget(worst=800), r"within 800 instructions at worst \(5 us\).*; the smallest takes .*[\d,]+ instructions"),
+        (Budget(ram=500), r"500 bytes.* the smallest (needs|takes) [\d,]+"),
+        (Budget(flash=4_000), r"within 4,000 bytes of flash, expected more; the smallest takes [\d,]+ bytes of flash"),
+        (Budget(macs=60), r"within .*\d+ MACs, expected more; the smallest takes [\d,]+ MACs"),
+    ],
+)
+def test_a_budget_that_nothing_meets(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any, budget: Budget, message: str
+) -> None:
+    """The folder is as if nothing had been tried."""
+    if method == "forest" and budget.macs:
+        return  # a forest has none
+    for module, name, value in ((space, "_ATTEMPTS", 60), (growing, "_LEAVES", (250,)), (growing, "COPIES", (0,))):
+        monkeypatch.setattr(module, name, value)
+    request = Request(data, budget, method, "quick", settings=None if method == "forest" else TINY)
+    with pytest.raises(DitmosError, match=message):
+        train(request, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_rows_keep_a_channel_that_is_constant(dataset: Dataset, tmp_path: Path) -> None:

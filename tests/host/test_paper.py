@@ -24,10 +24,10 @@ from ditmos.paper.session import Session, Stepper
 from ditmos.paper.sides import classifier_side, learn_only, parameters, selector_side
 from ditmos.paper.splitting import split_windows
 from ditmos.paper.strong import train_strong
+from ditmos.planner.budget import Budget
 from ditmos.training.run import Request
 from ditmos.training.run import train as train_run
 from ditmos.training.score import answer_float, score
-from ditmos.training.space import Budget
 from ditmos.training.typed_toml import merge
 
 FAST = {"lr": 0.05, "batch": 16}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from ditmos.model.spec import NetworkSpec
 from ditmos.planner import price
+from ditmos.planner.budget import Budget
 from ditmos.training import score as scoring
 from ditmos.training import shapes
-from ditmos.training.score import RESERVE, Allowed, Answers, Margins
-from ditmos.training.space import Budget
+from ditmos.training.score import RESERVE, Allowed, Answers, Margins, allowed
 
 
 def _early() -> NetworkSpec:
@@ -60,13 +60,13 @@ def test_budgets_are_runs_of_classifiers() -> None:
     """Whichever limit is the tightest counts, less a reserve where the cost varies."""
     spec = _early()
     macs, instructions = price.macs(spec), price.estimated(spec)
-    allowed = Budget(macs=macs.of(0.5)).allowed(spec, instructions)
-    assert allowed.always == pytest.approx(0.5) and allowed.worst == math.inf
-    assert allowed.varying == pytest.approx((RESERVE * macs.of(0.5) - macs.select) / macs.classify)
+    half = allowed(Budget(macs=macs.of(0.5)), spec, instructions)
+    assert half.always == pytest.approx(0.5) and half.worst == math.inf
+    assert half.varying == pytest.approx((RESERVE * macs.of(0.5) - macs.select) / macs.classify)
     both = Budget(macs=macs.of(0.5), instructions=instructions.of(0.25), worst=instructions.of(1.5))
-    assert both.allowed(spec, instructions).always == pytest.approx(0.25)
-    assert both.allowed(spec, instructions).worst == pytest.approx(1.5)
-    assert Budget().allowed(spec, instructions) == Allowed()
+    assert allowed(both, spec, instructions).always == pytest.approx(0.25)
+    assert allowed(both, spec, instructions).worst == pytest.approx(1.5)
+    assert allowed(Budget(), spec, instructions) == Allowed()
 
 
 def test_a_second_classifier_is_asked_where_that_pays() -> None:

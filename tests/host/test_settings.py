@@ -69,6 +69,9 @@ def test_what_is_chosen_and_why() -> None:
     assert quick.search.count == 0 and quick.teachers.epochs < normal.teachers.epochs
     random_cut = split(made, "random")
     assert choose(random_cut, data, kind, "normal", "best").settings.views.rotate < 40
+    few = cut.with_split(np.where(cut.subject < 2, cut.subject, 2).astype(np.int8))  # one trains, one validates
+    alone = cut.with_split(np.where(cut.subject, 2, np.arange(len(cut)) % 2).astype(np.int8))
+    assert [choose(s, data, kind, "normal", "best").settings.search.folds for s in (cut, few, alone)] == [4, 2, 0]
     wide = choose(cut, data, kind, "normal", "wide").settings
     assert wide.family("wide") == "wide"
 

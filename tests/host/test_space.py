@@ -9,6 +9,7 @@ import pytest
 from ditmos.errors import DitmosError
 from ditmos.model.spec import NetworkSpec
 from ditmos.planner import front, price
+from ditmos.planner.budget import Budget, flash_bytes
 from ditmos.training import shapes, space, template
 from ditmos.training.score import answers_itself, worst_runs
 
@@ -26,13 +27,13 @@ def test_shapes_read_back() -> None:
 
 @pytest.mark.parametrize("family", space.FAMILIES)
 def test_candidates_keep_the_budget(family: str) -> None:
-    budget = space.Budget(60_000, flash=60_000)
+    budget = Budget(60_000, flash=60_000)
     found = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
     again = [spec for spec, _ in zip(space.candidates(family, (151, 3, 10), budget, 0), range(5), strict=False)]
     assert found == again and len(set(found)) == 5
     for spec in found:
         cost = price.macs(spec)
-        assert space.flash_bytes(spec) <= 60_000
+        assert flash_bytes(spec) <= 60_000
         if answers_itself(spec):
             assert cost.of(1 / 3) <= 60_000
         else:
@@ -41,18 +42,18 @@ def test_candidates_keep_the_budget(family: str) -> None:
 
 def test_candidates_keep_to_the_ram() -> None:
     """The first of them that needs no more than half of them do."""
-    free = space.candidates("wide", (151, 3, 10), space.Budget(60_000), 0)
+    free = space.candidates("wide", (151, 3, 10), Budget(60_000), 0)
     arenas = [front(spec)[0].arena for spec, _ in zip(free, range(5), strict=False)]
     tight = sorted(arenas)[2]
-    found = next(space.candidates("wide", (151, 3, 10), space.Budget(60_000, ram=tight), 0))
+    found = next(space.candidates("wide", (151, 3, 10), Budget(60_000, ram=tight), 0))
     assert front(found)[0].arena == next(arena for arena in arenas if arena <= tight)
 
 
 def test_candidates_keep_to_instructions_and_to_the_worst_case() -> None:
-    for budget in (space.Budget(instructions=90_000), space.Budget(worst=90_000)):
+    for budget in (Budget(instructions=90_000), Budget(worst=90_000)):
         for spec, _ in zip(space.candidates("wide", (151, 3, 10), budget, 0), range(1), strict=False):
             assert 0.8 * 90_000 < front(spec)[-1].instructions <= 90_000
-    worst = space.Budget(instructions=60_000, worst=90_000)
+    worst = Budget(instructions=60_000, worst=90_000)
     for spec, _ in zip(space.candidates("routed-exit", (151, 3, 10), worst, 0), range(1), strict=False):
         assert front(spec)[-1].instructions <= 90_000
 
@@ -61,7 +62,7 @@ def test_the_estimate_is_that_of_the_plan() -> None:
     """Mostly the same; never so much less that a plan would break the budget."""
     ratios = []
     for family in ("wide", "routed"):
-        specs = space.candidates(family, (151, 3, 10), space.Budget(80_000), 1)
+        specs = space.candidates(family, (151, 3, 10), Budget(80_000), 1)
         for spec, _ in zip(specs, range(2), strict=False):
             ratios.append(front(spec)[-1].instructions / price.estimated(spec).of(1))
     assert max(ratios) <= space.ESTIMATE and sorted(ratios)[len(ratios) // 2] == pytest.approx(1, abs=0.01)
@@ -73,7 +74,7 @@ def test_candidates_grow_with_the_budget(family: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(space, "_ATTEMPTS", 400)
 
     def first(macs: float) -> list[NetworkSpec]:
-        found = space.candidates(family, (13, 133, 2), space.Budget(macs), 0, spectral=True)
+        found = space.candidates(family, (13, 133, 2), Budget(macs), 0, spectral=True)
         return [spec for spec, _ in zip(found, range(3), strict=False)]
 
     assert all(price.macs(spec).of(1) > 0.85 * 400_000 for spec in first(400_000))
@@ -85,7 +86,7 @@ def test_candidates_grow_with_the_budget(family: str, monkeypatch: pytest.Monkey
 def test_a_template_is_as_wide_as_the_budget_allows(geometry: tuple[int, int, int], bands: bool) -> None:
     usual = template.usual(geometry, bands=bands)
     limits = (0.8 * usual, usual, 2 * usual)
-    found = [template.fitted(geometry, space.Budget(instructions=limit), bands=bands) for limit in limits]
+    found = [template.fitted(geometry, Budget(instructions=limit), bands=bands) for limit in limits]
     costs = [price.estimated(spec).of(1) for spec in found]
     assert costs == sorted(costs) and all(
         0.6 * limit < cost <= limit for cost, limit in zip(costs, limits, strict=True)
@@ -96,7 +97,7 @@ def test_a_template_is_as_wide_as_the_budget_allows(geometry: tuple[int, int, in
 
 def test_a_template_that_nothing_fits() -> None:
     with pytest.raises(DitmosError, match=r"no network of any width within 900 instructions.*smallest takes .* MACs"):
-        template.fitted((151, 3, 34), space.Budget(instructions=900))
+        template.fitted((151, 3, 34), Budget(instructions=900))
     with pytest.raises(DitmosError, match="windows of 3 samples are too short for a network, expected 12 or more"):
         template.shape((3, 3, 4), 1.0)
 
@@ -105,7 +106,7 @@ def test_search_says_when_nothing_fits() -> None:
     with pytest.raises(
         DitmosError, match=r"within 10 MACs, expected more; the smallest takes [\d,]+ MACs, [\d,]+ instructions"
     ):
-        next(space.candidates("wide", (151, 3, 10), space.Budget(10), 0))
+        next(space.candidates("wide", (151, 3, 10), Budget(10), 0))
 
 
 def test_the_rival_is_searched_over_the_same_trunks() -> None:

@@ -27,6 +27,7 @@ from ditmos.model.inputs import quantize_input
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.planner import front
+from ditmos.planner.budget import Budget, flash_bytes
 from ditmos.training import export
 from ditmos.training import run as runs
 from ditmos.training.data import load_data
@@ -34,8 +35,8 @@ from ditmos.training.learn import learn
 from ditmos.training.results import gain, interval
 from ditmos.training.run import Request, load_network, read_run, train
 from ditmos.training.score import Margins, Score, answer_integer, score
-from ditmos.training.space import Budget, fits_ram, flash_bytes
-from ditmos.training.typed_toml import render
+from ditmos.training.space import fits_ram
+from ditmos.training.typed_toml import read, render
 from typer.testing import CliRunner
 
 SHAPE = {"classifier": "6k3", "selector": "4k5s2 4k3", "classifiers": 3, "start": 1, "aggregate": [2], "exit": True}
@@ -408,11 +409,24 @@ def test_settings_that_a_method_does_not_read_are_refused(data: Path, tmp_path: 
         ("best", {"paper": {"dropout": 0.1}}, "paper.dropout is set, but method best is not that of the paper"),
         ("paper", {"views": {"count": 3}}, "views.count is set, but method paper has no such choice"),
         ("best", {"network": SHAPE, "search": {"keep": 2}}, "search.keep is set, but network.classifier gives"),
+        ("wide", {"network": SHAPE}, "network.selector is set, but method wide has a network without"),
+        ("best", {"network": SHAPE | {"exit": False}, "fit": {"exit": 0.2}}, "fit.exit is set, but the network has no"),
+        ("best", {"search": {"count": 0}, "fit": {"exit": 0.2}}, "fit.exit is set, but the network has no early exit"),
+        ("forest", {"views": {"count": 3}}, "views.count is set, but method forest has no such choice"),
+        ("best", {"data": {"test": 0.3}}, "data.test is set, but the file has that part"),
     ):
         toml.write_text(render(table))
         arguments = ["train", str(data), "--config", str(toml), "--out", str(tmp_path / "run"), "--method", method]
         result = CliRunner().invoke(application(), arguments)
         assert isinstance(result.exception, DitmosError) and message in str(result.exception)
+
+
+def test_the_settings_of_a_run_make_it_again(data: Path, finished: Path, tmp_path: Path) -> None:
+    """`--config RUN/settings.toml`: it holds what the run has read, and nothing that would be refused."""
+    row = train(Request(data, settings=read(finished / "settings.toml")), tmp_path / "run", learn)
+    before = read_run(finished)[0]
+    assert all(json.loads(json.dumps(row[key])) == before[key] for key in ("int8", "float", "curve", "margins"))
+    assert (tmp_path / "run" / "settings.toml").read_bytes() == (finished / "settings.toml").read_bytes()
 
 
 def test_intervals_are_over_people() -> None:

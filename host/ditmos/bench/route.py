@@ -216,6 +216,8 @@ class Replay:
         return window.obj is not None and np.shares_memory(np.asarray(window), self._windows[self._at])
 
     def classify(self, k: int) -> memoryview:
+        if not self.classifiers:
+            raise ValueError("the model has no classifier")
         if not self._selected:
             raise RuntimeError("classify before select")
         if not 0 <= k < self.classifiers:

@@ -84,9 +84,9 @@ def train(
     from ditmos.atomic import write_json
     from ditmos.cli import terminate_as_interrupt
     from ditmos.planner import chip
+    from ditmos.planner.budget import Budget
     from ditmos.study.trainings import Order, fulfil
     from ditmos.training.run import Request
-    from ditmos.training.space import Budget
     from ditmos.training.typed_toml import read
 
     terminate_as_interrupt()
@@ -112,8 +112,7 @@ def train(
 def _on_terminal(console: Console) -> Iterator[Watcher]:
     """Progress of one training."""
     from ditmos.progress import Stages, TimeLeft, in_words
-    from ditmos.study.trainings import Watcher
-    from ditmos.training.learn import effort_of
+    from ditmos.study.trainings import Watcher, effort_of
 
     left, said = TimeLeft([]), ("", -1)
     with Stages(console=console) as stages:
@@ -140,6 +139,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     """The one table of a training."""
     from rich.table import Table
 
+    from ditmos.planner import chip
+
     table = Table("", "validation", "test", box=None)
     parts = result["validation"], result["test"]
     table.add_row("windows, people", *(f"{p['windows']:,}, {p['people']}" for p in parts))
@@ -148,7 +149,10 @@ def show(result: dict[str, Any], console: Console) -> None:
     )
     table.add_row("balanced, int8", *(f"{p['balanced']:.4f}" for p in parts))
     name = "balanced" if result["metric"] == "balanced" else "accuracy"
-    table.add_row(f"{name}, float", *(f"{p['float']:.4f}" for p in parts))
+    other = "the forest alone" if "forest" in result else "float"
+    table.add_row(f"{name}, {other}", *(f"{p['float']:.4f}" for p in parts))
+    if "asked" in parts[0]:
+        table.add_row("the network is asked", *(f"{p['asked']:.1%}" for p in parts))
     if "gain" in parts[0]:
         gains = ([100 * part for part in p["gain"]] for p in parts)
         table.add_row("int8 against float, points", *(f"{g[0]:+.2f} [{g[1]:+.2f}, {g[2]:+.2f}]" for g in gains))
@@ -162,6 +166,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     table.add_row(
         "time at 216 MHz, estimated", "", f"{result['microseconds']:,.0f} us, worst {result['worst_microseconds']:,.0f}"
     )
+    if front := result.get("front_end"):
+        time = f"{chip.microseconds(front['instructions']):,.0f} us"
+        table.add_row("front end, a row", "", f"{front['instructions']:,} instructions, {time}, beside the above")
     table.add_row("energy, from data sheets", "", f"{result['microjoules']:,.0f} uJ")
     table.add_row("arena, model file", "", f"{result['arena_bytes']:,} B, {result['flash_bytes']:,} B")
     for known, figure in result.get("strangers", {}).items():

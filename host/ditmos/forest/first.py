@@ -12,10 +12,10 @@ from ditmos.errors import DitmosError
 from ditmos.model.forest import EIGHTHS, VOTES, both
 from ditmos.model.reference import Model
 from ditmos.model.spec import NetworkSpec
+from ditmos.planner.budget import Budget
 from ditmos.planner.forest_price import ForestPrice
 from ditmos.planner.price import Price, macs
 from ditmos.training.score import RESERVE, value
-from ditmos.training.space import Budget
 
 SIXTEENTHS = 16
 ALWAYS = SIXTEENTHS + 1  # a margin that no votes have
@@ -83,7 +83,7 @@ def keeps(asked: float, spec: NetworkSpec, forest: ForestPrice, network: Price, 
     return (
         (budget.instructions is None or forest.first(asked, network) <= reserve * budget.instructions)
         and (budget.macs is None or asked * macs(spec).of(1) <= reserve * budget.macs)
-        and (budget.worst is None or worst <= budget.worst)
+        and (budget.dearest is None or worst <= budget.dearest)
     )
 
 

@@ -16,6 +16,7 @@ from ditmos.forest.first import choose, opinions_of
 from ditmos.forest.forest_row import Figures
 from ditmos.forest.grow import Grown
 from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.window_summary import Summary
 from ditmos.model.clusters import Clusters
 from ditmos.model.forest import opinions
 from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
@@ -54,15 +55,21 @@ def check_same(model: QuantizedModel, task: Task, network: Path) -> None:
         raise DitmosError(f"{network}: its samples are in steps of {sorted(steps)}, the data's of {scale:g}")
 
 
+def front_of(task: Task, summary: Summary) -> FrontEnd:
+    """What makes rows, if anything does, and then features."""
+    dataset, made = task.dataset, task.front_end
+    if made:
+        return replace(made, operations=(*made.operations, summary))
+    _, scale = samples_of(dataset)
+    units = join_units(dataset.channel_units)
+    return FrontEnd((summary,), dataset.fs, float(np.float32(scale)), units, dataset.channels)
+
+
 def assemble(task: Task, grown: Grown, behind: Behind, metadata: dict[str, Any]) -> QuantizedModel:
     """The model, with the policy that it has until one is chosen."""
-    dataset, made, network = task.dataset, task.front_end, behind.network
+    dataset, network = task.dataset, behind.network
     _, scale = samples_of(dataset)
-    if made:
-        end = replace(made, operations=(*made.operations, grown.summary))
-    else:
-        units = join_units(dataset.channel_units)
-        end = FrontEnd((grown.summary,), dataset.fs, float(np.float32(scale)), units, dataset.channels)
+    end = front_of(task, grown.summary)
     if network:
         forest = replace(grown.forest, opinion=opinions(network.logit_scale), clusters=behind.clusters)
         use = Use("first", Rule.VOTES, (9, 4)) if behind.clusters else network.use

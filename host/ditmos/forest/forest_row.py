@@ -18,9 +18,11 @@ from ditmos.planner import chip, price
 from ditmos.planner.forest_price import ForestPrice
 from ditmos.planner.price import Price
 from ditmos.training.learn import Task
-from ditmos.training.results import confusion, interval, per_class
+from ditmos.training.results import answered_by, confusion, interval, per_class
 from ditmos.training.score import value
 from ditmos.training.shapes import describe
+
+_FOREST = -1  # who answered, where it was no classifier
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ def row(task: Task, grown: Grown, model: QuantizedModel, figures: Figures) -> di
     parts = {}
     for name, which in (("validation", VALIDATION), ("test", TEST)):
         parts[name] = _part(task, grown, figures, name, dataset.subject[dataset.part(which)], spec_macs(model))
-    test, done = parts["test"], figures.outcome("test")
-    matrix = confusion(done.label, figures.found["test"].y, len(names))
+    test, done, found = parts["test"], figures.outcome("test"), figures.found["test"]
+    matrix = confusion(done.label, found.y, len(names))
+    voters = {_FOREST: "forest"} | {k: f"classifier {k}" for k in range(spec.classifiers)}
+    who = np.where(done.asked, found.chosen if figures.setting else _FOREST, _FOREST)
     worst = figures.forest.first(1.0, figures.network) if figures.setting else figures.forest.alone
     return {
         "data": dataset.name,
@@ -72,6 +76,7 @@ def row(task: Task, grown: Grown, model: QuantizedModel, figures: Figures) -> di
         **parts,
         "per_class": per_class(matrix, names),
         "confusion": matrix.tolist(),
+        "answered_by": answered_by(who, found.y, voters, len(names)),
         "class_names": list(names),
         "loses": None,
     }

@@ -7,7 +7,7 @@ trees that have not seen the person, and on validation windows. Validation alone
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
 
+from ditmos.atomic import read_json, write_json
 from ditmos.datasets import TRAIN, VALIDATION
 from ditmos.datasets.features import samples_of
 from ditmos.datasets.splits import fold_of
-from ditmos.errors import DitmosError
 from ditmos.forest.convert import to_forest
 from ditmos.frontends.integers import Int16
 from ditmos.frontends.window_summary import Summary, summary_for
@@ -30,7 +30,9 @@ from ditmos.training.views import ViewConfig, Views
 FLASH = 64 << 10  # bytes, where nothing is bounded
 COPIES = (0, 2)  # changed ones of every training window, to choose from
 _FOLDS = 3
-_NODE = 4
+_LEAVES = (250, 400, 600)
+NODE = 4  # bytes; twice that where features or classes are many
+_NARROW = 63
 
 
 @dataclass(frozen=True)
@@ -84,45 +86,51 @@ class Grown:
     trials: list[Trial]
     ground: Ground
 
+    def fewer(self, count: int) -> Grown:
+        """Only so many of the trees."""
+        chosen = replace(self.trials[0], trees=count)
+        return replace(self, forest=self.forest.first(count), trials=[chosen, *self.trials[1:]])
 
-def trials(flash: int) -> list[Trial]:
-    """Sizes that fill ``flash`` bytes, and numbers of copies. Raises DitmosError where not one tree fits."""
-    found = []
-    for leaves in (250, 400, 600):
-        trees = min(flash // (_NODE * (2 * leaves - 1) + 4), MAX_TREES)
-        found += [Trial(trees, leaves, 0.8, copies) for copies in COPIES]
-    found = [trial for trial in found if trial.trees]
-    if not found:
-        raise DitmosError(f"forest: {flash:,} bytes of flash, expected room for a tree, {_NODE * 500:,} bytes or more")
-    return found
+
+def tree_bytes(task: Task, leaves: int = _LEAVES[0]) -> int:
+    """Of a tree of so many leaves."""
+    channels, classes = len(task.dataset.channels), task.dataset.classes
+    wide = classes > _NARROW or summary_for(task.dataset.window).count(channels) >= _NARROW
+    return (2 if wide else 1) * NODE * (2 * leaves - 1) + 4
+
+
+def trials(task: Task, flash: int) -> list[Trial]:
+    """Sizes that fill ``flash`` bytes, of which there are enough for a tree, and numbers of copies."""
+    sizes = [(min(flash // tree_bytes(task, leaves), MAX_TREES), leaves) for leaves in _LEAVES]
+    return [Trial(trees, leaves, 0.8, copies) for trees, leaves in sizes if trees for copies in COPIES]
 
 
 def grow(task: Task, flash: int, *, progress: Callable[[float], None] = lambda done: None) -> Grown:
-    """ExtraTrees on the training windows and copies of them, changed half as much as the task's views are.
+    """ExtraTrees within ``flash`` (at least `tree_bytes`) on the training windows and copies of them, changed half as
+    much as the task's views are.
 
     Raises:
-        DitmosError: windows too short for features, or no tree within ``flash``.
+        DitmosError: windows too short for features.
     """
     dataset = task.dataset
     rows, _ = samples_of(dataset)
     summary = summary_for(dataset.window)
-    chosen = trials(flash)
+    chosen = trials(task, flash)
     train, held = dataset.part(TRAIN), dataset.part(VALIDATION)
     x, y = summary.features(rows[held]), dataset.y.astype(np.int64)
     copies = [summary.features(rows[train]), *(summary.features(c) for c in changed(task, max(COPIES)))]
     ground = Ground(copies, y[train], task.seed, task.balanced)
     fold = fold_of(dataset, train, _FOLDS, task.settings.data.split)
-    best: tuple[float, Forest] | None = None
-    done: list[Trial] = []
-    for i, trial in enumerate(chosen):
-        model = ground.fit(trial)
-        right = np.concatenate([ground.held_out(trial, fold), model.predict(x) == y[held]])
+    file = task.keep.file(f"forest-{task.digest}.json")
+    done = [Trial(**row) for row in read_json(file)] if file and file.exists() else []
+    for i, trial in enumerate(chosen[len(done) :], len(done) + 1):
+        right = np.concatenate([ground.held_out(trial, fold), ground.fit(trial).predict(x) == y[held]])
         done.append(replace(trial, score=value(right, np.concatenate([y[train], y[held]]), balanced=task.balanced)))
-        if best is None or done[-1].score > best[0]:
-            best = done[-1].score, to_forest(model, x.shape[1])
-        progress((i + 1) / len(chosen))
-    assert best
-    return Grown(best[1], summary, sorted(done, key=lambda trial: -trial.score), ground)
+        if file:
+            write_json(file, [asdict(trial) for trial in done])
+        progress(i / len(chosen))
+    done.sort(key=lambda trial: -trial.score)  # the first of equals
+    return Grown(to_forest(ground.fit(done[0]), x.shape[1]), summary, done, ground)
 
 
 def changed(task: Task, count: int) -> Iterator[Int16]:

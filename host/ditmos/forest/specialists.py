@@ -27,7 +27,8 @@ from ditmos.model.quantized import QuantizedModel
 from ditmos.quantize.quantize import divergence_from, quantize
 from ditmos.training.export import check
 from ditmos.training.fit import fit
-from ditmos.training.learn import Task, pool_of, shape_of
+from ditmos.training.learn import Task, pool_of, shape_of, stages_of
+from ditmos.training.loop import Curve, rounded
 
 
 class Learned(NamedTuple):
@@ -48,8 +49,9 @@ def learn(task: Task, grown: Grown, metadata: dict[str, Any]) -> Learned:
     clusters = clustered(votes, config.count, grown.forest.trees, task.seed)
     given = torch.from_numpy(clusters.nearest(votes))  # the views of a window go where it goes
     spec = replace(one, classifiers=clusters.count)
+    curve = Curve()
     network = fit(
-        spec, pool, settings.fit, task.seed, lambda done: task.report("network", done, ""),
+        spec, pool, settings.fit, task.seed, lambda done: task.report("network", done, ""), curve,
         keep=task.keep.within(f"fit-{task.digest}"), given=given.repeat(len(pool.y) // len(given)),
     )  # fmt: skip
     held = task.parts.validation.x
@@ -63,6 +65,8 @@ def learn(task: Task, grown: Grown, metadata: dict[str, Any]) -> Learned:
     check(model, fake, task.parts.validation)
     how = {
         "search": [trial.to_dict() for trial in trials],
+        "stages": stages_of(spec.classifiers, settings.fit),
+        "curve": rounded(curve),
         "windows_of_specialists": torch.bincount(given, minlength=clusters.count).tolist(),
         "int8_choice": {"clip": tuning.clip, "epoch": tuning.epoch},
     }

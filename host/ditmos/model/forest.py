@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 
 import numpy as np
@@ -49,6 +49,12 @@ class Forest:
     @property
     def nodes(self) -> int:
         return len(self.feature)
+
+    def first(self, count: int) -> Forest:
+        """Only so many of the trees."""
+        end = int(self.roots[count]) if count < self.trees else self.nodes
+        columns = {name: getattr(self, name)[:end] for name in ("feature", "threshold", "right", "classes", "votes")}
+        return replace(self, roots=self.roots[:count], **columns)
 
     @property
     def wide(self) -> bool:

@@ -187,6 +187,8 @@ class Model:
 
     def classify(self, k: int) -> memoryview:
         """Class logits (classes,) of classifier k on the window of the last `select`."""
+        if not self.classifiers:
+            raise ValueError("the model has no classifier")
         if not 0 <= k < self.classifiers:
             raise ValueError(f"classifier is {k}, expected 0 to {self.classifiers - 1}")
         if self._maps is None:

@@ -10,10 +10,12 @@ from ditmos.paper.pretraining import pretrain_classifiers, pretrain_selector
 from ditmos.paper.session import Session
 from ditmos.paper.splitting import split_windows
 from ditmos.paper.strong import accuracy, train_strong
+from ditmos.planner import price
+from ditmos.planner.budget import nothing_fits
 from ditmos.training.learn import Learned, Task
 from ditmos.training.loop import Curve
 from ditmos.training.shapes import describe
-from ditmos.training.space import keeps, nothing_fits
+from ditmos.training.space import keeps
 
 STAGES = (train_strong, split_windows, pretrain_classifiers, pretrain_selector, train_adversarially)
 _NO_CLASSIFIER = ("strong", "split", "selector")  # stages that train none
@@ -50,6 +52,31 @@ def learn(task: Task) -> Learned:
     if "strong" in session.done:
         how["teachers"] = {"validation": accuracy(session, task.parts.validation)}
     return Learned(session.network, stages, curve, how)
+
+
+def effort_of(task: Task) -> list[tuple[str, float]]:
+    """Stages in order and about how long each takes, in multiply-accumulates of a training window's way forth and back:
+    for the time that is left."""
+    config = paper_config(task.settings.paper)
+    spec, rounds = config.spec(task.geometry), config.adversarial
+    cost, k, (rows, width, _) = price.macs(spec), config.spec(task.geometry).classifiers, task.geometry
+    strong = 0.0
+    for i, (out, kernel) in enumerate(zip(config.strong.widths, config.strong.kernels, strict=True)):
+        strong, width, rows = strong + rows * width * out * kernel, out, rows // (1 + i % 2)
+    selecting, classifying = cost.select + k * cost.classify / 3, cost.select / 3 + k * cost.classify
+    found = [
+        ("strong", config.strong.schedule.epochs * strong),
+        ("classifiers", config.classifiers.epochs * cost.classify),
+        ("selector", config.selector.epochs * selecting),
+        (
+            "adversarial",
+            rounds.rounds * (rounds.selector_epochs * selecting + rounds.classifier_epochs * classifying),
+        ),
+    ]
+    if config.baseline:
+        later = rounds.rounds * rounds.classifier_epochs
+        found = [("baseline", config.classifiers.epochs * cost.classify), ("later", later * cost.classify)]
+    return [*found, ("integers", (1 + task.settings.int8.epochs) * cost.of(k))]
 
 
 def train(session: Session) -> None:

@@ -29,6 +29,10 @@ class ForestPrice:
     def alone(self) -> float:
         return self.summary + self.votes
 
+    def a_tree(self, trees: int) -> float:
+        """Of so many, one."""
+        return (self.votes - _VOTES) / trees
+
     def first(self, asked: float, network: Price) -> float:
         """A decision that asks the network behind the forest with probability ``asked``."""
         return self.alone + asked * (self.named + network.of(1) + self.both)

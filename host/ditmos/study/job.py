@@ -50,7 +50,7 @@ def _handmade(task: Task, kind: Literal["forest", "mlp"]) -> dict[str, Any]:
         "split": task.settings.data.split,
         "metric": task.settings.data.metric,
         "seed": task.seed,
-        "budget": asdict(task.budget),
+        "budget": task.budget.limits,
         "int8": int8,
         "float": real,
         "macs": found.macs,

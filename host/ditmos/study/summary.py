@@ -48,7 +48,7 @@ def _routed(row: Row) -> float | None:
 
 _FIGURES: dict[str, Callable[[Row], float | None]] = {
     "int8": lambda row: row["int8"],
-    "float": lambda row: row["float"],
+    "float": lambda row: None if "forest" in row else row["float"],  # of a forest: the forest alone
     "union": lambda row: row["test"].get("union"),
     "routed": _routed,
     **{name: _routing(name) for name in ("selector", "target", "overlap")},

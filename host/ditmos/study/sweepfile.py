@@ -41,10 +41,10 @@ from typing import Any, cast
 from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
 from ditmos.paths import data_folders
+from ditmos.planner.budget import Budget
 from ditmos.training.choose import Effort
 from ditmos.training.run import Request
 from ditmos.training.settings import Method, Settings, only_read
-from ditmos.training.space import Budget
 from ditmos.training.typed_toml import convert, merge, read
 
 NETWORKS: tuple[Method, ...] = ("best", "wide", "exit", "paper")  # methods of `ditmos train`
@@ -101,7 +101,8 @@ class SweepFile:
     def request(self, job: Job, folder: Path) -> Request:
         """What is trained for a job; ``folder``: where data sets lie."""
         source, method = self.data[job.data], cast(Method, "best" if job.way in HANDMADE else job.way)
-        shared = only_read(merge(self.settings, source.settings), method)
+        own = merge({"search": {"count": 0}} if self.effort == "quick" else {}, job.settings)
+        shared = only_read(merge(self.settings, source.settings), method, Settings().checked(own, "settings"))
         return Request(
             folder / source.file, job.budget, method, self.effort, job.seed, source.split, merge(shared, job.settings),
             f"job {job.method} on {job.data}",

@@ -12,6 +12,7 @@ from typing import Any
 from ditmos.errors import DitmosError
 from ditmos.forest import forest_run
 from ditmos.paper import method as paper
+from ditmos.training import learn as learn_method
 from ditmos.training.choose import Choice
 from ditmos.training.learn import Report, Task, learn
 from ditmos.training.run import REQUEST, ROW, Request, train
@@ -56,9 +57,17 @@ def fulfil(order: Order, watch: Watch) -> dict[str, Any]:
     if order.compare:
         result["rivals"] = {}
         for name in RIVALS:
-            rival = replace(request, method=name, settings=only_read(request.settings or {}, name))
+            said = {key: table for key, table in (request.settings or {}).items() if key != "network"}  # its own shape
+            rival = replace(request, method=name, settings=only_read(said, name))
             result["rivals"][name] = _one(rival, out / "rivals" / name, watch, resume=True)
     return result
+
+
+def effort_of(task: Task) -> list[tuple[str, float]]:
+    """Stages in order and about how long each takes, for the time that is left."""
+    if task.method == "forest":
+        return [("forest", 1.0)]
+    return paper.effort_of(task) if task.method == "paper" else learn_method.effort_of(task)
 
 
 def _one(request: Request, out: Path, watch: Watch, *, resume: bool, behind: Path | None = None) -> dict[str, Any]:

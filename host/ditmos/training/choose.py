@@ -186,11 +186,11 @@ def choose(
                     "2 or 4 classifiers", f"{len(train):,} training windows", ("search.family", "network.classifier")
                 )
             )
-        if people < _FEW_PEOPLE and data.split in ("file", "subject"):
-            search = replace(search, folds=4)
-            reasons.append(
-                Choice("shapes judged by 4 folds", f"{people} people validate", ("search.folds", "network.classifier"))
-            )
+        known = len(np.unique(dataset.subject[np.concatenate([train, validating])]))
+        if people < _FEW_PEOPLE and known > 1 and data.split in ("file", "subject"):
+            search = replace(search, folds=min(_FEW_PEOPLE, known))
+            what = f"shapes judged by {search.folds} folds"
+            reasons.append(Choice(what, f"{people} people validate", ("search.folds", "network.classifier")))
     tuning = math.ceil(_TUNING[effort] * TUNING_BATCH / max(len(train), 1))
     int8 = Int8Config(epochs=max(1 if effort == "quick" else 4, tuning))
     settings = Settings(data, views, _teachers(data, kind, effort), search, fit=fit, int8=int8)

@@ -26,7 +26,7 @@ from ditmos.quantize import quantize
 from ditmos.quantize.blame import losses
 from ditmos.quantize.fake import FakeQuantNetwork
 from ditmos.training.learn import Task
-from ditmos.training.score import Margins, answer_float, answer_integer, pick_margins, score, worst_runs
+from ditmos.training.score import Margins, allowed, answer_float, answer_integer, pick_margins, score, worst_runs
 
 LOSS = 0.01  # beyond that the layer is named
 _CHECKED = 64  # windows that reference and torch are compared on
@@ -61,9 +61,8 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
     candidate = default(plans) if task.budget.ram is None else choose(plans, task.budget.ram)
     cost = price.planned(model, candidate.plan)
     answers = answer_integer(model, parts.validation)
-    allowed = task.budget.allowed(spec, cost)
-    margins = pick_margins(answers, allowed, balanced=balanced)
-    check_worst(task.budget.worst, cost.of(worst_runs(spec, margins)))
+    margins = pick_margins(answers, allowed(task.budget, spec, cost), balanced=balanced)
+    check_worst(task.budget.dearest, cost.of(worst_runs(spec, margins)))
     model = replace(model, use=use_of(model, margins))
     check(model, fake, parts.validation)
     real, integer = (

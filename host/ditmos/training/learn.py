@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ditmos.datasets import Dataset
@@ -20,13 +20,14 @@ from ditmos.keep import Keep
 from ditmos.model.signal import Signal
 from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
-from ditmos.training.fit import fit
+from ditmos.planner.budget import Budget, nothing_fits
+from ditmos.training.fit import FitConfig, fit
 from ditmos.training.loop import Curve
 from ditmos.training.pool import Pool, PoolConfig, build, pool_key
 from ditmos.training.search import Fold, Trial, search
 from ditmos.training.settings import Method, Settings
 from ditmos.training.shapes import describe
-from ditmos.training.space import Budget, candidates, keeps, nothing_fits
+from ditmos.training.space import candidates, keeps
 from ditmos.training.template import fitted
 
 Report = Callable[[str, float, str], None]  # stage, the part of it that is done, what there is to say
@@ -65,7 +66,7 @@ class Task:
     @property
     def digest(self) -> str:
         """Names the training in file names: it changes with everything that changes the network."""
-        said = [_windows(self.dataset), self.settings.digest, asdict(self.budget), self.method, self.seed]
+        said = [_windows(self.dataset), self.settings.digest, self.budget.said, self.method, self.seed]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
 
@@ -95,9 +96,13 @@ def learn(task: Task) -> Learned:
         task.keep.within(f"fit-{task.digest}"),
     )  # fmt: skip
     routed = spec.selector is not None and spec.classifiers > 1
-    stages = [("one classifier", config.stem * config.epochs)] if routed and config.stem else []
-    stages.append((f"{spec.classifiers} classifiers" if routed else "network", config.epochs))
-    return Learned(network, stages, curve, how)
+    return Learned(network, stages_of(spec.classifiers if routed else 1, config), curve, how)
+
+
+def stages_of(classifiers: int, config: FitConfig) -> list[tuple[str, float]]:
+    """Of a fit that grows so many classifiers from one, or of one network."""
+    stages = [("one classifier", config.stem * config.epochs)] if classifiers > 1 and config.stem else []
+    return [*stages, (f"{classifiers} classifiers" if classifiers > 1 else "network", config.epochs)]
 
 
 def shape_of(task: Task) -> tuple[NetworkSpec, list[Trial]]:
@@ -110,11 +115,12 @@ def shape_of(task: Task) -> tuple[NetworkSpec, list[Trial]]:
         return spec, []
     if not chosen.count and task.method == "best":
         return fitted(task.geometry, task.budget, bands=chosen.bands), []
-    config = replace(settings.fit, epochs=chosen.epochs or settings.fit.epochs)
-    family, count = settings.family(task.method), max(chosen.count, 1)
+    config, family = replace(settings.fit, epochs=chosen.epochs or settings.fit.epochs), settings.family(task.method)
     # where nothing fits, that is said before the teachers learn
-    next(candidates(family, task.geometry, task.budget, 0, spectral=chosen.bands))
-    said = [_windows(task.dataset), settings.digest, asdict(task.budget), family]
+    first = next(candidates(family, task.geometry, task.budget, 0, spectral=chosen.bands))
+    if not chosen.count:
+        return first, []
+    said = [_windows(task.dataset), settings.digest, task.budget.said, family]
     name = f"search-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]}"
 
     def report(done: float, trial: Trial | None) -> None:
@@ -122,9 +128,9 @@ def shape_of(task: Task) -> tuple[NetworkSpec, list[Trial]]:
 
     with task.keep.locked(name):
         trials = search(
-            family, task.geometry, _held(task), task.budget, config, count=count, by=chosen.keep,
-            rounds=chosen.rounds if chosen.count else chosen.rounds[:1], spectral=chosen.bands, balanced=task.balanced,
-            keep=task.keep.within(name), report=report,
+            family, task.geometry, _held(task), task.budget, config, count=chosen.count, by=chosen.keep,
+            rounds=chosen.rounds, spectral=chosen.bands, balanced=task.balanced, keep=task.keep.within(name),
+            report=report,
         )  # fmt: skip
     return trials[0].spec, trials
 

@@ -22,6 +22,11 @@ Curve = list[tuple[float, float]]
 M = TypeVar("M", bound=nn.Module)
 
 
+def rounded(curve: Curve) -> Curve:
+    """As a row has it."""
+    return [(round(epoch, 2), round(loss, 4)) for epoch, loss in curve]
+
+
 @dataclass(frozen=True)
 class Cycle:
     """``steps`` of ``batch`` out of ``count`` windows. groups: parameters of the optimiser with their rates (a group's

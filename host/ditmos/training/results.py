@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +12,10 @@ from sklearn.metrics import confusion_matrix
 
 from ditmos.datasets import TEST, VALIDATION
 from ditmos.planner import chip, price
+from ditmos.planner.fed import describe_front
 from ditmos.training.export import Exported
 from ditmos.training.learn import Learned, Task
+from ditmos.training.loop import rounded
 from ditmos.training.routing_figures import routing_figures
 from ditmos.training.score import (
     EVERYBODY,
@@ -61,7 +64,7 @@ def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
         "metric": task.settings.data.metric,
         "method": task.method,
         "seed": task.seed,
-        "budget": asdict(task.budget),
+        "budget": task.budget.limits,
         "int8": test["int8"],
         "float": test["float"],
         "instructions": round(instructions),
@@ -72,6 +75,7 @@ def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
         "worst_microseconds": round(chip.microseconds(dearest), 1),
         "microjoules": round(chip.microjoules(chip.microseconds(instructions)), 1),
         "arena_bytes": exported.candidate.arena,
+        "front_end": task.front_end and describe_front(task.front_end, task.dataset.window),
         "classifiers": spec.classifiers,
         "shape": describe(spec),
         "network": spec.to_dict(),
@@ -80,9 +84,9 @@ def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
         **parts,
         "per_class": per_class(matrix, classes),
         "confusion": matrix.tolist(),
-        "answered_by": _answered_by(scores["test"], y, spec.classifiers, len(classes)),
+        "answered_by": answered_by(scores["test"].answered, y, _names(spec.classifiers), len(classes)),
         "class_names": list(classes),
-        "curve": [(round(epoch, 2), round(loss, 4)) for epoch, loss in learned.curve],
+        "curve": rounded(learned.curve),
         "stages": learned.stages,
         "loses": exported.loses,
         **learned.how,
@@ -141,10 +145,15 @@ def per_class(matrix: NDArray[np.int64], names: tuple[str, ...]) -> list[dict[st
     return rows
 
 
-def _answered_by(found: Score, y: NDArray[np.int64], classifiers: int, classes: int) -> list[tuple[str, list[int]]]:
-    """Who answered, and how many windows of each class; those that never did are left out."""
-    names = {SELECTOR: "selector", EVERYBODY: "all together"} | {k: f"classifier {k}" for k in range(classifiers)}
-    counts = {who: np.bincount(y[found.answered == who], minlength=classes) for who in names}
+def _names(classifiers: int) -> dict[int, str]:
+    return {SELECTOR: "selector", EVERYBODY: "all together"} | {k: f"classifier {k}" for k in range(classifiers)}
+
+
+def answered_by(
+    answered: NDArray[np.int64], y: NDArray[np.int64], names: Mapping[int, str], classes: int
+) -> list[tuple[str, list[int]]]:
+    """Who answered (N,), by name, and how many windows of each class; those that never did are left out."""
+    counts = {who: np.bincount(y[answered == who], minlength=classes) for who in names}
     return [(names[who], count.tolist()) for who, count in counts.items() if count.any()]
 
 

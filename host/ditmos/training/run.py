@@ -2,7 +2,7 @@
 
     RUN/model.dtm      the model, planned
     RUN/run.json       the row: what it scores, what it costs, what was chosen and why
-    RUN/settings.toml  every choice, complete: `--config` takes it again
+    RUN/settings.toml  every choice that it has read: `--config` takes it again
     RUN/network.pt     the float network
     and, until it is finished, the folder work in RUN: unfinished work
 
@@ -29,7 +29,7 @@ import ditmos
 from ditmos import atomic
 from ditmos import keep as keeping
 from ditmos.atomic import read_json, write_json
-from ditmos.datasets import load
+from ditmos.datasets import VALIDATION, load
 from ditmos.datasets.splits import SplitKind
 from ditmos.datasets.tensors import prepare
 from ditmos.errors import DitmosError
@@ -37,13 +37,13 @@ from ditmos.keep import Keep
 from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.paths import commit
+from ditmos.planner.budget import Budget, Taken
 from ditmos.training.choose import Choice, Effort, choose, choose_data
 from ditmos.training.data import DataConfig, load_prepared
 from ditmos.training.export import export, write
 from ditmos.training.learn import Learned, Report, Task, quiet
 from ditmos.training.results import row
-from ditmos.training.settings import Method, Settings
-from ditmos.training.space import Budget
+from ditmos.training.settings import Method, Settings, only_read
 from ditmos.training.strangers import strangers
 from ditmos.training.template import usual
 from ditmos.training.typed_toml import convert, merge, paths, read, render
@@ -77,12 +77,16 @@ def prepare_task(
     """
     report("data", 0.0, "")
     raw, given = load(request.data), dict(request.settings or {})
-    own = given.get("data", {})
-    if request.split is not None and isinstance(own, Mapping) and own.get("split", request.split) != request.split:
+    own = given.get("data")
+    own = own if isinstance(own, Mapping) else {}  # anything else is refused below
+    if request.split is not None and own.get("split", request.split) != request.split:
         raise DitmosError(f"--split {request.split}: {request.where} says {own['split']!r}, expected one of the two")
-    wanted = request.split or (own.get("split") if isinstance(own, Mapping) else None)
-    data, kind, reasons = choose_data(raw, wanted)
-    data = convert(merge(asdict(data), own if isinstance(own, Mapping) else {}), DataConfig, request.where, "data")
+    data, kind, reasons = choose_data(raw, request.split or own.get("split"))
+    data = convert(merge(asdict(data), own), DataConfig, request.where, "data")
+    if data.split == "file" and raw.split is not None:
+        for key in ("test", *(["validation"] if (raw.split == VALIDATION).any() else [])):
+            if key in own:
+                raise DitmosError(f"{request.where}: data.{key} is set, but the file has that part; leave it out")
     prepared = load_prepared(data, raw)
     if every_channel:
         prepared = replace(prepared, dataset=prepared.rows, whole=None, used=())
@@ -95,6 +99,8 @@ def prepare_task(
     chosen = choose(dataset, data, kind, request.effort, request.method, prepared.used)
     settings = chosen.settings.changed(given, request.method, request.where)
     budget = request.budget
+    if budget.front is None:
+        budget = replace(budget, front=Taken.by(prepared.front, dataset.window))
     if not budget.bounded and request.method not in ("paper", "forest", "forest-first", "specialists"):
         most = usual((dataset.window, len(dataset.channels), dataset.classes), bands=settings.search.bands)
         budget = replace(budget, instructions=most)
@@ -144,7 +150,7 @@ def train(
             result["strangers"] = found
         size = write(out / MODEL, exported, request.budget.flash)
         save_network(out / NETWORK, learned.network)
-        atomic.write(out / SETTINGS, render(asdict(task.settings)).encode())
+        atomic.write(out / SETTINGS, render(settings_read(task, request)).encode())
         result |= {
             "flash_bytes": size,
             "effort": request.effort,
@@ -169,13 +175,22 @@ def train(
     return result
 
 
+def settings_read(task: Task, request: Request) -> dict[str, Any]:
+    """Every choice that this training has read."""
+    found = only_read(asdict(task.settings), task.method, task.settings)
+    if task.settings.data.split == "file":  # what the file says is read only where a user has had to set it
+        for key in {"test", "validation"} - set((request.settings or {}).get("data", ())):
+            del found["data"][key]
+    return found
+
+
 def asked_for(request: Request) -> dict[str, Any]:
     """The request as a run keeps it, as JSON has it: the data by their hash and what else is said of them."""
     dataset = load(request.data)
     split = None if dataset.split is None else hashlib.sha256(dataset.split.tobytes()).hexdigest()
     said = asdict(replace(request, data=request.data.resolve(), where="")) | {
-        "data": dataset.sha256, "split of the data": split, "rate": dataset.fs, "units": dataset.units,
-        "channels": dataset.channels,
+        "budget": request.budget.limits, "data": dataset.sha256, "split of the data": split, "rate": dataset.fs,
+        "units": dataset.units, "channels": dataset.channels,
     }  # fmt: skip
     return json.loads(json.dumps({"ditmos": 1, **said}))
 

@@ -23,6 +23,8 @@ from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reference import Model
 from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
+from ditmos.planner.budget import Budget
+from ditmos.planner.price import Price
 
 Floats = NDArray[np.float32]
 _BATCH = 512
@@ -104,6 +106,20 @@ class Allowed:
     always: float = math.inf
     varying: float = math.inf
     worst: float = math.inf
+
+
+def allowed(budget: Budget, spec: NetworkSpec, instructions: Price) -> Allowed:
+    """What the limits leave after the selector."""
+
+    def runs(cost: Price, limit: float) -> float:
+        return (limit - cost.select) / cost.classify
+
+    means = list(budget.means(spec, lambda _: instructions))
+    return Allowed(
+        min((runs(cost, limit) for cost, limit in means), default=math.inf),
+        min((runs(cost, RESERVE * limit) for cost, limit in means), default=math.inf),
+        math.inf if budget.dearest is None else runs(instructions, budget.dearest),
+    )
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ from ditmos.datasets.tensors import Windows
 from ditmos.keep import Keep
 from ditmos.model.spec import NetworkSpec
 from ditmos.planner import price
+from ditmos.planner.budget import Budget, flash_bytes
 from ditmos.progress import share
 from ditmos.training.fit import FitConfig, fit
 from ditmos.training.pool import Pool
-from ditmos.training.score import Answers, Margins, answer_float, pick_margins, score
+from ditmos.training.score import Answers, Margins, allowed, answer_float, pick_margins, score
 from ditmos.training.shapes import describe
-from ditmos.training.space import Budget, candidates, flash_bytes
+from ditmos.training.space import candidates
 
 
 class Fold(NamedTuple):
@@ -90,7 +91,7 @@ def attempt(
         ]
     )  # fmt: skip
     keep.clear()
-    margins = pick_margins(answers, budget.allowed(spec, price.estimated(spec)), balanced=balanced)
+    margins = pick_margins(answers, allowed(budget, spec, price.estimated(spec)), balanced=balanced)
     found = score(answers, margins, balanced=balanced)
     seconds = time.monotonic() - started
     return Trial(family, spec, config.epochs, found.value, found.runs, margins, found.union, seconds)

@@ -138,9 +138,9 @@ class Settings:
         return settings
 
 
-def only_read(content: Mapping[str, Any], method: Method) -> dict[str, Any]:
-    """What a method reads of settings that several share."""
-    settings = Settings().checked(content, "settings")
+def only_read(content: Mapping[str, Any], method: Method, settings: Settings | None = None) -> dict[str, Any]:
+    """What a method reads of settings that several share; ``settings``: those beside them."""
+    settings = (settings or Settings()).checked(content, "settings")
 
     def kept(table: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         found = {}
@@ -156,6 +156,11 @@ def only_read(content: Mapping[str, Any], method: Method) -> dict[str, Any]:
 
 _GROWING = ("stem", "delta", "own_rate")  # of fit: several classifiers from one
 _ROUTING = ("capacity", "noise", "clusters", "balance", "mixture")  # of fit
+_ONE_BRANCH = ("wide", "specialists")
+_SHAPES = {  # of network: methods that have nothing of the kind
+    "classifiers": (*_ONE_BRANCH, "exit"), "selector": _ONE_BRANCH, "start": _ONE_BRANCH, "aggregate": _ONE_BRANCH,
+    "exit": _ONE_BRANCH,
+}  # fmt: skip
 
 
 def _unread(key: str, settings: Settings, method: Method) -> str | None:
@@ -164,7 +169,8 @@ def _unread(key: str, settings: Settings, method: Method) -> str | None:
     if method == "paper":
         return None if table in ("data", "int8", "paper", "threads") else "method paper has no such choice"
     if method == "forest":
-        return None if table in ("data", "views", "threads") else "method forest has no such choice"
+        read = table in ("data", "threads") or (table == "views" and name not in ("count", "mixed"))
+        return None if read else "method forest has no such choice"
     if method == "forest-first":  # settings of its network
         return _unread(key, settings, "best")
     if table == "paper":
@@ -176,10 +182,18 @@ def _unread(key: str, settings: Settings, method: Method) -> str | None:
         return f"method {method} has nothing to route"
     if table == "fit" and name == "exit" and method in ("wide", "specialists"):
         return f"method {method} has no early exit"
-    if table == "search" and settings.network.classifier:
+    given, quick = settings.network, not settings.search.count
+    if table == "network" and name in _SHAPES and method in _SHAPES[name]:
+        return f"method {method} has a network without"
+    if table == "fit" and method == "best" and (given.classifier or quick):
+        if unrouted and given.classifier and given.classifiers == 1:
+            return "the network has one classifier"
+        if name == "exit" and not given.exit:
+            return "the network has no early exit"
+    if table == "search" and given.classifier:
         return "network.classifier gives the shape"
-    if table == "search" and not settings.search.count and name not in ("count", "bands"):
-        return "search.count is 0: the shape is a template"
+    if table == "search" and quick and name not in ("count", "bands", *(() if method == "best" else ("family",))):
+        return "search.count is 0: there is no search"
     if table == "network" and not settings.network.classifier:
         return "network.classifier is not: a shape needs one"
     return None

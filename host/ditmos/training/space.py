@@ -12,96 +12,21 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
-
-import numpy as np
+from functools import partial
 
 from ditmos.errors import DitmosError
-from ditmos.model.layer_shape import LayerShape
-from ditmos.model.packings import LANES, QUADS, pack
-from ditmos.model.quantized import QuantizedLayer
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average, depthwise, same
-from ditmos.planner import chip, front, price
-from ditmos.planner.cost import layer_options
+from ditmos.planner import front, price
+from ditmos.planner.budget import Budget, flash_bytes, nothing_fits, plans_of
 from ditmos.planner.price import Price
-from ditmos.training.score import RESERVE, Allowed, answers_itself, worst_runs
+from ditmos.training.score import answers_itself, worst_runs
 
 _FULL = 0.85  # a candidate uses at least this share of what it may use
 _ATTEMPTS = 5_000
 _WIDER = (1.0, 2.0, 4.0, 8.0)  # factors on the first width, for budgets that narrower networks cannot use up
-_HEADER_BYTES = 1_536  # of a model file: header, plan, metadata, all but weights and names
-_NAME_BYTES = 24  # of a class; a channel has scales, too: twice as many
 _TOO_LARGE = 30  # candidates that need too much RAM, of which each takes a while
 _FEW = 40
 ESTIMATE = 1.03  # a plan may take that much more than `price.estimated` says
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a decision may cost: multiply-accumulates and instructions, the mean where it varies; ``worst``: the
-    instructions of the dearest decision; bytes of arena (ram) and of the model file (flash). None: no limit."""
-
-    macs: float | None = None
-    instructions: float | None = None
-    worst: float | None = None
-    ram: int | None = None
-    flash: int | None = None
-
-    @property
-    def bounded(self) -> bool:
-        """Whether anything says how much may be computed."""
-        return any(limit is not None for limit in (self.macs, self.instructions, self.worst))
-
-    def means(self, spec: NetworkSpec, instructions: Callable[[NetworkSpec], Price]) -> Iterator[tuple[Price, float]]:
-        """A network's price and its limit, for each limit on the mean; what is soon known first. With a worst case
-        alone, that is the limit."""
-        if self.macs is not None:
-            yield price.macs(spec), self.macs
-        if self.instructions is not None:
-            yield instructions(spec), self.instructions
-        elif self.macs is None and self.worst is not None:
-            yield instructions(spec), self.worst
-
-    def allowed(self, spec: NetworkSpec, instructions: Price) -> Allowed:
-        """Classifier runs that the limits leave after the selector."""
-
-        def runs(cost: Price, limit: float) -> float:
-            return (limit - cost.select) / cost.classify
-
-        means = list(self.means(spec, lambda _: instructions))
-        return Allowed(
-            min((runs(cost, limit) for cost, limit in means), default=math.inf),
-            min((runs(cost, RESERVE * limit) for cost, limit in means), default=math.inf),
-            math.inf if self.worst is None else runs(instructions, self.worst),
-        )
-
-    def __str__(self) -> str:
-        names = {
-            "macs": "MACs", "instructions": "instructions", "worst": "instructions at worst", "ram": "bytes of RAM",
-            "flash": "bytes of flash",
-        }  # fmt: skip
-        if self.worst is not None:
-            names["worst"] += f" ({chip.microseconds(self.worst):,.0f} us)"
-        limits = [f"{value:,.0f} {names[key]}" for key, value in vars(self).items() if value is not None]
-        return ", ".join(limits) or "no limit"
-
-
-def flash_bytes(spec: NetworkSpec) -> int:
-    """About the size of the model file, without a front end: every layer in the packing that runs fastest."""
-    sizes = [_packed(choice[0].shape, choice[0].packing) for choice in layer_options(spec)]
-    first = len(spec.selector_layers())
-    rest = _HEADER_BYTES + _NAME_BYTES * (spec.classes + 2 * spec.channels)
-    return rest + sum(sizes[:first]) + spec.classifiers * sum(sizes[first:])
-
-
-@cache
-def _packed(shape: LayerShape, packing: int) -> int:
-    """Bytes of a layer whose accumulators are small, and room for a few channels in which they are not, which a layer
-    packed in lanes holds in quads."""
-    zeros = np.zeros(shape.channels_out, np.int32)
-    layer = QuantizedLayer(np.zeros(shape.weight_shape, np.int8), zeros, zeros + 1)
-    rest = len(pack(QUADS, shape, layer)) // -(-shape.channels_out // 4) if packing == LANES else 0
-    return len(pack(packing, shape, layer)) + rest
 
 
 def least_arena(spec: NetworkSpec) -> int:
@@ -121,10 +46,10 @@ def fits_ram(spec: NetworkSpec, budget: Budget) -> bool:
     soon found out."""
     if budget.ram is None:
         return True
-    if spec.window * spec.channels > budget.ram:
+    if spec.window * spec.channels + (budget.front.feed.kept if budget.front else 0) > budget.ram:
         return False
-    plans = [plan for plan in front(spec) if plan.arena <= budget.ram]
-    limits = [budget.worst] if answers_itself(spec) else [budget.worst, budget.instructions]
+    plans = [plan for plan in plans_of(spec, budget) if plan.arena <= budget.ram]
+    limits = [budget.dearest] if answers_itself(spec) else [budget.dearest, budget.instructions]
     most = min((limit for limit in limits if limit is not None), default=math.inf)
     return bool(plans) and ESTIMATE * plans[-1].instructions <= most
 
@@ -140,8 +65,8 @@ def keeps_but_ram(spec: NetworkSpec, budget: Budget) -> bool:
         fits = all(p.select <= 0.75 * limit and p.of(1 / 3) <= limit for p, limit in means)
     else:
         fits = all(p.of(worst_runs(spec)) <= limit for p, limit in means)
-    fits = fits and (budget.worst is None or _at_most(spec).of(worst_runs(spec)) <= budget.worst)
-    return fits and (budget.flash is None or flash_bytes(spec) <= budget.flash)
+    fits = fits and (budget.dearest is None or _at_most(spec).of(worst_runs(spec)) <= budget.dearest)
+    return fits and (budget.flash is None or flash_bytes(spec, budget.front) <= budget.flash)
 
 
 def _at_most(spec: NetworkSpec) -> Price:
@@ -316,21 +241,3 @@ def _cheapest(drawn: list[NetworkSpec]) -> list[NetworkSpec]:
     """The one that takes the fewest instructions, of those with the fewest MACs; [] of []."""
     few = heapq.nsmallest(_FEW, drawn, key=lambda spec: price.macs(spec).of(1))
     return [min(few, key=lambda spec: price.estimated(spec).of(1))] if few else []
-
-
-def nothing_fits(what: str, budget: Budget, least: NetworkSpec | None = None) -> DitmosError:
-    """The budget that nothing meets, and what the smallest costs."""
-    if least is None:
-        return DitmosError(f"no {what}: the windows are too short for any, expected longer ones")
-    return DitmosError(f"no {what} within {budget}, expected more; the smallest takes {cost_of(least, budget.ram)}")
-
-
-def cost_of(spec: NetworkSpec, ram: int | None = None) -> str:
-    """In words, of a decision that runs one classifier: by the fastest plan within ``ram``, else by the smallest."""
-    plans = front(spec)
-    plan = next((plan for plan in reversed(plans) if ram is not None and plan.arena <= ram), plans[0])
-    return (
-        f"{price.macs(spec).of(1):,.0f} MACs, {plan.instructions:,.0f} instructions "
-        f"({chip.microseconds(plan.instructions):,.0f} us), {plan.arena:,} bytes of RAM, "
-        f"{flash_bytes(spec):,} bytes of flash"
-    )

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from ditmos.errors import DitmosError
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.planner import price
-from ditmos.training.space import ESTIMATE, Budget, keeps, nothing_fits
+from ditmos.planner.budget import Budget, nothing_fits
+from ditmos.training.space import ESTIMATE, keeps
 
 CLASSIFIERS = 6
 _WIDTHS = (0.2, 6.0)

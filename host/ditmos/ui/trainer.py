@@ -16,13 +16,13 @@ from typing import Any
 from ditmos import atomic
 from ditmos.errors import DitmosError
 from ditmos.planner import chip
+from ditmos.planner.budget import Budget
 from ditmos.progress import TimeLeft, in_words
 from ditmos.study import page
-from ditmos.study.trainings import Order, Watcher, fulfil
+from ditmos.study.trainings import Order, Watcher, effort_of, fulfil
 from ditmos.training.choose import Choice
-from ditmos.training.learn import Task, effort_of
+from ditmos.training.learn import Task
 from ditmos.training.run import Request
-from ditmos.training.space import Budget
 from ditmos.training.typed_toml import read
 from ditmos.ui.training_job import DATA, REPORT, US
 

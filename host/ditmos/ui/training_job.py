@@ -20,7 +20,7 @@ GRACE = 10.0  # seconds that it may take to stop
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person asks for, as `ditmos train` takes it. budget: limits as `ditmos.training.space.Budget` has them,
+    """What a person asks for, as `ditmos train` takes it. budget: limits as `ditmos.planner.budget.Budget` has them,
     and `US`; None for none. split: None for what suits the data. settings: a TOML file. behind: folder of a run, for
     forest-first. compare: the rivals, too."""
 
