@@ -39,7 +39,10 @@ def read(path: Path, options: Options) -> list[Recording]:
 
 def _names(column: NDArray) -> NDArray:
     """(rows,) values as names."""
-    return column if column.dtype == object else np.array([name_of(value) for value in column], object)
+    if column.dtype == object:
+        return column
+    values, place = np.unique(column, return_inverse=True)
+    return np.array([name_of(value) for value in values], object)[place]
 
 
 def _parts(table: Table, roles: Roles) -> Iterator[tuple[str | None, str | None, NDArray[np.int64]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path, PurePath
 
@@ -29,7 +30,8 @@ _UNIX = 1e8  # seconds: later than this is unix time, earlier is since the start
 
 @dataclass(frozen=True)
 class TimedLabels:
-    """Rows of a file with the columns start, stop and label, and subject or file where it has them."""
+    """Rows of a file with the columns start, stop and label, and subject or file where it has them, the latter with
+    slashes."""
 
     spans: tuple[Span, ...]
     subjects: tuple[str, ...] | None
@@ -39,7 +41,10 @@ class TimedLabels:
 
     def give(self, recording: Recording) -> Recording:
         """The recording with the spans that are meant for it; times since its start become times on its clock."""
-        chosen = [span for i, span in enumerate(self.spans) if self._is_for(i, recording)]
+        path = PurePath(recording.path)
+        names = tuple(f"/{one.as_posix()}" for one in (path, path.with_suffix("")))
+        people = (recording.subject or "", path.name, path.stem)
+        chosen = [span for i, span in enumerate(self.spans) if self._is_for(i, names, people)]
         if not chosen:
             return recording
         starts = [s.start if s.times is None or not len(s.times) else float(s.times[0]) for s in recording.signals]
@@ -48,14 +53,13 @@ class TimedLabels:
             chosen = [Span(span.start + begin, span.stop + begin, span.label) for span in chosen]
         return replace(recording, spans=(*recording.spans, *chosen))
 
-    def _is_for(self, row: int, recording: Recording) -> bool:
-        path = PurePath(recording.path)
+    def _is_for(self, row: int, names: tuple[str, ...], people: tuple[str, ...]) -> bool:
+        """names: the recording's path behind a slash, with and without suffix. people: its subject, and what its file
+        may be called after."""
         if self.files is not None and self.files[row]:
-            name = PurePath(self.files[row].replace("\\", "/")).as_posix()
-            return any(f"/{p}".endswith(f"/{name}") for p in (path.as_posix(), path.with_suffix("").as_posix()))
-        if self.subjects is not None and self.subjects[row]:
-            own = (recording.subject or "", path.name, path.stem)
-            return self.subjects[row] in own or _number(self.subjects[row]) in map(_number, filter(None, own[:1]))
+            return any(name.endswith(f"/{self.files[row]}") for name in names)
+        if self.subjects is not None and (subject := self.subjects[row]):
+            return subject in people or bool(people[0] and _number(subject) == _number(people[0]))
         return True
 
     def check_times(self, recordings: Sequence[Recording]) -> None:
@@ -79,6 +83,7 @@ class TimedLabels:
             )
 
 
+@cache
 def _number(subject: str) -> str:
     """The person's number where that is all: 1 is S01, and subject_01."""
     digits = re.findall(r"\d+", subject)
@@ -116,11 +121,10 @@ def read_labels(path: Path) -> TimedLabels:
         raise DitmosError(
             f"{path}: columns are {', '.join(table.columns)}, expected start, stop, label [, subject or file]"
         )
-    subject, file = _find(table, _SUBJECT), _find(table, _FILE)
+    subjects, files = (_text(table, name) if name else None for name in (_find(table, _SUBJECT), _find(table, _FILE)))
     begins = _times(table, start)
-    owners = [
-        (_text(table, subject)[i] if subject else "", _text(table, file)[i] if file else "") for i in range(len(table))
-    ]
+    nobody = [""] * len(table)
+    owners = [*zip(subjects or nobody, files or nobody, strict=True)]
     ends = _times(table, stop) if stop else _until_next(begins, owners)
     if lasts and not stop:
         ends = begins + _times(table, lasts)
@@ -131,8 +135,8 @@ def read_labels(path: Path) -> TimedLabels:
     spans = tuple(Span(float(a), float(b), n) for a, b, n in zip(begins, ends, names, strict=True))
     return TimedLabels(
         spans,
-        tuple(_text(table, subject)) if subject else None,
-        tuple(_text(table, file)) if file else None,
+        None if subjects is None else tuple(subjects),
+        None if files is None else tuple(map(_with_slashes, files)),
         str(path),
         _said(spans, owners),
     )
@@ -172,11 +176,18 @@ def _text(table: Table, name: str) -> list[str]:
     return [str(v) if column.dtype == object else name_of(v) for v in column]
 
 
+def _with_slashes(path: str) -> str:
+    return PurePath(path.replace("\\", "/")).as_posix() if path else ""
+
+
 def _until_next(begins: NDArray[np.float64], owners: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
     ends = np.full(len(begins), np.inf)
+    rows: dict[tuple[str, str], list[int]] = {}
     for i, owner in enumerate(owners):
-        later = [begins[j] for j in range(len(begins)) if owners[j] == owner and begins[j] > begins[i]]
-        ends[i] = min(later, default=np.inf)
+        rows.setdefault(owner, []).append(i)
+    for own in rows.values():
+        times = np.unique(begins[own][np.isfinite(begins[own])])
+        ends[own] = np.append(times, np.inf)[np.searchsorted(times, begins[own], side="right")]
     return ends
 
 
