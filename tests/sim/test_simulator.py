@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,45 @@ def test_flash_file_outlives_the_board(firmware: Path, tmp_path: Path) -> None:
     with Simulator(firmware, flash=flash) as simulated, Board(simulated.port) as board:
         assert board.get("/flash/note") == b"here"
     assert flash.stat().st_size == EXTERNAL_MEMORY
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="no setpriv here")
+def test_a_board_ends_with_whoever_started_it() -> None:
+    """Also where that is killed. A thread's end ends none."""
+    script = """
+import subprocess, threading
+from ditmos.simulated.process import ending_with_us
+made = []
+start = lambda: made.append(subprocess.Popen(ending_with_us(["sleep", "60"])).pid)
+start()
+thread = threading.Thread(target=start)
+thread.start()
+thread.join()
+print(*made, flush=True)
+input()
+"""
+    starter = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert starter.stdout
+    bound, free = map(int, starter.stdout.readline().split())
+    try:
+        assert all(Path(f"/proc/{pid}/comm").read_text() == "sleep\n" for pid in (bound, free))
+        starter.kill()
+        starter.wait(20)
+        end = time.monotonic() + 20
+        while _lives(bound) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not _lives(bound) and _lives(free)
+    finally:
+        os.kill(free, signal.SIGKILL)
+        starter.communicate()
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process, and no corpse."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_main_py_runs_at_start(firmware: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ditmos.emulator.clock import CORE_HZ
 from ditmos.errors import DitmosError
-from ditmos.simulated.process import STOP_TIMEOUT, BoardProcess
+from ditmos.simulated.process import STOP_TIMEOUT, BoardProcess, ending_with_us
 from ditmos.simulated.terminals import hold_line
 
 START_TIMEOUT = 30.0  # seconds until the prompt, on a busy machine
@@ -87,7 +87,7 @@ class EmulatedBoard(BoardProcess):
     def _start(self) -> None:
         start = time.monotonic()
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._messages
+            ending_with_us(self._command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._messages
         )
         assert self._process.stdout
         self.port = self._process.stdout.readline().decode().strip()

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
+import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
 from ditmos.errors import DitmosError
 from ditmos.simulated.terminals import readable
 
 STOP_TIMEOUT = 5.0  # seconds from SIGTERM to SIGKILL
+
+
+def ending_with_us(command: Sequence[str]) -> list[str]:
+    """The command of a process that ends when this one does, even where this one is killed: on Linux, by a tool that
+    every distribution has. Of threads only the main one may ask for that: it is the thread's end that counts."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    alone = setpriv is None or threading.current_thread() is not threading.main_thread()
+    return [*command] if alone else [str(setpriv), "--pdeathsig", "KILL", *command]
 
 
 class BoardProcess(ABC):

@@ -16,7 +16,7 @@ from ditmos.firmware.targets import SIM
 from ditmos.firmware.tools import need
 from ditmos.link.romfs import HEADER, behind, romfs_image
 from ditmos.locks import try_lock
-from ditmos.simulated.process import BoardProcess
+from ditmos.simulated.process import BoardProcess, ending_with_us
 from ditmos.simulated.terminals import hold_line, readable
 
 MACHINE = "mps2-an500"
@@ -111,7 +111,7 @@ class Simulator(BoardProcess):
     def _spawn(self, command: list[str], *descriptors: int) -> None:
         assert self._memory is not None
         self._process = subprocess.Popen(
-            command,
+            ending_with_us(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
