@@ -89,6 +89,24 @@ def test_training_chooses_it_and_a_scale_for_each_person() -> None:
     assert load_prepared(DataConfig(front_end="vitals"), without).dataset.x.shape[2] == 3 * 7
 
 
+def test_one_person_and_short_windows_train_too() -> None:
+    """One person has no scale of their own; windows with too few rows of a front end go without."""
+    made = wrist()
+    alone = replace(made, subject=np.zeros(len(made), np.int64))
+    config, kind, reasons = choose_data(alone, None)
+    assert (kind, config.front_end, config.standardise) == ("wrist", "vitals", "none")
+    assert load_prepared(config, alone).front is not None and reasons[-1].what == "front end vitals"
+    for channels, fs, units in ((6, FS, made.units), (8, 128.0, "uV"), (1, 16000.0, "full scale")):
+        x = np.resize(made.x, (len(made), 60, channels)).astype(np.float32)
+        names = made.channels if channels == 6 else tuple(f"c{i}" for i in range(channels))
+        short = replace(made, x=x, channels=names, fs=fs, units=units)
+        config, kind, reasons = choose_data(short, None)
+        assert (kind, config.front_end, config.standardise, config.surroundings) == ("other", "none", "none", False)
+        why = "0 rows of one are in a window of 60 samples, too few for a network"
+        assert ("no front end", why) in [(r.what, r.why) for r in reasons]
+        assert load_prepared(config, short).front is None
+
+
 def test_a_run_says_what_a_scale_of_ones_own_is_worth(tmp_path: Path) -> None:
     """The session's figure is the run's; a stranger's is that of the front end as the board has it from its file."""
     data = save(wrist(), tmp_path / "wrist.npz")

@@ -16,12 +16,14 @@ import numpy as np
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
+from ditmos.frontends import log_bands, log_mel, vitals
 from ditmos.model.conversion import plain
 from ditmos.quantize.quantize import BATCH as TUNING_BATCH
 from ditmos.training.data import DataConfig
 from ditmos.training.fit import FitConfig
 from ditmos.training.settings import Int8Config, Method, SearchConfig, Settings
 from ditmos.training.teachers import TeacherConfig
+from ditmos.training.template import shape
 from ditmos.training.views import ViewConfig
 
 Effort = Literal["quick", "normal", "full"]
@@ -87,6 +89,28 @@ def neighbours_alike(dataset: Dataset) -> float:
     return float(np.nan_to_num(np.diag(table, 1)).mean())
 
 
+def too_short(kind: Kind, dataset: Dataset) -> str | None:
+    """Why windows are too short for the front end of that kind, if they are: a network needs some of its rows."""
+    fs, names = dataset.fs, dataset.channels
+    try:
+        if kind == "sound":
+            front = log_mel.front_end(fs, 1.0, "", names[0])
+        elif kind == "electrodes" and _BAND_HZ[0] <= fs <= _BAND_HZ[1]:
+            front = log_bands.front_end(fs, 1.0, "", names)
+        elif kind == "wrist":
+            front = vitals.front_end(fs, 1.0, "", names, None)
+        else:
+            return None
+    except DitmosError:
+        return None  # said where it is made
+    rows = front.rows(dataset.window)
+    try:
+        shape((rows, front.channels_out, dataset.classes), 1.0, bands=True)
+    except DitmosError:
+        return f"{rows} rows of one are in a window of {dataset.window} samples, too few for a network"
+    return None
+
+
 def choose_split(dataset: Dataset) -> tuple[SplitKind, str]:
     """Raises DitmosError where nothing can be kept apart."""
     if dataset.split is not None and (dataset.split == TEST).any():
@@ -105,6 +129,9 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
     """How windows are made and kept apart, from a set as it lies in its file."""
     kind, by = kind_of(dataset)
     reasons = [Choice(f"kind {kind}", by)]
+    if why := too_short(kind, dataset):
+        kind = "other"
+        reasons.append(Choice("no front end", why, ("data.front_end",)))
     if split is None:
         split, why = choose_split(dataset)
         reasons.append(Choice(f"split {split}", why))
@@ -117,14 +144,14 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
                 "words at any level, in noise, in pieces; silence", "what a microphone hears", ("data.surroundings",)
             )
         )
+    several = len(np.unique(dataset.subject)) > 1  # of one person all is on one scale anyway
+    own = ", each person on a scale of their own" if several else ""
     if kind == "electrodes" and _BAND_HZ[0] <= dataset.fs <= _BAND_HZ[1]:
-        config = replace(config, front_end="log-bands", standardise="subject")
-        reasons.append(
-            Choice("front end log-bands, each person on a scale of their own", f"electrodes at {dataset.fs:g} Hz")
-        )
+        config = replace(config, front_end="log-bands", standardise="subject" if several else "none")
+        reasons.append(Choice(f"front end log-bands{own}", f"electrodes at {dataset.fs:g} Hz"))
     if kind == "wrist":
-        config = replace(config, front_end="vitals", standardise="subject")
-        reasons.append(Choice("front end vitals, each person on a scale of their own", "a wristband"))
+        config = replace(config, front_end="vitals", standardise="subject" if several else "none")
+        reasons.append(Choice(f"front end vitals{own}", "a wristband"))
     largest = np.bincount(dataset.y, minlength=dataset.classes).max() / len(dataset)
     if largest >= _MAJORITY:
         config = replace(config, metric="balanced")
