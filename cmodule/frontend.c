@@ -22,6 +22,12 @@ static ditmos_sums_t *own_sums(const ditmos_stream_t *stream) {
     return (ditmos_sums_t *)(void *)(own_affine(stream) + stream->front->operations[stream->front->own_at].channels);
 }
 
+// What the Affine `index` has: its own, or what it has been calibrated to.
+static const ditmos_affine_t *affine_of(const ditmos_stream_t *stream, unsigned index) {
+    bool own = stream->calibrated && index == stream->front->own_at;
+    return own ? own_affine(stream) : stream->front->operations[index].affine;
+}
+
 void ditmos_stream_init(ditmos_stream_t *stream, const ditmos_frontend_t *front, uint8_t *arena) {
     stream->front = front;
     stream->kept = arena + front->memory.kept;
@@ -50,11 +56,9 @@ static void run_row(ditmos_stream_t *stream, unsigned first, unsigned end, int16
             case DITMOS_NORM:
                 ditmos_norm(row, operation->channels, operation->second, operation->first);
                 break;
-            case DITMOS_AFFINE: {
-                bool own = stream->calibrated && i == stream->front->own_at;
-                ditmos_affine(row, operation->channels, own ? own_affine(stream) : operation->affine);
+            case DITMOS_AFFINE:
+                ditmos_affine(row, operation->channels, affine_of(stream, i));
                 break;
-            }
             default: // Centre and Summary wait for the window
                 break;
         }
@@ -101,10 +105,16 @@ static void end_frame(ditmos_stream_t *stream, unsigned end) {
     unsigned width = front->operations[front->spectrum_at].channels;
     int16_t *frame = frame_of(stream);
     int16_t *row = ditmos_stream_row(stream);
-    for (unsigned c = 0; c < width; c++) {
-        ditmos_spectrum(spectrum, frame + c, width, stream->work, row + c * spectrum->bands);
+    unsigned next = front->spectrum_at + 1u;
+    const ditmos_affine_t *affine = NULL;
+    if (spectrum->wide && next < end) {
+        affine = affine_of(stream, next++);
     }
-    run_row(stream, front->spectrum_at + 1u, end, row);
+    for (unsigned c = 0; c < width; c++) {
+        ditmos_spectrum(spectrum, frame + c, width, stream->work, affine, row + c * spectrum->bands);
+        affine = affine ? affine + spectrum->bands : NULL;
+    }
+    run_row(stream, next, end, row);
     stream->held = spectrum->frame - (uint32_t)spectrum->hop;
     memmove(frame, frame + spectrum->hop * width, 2 * stream->held * width);
 }

@@ -43,7 +43,9 @@ static ditmos_status_t parse_spectrum(ditmos_frontend_t *front, const section_t 
     uint32_t begin = s->begin + at;
     NEED(front->spectrum_at == DITMOS_MAX_OPERATIONS, "FRNT.kind", begin, "a second Spectrum");
     NEED(size >= RECORD_SIZE + SPECTRUM_SIZE, "FRNT.bytes", begin + 4, "cut short");
-    spectrum->shift = p[1];
+    unsigned wide = p[1] >> 4;
+    spectrum->shift = p[1] & 15;
+    spectrum->wide = wide == 1;
     spectrum->bands = ditmos_u16(p + 2);
     p += RECORD_SIZE;
     begin += RECORD_SIZE;
@@ -54,7 +56,7 @@ static ditmos_status_t parse_spectrum(ditmos_frontend_t *front, const section_t 
     spectrum->offset = (int32_t)ditmos_u32(p + 8);
     spectrum->floor = ditmos_u32(p + 12) | (uint64_t)ditmos_u32(p + 16) << 32;
     unsigned points = spectrum->points;
-    NEED(spectrum->shift <= 15, "FRNT.shift", begin - 7, "must be at most 15");
+    NEED(wide <= 1, "FRNT.wide", begin - 7, "must be 0 or 1");
     NEED(1 <= spectrum->bands && spectrum->bands <= DITMOS_SPECTRUM_BANDS, "FRNT.bands", begin - 6, "must be 1 to 256");
     NEED(DITMOS_SPECTRUM_SHORTEST <= points && points <= DITMOS_SPECTRUM_LONGEST && (points & (points - 1)) == 0,
         "FRNT.points", begin + 4, "must be a power of 2 from 8 to 2048");
@@ -265,6 +267,9 @@ ditmos_status_t ditmos_frontend_parse(ditmos_frontend_t *front, const uint8_t *d
         return status;
     }
     NEED(at == size, "FRNT", begin, "goes on after its operations");
+    unsigned after = front->spectrum_at + 1u;
+    NEED(!front->spectrum.wide || (after < front->count && front->operations[after].kind == DITMOS_AFFINE), "FRNT.wide",
+        begin, "needs an Affine behind it");
     NEED(width == channels, "FRNT", begin, "rows have other channels than INPT");
     front->row_channels = (uint16_t)width;
     return measure(front, begin);

@@ -36,12 +36,21 @@ void ditmos_norm(int16_t *row, unsigned channels, unsigned first, unsigned count
     row[channels] = (int16_t)ditmos_sat16((int32_t)ditmos_isqrt(sum));
 }
 
+// `away` times `multiplier`, below 2^57, over 2^shift.
+static int16_t scaled(int32_t away, int32_t multiplier, unsigned shift) {
+    int64_t y = ((int64_t)away * multiplier + ((int64_t)1 << (shift - 1))) >> shift;
+    return (int16_t)(y < INT16_MIN ? INT16_MIN : y > INT16_MAX ? INT16_MAX : y);
+}
+
 void ditmos_affine(int16_t *row, unsigned channels, const ditmos_affine_t *affine) {
     for (unsigned c = 0; c < channels; c++, affine++) {
-        int64_t product = (int64_t)(row[c] - affine->offset) * affine->multiplier; // below 2^47
-        int64_t y = (product + ((int64_t)1 << (affine->shift - 1))) >> affine->shift;
-        row[c] = (int16_t)(y < INT16_MIN ? INT16_MIN : y > INT16_MAX ? INT16_MAX : y);
+        row[c] = scaled(row[c] - affine->offset, affine->multiplier, affine->shift);
     }
+}
+
+int16_t ditmos_affine_wide(const ditmos_affine_t *affine, int32_t x) {
+    int32_t offset = affine->offset * (1 << DITMOS_WIDE_BITS);
+    return scaled(x - offset, affine->multiplier, affine->shift + DITMOS_WIDE_BITS);
 }
 
 void ditmos_sums_add(ditmos_sums_t *sums, const int16_t *row, unsigned channels) {

@@ -7,6 +7,7 @@
 
 #define DITMOS_LOW_BITS (12) // fraction bits of a low-pass
 #define DITMOS_UNIT (4096) // a deviation of 1 in standardised rows
+#define DITMOS_WIDE_BITS (8)
 #define DITMOS_MAX_STATISTICS (65535) // rows
 
 // A channel of Affine, as the file has it.
@@ -39,6 +40,9 @@ void ditmos_split(int16_t *row, unsigned channels, unsigned k, int32_t *low, boo
 void ditmos_norm(int16_t *row, unsigned channels, unsigned first, unsigned count);
 
 void ditmos_affine(int16_t *row, unsigned channels, const ditmos_affine_t *affine);
+
+// Of a value of a wide row, which has DITMOS_WIDE_BITS fraction bits more.
+int16_t ditmos_affine_wide(const ditmos_affine_t *affine, int32_t x);
 
 void ditmos_sums_add(ditmos_sums_t *sums, const int16_t *row, unsigned channels);
 

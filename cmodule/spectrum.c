@@ -203,11 +203,11 @@ static inline int32_t log2_of(uint64_t high, uint32_t low) {
     return (int32_t)(((uint32_t)(lead - (int32_t)shift) << 16) + log[0] + between);
 }
 
-static void put_bands(const ditmos_spectrum_t *op, const power_t *power, int16_t *out) {
+static void put_bands(const ditmos_spectrum_t *op, const power_t *power, const ditmos_affine_t *affine, int16_t *out) {
     const uint16_t *weight = op->bank;
     uint32_t floor_low = (uint32_t)op->floor;
     uint32_t floor_high = (uint32_t)(op->floor >> 32);
-    int32_t offset = op->offset - 128;
+    int32_t offset = op->offset;
     for (const int16_t *last = out + op->bands; out < last; out++) {
         const power_t *p = power + weight[0];
         unsigned bins = weight[1];
@@ -227,11 +227,13 @@ static void put_bands(const ditmos_spectrum_t *op, const power_t *power, int16_t
             high = ditmos_umlal(high, p[1].high, weight[1]);
         }
         high += low >> 32;
-        *out = (int16_t)ditmos_sat16((log2_of(high, (uint32_t)low) - offset) >> 8);
+        int32_t log = log2_of(high, (uint32_t)low) - offset;
+        *out = affine ? ditmos_affine_wide(affine++, log) : (int16_t)ditmos_sat16((log + 128) >> 8);
     }
 }
 
-void ditmos_spectrum(const ditmos_spectrum_t *op, const int16_t *x, unsigned step, uint32_t *work, int16_t *out) {
+void ditmos_spectrum(const ditmos_spectrum_t *op, const int16_t *x, unsigned step, uint32_t *work,
+    const ditmos_affine_t *affine, int16_t *out) {
     point_t *z = (point_t *)(void *)work;
     unsigned half = op->points / 2u;
     if (step == 1) {
@@ -247,5 +249,5 @@ void ditmos_spectrum(const ditmos_spectrum_t *op, const int16_t *x, unsigned ste
         last_stage(z, h);
     }
     split(z, half);
-    put_bands(op, (const power_t *)(const void *)work, out);
+    put_bands(op, (const power_t *)(const void *)work, affine, out);
 }

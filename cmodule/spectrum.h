@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "operations.h"
+
 #define DITMOS_SPECTRUM_SHORTEST (8) // points
 #define DITMOS_SPECTRUM_LONGEST (2048)
 #define DITMOS_SPECTRUM_BANDS (256)
@@ -15,6 +17,7 @@ typedef struct {
     uint16_t points;
     uint16_t bands;
     uint8_t shift; // of the samples, before they come here
+    bool wide; // an Affine follows, which takes the logarithms before they are rounded
     int32_t offset;
     uint64_t floor;
     const int32_t *window; // frame values
@@ -24,9 +27,10 @@ typedef struct {
 // Bytes of `work`: the transform, whose place the power spectrum takes.
 #define DITMOS_SPECTRUM_WORK(points) (4u * (points) + 8u)
 
-// One frame of one channel: shifted samples x[0], x[step], ..., where x is aligned to 4 if step is 1 -> `bands` values.
-// `work` is aligned to 4.
-void ditmos_spectrum(const ditmos_spectrum_t *op, const int16_t *x, unsigned step, uint32_t *work, int16_t *out);
+// One frame of one channel: shifted samples x[0], x[step], ..., where x is aligned to 4 if step is 1 -> `bands` values;
+// through `affine`, one for each of them, or NULL. `work` is aligned to 4.
+void ditmos_spectrum(const ditmos_spectrum_t *op, const int16_t *x, unsigned step, uint32_t *work,
+    const ditmos_affine_t *affine, int16_t *out);
 
 // exp(-2 pi i j / 2048), j <= 512: real and imaginary part times 2^31; and log2(1 + i / 64), i <= 64, times 2^16.
 // Written by `python -m ditmos.frontends.constants`.

@@ -32,7 +32,7 @@ WATCHDOG = 8  # seconds without a block of samples after which the board is rese
 LEAST_HEAP = 16384  # bytes that stay free
 ERROR_LED = "LED3"
 ON_MS = 500  # that a LED shows an event
-AWAKE_MA = 99  # of the core that runs, docs/board.md
+AWAKE_MA, ASLEEP_MA = 99, 24  # of a chip whose core runs, and sleeps: docs/board.md
 
 
 class Log:
@@ -137,9 +137,7 @@ class Duty:
 
 
 def current(share, awake, asleep):
-    """What a duty cycle comes to in mA, as text; `asleep` None: not known, so at least what the time awake takes."""
-    if asleep is None:
-        return "at least %.1f mA" % (share * awake)
+    """What a duty cycle comes to in mA, as text."""
     return "about %.1f mA" % (share * awake + (1 - share) * asleep)
 
 
@@ -217,7 +215,7 @@ def run(
     watchdog=WATCHDOG,
     hardware=False,
     restart=RESTART,
-    milliamps=(AWAKE_MA, None),
+    milliamps=(AWAKE_MA, ASLEEP_MA),
 ):
     """Listen until the sensor ends or Ctrl-C: prints each event, and lights `led` for half a second.
 

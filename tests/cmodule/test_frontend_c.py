@@ -177,7 +177,7 @@ def test_mutations_are_judged_as_the_host_does(driver):
         (0, 1, bytes([0]), "FRNT.k"),
         (0, 4, pack("<I", 12), "FRNT.bytes"),
         (1, 2, pack("<H", 3), "FRNT.first"),
-        (2, 1, bytes([16]), "FRNT.shift"),
+        (2, 1, bytes([32]), "FRNT.wide"),
         (2, 8, pack("<H", 15), "FRNT.frame"),
         (2, 10, pack("<H", 0), "FRNT.hop"),
         (2, 12, pack("<H", 15), "FRNT.points"),

@@ -11,7 +11,6 @@ from ditmos.datasets import Dataset, load, save
 from ditmos.datasets.features import Prepared, samples_of, standardise_subjects, to_log_bands
 from ditmos.errors import DitmosError
 from ditmos.frontends.log_bands import BANDS, EDGES_HZ, FLOOR, log_bands
-from ditmos.frontends.log_power import ROW_SCALE
 from ditmos.frontends.operations import ONE, Affine
 from ditmos.training.data import DataConfig, load_data, load_prepared
 
@@ -54,10 +53,10 @@ def test_band_power_of_a_data_set() -> None:
     prepared = to_log_bands(_eeg())
     found = prepared.dataset
     assert found.x.shape == (24, 13, 14) and found.x.dtype == np.int16
-    assert (found.fs, found.scale) == (4, ROW_SCALE)
+    assert (found.fs, found.scale) == (4, np.float32(np.log(2) / 256))
     assert found.channels[:2] == ("Fz 1-4Hz", "Fz 4-8Hz") and found.channels[7] == "Cz 1-4Hz"
     assert found.units == "ln(band power in uV^2 + 0.001)"
-    np.testing.assert_allclose(found.x * ROW_SCALE, log_bands(_eeg().real()), atol=0.02)
+    np.testing.assert_allclose(found.x * found.scale, log_bands(_eeg().real()), atol=0.02)
     samples, scale = samples_of(_eeg())
     assert prepared.front is not None and prepared.front.scale == scale
     np.testing.assert_array_equal(prepared.front(samples), found.x)

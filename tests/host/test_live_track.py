@@ -20,7 +20,7 @@ from ditmos.frontends.memory import memory
 from ditmos.live.choosing import Row, choose, parse_events, rejecting, settings
 from ditmos.live.judging import Judged, judge, said
 from ditmos.live.listening import Hearing, hear
-from ditmos.live.making import activities, nothing, words
+from ditmos.live.making import activities, common_overlap, nothing, together, words
 from ditmos.live.track import Track, load_track, named_as, save_track
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
@@ -214,6 +214,26 @@ def test_activities_stay_a_while() -> None:
     assert made.continuous and len(made.label) == 12 and made.end[-1] == pytest.approx(made.seconds)
     length = made.end - made.start
     assert length.min() >= 9 and length.max() <= 31
+
+
+def test_overlapping_windows_are_put_together_again() -> None:
+    """A recording of 400 rows, cut every 40; one that does not change: any overlap would do; one that jumps."""
+    rng = np.random.default_rng(0)
+    signal = rng.integers(-900, 900, (400, 3)).astype(np.int16)
+    cut = np.stack([signal[i : i + 100] for i in range(0, 301, 40)])
+    still = np.full((4, 100, 3), 5, np.int16)
+    overlap = common_overlap([still, cut])
+    assert overlap == 60 and len(together(still, overlap)) == 100 + 3 * 40
+    np.testing.assert_array_equal(together(cut, overlap), signal[:380])
+    np.testing.assert_array_equal(together(cut[[0, 5, 6]], overlap)[:200], np.concatenate([cut[0], cut[5]]))
+    assert common_overlap([rng.normal(size=(5, 100, 3))]) == 0
+    zeros = np.zeros(len(cut), np.int64)
+    made = activities(
+        Dataset(cut, zeros, zeros, zeros, ("a",), ("x", "y", "z"), 1.0, "g", 10.0), np.arange(len(cut)), minutes=1
+    )
+    for start, end in zip((made.start * 10).astype(int), (made.end * 10).astype(int), strict=True):
+        first = int(np.flatnonzero((signal == made.samples[start]).all(1))[0])
+        np.testing.assert_array_equal(made.samples[start:end], signal[first : first + end - start])
 
 
 def test_a_track_of_nothing_is_never_clipped_for_long() -> None:

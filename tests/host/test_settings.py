@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ditmos.datasets import Dataset
+from ditmos.datasets.kinds import kind_of
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
-from ditmos.training.choose import choose, choose_data, choose_split, kind_of
+from ditmos.training.choose import choose, choose_data, choose_split
 from ditmos.training.settings import Settings, only_read
 from ditmos.training.typed_toml import convert, merge, read, render
 from hypothesis import HealthCheck, given

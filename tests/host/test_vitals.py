@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench.float_features import labels_changed
+from ditmos.bench.float_features import error, labels_changed
 from ditmos.bench.route import decide, quantized_windows
+from ditmos.cli.data.info import summarize
 from ditmos.datasets import TEST, Dataset, save
-from ditmos.datasets.features import to_vitals
+from ditmos.datasets.features import lost_as_samples, to_vitals
 from ditmos.datasets.units import in_whole_steps
 from ditmos.errors import DitmosError
 from ditmos.frontends import vitals
-from ditmos.frontends.log_power import ROW_SCALE
 from ditmos.model.policy import own_policy
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
@@ -57,12 +57,28 @@ def test_units_become_so_fine_that_whole_numbers_do() -> None:
     assert volts.units == "mV" and volts.x[0, 0, 0] == round(2000 * float(dataset.x[0, 0, 1]))
 
 
+def test_units_of_which_no_finer_one_fits_lose_digits_and_say_so() -> None:
+    """Kelvin become hundredths of a degree; a pulse in units of its own has no finer one, 20 mS would be beyond nS."""
+    dataset = wrist()
+    x = dataset.x * np.array([0.01, 4, 1, 9.8, 9.8, 9.8]) + np.array([0, 0, 273.15, 0, 0, 0])
+    other = replace(dataset, x=x.astype(np.float32), units="BVP a.u., EDA mS, TEMP K, ACC m/s^2")
+    whole = in_whole_steps(other)
+    assert whole.channel_units == ("a.u.", "uS", "cdegC", "cm/s^2", "cm/s^2", "cm/s^2")
+    np.testing.assert_allclose(whole.x[:, :, 2], dataset.x[:, :, 2] * 100, atol=0.6)
+    (said,) = lost_as_samples(other, "vitals")
+    assert said.startswith("channel BVP loses") and said.endswith("in steps of 1 a.u.: a finer unit would keep it")
+    (said,) = lost_as_samples(replace(other, x=other.x * np.float32([100, 10_000, 1, 1, 1, 1])), "vitals")
+    assert "channel EDA loses" in said and said.endswith("of it is beyond 16 bits")
+    assert lost_as_samples(dataset, "vitals") == []
+    assert "channel BVP loses" in summarize(other)["trouble"][-1]
+
+
 def test_integer_rows_are_those_of_floats() -> None:
     prepared = to_vitals(wrist())
     assert prepared.front is not None and prepared.samples is not None
     floats = vitals.vitals(prepared.samples.transpose(0, 2, 1), FS, 1.0, 3)
     assert prepared.dataset.x.shape == floats.shape == (48, 12, 7 * 7)
-    error = prepared.dataset.x * ROW_SCALE - floats
+    error = prepared.dataset.x * prepared.dataset.scale - floats
     assert np.sqrt(np.square(error).mean()) < 0.002
 
 
@@ -72,7 +88,7 @@ def test_a_pulse_lies_in_the_band_of_its_rate() -> None:
     np.testing.assert_array_equal(heart, np.array([1, 2])[wrist().y])  # 1.1 Hz lies in 1 to 1.375, 1.5 in the next
     assert prepared.dataset.channels[2] == "BVP 0.625-1Hz" and prepared.dataset.channels[-1] == "motion 2.5-8Hz"
     level = prepared.dataset.x[:, 0, 7]  # of skin conductance: log of its square
-    expected = 2 * np.log(wrist().x[:, 0, 1]) / ROW_SCALE
+    expected = 2 * np.log(wrist().x[:, 0, 1]) / prepared.dataset.scale
     assert np.corrcoef(level, expected)[0, 1] > 0.999
 
 
@@ -122,6 +138,8 @@ def test_a_run_says_what_a_scale_of_ones_own_is_worth(tmp_path: Path) -> None:
     windows = quantized_windows(reference, wrist(), test)  # of real numbers, in the units of the set
     np.testing.assert_array_equal(windows, reference.quantize(whole.x[test]))
     assert labels_changed(reference, wrist(), test) <= 2
+    front = reference.model.front_end
+    assert front.spectrum is not None and front.spectrum.wide and error(front, whole.x[test]) < 0.002
 
 
 def test_a_rate_that_is_too_low_is_refused() -> None:

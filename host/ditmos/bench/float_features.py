@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ from ditmos.frontends.spectrum import Spectrum
 from ditmos.model.policy import own_policy
 from ditmos.model.reference import Model
 
+_DEFINED = "log-mel, log band power, vitals"
 _BLOCK = 256  # windows whose features are in memory at a time
 
 
@@ -35,12 +38,16 @@ def float_rows(front: FrontEnd, samples: NDArray[np.int16]) -> NDArray[np.float3
         log_mel.MELS: lambda: log_mel.log_mel((signal * front.scale)[:, 0], front.fs),
         len(log_bands.BANDS): lambda: log_bands.log_bands(signal * front.scale, front.fs),
     }
-    if spectrum is not None and spectrum.hop == vitals.VITALS.sizes(front.fs)[1]:
+    if spectrum is None:
+        raise DitmosError(f"front end: no spectrum, expected one of those that floats define: {_DEFINED}")
+    if spectrum.hop == vitals.VITALS.sizes(front.fs)[1]:
+        if spectrum.floor != vitals.VITALS.spectrum(front.fs, front.scale).floor:
+            raise DitmosError("front end: vitals with another floor than today's; train the model again")
         rows = vitals.vitals(signal, front.fs, front.scale, norm)
-    elif spectrum is not None and len(spectrum.starts) in makers:
+    elif len(spectrum.starts) in makers:
         rows = makers[len(spectrum.starts)]()
     else:
-        raise DitmosError("front end: it is none of those that floats define: log-mel, log band power, vitals")
+        raise DitmosError(f"front end: it is none of those that floats define: {_DEFINED}")
     steps = rows / np.float32(ROW_SCALE)
     for operation in rest:
         if isinstance(operation, Affine):
@@ -52,8 +59,35 @@ def float_rows(front: FrontEnd, samples: NDArray[np.int16]) -> NDArray[np.float3
 
 
 def error(front: FrontEnd, samples: NDArray[np.int16]) -> float:
-    """Root mean square of integer rows less float ones, nat; samples (time, channels)."""
-    return float(np.sqrt(np.square(front(samples) - float_rows(front, samples[None])[0]).mean()) * ROW_SCALE)
+    """Root mean square of the integer rows of a front end's spectrum less float ones, nat; samples (N, time, channels).
+
+    Raises:
+        DitmosError: a front end that has no float definition.
+    """
+    spectrum = front.spectrum
+    if spectrum is None:
+        raise DitmosError(f"front end: no spectrum, expected one of those that floats define: {_DEFINED}")
+    before = front.operations[: front.operations.index(spectrum)]
+    front = replace(front, operations=(*before, replace(spectrum, wide=False)))
+    squares = [
+        np.square(front(part) - float_rows(front, part)).mean((1, 2))
+        for part in (samples[i : i + _BLOCK] for i in range(0, len(samples), _BLOCK))
+    ]
+    return float(np.sqrt(np.concatenate(squares).mean()) * ROW_SCALE)
+
+
+def raw_samples(model: Model, dataset: Dataset) -> tuple[FrontEnd, NDArray[np.int16]]:
+    """The model's front end, and the windows of a set as it takes them.
+
+    Raises:
+        DitmosError: the model has no front end, or data of another kind.
+    """
+    front = model.model.front_end
+    if front is None:
+        raise DitmosError(f"{dataset.name}: the model has no front end, its rows are the data")
+    whole = dataset if join_units(dataset.channel_units) == front.units else in_whole_steps(dataset)
+    class_numbers(model, whole)
+    return front, samples_of(whole)[0]
 
 
 def labels_changed(model: Model, dataset: Dataset, index: NDArray[np.int64]) -> int:
@@ -62,12 +96,8 @@ def labels_changed(model: Model, dataset: Dataset, index: NDArray[np.int64]) -> 
     Raises:
         DitmosError: the model has no front end, or one without a float definition; data of another kind.
     """
-    front = model.model.front_end
-    if front is None:
-        raise DitmosError(f"{dataset.name}: the model has no front end, its rows are the data")
-    whole = dataset if join_units(dataset.channel_units) == front.units else in_whole_steps(dataset)
-    class_numbers(model, whole)
-    samples = samples_of(whole)[0][index]
+    front, samples = raw_samples(model, dataset)
+    samples = samples[index]
     scales = np.array([channel.sample_scale for channel in model.inputs], np.float32)
     changed = 0
     for i in range(0, len(samples), _BLOCK):

@@ -1,5 +1,5 @@
 """`ditmos bench frontend`: front ends on the simulated Cortex-M7. Values of rows that differ from the specification,
-instructions from one row to the next, bytes of RAM, and how far integers are from floats."""
+instructions from one row to the next, bytes of RAM, and how far integers are from floats; for windows of a set, too."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 
 from ditmos.bench import baremetal
-from ditmos.bench.float_features import error
+from ditmos.bench.float_features import error, labels_changed, raw_samples
 from ditmos.bench.golden_fronts import random_eeg, random_front, random_samples, random_sound
+from ditmos.datasets import Dataset
+from ditmos.datasets.features import through
+from ditmos.datasets.kinds import front_end_of, kind_of
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_bands, log_mel, vitals
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16
 from ditmos.frontends.memory import memory
 from ditmos.frontends.section import encode
+from ditmos.model.reference import Model
 
 FULL = 2048  # steps of a sample at full scale
 EEG_SCALE = 0.2  # uV of a step
@@ -28,6 +32,8 @@ EEG_SCALE = 0.2  # uV of a step
 LOG_MEL_INSTRUCTIONS, EEG_INSTRUCTIONS = 32_000, 7_000
 LOG_MEL_BYTES = 3_100
 ERROR = 0.002
+CHANGED = 0.001  # of the labels
+_BYTES = baremetal.PSRAM_SIZE // 2  # of jobs at a time
 
 
 @dataclass(frozen=True)
@@ -82,14 +88,27 @@ def _input(job: Job) -> bytes:
     return head + b"".join(map(baremetal.padded, (section, job.samples.tobytes(), rows.tobytes())))
 
 
-def measure(count: int = 200, folder: Path | None = None) -> dict[str, Any]:
-    """Front ends of the project at several rates, and ``count`` random ones, also without the instructions of the M7.
+@dataclass(frozen=True)
+class OnSet:
+    """A set of raw windows, and a model for it, whose front end is measured; without one that which suits the set.
+
+    windows: that the simulated core takes, evenly from all; 0: all of them.
+    """
+
+    dataset: Dataset
+    model: Model | None = None
+    windows: int = 16
+
+
+def measure(count: int = 200, sets: Sequence[OnSet] = (), folder: Path | None = None) -> dict[str, Any]:
+    """Front ends of the project at several rates, ``count`` random ones, and those of ``sets``, also without the
+    instructions of the M7.
 
     Returns:
-        "rows", "random" (front ends, values, differing) and "bars" (what must hold: value, bar).
+        "front_ends", "random" (front ends, values, differing), "sets", and "rows": what must hold, name, value, bar.
 
     Raises:
-        DitmosError: no compiler or emulator, or a program fails.
+        DitmosError: no compiler or emulator, a program fails, a set that has no front end.
     """
     programs = {"M7": build(folder=folder), "portable C": build(portable=True, folder=folder)}
     rng = np.random.default_rng(7)
@@ -99,11 +118,11 @@ def measure(count: int = 200, folder: Path | None = None) -> dict[str, Any]:
     named["vitals, 6 x 16 Hz"] = _vitals_job(rng)
     jobs = list(named.values())
     runs = {name: run(elf, jobs) for name, elf in programs.items()}
-    rows: list[dict[str, Any]] = []
+    fronts: list[dict[str, Any]] = []
     for i, (name, job) in enumerate(named.items()):
         needed = memory(job.front, job.window)
         m7 = runs["M7"][i]
-        rows.append(
+        fronts.append(
             {
                 "name": name,
                 "instructions": m7.most,
@@ -112,26 +131,69 @@ def measure(count: int = 200, folder: Path | None = None) -> dict[str, Any]:
                 "work": m7.work,
                 "planned": needed.total,
                 "differing": m7.differing + runs["portable C"][i].differing,
-                "rms_nat": error(job.front, job.samples),
+                "rms_nat": error(job.front, job.samples[None]),
             }
         )
     chosen = _random_jobs(count)
     differing = sum(r.differing for elf in programs.values() for r in run(elf, chosen))
     values = sum(job.front.rows(len(job.samples)) * job.front.channels_out for job in chosen)
-    mel, eeg = rows[0], rows[5]
-    bars = {
-        "values that differ": (sum(row["differing"] for row in rows) + differing, 0),
-        "log-mel, instructions a row": (mel["instructions"], LOG_MEL_INSTRUCTIONS),
-        "band power of a channel, instructions a row": (eeg["instructions"], EEG_INSTRUCTIONS),
-        "log-mel, bytes of RAM": (mel["kept"] + mel["work"], LOG_MEL_BYTES),
-        "bytes beyond the plan": (sum(abs(row["kept"] + row["work"] - row["planned"]) for row in rows), 0),
-        "integers against floats, rms, nat": (max(row["rms_nat"] for row in rows), ERROR),
-    }
+    mel, eeg = fronts[0], fronts[5]
+    rows = [
+        _bar("values that differ", sum(front["differing"] for front in fronts) + differing, 0),
+        _bar("log-mel, instructions a row", mel["instructions"], LOG_MEL_INSTRUCTIONS),
+        _bar("band power of a channel, instructions a row", eeg["instructions"], EEG_INSTRUCTIONS),
+        _bar("log-mel, bytes of RAM", mel["kept"] + mel["work"], LOG_MEL_BYTES),
+        _bar("bytes beyond the plan", sum(abs(f["kept"] + f["work"] - f["planned"]) for f in fronts), 0),
+        _bar("integers against floats, rms, nat", max(front["rms_nat"] for front in fronts), ERROR),
+    ]
+    found = [_on_set(each, list(programs.values())) for each in sets]
+    for one in found:
+        rows.append(_bar(f"{one['name']}: values that differ", one["differing"], 0))
+        rows.append(_bar(f"{one['name']}: integers against floats, rms, nat", one["rms_nat"], ERROR))
+        if "changed" in one:
+            share = one["changed"] / one["labels"]
+            rows.append(_bar(f"{one['name']}: share of the labels that floats change", share, CHANGED))
     return {
-        "rows": rows,
+        "front_ends": fronts,
         "random": {"front_ends": count, "values": values, "differing": differing},
-        "bars": {name: {"value": value, "bar": bar} for name, (value, bar) in bars.items()},
+        "sets": found,
+        "rows": rows,
     }
+
+
+def _bar(name: str, value: float, bar: float) -> dict[str, Any]:
+    return {"name": name, "value": value, "bar": bar}
+
+
+def _on_set(each: OnSet, programs: Sequence[Path]) -> dict[str, Any]:
+    """One set's windows; labels of all of them, where there is a model."""
+    dataset, model = each.dataset, each.model
+    if model:
+        front, samples = raw_samples(model, dataset)
+        window = model.window
+    else:
+        prepared = through(dataset, front_end_of(kind_of(dataset)[0], dataset))
+        if prepared.front is None or prepared.samples is None:
+            raise DitmosError(f"{dataset.name}: its windows need no front end, expected sound, EEG or a wristband's")
+        front, samples, window = prepared.front, prepared.samples, prepared.dataset.window
+    count = min(each.windows or len(samples), len(samples))
+    some = samples[np.linspace(0, len(samples) - 1, count).astype(int)]
+    jobs = [Job(front, x, front.hop, window) for x in some]
+    size = max(1, _BYTES // len(_input(jobs[0])))
+    differing = sum(
+        r.differing for elf in programs for i in range(0, count, size) for r in run(elf, jobs[i : i + size])
+    )
+    found = {
+        "name": dataset.name,
+        "windows": count,
+        "values": count * front.rows(samples.shape[1]) * front.channels_out,
+        "differing": differing,
+        "rms_nat": error(front, some),
+    }
+    if model:
+        found["labels"] = len(samples)
+        found["changed"] = labels_changed(model, dataset, np.arange(len(samples)))
+    return found
 
 
 def _log_mel_job(rng: np.random.Generator, fs: float) -> Job:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.random import Generator
 
@@ -66,6 +68,10 @@ def random_front(rng: Generator, *, longest: int = 512) -> FrontEnd:
             operation = random_affine(rng, width, own=own)
         operations.append(operation)
         width = operation.channels_out(width)
+    operations = [
+        replace(o, wide=True) if isinstance(o, Spectrum) and isinstance(after, Affine) and rng.random() < 0.7 else o
+        for o, after in zip(operations, [*operations[1:], None], strict=True)
+    ]
     if rng.random() < 0.3:
         operations.append(Centre(bool(rng.random() < 0.5)))
     names = tuple(f"channel {i}" for i in range(channels))

@@ -130,6 +130,7 @@ def _show(name: str, heard: Listened, chosen: str, console: Console) -> None:
     from rich.table import Table
 
     from ditmos.live.choosing import best
+    from ditmos.planner import chip
 
     rows = (
         heard.rows
@@ -154,6 +155,7 @@ def _show(name: str, heard: Listened, chosen: str, console: Console) -> None:
     console.print(table)
     console.print(
         f"{heard.hearing.rate:.3g} windows a second, {heard.hearing.runs.mean():.2f} classifiers each: the core "
-        f"computes {heard.duty:.1%} of the time (planned); {heard.hearing.clipped:.3%} of the samples are clipped\n",
+        f"computes {heard.duty:.1%} of the time (planned), about {chip.milliamps(heard.duty):.0f} mA; "
+        f"{heard.hearing.clipped:.3%} of the samples are clipped\n",
         highlight=False,
     )

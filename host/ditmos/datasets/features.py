@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ditmos.datasets.dataset import TRAIN, Dataset, join_units
-from ditmos.datasets.units import in_whole_steps
+from ditmos.datasets.kinds import FrontEndName
+from ditmos.datasets.units import in_whole_steps, lost_digits
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_bands, log_mel, vitals
 from ditmos.frontends.frontend import FrontEnd
-from ditmos.frontends.integers import Int16
+from ditmos.frontends.integers import Int16, Rows, narrow
 from ditmos.frontends.log_power import ROW_SCALE
-from ditmos.frontends.operations import MOST_CALIBRATION, ONE, Affine, Statistics, affine_of
+from ditmos.frontends.operations import MOST_CALIBRATION, ONE, Affine, Operation, Statistics, affine_of
+from ditmos.frontends.spectrum import Spectrum
 from ditmos.model.conversion import plain
 
 OWN_UNITS = "deviations of the subject, of "
-_ACCELERATION = {"g", "mg", "m/s^2", "mm/s^2"}
+_ACCELERATION = {"g", "mg", "m/s^2", "cm/s^2", "mm/s^2"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,16 @@ def samples_of(dataset: Dataset) -> tuple[Int16, float]:
     real = dataset.values()
     scale = float(2.0 ** np.ceil(np.log2(max(float(np.abs(real).max()), 2.0**-100) / 32767)))
     return np.rint(real / np.float32(scale)).astype(np.int16), scale
+
+
+def lost_as_samples(dataset: Dataset, front_end: FrontEndName) -> list[str]:
+    """What is lost where raw samples of all channels share one scale, as that front end takes them; a sentence each."""
+    if front_end == "vitals":
+        return lost_digits(dataset, in_whole_steps(dataset))
+    if front_end in ("log-mel", "log-bands"):
+        samples, scale = samples_of(dataset)
+        return lost_digits(dataset, replace(dataset, x=samples, scale=scale))
+    return []
 
 
 def to_log_mel(dataset: Dataset) -> Prepared:
@@ -106,6 +117,12 @@ def to_vitals(dataset: Dataset) -> Prepared:
     return Prepared(_through(whole, front, whole.x, names, vitals.UNITS), front, whole.x)
 
 
+def through(dataset: Dataset, front_end: FrontEndName) -> Prepared:
+    """Through the front end of that name. Raises as that one."""
+    made = {"none": Prepared, "log-mel": to_log_mel, "log-bands": to_log_bands, "vitals": to_vitals}
+    return made[front_end](dataset)
+
+
 def _through(dataset: Dataset, front: FrontEnd, samples: Int16, names: tuple[str, ...], units: str) -> Dataset:
     try:
         x = front(samples)
@@ -133,23 +150,38 @@ def standardise_subjects(prepared: Prepared) -> Prepared:
     if len(subjects) < 2:
         raise DitmosError(f"{dataset.name}: {len(subjects)} subject, standardise = subject needs at least 2")
     rows, scale = samples_of(dataset)
+    wide, operations = _wide(rows, prepared)
     train = set(dataset.subject[dataset.part(TRAIN)].tolist())
     x = np.empty_like(rows)
     means, deviations = [], []
     for subject in subjects:
         own = dataset.subject == subject
-        x[own] = calibrated(rows[own])(rows[own])
+        x[own] = calibrated(rows[own])(wide[own])
         if int(subject) in train:
             means.append(rows[own].mean((0, 1), dtype=np.float64))
             deviations.append(rows[own].std((0, 1), dtype=np.float64))
     stranger = affine_of(np.mean(means, 0), np.sqrt(np.mean(np.square(deviations), 0)), own=True)
     if front:
-        front = replace(front, operations=(*front.operations, stranger))
+        front = replace(front, operations=(*operations, stranger))
     else:
         units = join_units(dataset.channel_units)
         front = FrontEnd((stranger,), dataset.fs, float(np.float32(scale)), units, dataset.channels)
     standard = replace(dataset, x=x, scale=1 / ONE, units=OWN_UNITS + dataset.units).check()
     return Prepared(standard, front, rows if prepared.samples is None else prepared.samples)
+
+
+def _wide(rows: Int16, prepared: Prepared) -> tuple[Rows, tuple[Operation, ...]]:
+    """Rows with all their bits where the front end ends with a Spectrum, for an Affine that takes them so, and the
+    operations that make them; else as they are."""
+    front, samples = prepared.front, prepared.samples
+    operations = front.operations if front else ()
+    if samples is None or not operations or not isinstance(operations[-1], Spectrum):
+        return rows, operations
+    operations = (*operations[:-1], replace(operations[-1], wide=True))
+    made: Rows = samples
+    for operation in operations:
+        made = operation(made)
+    return made, operations
 
 
 def leave_out_constant(prepared: Prepared) -> Prepared:
@@ -171,9 +203,9 @@ def leave_out_constant(prepared: Prepared) -> Prepared:
     return replace(prepared, dataset=kept, whole=dataset, used=tuple(varies.tolist()))
 
 
-def calibrated(windows: NDArray[np.int16]) -> Affine:
+def calibrated(windows: Rows) -> Affine:
     """What a board would make of the rows of these windows (N, rows, channels)."""
-    rows = windows.reshape(-1, windows.shape[2])[:MOST_CALIBRATION]
+    rows = narrow(windows).reshape(-1, windows.shape[2])[:MOST_CALIBRATION]
     statistics = Statistics.none(rows.shape[1])
     statistics.add(rows)
     return statistics.affine()

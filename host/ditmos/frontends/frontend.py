@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from ditmos.errors import DitmosError
-from ditmos.frontends.integers import Int16
+from ditmos.frontends.integers import Int16, Rows, narrow
 from ditmos.frontends.operations import Affine, Centre, Operation, Statistics
 from ditmos.frontends.spectrum import Spectrum
 from ditmos.frontends.window_summary import Summary
@@ -49,6 +50,9 @@ class FrontEnd:
         need(own <= 1, f"{own} operations are an Affine of the device's own, expected at most one")
         early = [type(o).__name__ for o in self.operations[:-1] if isinstance(o, Centre | Summary)]
         need(not early, f"{', '.join(early)} is not the last operation")
+        for one, after in zip_longest(self.operations, self.operations[1:]):
+            wide = isinstance(one, Spectrum) and one.wide
+            need(not wide or isinstance(after, Affine), "a wide Spectrum is followed by no Affine")
         for name in ("fs", "scale"):
             value = getattr(self, name)
             need(value > 0 and isfinite(value), f"{name} is {value}, expected a positive number")
@@ -122,9 +126,10 @@ class FrontEnd:
 
     def uncentred(self, x: Int16) -> Int16:
         """The same before `Centre`: rows that do not depend on the window that they lie in."""
+        rows: Rows = x
         for operation in self.operations:
-            x = x if isinstance(operation, Centre) else operation(x)
-        return x
+            rows = rows if isinstance(operation, Centre) else operation(rows)
+        return narrow(rows)
 
 
 @dataclass
@@ -149,7 +154,7 @@ class Stream:
 
     def push(self, samples: Int16) -> Int16:
         """(time, channels) int16, any number of them -> the new rows, before `Centre`."""
-        return self._run(samples, 0, len(self.front.operations))
+        return narrow(self._run(samples, 0, len(self.front.operations)))
 
     def calibrate(self, samples: Int16) -> int:
         """Take in samples for the mean and deviation of each channel, and use those from now on. The rows so far.
@@ -160,7 +165,7 @@ class Stream:
         index = own_affine(self.front.operations)
         if index is None:
             raise ValueError("the front end has nothing to calibrate")
-        rows = self._run(samples, 0, index)
+        rows = narrow(self._run(samples, 0, index))
         if self._seen is None:
             self._seen = Statistics.none(rows.shape[1])
         self._seen.add(rows)
@@ -168,7 +173,7 @@ class Stream:
             self.affine = self._seen.affine()
         return self._seen.count
 
-    def _run(self, rows: Int16, first: int, end: int) -> Int16:
+    def _run(self, rows: Rows, first: int, end: int) -> Rows:
         for i in range(first, end):
             operation = self.front.operations[i]
             if self.affine is not None and i == own_affine(self.front.operations):

@@ -6,14 +6,18 @@ multiply-add or on the order of a sum, so any machine with 64-bit integers gives
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Int16 = NDArray[np.int16]
 Int64 = NDArray[np.int64]
+Rows = NDArray[np.signedinteger[Any]]  # int16; or wide ones, int32
 
 LONGEST = 2048  # points of the longest transform
 LOG_BITS = 16  # fraction bits of `log2`
+WIDE_BITS = 8  # fraction bits that wide rows have beyond others
 
 
 def _turns() -> tuple[Int64, Int64]:
@@ -34,6 +38,13 @@ LOG_TABLE: Int64 = np.rint(np.log2(1 + np.arange(65) / 64) * 2**LOG_BITS).astype
 def sat16(values: ArrayLike) -> Int16:
     """Clamped to int16."""
     return np.clip(values, -32768, 32767).astype(np.int16)
+
+
+def narrow(rows: Rows) -> Int16:
+    """Wide rows as others are: rounded half up, clamped."""
+    if rows.dtype != np.int32:
+        return rows.astype(np.int16, copy=False)
+    return sat16((rows.astype(np.int64) + (1 << (WIDE_BITS - 1))) >> WIDE_BITS)
 
 
 def turn(re: Int64, im: Int64, w_re: Int64, w_im: Int64) -> tuple[Int64, Int64]:

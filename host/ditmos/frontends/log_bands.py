@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.frontends.frontend import FrontEnd
-from ditmos.frontends.log_power import FLOOR, Bands
+from ditmos.frontends.log_power import Bands
 
 FS = 128.0
 EDGES_HZ = (1, 4, 8, 10, 13, 20, 30, 45)  # delta, theta, lower and upper alpha, lower and upper beta, gamma
-EEG = Bands("log-bands", EDGES_HZ, 1.0, 0.25)
+FLOOR = 1e-3  # uV^2
+EEG = Bands("log-bands", EDGES_HZ, 1.0, 0.25, FLOOR)
 BANDS = EEG.names
 UNITS = f"ln(band power in {{}}^2 + {FLOOR:g})"
 

@@ -13,7 +13,6 @@ from ditmos.frontends.integers import LONGEST
 from ditmos.frontends.spectrum import WEIGHT_ONE, WINDOW_ONE, Spectrum, bank, hann, shift_for
 
 ROW_SCALE = float(np.float32(np.log(2) / 256))  # of integer rows: one step is so many nat
-FLOOR = 1e-3  # of band power
 _BLOCK = 64  # windows whose spectra are in memory at a time
 
 
@@ -58,7 +57,7 @@ class Bands:
 
         2 |X_k|^2 / (N * sum(w^2))        in the square of the samples' units
 
-    and the feature is the natural logarithm of that plus `FLOOR`. A sine of amplitude a well inside a band has the
+    and the feature is the natural logarithm of that plus ``floor``. A sine of amplitude a well inside a band has the
     power a^2 / 2. name: for messages.
     """
 
@@ -66,6 +65,7 @@ class Bands:
     edges_hz: tuple[float, ...]
     frame_s: float
     hop_s: float
+    floor: float
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ class Bands:
             spectrum = np.fft.rfft(frames[i : i + _BLOCK] * window, points)
             power = (spectrum.real**2 + spectrum.imag**2) * (2 / (points * (window**2).sum()))
             sums = [power[..., a:b].sum(-1) for a, b in pairwise(edges)]
-            result[i : i + _BLOCK] = np.log(np.stack(sums, -1) + FLOOR)
+            result[i : i + _BLOCK] = np.log(np.stack(sums, -1) + self.floor)
         return np.ascontiguousarray(result.transpose(0, 2, 1, 3)).reshape(len(result), frames.shape[2], -1)
 
     def spectrum(self, fs: float, scale: float) -> Spectrum:
@@ -116,4 +116,4 @@ class Bands:
         for row, (low, high) in zip(matrix, pairwise(edges), strict=True):
             row[low:high] = 1
         gain = 2 * scale**2 / (points * float((float_hann(frame).astype(np.float64) ** 2).sum()))
-        return log_power(frame, hop, points, matrix, gain=gain, floor=FLOOR)
+        return log_power(frame, hop, points, matrix, gain=gain, floor=self.floor)

@@ -1,6 +1,7 @@
 """Operations of a front end that work on rows one by one, and on a window: Split, Norm, Affine, Centre.
 
-Each takes int16 rows (..., time, channels) and gives int16 rows; `Spectrum` is the other one. ``run`` takes a recording
+Each takes int16 rows (..., time, channels) and gives int16 rows; `Spectrum` is the other one, and Affine takes wide
+rows too, which are int32. ``run`` takes a recording
 in pieces: rows (time, channels) and what the call before kept (None at first) -> new rows, what to keep.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ditmos.errors import DitmosError
-from ditmos.frontends.integers import Int16, Int64, isqrt, sat16
+from ditmos.frontends.integers import WIDE_BITS, Int16, Int64, Rows, isqrt, sat16
 
 ONE = 4096  # a deviation of 1 in rows that Affine and Centre standardise
 LOW_BITS = 12  # fraction bits of a low-pass
@@ -29,11 +30,11 @@ class Operation(Protocol):
         """Channels of the rows made of rows of ``channels``. Raises DitmosError where those do not fit."""
         ...
 
-    def __call__(self, x: Int16) -> Int16:
+    def __call__(self, x: Any) -> Rows:
         """Whole recordings (..., time, channels)."""
         ...
 
-    def run(self, x: Int16, kept: Any) -> tuple[Int16, Any]:
+    def run(self, x: Any, kept: Any) -> tuple[Rows, Any]:
         """The next piece of one recording."""
         ...
 
@@ -41,7 +42,7 @@ class Operation(Protocol):
 class _EachRow:
     """An operation that remembers nothing."""
 
-    def run(self: Any, x: Int16, kept: None) -> tuple[Int16, None]:
+    def run(self: Any, x: Rows, kept: None) -> tuple[Int16, None]:
         return self(x), None
 
 
@@ -102,7 +103,8 @@ class Norm(_EachRow):
 
 @dataclass(frozen=True, eq=False)
 class Affine(_EachRow):
-    """``y = sat16(((x - offset) * multiplier + 2^shift / 2) >> shift)``, for each channel its own.
+    """``y = sat16(((x - offset) * multiplier + 2^shift / 2) >> shift)``, for each channel its own. Of wide rows x has 8
+    fraction bits more, which are rounded off last: ``offset`` counts for 256 of it, and ``shift`` is larger by 8.
 
     offset: int16. multiplier: int32, not negative. shift: 1 to 31. own: the device has a copy in RAM, which it can
     calibrate to its wearer; the numbers here are those of a stranger.
@@ -127,9 +129,10 @@ class Affine(_EachRow):
             raise DitmosError(f"affine: {len(self.offset)} channels, the rows have {channels}")
         return channels
 
-    def __call__(self, x: Int16) -> Int16:
-        shift = self.shift.astype(np.int64)
-        product = (x.astype(np.int64) - self.offset) * self.multiplier
+    def __call__(self, x: Rows) -> Int16:
+        more = WIDE_BITS if x.dtype == np.int32 else 0
+        shift = self.shift.astype(np.int64) + more
+        product = (x.astype(np.int64) - (self.offset.astype(np.int64) << more)) * self.multiplier
         return sat16((product + (1 << (shift - 1))) >> shift)
 
 

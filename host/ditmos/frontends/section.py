@@ -64,7 +64,7 @@ def _record(operation: Operation) -> bytes:
                 for start, row in zip(operation.starts, operation.weights, strict=True)
             ]
             bank = b"".join(v.tobytes() for v in values)
-            first, second = operation.shift, len(operation.starts)
+            first, second = operation.shift | operation.wide << 4, len(operation.starts)
             body = SPECTRUM.pack(
                 operation.frame, operation.hop, operation.points, len(bank) // 2, operation.offset, operation.floor
             )  # fmt: skip
@@ -210,11 +210,12 @@ def _affine(body: bytes, own: bool, at: int) -> Affine:
     return Affine(np.array(offsets, np.int16), np.array(multipliers, np.int32), np.array(shifts, np.uint8), own)
 
 
-def _spectrum(body: bytes, shift: int, bands: int, at: int) -> Spectrum:
+def _spectrum(body: bytes, first: int, bands: int, at: int) -> Spectrum:
     _need(len(body) >= SPECTRUM.size, "bytes", at + 4, f"expected at least {RECORD.size + SPECTRUM.size}")
     start = at + RECORD.size
     frame, hop, points, values, offset, floor = SPECTRUM.unpack_from(body)
-    _need(shift <= 15, "shift", at + 1, f"is {shift}, expected at most 15")
+    wide, shift = divmod(first, 16)
+    _need(wide <= 1, "wide", at + 1, f"is {wide}, expected 0 or 1")
     _need(1 <= bands <= MOST_BANDS, "bands", at + 2, f"is {bands}, expected 1 to {MOST_BANDS}")
     ok = SHORTEST <= points <= LONGEST and points & (points - 1) == 0
     _need(ok, "points", start + 4, f"is {points}, expected a power of 2 from {SHORTEST} to {LONGEST}")
@@ -231,7 +232,7 @@ def _spectrum(body: bytes, shift: int, bands: int, at: int) -> Spectrum:
     _need(not beyond.size, "window", where, f"expected within +-{WINDOW_ONE}")
     bank = np.frombuffer(body, "<u2", values, SPECTRUM.size + 4 * frame)
     starts, rows = _bank(bank, bands, points // 2 + 1, start + SPECTRUM.size + 4 * frame)
-    return Spectrum(frame, hop, points, window, starts, rows, floor, offset, shift)
+    return Spectrum(frame, hop, points, window, starts, rows, floor, offset, shift, bool(wide))
 
 
 def _bank(

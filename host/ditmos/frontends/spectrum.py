@@ -7,6 +7,9 @@ For every channel by itself, N points:
     S[b] = floor + sum_k weight[b][k] * |Y[k]|^2     weight: 2^15 is 1; exact
     y[b] = sat16((log2(S[b]) - offset + 128) >> 8)   log2 and offset with 16 fraction bits, y with 8
 
+Where it is wide, log2(S[b]) - offset goes on as it is, int32, to the Affine that must follow: what makes a deviation of
+one of a level that hardly changes would show the steps of y.
+
 The transform is a complex one of N / 2 points, radix 2, decimation in time, then the split of a real sequence. Its
 first two stages are sums that are exact; every later one halves, and so does the split. A magnitude of at most
 sqrt(2) * 2^28 grows fourfold in the first two and then no more, so no input overflows: there is no block exponent.
@@ -20,12 +23,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ditmos.errors import DitmosError
-from ditmos.frontends.integers import LONGEST, TURN_IM, TURN_RE, Int16, Int64, log2, sat16, turn
+from ditmos.frontends.integers import LONGEST, TURN_IM, TURN_RE, Int16, Int64, Rows, log2, narrow, sat16, turn
 
 SHORTEST = 8  # points
 WINDOW_ONE = 1 << 29
 WEIGHT_ONE = 1 << 15
-ROW_BITS = 8  # fraction bits of a row
 MOST_BANDS = 256
 MOST_OFFSET = 1 << 24
 _BLOCK = 1 << 20  # points transformed at a time
@@ -82,7 +84,7 @@ class Spectrum:
     """Frames of ``frame`` samples every ``hop`` -> rows: ``len(starts)`` bands of each channel, a channel's together.
 
     window: int32 (frame,), 2^29 is 1. starts: first bin of each band. weights: of its bins, uint16, 2^15 is 1.
-    floor, offset, shift: see the top of the file.
+    floor, offset, shift, wide: see the top of the file.
     """
 
     frame: int
@@ -94,6 +96,7 @@ class Spectrum:
     floor: int
     offset: int
     shift: int = 0
+    wide: bool = False
 
     def __post_init__(self) -> None:
         def need(ok: bool, what: str) -> None:
@@ -124,40 +127,44 @@ class Spectrum:
     def channels_out(self, channels: int) -> int:
         return channels * len(self.starts)
 
-    def __call__(self, x: Int16) -> Int16:
-        """(..., time, channels) -> (..., frames, channels * bands)."""
+    def __call__(self, x: Int16) -> Rows:
+        """(..., time, channels) -> (..., frames, channels * bands): int16, or int32 where it is wide."""
         frames = np.lib.stride_tricks.sliding_window_view(x, self.frame, axis=-2)[..., :: self.hop, :, :]
         shape = frames.shape[:-1]  # (..., frames, channels)
         flat = frames.reshape(-1, self.frame)
-        rows = np.empty((len(flat), len(self.starts)), np.int16)
+        rows = np.empty((len(flat), len(self.starts)), self._type)
         block = max(1, _BLOCK // self.points)
         for i in range(0, len(flat), block):
-            rows[i : i + block] = self._rows(flat[i : i + block])
+            logs = self._logs(flat[i : i + block])
+            rows[i : i + block] = logs if self.wide else narrow(logs)
         return rows.reshape(*shape[:-1], -1)
 
-    def run(self, x: Int16, kept: Int16 | None) -> tuple[Int16, Int16]:
+    def run(self, x: Int16, kept: Int16 | None) -> tuple[Rows, Int16]:
         """The next samples (time, channels) and what the call before kept -> new rows, what to keep."""
         x = x if kept is None else np.concatenate((kept, x))
         count = max(0, (len(x) - self.frame) // self.hop + 1)
         if count == 0:
-            return np.empty((0, self.channels_out(x.shape[1])), np.int16), x
+            return np.empty((0, self.channels_out(x.shape[1])), self._type), x
         return self(x[: (count - 1) * self.hop + self.frame]), x[count * self.hop :]
 
-    def _rows(self, frames: Int16) -> Int16:
-        """(frames, samples) of one channel -> (frames, bands)."""
+    @property
+    def _type(self) -> type[np.int16] | type[np.int32]:
+        return np.int32 if self.wide else np.int16
+
+    def _logs(self, frames: Int16) -> NDArray[np.int32]:
+        """(frames, samples) of one channel -> (frames, bands), with 16 fraction bits."""
         a = np.zeros((len(frames), self.points), np.int64)
         a[:, : self.frame] = sat16(frames.astype(np.int64) << self.shift) * self.window.astype(np.int64) >> 16
         re, im = transform(a)
         power = (re * re + im * im).astype(np.uint64)
         low, high = power & np.uint64(0xFFFFFFFF), power >> np.uint64(32)
-        rows = np.empty((len(frames), len(self.starts)), np.int16)
+        logs = np.empty((len(frames), len(self.starts)), np.int32)
         for band, (start, row) in enumerate(zip(self.starts, self.weights, strict=True)):
             weight, bins = row.astype(np.uint64), slice(int(start), int(start) + len(row))
             low_sum = low[:, bins] @ weight + np.uint64(self.floor & 0xFFFFFFFF)
             high_sum = high[:, bins] @ weight + np.uint64(self.floor >> 32) + (low_sum >> np.uint64(32))
-            log = log2(high_sum, low_sum & np.uint64(0xFFFFFFFF))
-            rows[:, band] = sat16((log - self.offset + 128) >> 8)
-        return rows
+            logs[:, band] = log2(high_sum, low_sum & np.uint64(0xFFFFFFFF)) - self.offset
+        return logs
 
 
 def hann(length: int) -> NDArray[np.int32]:

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.frontends.frontend import FrontEnd
-from ditmos.frontends.log_power import FLOOR, Bands
+from ditmos.frontends.log_power import Bands
 from ditmos.frontends.operations import Norm, Operation
 
 EDGES_HZ = (0, 0.125, 0.625, 1.0, 1.375, 1.75, 2.5, 8.0)
-VITALS = Bands("vitals", EDGES_HZ, 8.0, 2.0)
+FLOOR = 0.1  # of power, in whole steps: their rounding alone has 1/12
+VITALS = Bands("vitals", EDGES_HZ, 8.0, 2.0, FLOOR)
 UNITS = f"ln(power of vitals + {FLOOR:g})"
 MAGNITUDE = "motion"
 

@@ -5,7 +5,9 @@ What is drawn depends on the seed alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ NOTHING = (1e-4, 0.2)  # likewise, where nothing else is to be heard
 _SILENCE = 0.25  # share of a track of nothing
 _FADE_S = 0.005
 _STAY_S = (10.0, 30.0)  # in an activity
+_LOOKED_AT = 30  # recordings, and windows of each
 
 
 def words(
@@ -60,30 +63,58 @@ def words(
 
 
 def activities(dataset: Dataset, index: NDArray[np.int64], minutes: float = 0, seed: int = 0) -> Track:
-    """Stays of 10 to 30 seconds, each of windows of one recording in their order, over and over where there are few.
+    """Stays of 10 to 30 seconds, each a stretch of one recording, over and over where that is shorter.
 
-    Windows that overlap in their recording are joined end to end, which is as continuous as windows can be.
+    A recording is put together again of its windows where they overlap; else they are joined end to end, which is as
+    continuous as windows can be.
     """
     rng, fs = np.random.default_rng(seed), dataset.fs
     recordings = [index[dataset.group[index] == g] for g in np.unique(dataset.group[index])]
+    windows, scale = dataset.values(), 1.0
+    if isinstance(dataset.scale, float):
+        windows, scale = dataset.x, dataset.scale
+    overlap = common_overlap([windows[own] for own in recordings])
     order, at = _in_rounds(rng, np.arange(len(recordings))), 0
-    used: list[NDArray[np.int64]] = []
-    ends: list[tuple[int, int]] = []
+    stays: list[NDArray] = []
     labels: list[int] = []
     while len(labels) < len(recordings) or at < minutes * 60 * fs:
         own = recordings[next(order)]
         label = int(rng.choice(np.unique(dataset.y[own])))
-        own = own[dataset.y[own] == label]
-        count = max(1, round(rng.uniform(*_STAY_S) * fs / dataset.window))
-        used.append(np.resize(own, count))
-        ends.append((at, at + count * dataset.window))
+        signal = together(windows[own[dataset.y[own] == label]], overlap)
+        count = max(dataset.window, round(rng.uniform(*_STAY_S) * fs))
+        first = int(rng.integers(max(1, len(signal) - count + 1)))
+        stays.append(signal[(first + np.arange(count)) % len(signal)])
         labels.append(label)
-        at = ends[-1][1]
-    windows, scale = dataset.values(), 1.0
-    if isinstance(dataset.scale, float):
-        windows, scale = dataset.x, dataset.scale
-    x = windows[np.concatenate(used)].reshape(at, -1)
-    return _track(dataset, x, scale, np.array(ends) / fs, np.array(labels, np.int64), continuous=True)
+        at += count
+    ends = np.cumsum([0, *map(len, stays)])
+    times = np.stack([ends[:-1], ends[1:]], 1) / fs
+    return _track(dataset, np.concatenate(stays), scale, times, np.array(labels, np.int64), continuous=True)
+
+
+def common_overlap(recordings: Sequence[NDArray]) -> int:
+    """Rows that a window of a recording (n, time, channels) shares with the next one, in most places; 0: none."""
+    found = Counter(
+        shared[0]
+        for windows in recordings[:_LOOKED_AT]
+        for before, after in pairwise(windows[:_LOOKED_AT])
+        if len(shared := _overlaps(before, after)) == 1  # more: it does not change, and any would do
+    )
+    return found.most_common(1)[0][0] if found else 0
+
+
+def _overlaps(before: NDArray, after: NDArray) -> list[int]:
+    starts = np.flatnonzero((before[1:] == after[0]).all(1)) + 1
+    return [len(before) - int(i) for i in starts if np.array_equal(before[i:], after[: len(before) - i])]
+
+
+def together(windows: NDArray, overlap: int) -> NDArray:
+    """Windows (n, time, channels) of one recording, in their order -> rows (time, channels), none twice where windows
+    share as many rows as ``overlap``."""
+    parts = [windows[0]]
+    for before, after in pairwise(windows):
+        shared = overlap if overlap and np.array_equal(before[-overlap:], after[:overlap]) else 0
+        parts.append(after[shared:])
+    return np.concatenate(parts)
 
 
 def nothing(dataset: Dataset, minutes: float, seed: int = 0) -> Track:

@@ -68,6 +68,7 @@ class Listened:
             "clipped": self.hearing.clipped,
             "classifier_runs": float(self.hearing.runs.mean()),
             "duty_cycle": self.duty,
+            "milliamps": round(chip.milliamps(self.duty), 1),
             "rows": [{"setting": row.setting} | asdict(row.judged) for row in self.rows],
         }
 

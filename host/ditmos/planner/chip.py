@@ -11,6 +11,8 @@ VOLTS = 3.3
 # Run current where none is given: typical, 216 MHz, code and data in TCM, peripherals off, 25 C; STM32F722xx data sheet
 # (DocID029808 Rev 3, table 25). Same core and clock as the F767, whose own sheet (DS11532) was not at hand.
 TYPICAL_MILLIAMPS = 99.0
+# Likewise in Sleep mode, table 30: the core waits, everything else goes on.
+ASLEEP_MILLIAMPS = 24.0
 # llvm-mca's estimate for the demo's model (docs/board.md, `ditmos bench estimate`): 177,774 cycles for 144,438
 # instructions.
 CYCLES_PER_INSTRUCTION = 1.23
@@ -27,3 +29,8 @@ def within(microseconds: float) -> float:
 
 def microjoules(microseconds: float, milliamps: float = TYPICAL_MILLIAMPS) -> float:
     return VOLTS * milliamps * 1e-3 * microseconds
+
+
+def milliamps(duty: float) -> float:
+    """On average, of a core that computes for that share of the time and sleeps else."""
+    return duty * TYPICAL_MILLIAMPS + (1 - duty) * ASLEEP_MILLIAMPS

@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
+from ditmos.datasets.kinds import Kind, front_end_of, kind_of
 from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_bands, log_mel, vitals
-from ditmos.model.conversion import plain
 from ditmos.quantize.quantize import BATCH as TUNING_BATCH
 from ditmos.training.data import DataConfig
 from ditmos.training.fit import FitConfig
@@ -27,16 +27,7 @@ from ditmos.training.template import shape
 from ditmos.training.views import ViewConfig
 
 Effort = Literal["quick", "normal", "full"]
-Kind = Literal["sound", "bands", "electrodes", "wrist", "motion", "other"]
 
-_SOUND_HZ = 4000.0  # sampled faster than this, one channel is sound
-_BAND_HZ = (90.0, 2048.0)  # rates that band power takes
-_MANY = 8  # channels, from which on they may be bands or electrodes
-_ALIKE = 0.8  # correlation of neighbouring channels, from which on they are bands of one spectrum
-_WRIST_HZ = (16.0, 256.0)  # rates that the front end of a wristband takes
-_SKIN = {"uS", "nS"}  # what skin conductance is measured in
-_VOLTS = {"v", "mv", "uv", "µv", "nv"}
-_MOTION = {"g", "mg", "m/s2", "m/s^2", "m/s²", "rad/s", "deg/s", "dps", "°/s", "ut", "µt", "gauss"}
 _MAJORITY = 0.6  # share of the largest class, from which on a constant answer would look good
 _FEW_PEOPLE = 4  # that validate: fewer, and shapes are judged by folds
 _SMALL = 4000  # training windows: below, few classifiers and more views
@@ -46,7 +37,6 @@ _STEPS = {
     "full": 3_000,
 }  # of the network, at least: schedules in epochs starve small sets
 _TUNING = {"quick": 150, "normal": 300, "full": 600}  # steps of fine-tuning on the int8 grid, at least
-_SAMPLE = 500  # windows that are looked at
 
 
 class Choice(NamedTuple):
@@ -64,40 +54,15 @@ class Chosen:
     reasons: tuple[Choice, ...]
 
 
-def kind_of(dataset: Dataset) -> tuple[Kind, str]:
-    """What the windows are, and by what that can be told."""
-    channels, units = len(dataset.channels), {unit.strip().lower() for unit in dataset.units.split(",")}
-    if channels == 1 and dataset.fs >= _SOUND_HZ:
-        return "sound", f"one channel at {dataset.fs:,.0f} Hz"
-    if channels >= _MANY and (alike := neighbours_alike(dataset)) >= _ALIKE:
-        return "bands", f"{channels} channels, neighbours alike ({alike:.2f})"
-    if channels >= _MANY and units <= _VOLTS:
-        return "electrodes", f"{channels} channels in {dataset.units}"
-    skin = [name for name, unit in zip(dataset.channels, dataset.channel_units, strict=True) if plain(unit) in _SKIN]
-    if skin and channels > 1 and _WRIST_HZ[0] <= dataset.fs <= _WRIST_HZ[1]:
-        return "wrist", f"{skin[0]} is skin conductance, at {dataset.fs:g} Hz"
-    if channels % 3 == 0 and units <= _MOTION:
-        return "motion", f"{channels} channels in {dataset.units}"
-    return "other", f"{channels} channels in {dataset.units}"
-
-
-def neighbours_alike(dataset: Dataset) -> float:
-    """Mean correlation of a channel with the next, over some windows."""
-    x = dataset.x[np.linspace(0, len(dataset) - 1, min(len(dataset), _SAMPLE)).astype(int)].astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        table = np.corrcoef(x.reshape(-1, x.shape[2]).T)
-    return float(np.nan_to_num(np.diag(table, 1)).mean())
-
-
 def too_short(kind: Kind, dataset: Dataset) -> str | None:
     """Why windows are too short for the front end of that kind, if they are: a network needs some of its rows."""
-    fs, names = dataset.fs, dataset.channels
+    fs, names, name = dataset.fs, dataset.channels, front_end_of(kind, dataset)
     try:
-        if kind == "sound":
+        if name == "log-mel":
             front = log_mel.front_end(fs, 1.0, "", names[0])
-        elif kind == "electrodes" and _BAND_HZ[0] <= fs <= _BAND_HZ[1]:
+        elif name == "log-bands":
             front = log_bands.front_end(fs, 1.0, "", names)
-        elif kind == "wrist":
+        elif name == "vitals":
             front = vitals.front_end(fs, 1.0, "", names, None)
         else:
             return None
@@ -135,9 +100,9 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
     if split is None:
         split, why = choose_split(dataset)
         reasons.append(Choice(f"split {split}", why))
-    config = DataConfig(split=split)
+    config = DataConfig(split=split, front_end=front_end_of(kind, dataset))
     if kind == "sound":
-        config = replace(config, front_end="log-mel", surroundings=True)
+        config = replace(config, surroundings=True)
         reasons.append(Choice("front end log-mel", "sound", ("data.front_end",)))
         reasons.append(
             Choice(
@@ -146,11 +111,11 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
         )
     several = len(np.unique(dataset.subject)) > 1  # of one person all is on one scale anyway
     own = ", each person on a scale of their own" if several else ""
-    if kind == "electrodes" and _BAND_HZ[0] <= dataset.fs <= _BAND_HZ[1]:
-        config = replace(config, front_end="log-bands", standardise="subject" if several else "none")
+    if config.front_end == "log-bands":
+        config = replace(config, standardise="subject" if several else "none")
         reasons.append(Choice(f"front end log-bands{own}", f"electrodes at {dataset.fs:g} Hz"))
     if kind == "wrist":
-        config = replace(config, front_end="vitals", standardise="subject" if several else "none")
+        config = replace(config, standardise="subject" if several else "none")
         reasons.append(Choice(f"front end vitals{own}", "a wristband"))
     largest = np.bincount(dataset.y, minlength=dataset.classes).max() / len(dataset)
     if largest >= _MAJORITY:

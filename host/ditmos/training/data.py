@@ -14,15 +14,13 @@ from ditmos.datasets.features import (
     Prepared,
     leave_out_constant,
     standardise_subjects,
-    to_log_bands,
-    to_log_mel,
-    to_vitals,
+    through,
 )
+from ditmos.datasets.kinds import FrontEndName
 from ditmos.datasets.splits import SplitKind, split
 from ditmos.datasets.surroundings import with_surroundings
 from ditmos.errors import DitmosError
 
-FrontEndName = Literal["none", "log-mel", "log-bands", "vitals"]
 Standardise = Literal["none", "subject"]
 Metric = Literal["accuracy", "balanced"]
 
@@ -68,8 +66,7 @@ def load_prepared(config: DataConfig, data: Path | Dataset) -> Prepared:
     dataset = split(dataset, config.split, test=config.test, validation=config.validation, seed=config.split_seed)
     if config.surroundings:
         dataset = with_surroundings(dataset, config.split_seed)
-    made = {"none": Prepared, "log-mel": to_log_mel, "log-bands": to_log_bands, "vitals": to_vitals}
-    prepared = made[config.front_end](dataset)
+    prepared = through(dataset, config.front_end)
     return leave_out_constant(standardise_subjects(prepared) if config.standardise == "subject" else prepared)
 
 

@@ -11,7 +11,7 @@ from ditmos.datasets.dataset import TEST
 from ditmos.datasets.features import Prepared, calibrated
 from ditmos.datasets.tensors import Windows
 from ditmos.frontends.frontend import own_affine
-from ditmos.frontends.integers import Int16
+from ditmos.frontends.integers import Int16, Rows
 from ditmos.frontends.operations import Affine
 from ditmos.model.quantized import QuantizedModel
 from ditmos.training.score import Margins, answer_integer, score
@@ -31,7 +31,7 @@ def strangers(model: QuantizedModel, margins: Margins, prepared: Prepared, *, ba
     assert at is not None
     usual = front.operations[at]
     assert isinstance(usual, Affine)
-    before = samples
+    before: Rows = samples
     for operation in front.operations[:at]:
         before = operation(before)
     test = dataset.part(TEST)

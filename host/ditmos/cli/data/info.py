@@ -65,6 +65,8 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
     import numpy as np
 
     from ditmos.datasets.dataset import SPLIT_NAMES
+    from ditmos.datasets.features import lost_as_samples
+    from ditmos.datasets.kinds import front_end_of, kind_of
     from ditmos.datasets.trouble import find_trouble
 
     parts = {"windows": np.arange(len(dataset))}
@@ -91,7 +93,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "channels": list(dataset.channels),
         "sha256": dataset.sha256,
         "per_class": per_class,
-        "trouble": find_trouble(dataset),
+        "trouble": find_trouble(dataset) + lost_as_samples(dataset, front_end_of(kind_of(dataset)[0], dataset)),
     }
     summary["split"] = None
     if dataset.split is not None:
