@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,6 +198,24 @@ def test_windows_in_an_array(tmp_path: Path) -> None:
     recordings = arrays.read(tmp_path / "x.npz", ANY)
     assert [r.label for r in recordings] == ["a", "b"] * 3 and [r.subject for r in recordings] == [*"112233"]
     np.testing.assert_array_equal(recordings[4].signals[0].samples, windows[4])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "y", "expected"),
+    [("npz", [0, 1], "ab"), ("npz", [2, 3], "bc"), ("npz", [1, 2], "bc"), ("mat", [1, 2], "ab"), ("mat", [0, 1], "ab")],
+)
+def test_labels_that_are_numbers_of_names(tmp_path: Path, suffix: str, y: list[int], expected: str) -> None:
+    """MATLAB counts from 1, and so does who has the last name's number; others count from 0."""
+    path = tmp_path / f"x.{suffix}"
+    content: dict[str, Any] = {"X": motion(40).reshape(2, 20, 3), "y": y, "classes": np.array([*"abc"]), "fs": 20.0}
+    savemat(path, content) if suffix == "mat" else np.savez(path, **content)
+    assert "".join(str(recording.label) for recording in arrays.read(path, ANY)) == expected
+
+
+def test_a_number_whose_name_ends_like_a_part_is_none(tmp_path: Path) -> None:
+    x, y = motion(40).reshape(2, 20, 3), ["a", "b"]
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=y, x_test=x, y_test=y, fs=20.0, interval=5)
+    assert [r.split for r in arrays.read(tmp_path / "x.npz", ANY)] == ["train"] * 2 + ["test"] * 2
 
 
 def test_people_of_many_digits_stay_apart(tmp_path: Path) -> None:

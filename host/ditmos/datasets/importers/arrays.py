@@ -73,6 +73,8 @@ def _parts(content: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
             parts.setdefault(SPLITS[part.lower()], {})[match["name"]] = value
         else:
             shared[name] = value
+    for part in [part for part, own in parts.items() if all(value.size == 1 for value in own.values())]:
+        shared = {**parts.pop(part), **shared}  # single numbers are none: an interval, a contest
     whole = len(parts) > 1 and all(any(_is_table(v) and v.ndim > 1 for v in own.values()) for own in parts.values())
     return {part: {**shared, **own} for part, own in parts.items()} if whole else {}
 
@@ -89,14 +91,14 @@ def _recordings(content: Mapping[str, NDArray], key: str | None, called: str, pa
             notes.append("channels stand before the rows of a window: they were turned")
     if data.dtype == object or data.ndim == 3:
         several = [_upright(table)[0] for table in data.reshape(-1)] if data.dtype == object else data
-        labels, subjects = _labels(content, len(several)), _each(content, _SUBJECTS, len(several))
+        labels, subjects = _labels(content, len(several), path), _each(content, _SUBJECTS, len(several))
         return [
             _described(_recording(f"{called}[{i}]", one, rate, notes, labels[i], subjects[i]), content)
             for i, one in enumerate(several)
         ]
     data, turned = _upright(data)
     notes += turned
-    labels = _labels(content, len(data))
+    labels = _labels(content, len(data), path)
     by_row = np.array([label or "" for label in labels], object) if any(labels) else None
     recording = _described(_recording(called, data, rate, notes, rows=by_row), content)
     return [recording if rate else _stamped(recording, content)]
@@ -246,13 +248,15 @@ def _text(item: Any) -> str:
     return str(item) if isinstance(item, str) else name_of(item)
 
 
-def _labels(content: Mapping[str, NDArray], count: int) -> list[str | None]:
-    """Labels, by the names of the classes where the file has these and the labels are their numbers, from 0."""
+def _labels(content: Mapping[str, NDArray], count: int, path: Path) -> list[str | None]:
+    """Labels, by the names of the classes where the file has these and the labels are their numbers: from 1 in a file
+    of MATLAB and where the last number says so, else from 0."""
     labels = _each(content, _LABELS, count)
     for name, value in content.items():
         called = np.squeeze(value)
         if _short(name) in _NAMES and called.ndim == 1 and called.dtype.kind in "US":
-            numbers = {str(i): _text(item) for i, item in enumerate(called)}
+            from_1 = "0" not in labels and (str(len(called)) in labels or path.suffix.lower() == ".mat")
+            numbers = {str(i): _text(item) for i, item in enumerate(called, int(from_1))}
             if {*labels} <= numbers.keys():
                 return [numbers[label] for label in labels if label is not None]
     return labels
