@@ -68,6 +68,27 @@ def test_a_page_is_told_each_thing_once() -> None:
     assert news["first"] * news["view"]["step"] >= 60, "only the newest bins come again"
 
 
+def test_an_answer_is_told_with_its_rows_whichever_comes_first() -> None:
+    kept, rows = history(10), np.zeros((5, 2), np.int16)
+    sight = Sight(kept, span=10)
+
+    def told() -> list[int]:
+        return [row[0] for row in (sight.news() or {"answers": []})["answers"]]
+
+    def answer(number: int) -> None:
+        kept.add(Answer(Result(number, None, None, 255, 0, 10, 0.01, None, None), 5 * number, 5 * number + 20, 1.0))
+
+    assert told() == list(range(10))
+    answer(10)
+    assert told() == []
+    kept.ring.append(rows)
+    assert told() == [10]
+    kept.ring.append(rows)
+    assert told() == []
+    answer(11)
+    assert told() == [11]
+
+
 def test_a_page_looks_back_zooms_and_follows_again() -> None:
     sight = Sight(history(200), span=2)
     sight.change({"toggle": True})

@@ -101,12 +101,12 @@ def _in_pieces(
         raise DitmosError(f"the board can keep {longest:.2f} s of this sensor in RAM, a window is {least:.2f} s")
     pieces = math.ceil(seconds / longest)
     seconds = max(least, seconds / pieces)
-    console.print(
-        f"the sensor is faster than the line, and the board's RAM takes {longest:.1f} s of it: {pieces} takes of "
-        f"{seconds:.1f} s each, which are sent when they are recorded"
-    )
     if any(number is not None for _, number in todo):  # one take in the place of another
-        return todo, seconds
+        pieces = 1
+    said = f"{pieces} takes of {seconds:.1f} s each, which are sent when they are recorded"
+    if pieces == 1:
+        said = f"a take of {seconds:.1f} s, which is sent when it is recorded"
+    console.print(f"the sensor is faster than the line, and the board's RAM takes {longest:.1f} s of it: {said}")
     return [each for each in todo for _ in range(pieces)], seconds
 
 

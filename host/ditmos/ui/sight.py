@@ -87,18 +87,21 @@ class Sight:
         step = max(1, round(self._rows / (self._width / BIN)))
         reset = self._told is None
         start = stop - self._rows
-        if not reset and self._told == stop:
+        if not reset and self.stop is not None:
+            return None
+        answers = history.between(max(0, start), stop) if reset else history.since(self._number + 1)
+        answers = [answer for answer in answers if answer.stop <= stop]  # one that came since is told with its rows
+        if self._told == stop and not answers:
             return None
         since = start if self._told is None else max(start, self._told // step * step)
         found = ring.envelope(max(0, since), stop, step)
-        answers = history.between(max(0, start), stop) if reset else history.since(self._number + 1)
         news = {
             "reset": reset,
             "view": {"start": start, "stop": stop, "step": step},
             "first": found.first,
             "low": packed(found.low),
             "high": packed(found.high),
-            "answers": [_row(answer) for answer in answers if answer.stop <= stop],
+            "answers": [_row(answer) for answer in answers],
         }
         if self.is_sound and len(found.low):
             full = 32768.0 if ring.rows(0, 0).dtype == np.int16 else 1.0
