@@ -36,7 +36,7 @@ from ditmos.planner.budget import Budget
 from ditmos.planner.forest_price import ForestPrice
 from ditmos.planner.price import Price
 from ditmos.routing import FOREST
-from ditmos.training import space
+from ditmos.training import export, space
 from ditmos.training.run import Request
 from sklearn.ensemble import ExtraTreesClassifier
 from typer.testing import CliRunner
@@ -208,8 +208,9 @@ def decisions_of(run: Path, dataset: Dataset, part: int) -> Any:
     return reference, rows, decide(own_policy(model), reference, windows, Logits.of(reference, windows, rows))
 
 
-def test_specialists(data: Path, dataset: Dataset, tmp_path: Path) -> None:
+def test_specialists(data: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Votes name the classifier: what the row says is what the file's own policy gives, also window by window."""
+    monkeypatch.setattr(export, "LOSS", -2.0)  # beyond which every network is
     settings = TINY | {"specialists": {"count": 3, "folds": 2, "asked": 0.5}}
     budget = Budget(instructions=22_000, flash=60_000)
     row = train(Request(data, budget, "specialists", "quick", settings=settings), tmp_path / "run")
@@ -219,6 +220,8 @@ def test_specialists(data: Path, dataset: Dataset, tmp_path: Path) -> None:
     assert float((decisions.label == dataset.y[dataset.part(TEST)]).mean()) == pytest.approx(row["int8"])
     assert row["validation"]["instructions"] <= 22_000 and row["flash_bytes"] <= 60_000
     assert sum(row["windows_of_specialists"]) == len(dataset.part(0))
+    assert row["loses"][0].startswith(("classifier.", "window")) and -1 <= row["loses"][2] <= 1
+    assert sum(sum(counts) for _, counts in row["answered_by"]) == len(dataset.part(TEST)) and row["curve"]
     policy = parse_policy("first(17, 3)").load()
     for window in rows[:5]:
         reference.feed_reset()

@@ -396,7 +396,7 @@ def test_integers_that_lose_more_than_a_point_are_said_with_the_layer(
     arguments = ["train", str(data), "--config", str(toml), "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(application(), arguments)
     assert result.exit_code == 0, result.output
-    layer, part = read_run(tmp_path / "run")[0]["loses"]
+    layer, part, _ = read_run(tmp_path / "run")[0]["loses"]
     known = {shape.name for shape in load_network(tmp_path / "run" / "network.pt").spec.classifier_layers()}
     assert layer in known | {"selector.1", "selector.2", "selector.fc1", "window"} and 0 < part < 1
     assert re.search(rf"integers lose -?\d+\.\d points on validation, most in {re.escape(layer)} \(", result.output)

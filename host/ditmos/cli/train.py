@@ -180,9 +180,10 @@ def show(result: dict[str, Any], console: Console) -> None:
     _classes(result, console)
     console.print(f"network: {result['shape']}", highlight=False)
     if result["loses"]:
-        layer, part = result["loses"]
-        points = 100 * (result["validation"]["float"] - result["validation"]["int8"])
-        console.print(f"integers lose {points:.1f} points on validation, most in {layer} ({part:.0%} of its values)")
+        layer, part, lost = result["loses"]
+        console.print(
+            f"integers lose {100 * lost:.1f} points on validation, most in {layer} ({part:.0%} of its values)"
+        )
 
 
 def _classes(result: dict[str, Any], console: Console) -> None:

@@ -78,7 +78,7 @@ def row(task: Task, grown: Grown, model: QuantizedModel, figures: Figures) -> di
         "confusion": matrix.tolist(),
         "answered_by": answered_by(who, found.y, voters, len(names)),
         "class_names": list(names),
-        "loses": None,
+        "loses": None,  # or what is said of the network behind
     }
 
 

@@ -180,7 +180,7 @@ def _network(at: _Run, budget: Budget) -> Behind:
     resume = (folder / REQUEST).exists() or (folder / ROW).exists()
     request = replace(at.request, method="best", budget=budget)
     found = run.train(request, folder, learn_network, resume=resume, work=at.shared, report=at.report)
-    return Behind(read_model(folder / MODEL)[0], how={key: found[key] for key in ("stages", "curve")})
+    return Behind(read_model(folder / MODEL)[0], how={key: found[key] for key in ("stages", "curve", "loses")})
 
 
 def _read(task: Task, grown: Grown) -> float:

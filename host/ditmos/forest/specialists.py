@@ -25,10 +25,11 @@ from ditmos.model.clusters import Clusters, around
 from ditmos.model.forest import VOTES
 from ditmos.model.quantized import QuantizedModel
 from ditmos.quantize.quantize import divergence_from, quantize
-from ditmos.training.export import check
+from ditmos.training.export import check, what_loses
 from ditmos.training.fit import fit
 from ditmos.training.learn import Task, pool_of, shape_of, stages_of
 from ditmos.training.loop import Curve, rounded
+from ditmos.training.score import answer_float, answer_integer, value
 
 
 class Learned(NamedTuple):
@@ -54,19 +55,25 @@ def learn(task: Task, grown: Grown, metadata: dict[str, Any]) -> Learned:
         spec, pool, settings.fit, task.seed, lambda done: task.report("network", done, ""), curve,
         keep=task.keep.within(f"fit-{task.digest}"), given=given.repeat(len(pool.y) // len(given)),
     )  # fmt: skip
-    held = task.parts.validation.x
+    held, asked = task.parts.validation, _asked(task, grown, clusters)
     model, tuning, fake = quantize(
-        network, task.parts.train, held, signal=task.dataset.signal, clips=settings.int8.clips,
+        network, task.parts.train, held.x, signal=task.dataset.signal, clips=settings.int8.clips,
         epochs=settings.int8.epochs, seed=task.seed, metadata=metadata,
-        distance=divergence_from(network, held, _asked(task, grown, clusters)),
+        distance=divergence_from(network, held.x, asked),
         given=given, keep=task.keep.within(f"int8-{task.digest}"),
         progress=lambda done: task.report("integers", done, ""),
     )  # fmt: skip
-    check(model, fake, task.parts.validation)
+    check(model, fake, held)
+    each = torch.arange(len(held)), asked
+    real, integer = (
+        value(found.logits[each].argmax(1) == found.y, found.y, task.balanced)
+        for found in (answer_float(network, held), answer_integer(model, held))
+    )
     how = {
         "search": [trial.to_dict() for trial in trials],
         "stages": stages_of(spec.classifiers, settings.fit),
         "curve": rounded(curve),
+        "loses": what_loses(fake, held, real - integer),
         "windows_of_specialists": torch.bincount(given, minlength=clusters.count).tolist(),
         "int8_choice": {"clip": tuning.clip, "epoch": tuning.epoch},
     }

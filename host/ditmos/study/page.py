@@ -25,7 +25,8 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 1080px; margin: 1em aut
 td, th { padding: 3px 10px; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
 white-space: nowrap } td:first-child, th:first-child, td:last-child, th:last-child { text-align: left }
 tr.ours td { background: var(--ours) } .pictures { display: flex; flex-wrap: wrap; gap: 12px }
-.pictures svg { max-width: 100%; height: auto }
+figure { margin: 0; max-width: 100%; overflow-x: auto } .pictures svg { max-width: 100%; height: auto }
+.pictures .large svg { max-width: none }
 """
 
 
@@ -60,7 +61,7 @@ def page(rows: Sequence[Row], title: str = "DiTMoS results") -> str:
         best = _shown(here)
         parts += [table.html(3) for table in (classes(best), answerers(best)) if table.rows]
         drawn = "\n".join(
-            f"<figure role='img' aria-label='{escape(name)}'>{pictures.svg(figure)}</figure>"
+            f"<figure{_size(figure)} role='img' aria-label='{escape(name)}'>{pictures.svg(figure)}</figure>"
             for name, figure in _pictures([e for e in entries if e["data"] == data], here, data)
         )
         parts.append(f"<div class=pictures>{drawn}</div>")
@@ -70,6 +71,11 @@ def page(rows: Sequence[Row], title: str = "DiTMoS results") -> str:
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
+
+
+def _size(figure: Figure) -> str:
+    """What does not fit a phone keeps its size there, and is moved to and fro."""
+    return " class='large' tabindex='0'" if figure.get_figwidth() > pictures.WIDTH else ""
 
 
 def _introduction(rows: Sequence[Row]) -> str:
@@ -98,7 +104,7 @@ def _pictures(entries: Sequence[Entry], rows: Sequence[Row], data: str) -> Itera
             ("macs", "MACs per decision (mean)"),
             ("arena_bytes", "arena (bytes)"),
         ):
-            if any(entry.get(axis) for entry in entries):
+            if sum(bool(entry.get(axis)) for entry in entries) > 1:
                 yield f"accuracy against {axis}", pictures.cost(entries, data, axis, label)
     if any("routed" in entry for entry in entries):
         yield "routed against union", pictures.union(entries, data)

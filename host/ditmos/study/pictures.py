@@ -22,7 +22,7 @@ _OURS = "#d9534f"
 _MARKERS = "osD^vPX*<>"
 _ROUTED = {"best": "o", "paper": "s"}
 _COLOURS = ("#3a8fd6", "#3cb371", "#a07ad0", "#b5816a", "#29b6c6", "#b8b82a", "#ff9f40", "#9a9a9a")
-_WIDTH = 4.6  # inches: a phone shows its letters at their size
+WIDTH = 4.6  # inches: a phone shows its letters at their size
 
 
 def svg(figure: Figure) -> str:
@@ -35,7 +35,7 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def _picture(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
+def _picture(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
     colours = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "axes.titlecolor")
     style: dict[Any, Any] = {colour: _INK for colour in colours}
     style |= {"font.size": 9}

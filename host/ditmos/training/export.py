@@ -33,16 +33,19 @@ _CHECKED = 64  # windows that reference and torch are compared on
 _BLAMED = 256
 
 
+Loses = tuple[str, float, float]  # the layer that loses most, how much of its values, and what integers lose of value
+
+
 @dataclass(frozen=True)
 class Exported:
-    """cost: instructions of select and of one classify by the plan. loses: the layer that loses most, and how much of
-    its values, where integers answer worse than floats by more than `LOSS`. how: what the row says."""
+    """cost: instructions of select and of one classify by the plan. loses: where integers answer worse than floats by
+    more than `LOSS`. how: what the row says."""
 
     model: QuantizedModel
     margins: Margins
     candidate: Candidate
     cost: Price
-    loses: tuple[str, float] | None
+    loses: Loses | None
     how: dict[str, Any]
 
 
@@ -72,9 +75,7 @@ def export(task: Task, network: RoutedNetwork, metadata: dict[str, Any]) -> Expo
         "int8_choice": asdict(tuning),
         "plans": [(plan.arena, plan.instructions) for plan in plans],
     }
-    return Exported(
-        model, margins, candidate, cost, worst_layer(fake, parts.validation) if real - integer > LOSS else None, how
-    )
+    return Exported(model, margins, candidate, cost, what_loses(fake, parts.validation, real - integer), how)
 
 
 def check_worst(limit: float | None, dearest: float) -> None:
@@ -107,9 +108,12 @@ def use_of(model: QuantizedModel, margins: Margins) -> Use:
     return Use("early", usual.rule, (early, second))
 
 
-def worst_layer(fake: FakeQuantNetwork, windows: Windows) -> tuple[str, float]:
-    """The layer that loses most (`ditmos.quantize.blame`), and how much."""
-    return max(losses(fake, windows.x[:_BLAMED]).items(), key=lambda item: item[1])
+def what_loses(fake: FakeQuantNetwork, windows: Windows, lost: float) -> Loses | None:
+    """The layer to blame (`ditmos.quantize.blame`) where integers have ``lost`` more than `LOSS` on these windows."""
+    if lost <= LOSS:
+        return None
+    layer, part = max(losses(fake, windows.x[:_BLAMED]).items(), key=lambda item: item[1])
+    return layer, part, lost
 
 
 def check(model: QuantizedModel, fake: FakeQuantNetwork, windows: Windows) -> None:

@@ -48,23 +48,22 @@ def shape(geometry: tuple[int, int, int], width: float, *, bands: bool = False) 
 
 
 def _first(geometry: tuple[int, int, int], width: float, template: _Template) -> NetworkSpec | None:
-    """With the first kernels and stride that the windows are long enough for."""
-    for stride in template.strides:
-        for kernels in template.kernels:
-            try:
-                return _deep_enough(geometry, width, template, kernels, stride)
-            except DitmosError:
-                continue
+    """With the first kernels and stride that the windows are long enough for; maps of short ones are not pooled."""
+    for pool, stride, kernels in itertools.product((2, 1), template.strides, template.kernels):
+        try:
+            return _deep_enough(geometry, width, template, kernels, stride, pool)
+        except DitmosError:
+            continue
     return None
 
 
 def _deep_enough(
-    geometry: tuple[int, int, int], width: float, template: _Template, kernels: tuple[int, ...], stride: int
+    geometry: tuple[int, int, int], width: float, template: _Template, kernels: tuple[int, ...], stride: int, pool: int
 ) -> NetworkSpec:
     """Layers are added behind the last while many rows are left."""
     depth = len(kernels)
     while True:
-        spec = _build(geometry, width, template, (*kernels, *[kernels[-1]] * (depth - len(kernels))), stride)
+        spec = _build(geometry, width, template, (*kernels, *[kernels[-1]] * (depth - len(kernels))), stride, pool)
         rows = next(s.rows_out for s in reversed(spec.classifier_layers()) if s.kind == "conv")
         if rows <= _ROWS_LEFT or depth == _DEEPEST:
             return spec
@@ -72,14 +71,14 @@ def _deep_enough(
 
 
 def _build(
-    geometry: tuple[int, int, int], width: float, template: _Template, kernels: tuple[int, ...], stride: int
+    geometry: tuple[int, int, int], width: float, template: _Template, kernels: tuple[int, ...], stride: int, pool: int
 ) -> NetworkSpec:
     def convs(channels: tuple[int, ...]) -> tuple[ConvSpec, ...]:
         wide = (*channels, *[channels[-1]] * (len(kernels) - 1 - len(channels)))
-        return tuple(ConvSpec(max(round(n * width), 2), k) for n, k in zip(wide, kernels[1:], strict=True))
+        return tuple(ConvSpec(max(round(n * width), 2), k, 1, pool) for n, k in zip(wide, kernels[1:], strict=True))
 
     hidden = (max(round(template.hidden * min(width, 1.5)), 16),) if template.hidden else ()
-    first = ConvSpec(max(round(template.first * width), 2), kernels[0], stride)
+    first = ConvSpec(max(round(template.first * width), 2), kernels[0], stride, pool)
     return NetworkSpec(
         *geometry,
         classifiers=CLASSIFIERS,
