@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ditmos.ui.contract import words
 from ditmos.ui.desk import Desk
 from ditmos.ui.folder import Folder
 from ditmos.ui.lab_worker import Fault, Outcome
+from ditmos.ui.training_job import TrainingJob
 from ditmos.ui.tryout import try_out
 from ditmos.ui.versions import START, Versions, line_on_board
 
@@ -76,6 +78,21 @@ def test_a_model_that_does_not_fit_the_data_is_said(tmp_path: Path, model: tuple
         assert isinstance(fault, Fault) and "the model was made for" in fault.message
     finally:
         desk.close()
+
+
+def test_another_model_ends_no_training(tmp_path: Path, model: tuple[Path, QuantizedModel]) -> None:
+    class Job:
+        ended = 0
+
+        def stop(self) -> None:
+            self.ended += 1
+
+    desk, job = Desk(Folder(tmp_path), [], model[0], None, "all"), Job()
+    desk.job = cast(TrainingJob, job)
+    desk.use(model[0])
+    assert job.ended == 0
+    desk.close()
+    assert job.ended == 1
 
 
 def test_versions_are_kept(tmp_path: Path) -> None:

@@ -103,8 +103,6 @@ class Desk:
         self.plan = plan
         self.reference = Model(quantized)
         self.model = model
-        if self.job:
-            self.job.stop()
         if self.lab:
             self.lab.close()
         self.lab = PolicyLab(model, self.data, self.part)
