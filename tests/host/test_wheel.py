@@ -32,11 +32,12 @@ import numpy as np
 from ditmos.bench.golden import Style, made_for, random_model
 from ditmos.datasets import Dataset, save
 from ditmos.model.signal import Signal
-from ditmos.model.spec import reference_spec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import write_model
 from ditmos.planner import whole_plan
 rng = np.random.default_rng(3)
-spec = reference_spec()
+branch = BranchSpec((ConvSpec(4, 9, stride=2), ConvSpec(4, 5)))
+spec = NetworkSpec(151, 3, 17, 6, branch, branch, aggregate=(1,))
 names = tuple(f"class {i}" for i in range(spec.classes))
 model = made_for(random_model(rng, spec, Style.TRAINED), Signal.of(names, ("x", "y", "z"), "g", 1.0, 50.0))
 write_model(Path("model.dtm"), model, whole_plan(spec))
