@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from ditmos.bench import golden
 from ditmos.model import container
+from ditmos.model.padding import edge_bytes
+from ditmos.model.plan import BufferKind, layer_table
 from ditmos.model.reader import ModelFileError, decode
 from ditmos.model.sections import KNOWN
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
@@ -147,6 +149,51 @@ def test_planes_of_a_map_do_not_overlap(driver):
         with pytest.raises(ModelFileError):
             decode(repaired(short))
     assert len(maps) > 2
+
+
+def test_a_buffer_ends_in_the_arena_to_the_byte(driver):
+    """One after the other is moved behind its end; with four bytes less of an arena the last one is."""
+    model = golden.case(1).model
+    plan = whole_plan(model.spec)
+    data = encode(model, plan)
+    at = sections(data)[b"PLAN"][0]
+    for i, buffer in enumerate(plan.buffers):
+        most = plan.arena_size - buffer.size
+        for offset in (most + 1, most + 4) if buffer.kind == BufferKind.MAP else (most // 4 * 4 + 4,):
+            moved = bytearray(data)
+            pack_into("<I", moved, at + 16 + 12 * i, offset)
+            assert driver.ask(repaired(moved)).startswith(f"bad PLAN.buffer.offset {at + 16 + 12 * i} "), (i, offset)
+            with pytest.raises(ModelFileError, match=f"PLAN buffer {i} .* ends at byte"):
+                decode(repaired(moved))
+    small = bytearray(data)
+    pack_into("<I", small, at, plan.arena_size - 4)
+    assert driver.ask(repaired(small)).startswith("bad PLAN.buffer.offset ")
+
+
+def test_the_scratch_of_a_padded_stage_is_not_a_byte_too_small(driver):
+    """Of all stages that have it."""
+    seen = 0
+    for seed in range(0, 60, 3):
+        model = golden.case(seed, windows=1, max_rows=60, max_classifiers=2).model
+        plan = whole_plan(model.spec)
+        data = encode(model, plan)
+        at = sections(data)[b"PLAN"][0]
+        layers = layer_table(model.spec)
+        edges = [edge_bytes(layers[stage.layer], stage.chunk) for stage in plan.stages]
+        most = {stage.scratch: 0 for stage in plan.stages}
+        for stage, edge in zip(plan.stages, edges, strict=True):
+            most[stage.scratch] = max(most[stage.scratch], edge)
+        for scratch, edge in most.items():
+            for size in (edge, edge - 1) if edge else ():
+                changed = bytearray(data)
+                pack_into("<H", changed, at + 16 + 12 * scratch + 4, size)
+                answer = driver.ask(repaired(changed))
+                assert answer == "ok" if size == edge else answer.startswith("bad PLAN.stage.scratch "), (seed, answer)
+                if size < edge:
+                    with pytest.raises(ModelFileError, match="for rows at the edge"):
+                        decode(repaired(changed))
+            seen += edge > 0
+    assert seen > 5
 
 
 def test_a_line_buffer_with_too_few_rows(driver):
