@@ -83,6 +83,19 @@ def test_random_front_ends(driver):
     assert check_seeds(driver, range(150)) > 10_000
 
 
+def test_a_calibration_on_loud_samples(driver):
+    """The sum of their squares is longer than 32 bits."""
+    rng = np.random.default_rng(4)
+    front = FrontEnd((random_affine(rng, 2, own=True),), 1.0, 1.0, "", ("a", "b"))
+    samples = rng.choice(np.array([-32768, -20000, 32767], np.int16), (300, 2))
+    stream = Stream(front)
+    stream.calibrate(samples[:200])
+    section = encode(front, 0, memory(front, 1).kept)
+    answer, rows = driver.ask(section, 1, 2, samples, [CALIBRATE | 200, PUSH | 100])
+    assert answer.startswith("ok"), answer
+    np.testing.assert_array_equal(rows, stream.push(samples[200:]))
+
+
 def test_every_number_of_points(driver):
     """Even and odd numbers of stages, full scale."""
     rng = np.random.default_rng(3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from struct import pack, pack_into, unpack_from
@@ -12,10 +13,13 @@ from struct import pack, pack_into, unpack_from
 import numpy as np
 import pytest
 from ditmos.bench import golden
+from ditmos.bench.golden_feeds import feed_case
 from ditmos.model import container
+from ditmos.model.forest import LEAF
 from ditmos.model.padding import edge_bytes
 from ditmos.model.plan import BufferKind, layer_table
 from ditmos.model.reader import ModelFileError, decode
+from ditmos.model.section_forest import pack_forest
 from ditmos.model.sections import KNOWN
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.use import Rule
@@ -234,9 +238,10 @@ def test_a_selector_with_an_output_too_few_does_not_choose(driver):
         decode(repaired(data))
 
 
-def test_operands_have_the_same_rows(driver):
-    """NETW says that the second layer of the classifiers also reads a map of the selector, which has two rows more."""
-    selector, classifier = (BranchSpec((ConvSpec(4, kernel), ConvSpec(4, 3))) for kernel in (3, 5))
+@pytest.mark.parametrize("kernels", [(3, 5), (5, 3)])
+def test_operands_have_the_same_rows(driver, kernels):
+    """NETW says that the second layer of the classifiers also reads a map of the selector, of more rows or fewer."""
+    selector, classifier = (BranchSpec((ConvSpec(4, kernel), ConvSpec(4, 3))) for kernel in kernels)
     spec = NetworkSpec(20, 1, 3, 4, classifier=classifier, selector=selector)
     data = bytearray(encode(golden.random_model(np.random.default_rng(0), spec), whole_plan(spec)))
     network, layers = (sections(data)[tag][0] for tag in (b"NETW", b"LAYR"))
@@ -270,6 +275,32 @@ def test_an_input_of_too_many_rows_is_refused(driver):
     data[layer + 18] = 1
     _, name, where, *_ = driver.ask(repaired(data)).split()
     assert (name, int(where)) == ("LAYR.padding", layer + 7)
+
+
+def test_a_right_child_lies_in_its_tree(driver):
+    """The node right behind a tree is of the next one, or of nobody."""
+    seen = set()
+    for seed in range(1, 40, 4):
+        made = feed_case(seed)
+        forest = made.model.forest
+        data = encode(made.model, made.plan)
+        places = [(tag, *place) for tag, place in sections(data).items() if tag != b"table"]
+        contents = {tag: data[at : at + size] for tag, at, size in places}
+        ends = np.append(forest.roots[1:], forest.nodes)
+        for node in np.flatnonzero(forest.feature != LEAF)[:3]:
+            end = ends[ends > node].min()
+            for outside in (False, True):
+                right = forest.right.copy()
+                right[node] = end - node - (not outside)
+                contents[b"FRST"] = pack_forest(replace(forest, right=right))
+                changed = container.pack((tag, KNOWN[tag], part) for tag, part in contents.items())
+                answer = driver.ask(changed)
+                assert outside == answer.endswith("right child outside the tree"), (seed, node, answer)
+                if outside:
+                    with pytest.raises(ModelFileError, match="right child outside the tree"):
+                        decode(changed)
+            seen.add(forest.wide)
+    assert seen == {False, True}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ditmos.bench import golden
+from ditmos.model.plan import Buffer, BufferKind, Plan, Slice, Stage
 from ditmos.model.reference import Model
-from ditmos.model.spec import reference_spec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.model.writer import encode
 from ditmos.planner import stream_plan, whole_plan
 from drivers import block
@@ -46,6 +47,23 @@ def test_random_networks(slide_driver, make_plan):
         hops = [int(rng.choice([1, 2, 4, 8, 8, 16, 3, case.model.spec.window])) for _ in range(12)]
         hops = [min(hop, case.model.spec.window) for hop in hops]
         check(slide_driver, case.model, make_plan(case.model.spec), rng, hops)
+
+
+def test_a_line_buffer_begins_anew(slide_driver):
+    """It is proven for runs from row 0 on: six rows are enough for chunks of four that are read two by two, but not
+    where the reader goes on at an odd row."""
+    spec = NetworkSpec(14, 1, 2, 1, classifier=BranchSpec((ConvSpec(2, 3, 1, 1), ConvSpec(3, 3, 1, 1))))
+    maps = ((14, 1, 14), (6, 2, 6), (10, 3, 10), (1, 2, 1))  # window, line buffer, whole map, logits
+    offsets = np.cumsum([0] + [channels * stride for _, channels, stride in maps])
+    buffers = tuple(
+        Buffer(BufferKind.MAP, int(offset), stride, rows, channels)
+        for offset, (rows, channels, stride) in zip(offsets, maps, strict=False)
+    )
+    stages = (Stage(0, 0, 1, 4), Stage(1, 1, 2, 2), Stage(2, 2, 3, 1))
+    slices = (Slice("classifier.1-2", 0, 2, "classify"), Slice("classifier.head", 2, 1, "classify"))
+    plan = Plan("lines", int(-(-offsets[-1] // 4) * 4), buffers, stages, slices, 0, 3, packings=(0, 0, 0))
+    model = golden.random_model(np.random.default_rng(0), spec, golden.Style.TRAINED)
+    check(slide_driver, model, plan, np.random.default_rng(8), [5] * 6)
 
 
 def test_reference_network_at_hop_8(slide_driver):

@@ -35,7 +35,18 @@ def suite(folder: Path, number: int) -> tuple[int, dict[str, Any]]:
     others = BUSY * (number % 2)
     report = folder / f"report-{others}.json"
     with EmulatedBoard(firmware(), flash=folder / "flash.bin") as board, busy(others):
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "hardware", "-p", "no:cacheprovider", "tests/hardware"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-o",
+            "addopts=",
+            "-m",
+            "hardware",
+            "-p",
+            "no:cacheprovider",
+            "tests/hardware",
+        ]
         command += ["--port", board.port, "--report", str(report), "--timeout", str(LONGEST)]
         done = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=LONGEST)
     said = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""

@@ -15,7 +15,7 @@ from ditmos.paths import SOURCES
 from longrun import LongRun, Piece
 
 TESTS = SOURCES / "tests"
-PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "slow and not hardware")
+PYTEST = (sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "-m", "slow and not hardware")
 LONGEST = 3 * 3600  # seconds of a file
 
 
