@@ -142,10 +142,8 @@ class Decoder:
             start += 1
             if code < _FULL:
                 left, after = code % _RUN, code // _RUN
-            elif code == _FULL:
+            else:  # _FULL: no code is above it
                 left, after = _RUN, -1
-            else:
-                n = -1
         self._n, self._left, self._after = n, left, after
         self.sure = left + 1 if n >= 0 else 1
 

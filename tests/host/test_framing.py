@@ -214,3 +214,63 @@ def test_silence_is_noticed():
     assert not link.gone()
     now[0] += 1
     assert link.gone()
+
+
+def fed(*parts):
+    """A decoder that has taken these bytes, and how many frames came out."""
+    decoder, found = Decoder(), 0
+    for part in parts:
+        start = 0
+        while start < len(part):
+            start = decoder.feed(part, start, len(part))
+            found += decoder.size > 0
+    return decoder, found
+
+
+@pytest.mark.parametrize("value", [1, 2, 3, 4])
+def test_a_reserved_byte_among_the_stuffed_spoils_the_frame(value):
+    """However right its checksum is: the raw REPL might have taken it."""
+    wire = encode(SAMPLES, 1, 2, b"\x30" * 9)
+    frame = bytearray((SAMPLES, 1, 2)) + b"\x30" * 8 + bytes((value,))
+    frame += framing.crc32(frame).to_bytes(4, "little")
+    assert not set(frame[3:-4]) & set(range(5)) - {value} and 0 not in frame[-4:], "choose another payload"
+    raw = b"\0" + bytes((len(frame) + 5,)) + frame + b"\0"  # one block, as `stuff` makes it where no byte is reserved
+    decoder, found = fed(raw, wire)
+    assert found == 1 and decoder.bad == 1
+
+
+def test_how_many_bytes_are_sure_to_come():
+    """Those of the block at hand, and the code or the delimiter behind it; of a spoilt frame nothing but its end."""
+    decoder = Decoder()
+    decoder.feed(b"\0" + bytes((5 + 20,)) + b"a" * 8, 0, 10)
+    assert decoder.sure == 20 - 8 + 1
+    decoder.feed(b"\3", 0, 1)
+    assert decoder.sure == 1
+
+
+def test_a_link_says_nothing_before_it_has_to():
+    now, said = [0], []
+    link = Link(said.append, lambda: now[0], lambda *_: None)
+    for now[0] in range(framing.HEARTBEAT + 1):
+        link.poll()
+    assert not said
+    now[0] += 1
+    link.poll()
+    assert len(said) == 1
+
+
+def test_what_waits_for_a_slot_is_queued_too():
+    link = Link(lambda _: None, lambda: 0, lambda *_: None)
+    for count in range(1, 25):
+        link.send(SAMPLES, b"x")
+        assert link.queued() == count
+
+
+def test_each_gap_is_told():
+    """Also one that comes after another has been filled."""
+    said = []
+    receiver = Link(said.append, lambda: 0, lambda *_: None, side=BOARD)
+    frames = [encode(SAMPLES, number, 0, b"x") for number in range(4)]
+    for number, told in ((1, 1), (0, 1), (1, 1), (3, 2), (2, 2)):  # 0 comes late, then 2
+        receiver.receive(frames[number], len(frames[number]))
+        assert len(said) == told, number
