@@ -201,7 +201,7 @@ def test_each_line_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (["in", "-o", "x.npz", "--rename", "x"], "rename is 'x'"),
         (["in", "-o", "x.npz", "--rename", "a=,b="], "no label is known|nothing is left"),
         (["in", "-o", "x.npz", "--pad", "wrap", "--window", "500"], "pad is 'wrap'"),
-        (["in", "-o", "x.npz", "--time-unit", "h"], "time unit is 'h'"),
+        (["in", "-o", "x.npz", "--time-unit", "weeks"], "time unit is 'weeks'"),
         (["in", "-o", "x.npz", "--encoding", "klingon"], "encoding is 'klingon'"),
         (["in", "-o", "x.npz", "--scale", "0"], "scale is 0"),
         (["in", "-o", "x.npz", "--scale", "nan"], "scale is nan"),

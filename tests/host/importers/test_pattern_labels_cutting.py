@@ -73,6 +73,7 @@ def with_times(path: str, subject: str, start: float) -> Recording:
         ("subject,start,stop,label\nS1,1700000002000,1700000004000,run\n", [(2, 4, "run")]),
         ("subject;begin;end;activity\nS1;2,5;4;run\n", [(2.5, 4, "run")]),
         ("start,stop,label\n2,4,run\n4,6,sit\n", [(2, 4, "run"), (4, 6, "sit")]),
+        ("start_min,stop (min),label\n0.05,0.1,run\n", [(3, 6, "run")]),
         ("file,start,label\nrec.csv,0,sit\nrec.csv,3,run\n", [(0, 3, "sit"), (3, np.inf, "run")]),
         ("start,stop,label\n2023-11-14T22:13:22Z,2023-11-14T22:13:24Z,run\n", [(2, 4, "run")]),
     ],

@@ -32,6 +32,8 @@ def over(form: str, hour: int) -> np.ndarray:
         (np.arange(100) / 50, "time", "", "s"),
         (np.arange(100) * 20.0, "t", "ms", "ms"),
         (np.arange(100) * 0.02, "time (s)", "", "s"),
+        (np.arange(100) * 0.02 / 60, "time_min", "", "min"),
+        (np.arange(100) * 0.02 / 3600, "Elapsed time", "hours", "h"),
         (1_700_000_000_000 + np.arange(100) * 20, "timestamp", "", "ms"),
         (1_700_000_000_000_000_000 + np.arange(100) * 20_000_000, "timestamp", "", "ns"),
         (1_700_000_000 + np.arange(100) / 50, "timestamp", "", "s"),
@@ -81,8 +83,8 @@ def test_midnight_and_unit_of_the_user() -> None:
     np.testing.assert_allclose(np.diff(seconds), 0.4, atol=1e-9)
     seconds, _ = to_seconds(np.array([0, 20, 40]), "time_ms", given="us")
     np.testing.assert_allclose(seconds, [0, 20e-6, 40e-6])
-    with pytest.raises(DitmosError, match="time unit is 'h', expected one of s, ms, us, ns"):
-        to_seconds(np.array([0, 1]), "t", given="h")
+    with pytest.raises(DitmosError, match="time unit is 'weeks', expected one of s, ms, us, ns"):
+        to_seconds(np.array([0, 1]), "t", given="weeks")
     with pytest.raises(DitmosError, match="'noon' is no time"):
         to_seconds(np.array(["noon", "midnight"], object), "t")
     for nothing in (np.array(["", ""], object), np.full(2, np.nan)):

@@ -1,4 +1,4 @@
-"""Time stamps to seconds: numbers in s, ms, us or ns, dates, times of day; put in order."""
+"""Time stamps to seconds: numbers in ns to days, dates, times of day; put in order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from ditmos.datasets.importers.needs import need
 from ditmos.errors import DitmosError
 
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "days": 86400.0}
+_USUAL = ("s", "ms", "us", "ns")  # others are known by name, or as unix time is
 _NAMED = re.compile(
-    r"(?:^|[\s_\[(.])(s|sec|secs|seconds?|ms|msec|millis\w*|us|µs|usec|micros\w*|ns|nanos\w*)(?:$|[\s_\])])", re.I
+    r"(?:^|[\s_\[(.])(s|sec|secs|seconds?|ms|msec|millis\w*|us|µs|usec|micros\w*|ns|nanos\w*|mins?|minutes?|h|hrs?"
+    r"|hours?)(?:$|[\s_\])])",
+    re.I,
 )
 _PLAUSIBLE = (2.0, 2000.0)  # Hz: rates that a sensor is likely to have
 _POSSIBLE = 0.2  # Hz: slower than likely, not than possible
@@ -98,8 +101,9 @@ def _unit(values: NDArray[np.float64], first: int, text: str) -> tuple[str, bool
     words = _NAMED.findall(text)
     if words:
         word = words[-1].lower()
-        letter = "u" if word.startswith("micro") else word[0]
-        return {"s": "s", "m": "ms", "u": "us", "µ": "us", "n": "ns"}[letter], True
+        if word.startswith(("min", "micro")):
+            return ("min" if word[2] == "n" else "us"), True
+        return {"s": "s", "m": "ms", "u": "us", "µ": "us", "n": "ns", "h": "h"}[word[0]], True
     start = first + float(np.nanmin(values))  # the earliest: unix time, if it is large
     for unit, low in (("ns", 1e17), ("us", 1e14), ("ms", 1e11), ("s", 5e8)):
         if low <= start < 1e2 * low:
@@ -111,7 +115,7 @@ def _unit(values: NDArray[np.float64], first: int, text: str) -> tuple[str, bool
     rates = {unit: 1 / (float(np.median(steps)) * size) for unit, size in UNITS.items()}
     if _epoch(start) and rates["s"] > _PLAUSIBLE[1] and rates["days"] <= _PLAUSIBLE[1]:
         return "days", True
-    possible = [unit for unit, rate in rates.items() if _POSSIBLE <= rate <= _PLAUSIBLE[1] and unit != "days"]
+    possible = [unit for unit in _USUAL if _POSSIBLE <= rates[unit] <= _PLAUSIBLE[1]]
     likely = [unit for unit in possible if rates[unit] >= _PLAUSIBLE[0]]
     return next(iter(likely), "s"), len(possible) == 1
 
