@@ -25,6 +25,7 @@ from ditmos.paper.sides import classifier_side, learn_only, parameters, selector
 from ditmos.paper.splitting import split_windows
 from ditmos.paper.strong import train_strong
 from ditmos.planner.budget import Budget
+from ditmos.study.trainings import effort_of
 from ditmos.training.run import Request
 from ditmos.training.run import train as train_run
 from ditmos.training.score import answer_float, score
@@ -258,7 +259,14 @@ def test_the_command_s_way_with_the_published_method(dataset: Dataset, tmp_path:
     """End to end, from the data set to the model file, with a budget that it keeps and one that it does not."""
     data = save(dataset, tmp_path / "d.npz")
     settings = {"paper": TINY, "threads": 1, "int8": {"epochs": 0, "clips": ["error"]}}
-    row = train_run(Request(data, method="paper", settings=settings), tmp_path / "run", method.learn)
+    said: list[str] = []
+    timed: list[str] = []
+    row = train_run(
+        Request(data, method="paper", settings=settings), tmp_path / "run", method.learn,
+        report=lambda stage, done, note: said.append(stage),
+        begun=lambda task, _: timed.extend(name for name, share in effort_of(task) if share > 0),
+    )  # fmt: skip
+    assert [name for name in dict.fromkeys(said) if name in timed] == timed  # so that it is known what is left
     assert row["shape"] == "4k7 4k5; 3 x 4k7 4k5 h8 (from 0, sees 1)" and row["epoch"]["stage"] in (
         "selector",
         "adversarial",
