@@ -171,6 +171,25 @@ def test_alone(data: Path, dataset: Dataset, tmp_path: Path) -> None:
         train(Request(data, Budget(), "forest"), tmp_path / "run")
 
 
+def test_a_stopped_forest_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the same numbers, and without the trials that were done."""
+    monkeypatch.setattr(growing, "_LEAVES", (250,))
+    request = Request(data, Budget(flash=12_000), "forest")
+    whole, tried = train(request, tmp_path / "whole"), []
+
+    def stop(stage: str, done: float, _: str) -> None:
+        if stage == "forest":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(request, tmp_path / "run", report=stop)
+    real = growing.Ground.held_out
+    monkeypatch.setattr(growing.Ground, "held_out", lambda *given: tried.append(given[1]) or real(*given))
+    row = train(request, tmp_path / "run", resume=True)
+    assert [trial.copies for trial in tried] == [growing.COPIES[1]]
+    assert all(row[key] == whole[key] for key in row if key not in ("seconds", "origin"))
+
+
 def test_first(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> None:
     """Margin and weight hold on the lab bench, also window by window on the reference as a board runs it."""
     row = train(Request(data, Budget(flash=40_000), "forest-first"), tmp_path / "run", network)

@@ -13,9 +13,13 @@ from ditmos.errors import DitmosError
 from ditmos.frontends import log_mel
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
+from ditmos.planner import front
+from ditmos.planner.budget import Budget, flash_bytes
+from ditmos.planner.price import estimated
 from ditmos.training.data import load_prepared
 from ditmos.training.learn import learn
 from ditmos.training.run import MODEL, Request, read_run, train
+from ditmos.training.space import keeps
 from test_training import GIVEN
 
 FS = 8000.0
@@ -75,3 +79,20 @@ def test_samples_of_another_kind_are_refused_by_name(run: tuple[Path, Path], cha
     reference = Model(read_model(run[1] / MODEL)[0])
     with pytest.raises(DitmosError, match=f"tones: .*{message}"):
         quantized_windows(reference, replace(tones(), **changes), np.arange(3))
+
+
+def test_budgets_count_the_front_end_before_anything_is_trained(run: tuple[Path, Path], tmp_path: Path) -> None:
+    """The network alone would keep each of them."""
+    spec = read_model(run[1] / MODEL)[0].spec
+    budgets = (
+        Budget(flash=flash_bytes(spec)),
+        Budget(ram=front(spec)[0].arena),
+        Budget(worst=1.4 * estimated(spec).of(1)),
+    )
+    for budget in budgets:
+        assert keeps(spec, budget)
+        taken = r"\(of that the front end [\d,]+ instructions a row, [\d,]+ bytes of RAM, [\d,]+ of flash\)"
+        with pytest.raises(DitmosError, match=f"no room .* within .*, expected more; the smallest takes .*{taken}"):
+            train(Request(run[0], budget, settings=GIVEN), tmp_path / "run", learn)
+    row = read_run(run[1])[0]
+    assert row["front_end"]["instructions"] > 0 and row["arena_bytes"] > row["front_end"]["kept_bytes"]
