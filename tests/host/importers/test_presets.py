@@ -258,3 +258,5 @@ def test_options_win_over_a_preset(tmp_path: Path) -> None:
     assert dataset.fs == 100 and dataset.window == 100 and dataset.class_names == ("walk",)
     dataset, report = imported("sisfall", tmp_path, subject="7", label="stroll")
     assert report.subjects == {7: "7"} and dataset.class_names == ("stroll",)
+    with pytest.raises(DitmosError, match="leave out --pattern, --label-column"):
+        imported("sisfall", tmp_path, pattern="{label}_{take}.txt", label_column="activity")

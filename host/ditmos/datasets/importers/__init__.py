@@ -17,7 +17,7 @@ from ditmos.datasets.importers.find import find, no_reader
 from ditmos.datasets.importers.labels import read_labels
 from ditmos.datasets.importers.options import Options
 from ditmos.datasets.importers.pattern import SPLITS, Pattern, guess
-from ditmos.datasets.importers.presets import PRESETS, Preset, looks_like, merge, preset
+from ditmos.datasets.importers.presets import PRESETS, Preset, looks_like, merge, preset, unheard
 from ditmos.datasets.importers.recording import Recording
 from ditmos.datasets.importers.report import Progress, Report
 from ditmos.errors import DitmosError
@@ -62,6 +62,8 @@ def _read_known(
     """Recordings of a public set, and the options that hold for it."""
     if len(paths) != 1 or not paths[0].is_dir():
         raise DitmosError(f"{', '.join(map(str, paths))}: expected the folder of the public set")
+    if known.read is not None and (vain := unheard(options)):
+        raise DitmosError(f"the reader of this public set knows its files: leave out {', '.join(vain)}")
     options = merge(options, known.options)
     if known.read is not None:
         recordings = known.read(paths[0], options, report, progress)

@@ -38,6 +38,12 @@ PRESETS = {
 }
 
 
+_OF_FILES = (
+    *("pattern", "label_column", "subject_column", "take_column", "sensor_column", "time_column", "time_unit"),
+    *("encoding", "separator", "decimal", "key"),
+)
+
+
 def looks_like(paths: Sequence[Path]) -> str | None:
     """The public set whose files have such names, if it is one folder."""
     if len(paths) != 1 or not paths[0].is_dir():
@@ -51,6 +57,11 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise DitmosError(f"preset is {name!r}, expected one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def unheard(said: Options) -> list[str]:
+    """What is said of files, which a reader of a preset knows by itself."""
+    return [f"--{name.replace('_', '-')}" for name in _OF_FILES if getattr(said, name) is not None]
 
 
 def merge(said: Options, known: Options) -> Options:
