@@ -161,6 +161,7 @@ def frontend(
     from itertools import zip_longest
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from ditmos.atomic import check_writable, write_json
@@ -191,10 +192,10 @@ def frontend(
     for one in figures["sets"]:
         labels = f"; {one['changed']} of {one['labels']:,} labels change" if "changed" in one else ""
         text = f"{one['name']}: {one['windows']:,} windows, {one['values']:,} values, {one['differing']} differ{labels}"
-        console.print(text, highlight=False)
+        console.print(text, highlight=False, markup=False)
     for row in figures["rows"]:
         holds = "[green]yes[/]" if row["value"] <= row["bar"] else "[bold red]NO [/]"
-        console.print(holds, f"{row['name']}: {row['value']:,.5g} of {row['bar']:,}", highlight=False)
+        console.print(holds, escape(f"{row['name']}: {row['value']:,.5g} of {row['bar']:,}"), highlight=False)
     if json_file:
         write_json(json_file, figures)
     if not all(row["value"] <= row["bar"] for row in figures["rows"]):
