@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,20 @@ def test_a_mark_becomes_a_take_around_it() -> None:
         np.testing.assert_array_equal(part.samples, take.samples[start : start + 20])
     with pytest.raises(DitmosError, match="10 rows make no window of 20"):
         cut_at(a_take(10), [(5, "x")], 20)
+
+
+def test_marks_of_a_take_done_again_stand_in_its_place(taking: Taking) -> None:
+    taking._keep(a_take(100), None)
+    taking.marks = [(50, "walk"), (80, "run")]
+    taking._keep(a_take(100), 0)
+    assert {number: take.label for number, take in taking.takes().items()} == {1: "walk", 2: "run"}
+
+
+def test_a_trim_of_the_start_keeps_the_end(taking: Taking) -> None:
+    sound = replace(a_take(16065, 16000.0), signal=replace(SIGNAL, rate=16000.0))  # 1.0040625 s
+    taking.store.keep(sound)
+    taking.trim(0, 0.5, 1.0)
+    np.testing.assert_array_equal(taking.takes()[0].samples, sound.samples[8000:])
 
 
 def test_takes_are_trimmed_and_removed(taking: Taking) -> None:

@@ -117,7 +117,10 @@ class Taking:
 
     def _keep(self, take: Take, number: int | None) -> list[Path]:
         if self.marks:
-            return [self.store.keep(part) for part in cut_at(take, self.marks, self.plan.window)]
+            kept = [self.store.keep(part) for part in cut_at(take, self.marks, self.plan.window)]
+            if number is not None:
+                self.store.remove(number)
+            return kept
         if len(take.samples) < self.plan.window:
             raise DitmosError(f"{len(take.samples)} rows make no window of {self.plan.window}: the take is not kept")
         return [self.store.keep(take, number)]
@@ -130,10 +133,12 @@ class Taking:
         return {number: load_take(path) for number, path in self.store.files().items()}
 
     def trim(self, number: int, start: float, stop: float) -> None:
-        """Keep seconds start to stop of a take. Raises DitmosError where that is no window."""
+        """Keep seconds start to stop of a take, whose length a page knows to a hundredth. Raises DitmosError where that
+        is no window."""
         take = self.store.take(number)
         rate = take.rate or take.signal.rate
-        samples = take.samples[max(0, round(start * rate)) : round(stop * rate)]
+        to_the_end = stop >= round(len(take.samples) / rate, 2)
+        samples = take.samples[max(0, round(start * rate)) : None if to_the_end else round(stop * rate)]
         if len(samples) < self.plan.window:
             raise DitmosError(f"take {number}: {len(samples)} rows are no window of {self.plan.window}")
         self.store.keep(replace(take, samples=samples), number)
