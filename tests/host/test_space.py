@@ -109,6 +109,11 @@ def test_search_says_when_nothing_fits() -> None:
         next(space.candidates("wide", (151, 3, 10), Budget(10), 0))
 
 
+def test_windows_that_are_too_short_for_a_search() -> None:
+    with pytest.raises(DitmosError, match=r"8 samples are too short for a wide network, expected 1\d or more"):
+        next(space.candidates("wide", (8, 1, 2), Budget(1e6), 0))
+
+
 def test_the_rival_is_searched_over_the_same_trunks() -> None:
     base = shapes.build((151, 3, 10), "4k3")
     for seed in range(5):

@@ -14,6 +14,7 @@ from ditmos.training.typed_toml import check_ranges, convert, merge
 # METHOD's shapes, and the single network of the same cost. For windows too short for METHOD's kernels: shorter ones.
 _BRANCHES = ("8k15 8k9 4k5 h64", "8k5 8k5 4k3 h64")
 _BASELINES = ("16k15 16k9 8k5 h64", "16k5 16k5 8k3 h64")
+_SHORTEST = 28  # rows that those need
 _CLASSIFIERS, _AGGREGATE = 6, (1, 2)
 
 
@@ -92,6 +93,11 @@ class PaperConfig:
         try:
             return usual.spec(geometry)
         except DitmosError:
+            if geometry[0] < _SHORTEST:
+                raise DitmosError(
+                    f"windows of {geometry[0]} samples are too short for the published network, expected {_SHORTEST} "
+                    "or more; or name a shape, paper.network"
+                ) from None
             return short.spec(geometry)
 
 

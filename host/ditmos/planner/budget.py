@@ -134,10 +134,8 @@ class NothingFits(DitmosError):
     """Of a budget."""
 
 
-def nothing_fits(what: str, budget: Budget, least: NetworkSpec | None = None) -> NothingFits:
+def nothing_fits(what: str, budget: Budget, least: NetworkSpec) -> NothingFits:
     """The budget that nothing meets, and what the smallest costs."""
-    if least is None:
-        return NothingFits(f"no {what}: the windows are too short for any, expected longer ones")
     return NothingFits(f"no {what} within {budget}, expected more; the smallest takes {cost_of(least, budget)}")
 
 

@@ -11,6 +11,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,6 +27,7 @@ _ATTEMPTS = 5_000
 _WIDER = (1.0, 2.0, 4.0, 8.0)  # factors on the first width, for budgets that narrower networks cannot use up
 _TOO_LARGE = 30  # candidates that need too much RAM, of which each takes a while
 _FEW = 40
+_SHORT = 200  # candidates that are drawn for windows of a length, to see whether it would do
 ESTIMATE = 1.03  # a plan may take that much more than `price.estimated` says
 
 
@@ -228,16 +230,31 @@ def candidates(
                 break
             too_large.append(spec)
             if len(too_large) == _TOO_LARGE:
-                smallest = min([*sorted(too_large, key=_rows_at_once)[:3], *_cheapest(drawn)], key=least_arena)
+                smallest = min([*sorted(too_large, key=_rows_at_once)[:3], _cheapest(drawn)], key=least_arena)
                 raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, smallest)
         else:
+            if not drawn:
+                raise _too_short(family, base, spectral)
             within |= small
             if not within or len(ways) == 1:
-                raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, *_cheapest(drawn))
+                raise nothing_fits(f"{family} network for {window} x {channels} windows", budget, _cheapest(drawn))
             ways = ways[1:] if small else ways[-1:]  # wider ones, unless those are too large
 
 
-def _cheapest(drawn: list[NetworkSpec]) -> list[NetworkSpec]:
-    """The one that takes the fewest instructions, of those with the fewest MACs; [] of []."""
+def _too_short(family: str, base: NetworkSpec, spectral: bool) -> DitmosError:
+    """Of a window for which no network of a family could be drawn."""
+    for window in itertools.count(base.window + 1):
+        for attempt in range(_SHORT):
+            with suppress(DitmosError):
+                FAMILIES[family](random.Random(attempt), replace(base, window=window), Space(spectral))
+                return DitmosError(
+                    f"windows of {base.window} samples are too short for a {family} network, expected {window} or "
+                    "more; --method best --effort quick takes 4"
+                )
+    raise AssertionError  # some window is long enough
+
+
+def _cheapest(drawn: list[NetworkSpec]) -> NetworkSpec:
+    """The one that takes the fewest instructions, of those with the fewest MACs."""
     few = heapq.nsmallest(_FEW, drawn, key=lambda spec: price.macs(spec).of(1))
-    return [min(few, key=lambda spec: price.estimated(spec).of(1))] if few else []
+    return min(few, key=lambda spec: price.estimated(spec).of(1))
