@@ -50,6 +50,9 @@ def live(
     minutes: Annotated[float, typer.Option(min=0, help="Of each track that is made, at least.")] = 30,
     empty: Annotated[float, typer.Option(min=0.1, help="Minutes of silence and noise.")] = 60,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    only: Annotated[
+        str | None, typer.Option(help="Classes of the tracks that are made, apart by commas.", show_default="all")
+    ] = None,
     save: Annotated[Path | None, typer.Option(help="Folder for the tracks that are made, as .wav or .npz.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture: missed against false accepts (.png, .svg, .pdf).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
@@ -89,6 +92,7 @@ def live(
     conditions = Conditions(
         hop or usual_hop(reference, rate, continuous=continuous), parse_policy(policy) if policy else None,
         tuple(events or ()), calibrate, tolerance, false_accepts, None if continuous else latency, minutes, empty, seed,
+        tuple(name.strip() for name in only.split(",")) if only else (),
     )  # fmt: skip
     tracks: Mapping[str, Listened]
     with Stages(transient=True) as stages:

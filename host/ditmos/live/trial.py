@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditmos.bench.route import class_numbers, decide, part_of
-from ditmos.datasets.dataset import TEST, VALIDATION, Dataset
+from ditmos.datasets.dataset import SPLIT_NAMES, TEST, VALIDATION, Dataset
 from ditmos.datasets.features import samples_of
 from ditmos.datasets.surroundings import SLOWEST_HZ, silent_classes
+from ditmos.errors import DitmosError
 from ditmos.frontends.integers import sat16
 from ditmos.live.choosing import Row, choose, rejecting, rows, settings
 from ditmos.live.judging import TOLERANCE_S
@@ -36,7 +37,7 @@ Report = Callable[[str, float], None]  # what is being done, and the part of it 
 class Conditions:
     """hop: rows from window to window. events: settings to try; none: a table of usual ones. tolerance: seconds that an
     event may come late. per_hour, latency: what the chosen setting keeps to. minutes: of each track, at least; of the
-    track without events."""
+    track without events. only: classes of the tracks that are made; none: all."""
 
     hop: int
     policy: Policy | None = None
@@ -48,6 +49,7 @@ class Conditions:
     minutes: float = 30
     empty_minutes: float = 60
     seed: int = 0
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,22 @@ def duty(model: Model, plan: Plan, hearing: Hearing, hop: int) -> float:
     return chip.microseconds(cost * hearing.rate) * 1e-6
 
 
-def made(dataset: Dataset, which: int, minutes: float, seed: int) -> Track:
-    """A track of a part of a set: words of sound, else activities."""
-    return (words if is_words(dataset) else activities)(dataset, dataset.part(which), minutes, seed)
+def made(dataset: Dataset, which: int, minutes: float, seed: int, only: Sequence[str] = ()) -> Track:
+    """A track of a part of a set, or of some of its classes: words of sound, else activities.
+
+    Raises:
+        DitmosError: a class that the set lacks, or of which the part has no window.
+    """
+    index = dataset.part(which)
+    if unknown := [name for name in only if name not in dataset.class_names]:
+        raise DitmosError(
+            f"{dataset.name}: {unknown[0]!r} is none of its classes, expected some of {', '.join(dataset.class_names)}"
+        )
+    if only:
+        index = index[np.isin(dataset.y[index], [dataset.class_names.index(name) for name in only])]
+    if not len(index):
+        raise DitmosError(f"{dataset.name}: no {SPLIT_NAMES[which]} window of {', '.join(only) or 'any class'}")
+    return (words if is_words(dataset) else activities)(dataset, index, minutes, seed)
 
 
 def is_words(dataset: Dataset) -> bool:
@@ -129,13 +144,13 @@ def on_trial(model: Model, plan: Plan, dataset: Dataset, conditions: Conditions,
     """
     c = conditions
     validation = listened(
-        model, plan, made(dataset, VALIDATION, c.minutes, 2 * c.seed), c, c.events, report
+        model, plan, made(dataset, VALIDATION, c.minutes, 2 * c.seed, c.only), c, c.events, report
     )  # fmt: skip
     chosen = choose(validation.rows, c.per_hour, c.latency)
     reject = rejecting(chosen.setting, validation.hearing, validation.track, c.tolerance)
     texts = [chosen.setting, reject]
     tracks = {"validation": validation}
-    test = made(dataset, TEST, c.minutes, 2 * c.seed + 1)
+    test = made(dataset, TEST, c.minutes, 2 * c.seed + 1, c.only)
     tracks["test"] = listened(model, plan, test, c, texts, report)
     result: dict[str, Any] = {"chosen": chosen.setting, "rejecting": reject}
     if not test.continuous:
