@@ -16,6 +16,7 @@ from ditmos.model.reference import Model
 from ditmos.model.writer import write_model
 from ditmos.planner import stream_plan
 from ditmos.simulated.qemu import Simulator
+from firmwares import simulated
 from longrun import LongRun, Piece
 
 RATES = (3e-4, 1e-3, 3e-3)  # faults per byte
@@ -36,7 +37,7 @@ def stream(board: Board, reference: Model, number: int) -> tuple[int, dict[str, 
 def opened(folder: Path) -> Iterator[Piece]:
     model = random_model(np.random.default_rng(0), small_spec(), Style.TRAINED)
     write_model(folder / "small.dtm", model, stream_plan(model.spec))
-    with Simulator() as simulated, Board(simulated.port) as board:
+    with Simulator(simulated()) as simulator, Board(simulator.port) as board:
         deploy(board, folder / "small.dtm", Place.flash)
         yield lambda number: stream(board, Model(model), number)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from ditmos.emulator import EmulatedBoard
 from ditmos.paths import SOURCES
+from firmwares import nucleo
 from longrun import LongRun, Piece
-from power_cuts import firmware
 
 BUSY = 4  # processes
 LONGEST = 3 * 3600  # seconds
@@ -34,7 +34,7 @@ def suite(folder: Path, number: int) -> tuple[int, dict[str, Any]]:
     """All of it, once."""
     others = BUSY * (number % 2)
     report = folder / f"report-{others}.json"
-    with EmulatedBoard(firmware(), flash=folder / "flash.bin") as board, busy(others):
+    with EmulatedBoard(nucleo(), flash=folder / "flash.bin") as board, busy(others):
         command = [
             sys.executable,
             "-m",

@@ -18,6 +18,7 @@ from ditmos.errors import DitmosError
 from ditmos.link.board import Board
 from ditmos.link.deploy import Place, deploy
 from ditmos.simulated.qemu import Simulator
+from firmwares import simulated
 from longrun import LongRun, Piece
 
 CLASSIFIERS = 2
@@ -28,27 +29,27 @@ def kill(folder: Path, number: int) -> tuple[int, dict[str, Any]]:
     """By turns the board and the command."""
     models, flash, chance = models_in(folder), folder / f"flash-{number}.bin", random.Random(number)
     old, new = models(CLASSIFIERS, 0), models(CLASSIFIERS, 1 + number % 2)
-    with Simulator(flash=flash) as simulated, Board(simulated.port) as board:
+    with Simulator(simulated(), flash=flash) as simulator, Board(simulator.port) as board:
         deploy(board, old, Place.rom)
-    with Simulator(flash=flash) as simulated:
+    with Simulator(simulated(), flash=flash) as simulator:
         if number % 2:
-            command = [sys.executable, "-m", "ditmos", "deploy", str(new), "--port", simulated.port, "--to", "rom"]
+            command = [sys.executable, "-m", "ditmos", "deploy", str(new), "--port", simulator.port, "--to", "rom"]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(chance.uniform(*SECONDS))
             process.kill()
             process.wait()
         else:
-            timer = threading.Timer(chance.uniform(*SECONDS), os.kill, (simulated.pid, signal.SIGKILL))
+            timer = threading.Timer(chance.uniform(*SECONDS), os.kill, (simulator.pid, signal.SIGKILL))
             timer.start()
             try:
-                with Board(simulated.port) as board:
+                with Board(simulator.port) as board:
                     deploy(board, new, Place.rom)
             except DitmosError as error:
                 assert "\n" not in str(error), error
             finally:
                 timer.cancel()
-    with Simulator(flash=flash) as simulated, Board(simulated.port) as board:
+    with Simulator(simulated(), flash=flash) as simulator, Board(simulator.port) as board:
         found = loads(board)
     flash.unlink()
     assert found in (crc_of(old), crc_of(new)), "the board has neither model"

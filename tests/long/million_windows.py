@@ -17,6 +17,7 @@ from ditmos.model.reference import Int8, Model
 from ditmos.model.writer import write_model
 from ditmos.planner import stream_plan
 from ditmos.simulated.qemu import Simulator
+from firmwares import simulated
 from longrun import LongRun, Piece
 
 WINDOWS = 1_000_000
@@ -56,7 +57,7 @@ def stream(board: Board, reference: Model) -> tuple[int, dict[str, Any]]:
 def opened(folder: Path) -> Iterator[Piece]:
     model = random_model(np.random.default_rng(0), small_spec(), Style.TRAINED)
     write_model(folder / "small.dtm", model, stream_plan(model.spec))
-    with Simulator() as simulated, Board(simulated.port) as board:
+    with Simulator(simulated()) as simulator, Board(simulator.port) as board:
         deploy(board, folder / "small.dtm", Place.flash)
         yield lambda _: stream(board, Model(model))
 

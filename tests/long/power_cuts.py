@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
 from deployed import Models, crc_of, loads, models_in
 from ditmos.atomic import read_json, write_json
 from ditmos.emulator import EmulatedBoard
 from ditmos.errors import DitmosError
-from ditmos.firmware import micropython, nucleo
-from ditmos.firmware.targets import NUCLEO
 from ditmos.link.board import Board
 from ditmos.link.deploy import Place, deploy
+from firmwares import nucleo
 from longrun import LongRun, Piece
 
 CLASSIFIERS = 2
-
-
-def firmware() -> Path:
-    """The real board's, built where it is not. Skips without the sources of MicroPython with its submodules."""
-    given = os.environ.get("DITMOS_MICROPYTHON")
-    tree = Path(given) if given else micropython.present(NUCLEO)
-    if tree is None:
-        pytest.skip("no MicroPython with lib/stm32lib: set DITMOS_MICROPYTHON")
-    return nucleo.build(tree).folder / "firmware.dfu"
 
 
 def cut(dfu: Path, folder: Path, models: Models, number: int) -> tuple[int, dict[str, Any]]:
@@ -51,7 +39,7 @@ def cut(dfu: Path, folder: Path, models: Models, number: int) -> tuple[int, dict
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Piece]:
-    dfu, models = firmware(), models_in(folder)
+    dfu, models = nucleo(), models_in(folder)
     if not (folder / "models.json").is_file():
         (folder / "flash.bin").unlink(missing_ok=True)
         first = models(CLASSIFIERS, 0)
