@@ -235,8 +235,9 @@ def test_a_reserved_byte_among_the_stuffed_spoils_the_frame(value):
     frame += framing.crc32(frame).to_bytes(4, "little")
     assert not set(frame[3:-4]) & set(range(5)) - {value} and 0 not in frame[-4:], "choose another payload"
     raw = b"\0" + bytes((len(frame) + 5,)) + frame + b"\0"  # one block, as `stuff` makes it where no byte is reserved
-    decoder, found = fed(raw, wire)
-    assert found == 1 and decoder.bad == 1
+    for parts in ((raw, wire), [bytes((byte,)) for byte in raw + wire]):
+        decoder, found = fed(*parts)
+        assert found == 1 and decoder.bad == 1
 
 
 def test_how_many_bytes_are_sure_to_come():
@@ -267,10 +268,61 @@ def test_what_waits_for_a_slot_is_queued_too():
 
 
 def test_each_gap_is_told():
-    """Also one that comes after another has been filled."""
+    """Once, and also one that comes after another has been filled."""
     said = []
     receiver = Link(said.append, lambda: 0, lambda *_: None, side=BOARD)
-    frames = [encode(SAMPLES, number, 0, b"x") for number in range(4)]
-    for number, told in ((1, 1), (0, 1), (1, 1), (3, 2), (2, 2)):  # 0 comes late, then 2
+    frames = [encode(SAMPLES, number, 0, b"x") for number in range(5)]
+    for number, told in ((1, 1), (2, 1), (0, 1), (1, 1), (3, 2), (4, 2), (2, 2)):  # 0 comes late, then 2
         receiver.receive(frames[number], len(frames[number]))
         assert len(said) == told, number
+
+
+def sending(credit=CREDIT):
+    """A link, the frames that it has written, and its clock."""
+    now, said = [0], []
+    return Link(said.append, lambda: now[0], lambda *_: None, credit), said, now
+
+
+def acknowledge(link, number, kind=framing.ACK):
+    wire = encode(kind | BOARD, 0, number, b"")
+    link.receive(wire, len(wire))
+
+
+def test_the_credit_is_kept_to_the_byte_and_comes_back_whole():
+    link, said, _ = sending(2 * (PAYLOAD + OVERHEAD))
+    for size in (10, PAYLOAD):
+        link.send(SAMPLES, bytes(size))
+    acknowledge(link, 2)
+    for size in (PAYLOAD, PAYLOAD, 1):
+        link.send(SAMPLES, bytes(size))
+    assert len(said) == 4  # the last one has to wait
+    acknowledge(link, 3)
+    assert len(said) == 5
+
+
+def test_a_message_that_fills_a_frame_is_one():
+    link, said, _ = sending()
+    link.send(SAMPLES, bytes(PAYLOAD))
+    assert len(said) == 1 and link.queued() == 1
+
+
+def test_what_tells_a_gap_and_acknowledges_is_heeded_at_once():
+    link, said, _ = sending()
+    for _ in range(3):
+        link.send(SAMPLES, b"x")
+    acknowledge(link, 1, framing.NAK)
+    assert len(said) == 5 and link.resent == 2
+
+
+def test_a_longer_way_has_more_patience():
+    link, said, now = sending()
+    link.send(SAMPLES, b"x")
+    now[0] = 90
+    acknowledge(link, 1)
+    link.send(SAMPLES, b"y")
+    for now[0] in range(90, 90 + framing._PATIENCE + 2 * 90 + 1):
+        link.poll()
+    assert link.resent == 0
+    now[0] += 1
+    link.poll()
+    assert link.resent == 1
