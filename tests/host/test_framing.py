@@ -235,7 +235,8 @@ def test_a_reserved_byte_among_the_stuffed_spoils_the_frame(value):
     frame += framing.crc32(frame).to_bytes(4, "little")
     assert not set(frame[3:-4]) & set(range(5)) - {value} and 0 not in frame[-4:], "choose another payload"
     raw = b"\0" + bytes((len(frame) + 5,)) + frame + b"\0"  # one block, as `stuff` makes it where no byte is reserved
-    for parts in ((raw, wire), [bytes((byte,)) for byte in raw + wire]):
+    rest = b"\0" + bytes((len(frame) + 4,)) + frame[1:] + b"\0"  # the frame before has left what it lacks
+    for parts in ((raw, wire), [bytes((byte,)) for byte in raw + wire], (wire, rest)):
         decoder, found = fed(*parts)
         assert found == 1 and decoder.bad == 1
 
@@ -243,7 +244,9 @@ def test_a_reserved_byte_among_the_stuffed_spoils_the_frame(value):
 def test_how_many_bytes_are_sure_to_come():
     """Those of the block at hand, and the code or the delimiter behind it; of a spoilt frame nothing but its end."""
     decoder = Decoder()
-    decoder.feed(b"\0" + bytes((5 + 20,)) + b"a" * 8, 0, 10)
+    decoder.feed(b"\0" + bytes((5 + 20,)), 0, 2)
+    assert decoder.sure == 20 + 1
+    decoder.feed(b"a" * 8, 0, 8)
     assert decoder.sure == 20 - 8 + 1
     decoder.feed(b"\3", 0, 1)
     assert decoder.sure == 1
@@ -310,12 +313,22 @@ def test_what_tells_a_gap_and_acknowledges_is_heeded_at_once():
     link, said, _ = sending()
     for _ in range(3):
         link.send(SAMPLES, b"x")
-    acknowledge(link, 1, framing.NAK)
-    assert len(said) == 5 and link.resent == 2
+    for _ in range(2):  # the second one tells nothing new
+        acknowledge(link, 1, framing.NAK)
+        assert len(said) == 5 and link.resent == 2
+
+
+def test_a_message_is_acknowledged_at_the_next_poll():
+    link, said, _ = sending()
+    wire = encode(SAMPLES | BOARD, 0, 0, b"x")
+    for _ in range(2):  # and so is one that came twice
+        link.receive(wire, len(wire))
+        link.poll()
+    assert [fed(answer)[0].frame[0] for answer in said] == [framing.ACK] * 2 and link.duplicates == 1
 
 
 def test_a_longer_way_has_more_patience():
-    link, said, now = sending()
+    link, _, now = sending()
     link.send(SAMPLES, b"x")
     now[0] = 90
     acknowledge(link, 1)

@@ -66,9 +66,10 @@ class Module:
 
 @dataclass(frozen=True)
 class Change:
-    """A line of a module, stripped, before and after."""
+    """A line in a function of a module, stripped, before and after."""
 
     path: str
+    function: str
     old: str
     new: str
 
@@ -77,14 +78,15 @@ def table() -> tuple[list[Module], dict[Change, str]]:
     """The modules, and the changes that no test can notice: why."""
     rows = tomllib.loads(TABLE.read_text())
     modules = [Module(row["path"], tuple(row["tests"].split())) for row in rows["module"]]
-    return modules, {Change(row["path"], row["old"], row["new"]): row["why"] for row in rows.get("equivalent", ())}
+    keys = ("path", "function", "old", "new")
+    return modules, {Change(*(row[key] for key in keys)): row["why"] for row in rows.get("equivalent", ())}
 
 
-def changed(path: str, diff: str) -> Change:
+def changed(path: str, function: str, diff: str) -> Change:
     """The change that a unified diff of one line makes."""
     lines = [line for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     old, new = (" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
-    return Change(path, old, new)
+    return Change(path, function, old, new)
 
 
 def run(module: Module, copy: Path, folder: Path) -> list[tuple[Change, str]]:
@@ -103,10 +105,11 @@ def run(module: Module, copy: Path, folder: Path) -> list[tuple[Change, str]]:
     _cosmic_ray(copy, "cosmic-ray", "exec", config, session)
     found = []
     for line in _cosmic_ray(copy, "cosmic-ray", "dump", session).splitlines():
-        _, result = json.loads(line)
+        item, result = json.loads(line)
         if result and result["worker_outcome"] != "skipped":
             outcome = "survived" if result["test_outcome"] == "survived" else "killed"
-            found.append((changed(module.path, result["diff"] or ""), outcome))
+            function = item["mutations"][0]["definition_name"] or ""
+            found.append((changed(module.path, function, result["diff"] or ""), outcome))
     return found
 
 
@@ -139,12 +142,12 @@ def main() -> None:
         counts = Counter(
             "equivalent" if outcome == "survived" and change in equivalent else outcome for change, outcome in found
         )
-        noted = [[change.old, change.new] for change in left if change not in equivalent]
+        noted = [[change.function, change.old, change.new] for change in left if change not in equivalent]
         known[module.path] = {**counts, "survivors": noted}
         write_json(options.json, known)
         print(f"{module.path}: {', '.join(f'{count} {word}' for word, count in sorted(counts.items()))}", flush=True)
-        for old, new in noted:
-            print(f"  {old}\n  {new}\n")
+        for function, old, new in noted:
+            print(f"  {function}\n    {old}\n    {new}")
         survived += len(noted)
     sys.exit(survived > 0)
 
