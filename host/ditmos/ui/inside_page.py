@@ -81,12 +81,20 @@ class InsidePage:
     def _tick(self) -> None:
         if not self._visit.shown("Inside"):
             return
+        if self._visit.desk.plan is not self._plan_of:  # of another model
+            self._plan_of = self._visit.desk.plan
+            self._forget()
+            self._describe_plan()
         if self._visit.picked != self._picked:
             self._picked = self._visit.picked
             self._take_picked()
-        if self._visit.desk.plan is not self._plan_of:
-            self._plan_of = self._visit.desk.plan
-            self._describe_plan()
+
+    def _forget(self) -> None:
+        """What a model has made of windows."""
+        self._seen = self._examples = None
+        self._counted.text = ""
+        self._matrix.clear()
+        self._windows.clear()
 
     def _take_picked(self) -> None:
         """The window of an answer of the stream."""
@@ -177,9 +185,9 @@ class InsidePage:
 
     async def _count(self) -> None:
         desk = self._visit.desk
-        board = self._visit.board
+        board, model = self._visit.board, desk.reference
         try:
-            if desk.lab is None or desk.dataset is None or desk.reference is None:
+            if desk.lab is None or desk.dataset is None or model is None:
                 raise DitmosError("confusion is of a data set: ditmos ui --model FILE --data FILE")
             policy = board.policy.text if board and board.policy else None
             found = await run.io_bound(desk.lab.over_data, policy, None)
@@ -187,17 +195,18 @@ class InsidePage:
                 raise DitmosError(found.message)
             if not isinstance(found, Outcome):
                 return  # the server is stopping
-            self._examples = await run.io_bound(Examples, desk.reference, desk.dataset, desk.part, found.label)
+            examples = await run.io_bound(Examples, model, desk.dataset, desk.part, found.label)
         except DitmosError as error:
             self._notice.say(str(error), "bad")
             return
-        if self._examples is None:
-            return
+        if examples is None or desk.reference is not model:
+            return  # the server is stopping, or another model was deployed meanwhile
+        self._examples = examples
         self._counted.text = f"{self._examples.wrong:,} of {found.windows:,} windows are wrong; press a cell"
         self._matrix.clear()
         self._windows.clear()
         with self._matrix:
-            names = desk.reference.class_names
+            names = model.class_names
             Matrix("Classes, and what they are taken for", names, self._examples.counts, self._cell)
 
     def _cell(self, true: int, taken: int) -> None:
