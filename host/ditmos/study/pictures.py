@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -125,11 +126,11 @@ def curves(rows: Sequence[Row], title: str) -> Figure:
     """Loss over epochs, a line per method and seed, the ends of stages dotted. Every method has a loss of its own."""
     figure, axes = _picture(2.8)
     methods = sorted({row["method"] for row in rows})
-    for method in methods:
+    for method, dashes in zip(methods, itertools.cycle(("-", "--", "-.", ":")), strict=False):
         own = [row for row in rows if row["method"] == method and row.get("curve")]
         for j, row in enumerate(own):
             epochs, losses = zip(*row["curve"], strict=True)
-            axes.plot(epochs, losses, color=_style(method)["color"], lw=1, label=None if j else method)
+            axes.plot(epochs, losses, color=_style(method)["color"], lw=1, ls=dashes, label=None if j else method)
         for name, end in own[0].get("stages", ())[:-1]:
             axes.axvline(end, color=_style(method)["color"], lw=0.8, ls=":")
             axes.annotate(f"{name} ends", (end, 1), xycoords=("data", "axes fraction"), fontsize=7, color=_INK,
