@@ -139,6 +139,7 @@ class Model:
     raw_channels: int
     raw_hop: int  # samples from one row to the next
     raw_window: int  # samples of a window
+    kept_rows: int  # rows that a window is made of: `window`, more where the network reads features of them
     raw_rate: float  # samples per second
     raw_scale: float  # real units of a step of a sample
     raw_units: str

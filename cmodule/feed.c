@@ -161,9 +161,13 @@ bool ditmos_feed_window(ditmos_feed_t *feed) {
     if (!ditmos_frontend_keeps_rows(front)) {
         return true;
     }
+    ditmos_engine_begin(engine);
+    if (front->reads_features) {
+        put_row(engine, ditmos_feed_features(feed));
+        return true;
+    }
     const ditmos_buffer_t *window = &model->plan.buffers[model->plan.window];
     const int16_t *rows = ditmos_stream_rows(&feed->stream);
-    ditmos_engine_begin(engine);
     int8_t *plane = engine->arena + window->offset;
     for (unsigned c = 0; c < front->row_channels; c++) {
         const uint8_t *record = model->inputs + (size_t)DITMOS_INPUT_SIZE * c;

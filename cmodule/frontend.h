@@ -17,6 +17,7 @@ enum {
     DITMOS_AFFINE = 4,
     DITMOS_CENTRE = 5,
     DITMOS_SUMMARY = 6,
+    DITMOS_READ_SUMMARY = 7, // whose features the network reads in place of the rows
 };
 
 typedef struct {
@@ -43,10 +44,11 @@ typedef struct {
 typedef struct {
     uint16_t channels; // of the samples
     uint16_t row_channels;
-    uint16_t window; // rows
+    uint16_t window; // rows that a window of the network is made of
     uint8_t count;
     uint8_t spectrum_at; // index of the operation, or DITMOS_MAX_OPERATIONS
     uint8_t own_at; // the same of the Affine of the device's own
+    bool reads_features; // the network's window is one row, the features of `window` rows
     bool centre; // the last operation
     bool centre_scale;
     float fs; // of the samples, Hz
@@ -79,7 +81,7 @@ static inline uint32_t ditmos_frontend_window(const ditmos_frontend_t *front) {
 }
 
 // Parse the section [begin, begin + size) of the file at `data` and check all of it, but for what else lies in the arena.
-// The rows have `channels` channels, a window `window` of them. What *front points to is the section, or where that is
+// The network reads `channels` channels, a window `window` rows of them. What *front points to is the section, or where that is
 // not aligned to 4 a copy in `copy`, which has room for `size` bytes.
 ditmos_status_t ditmos_frontend_parse(ditmos_frontend_t *front, const uint8_t *data, uint32_t begin, uint32_t size,
     unsigned window, unsigned channels, void *copy);

@@ -99,24 +99,34 @@ static ditmos_status_t parse_summary(ditmos_frontend_t *front, const section_t *
     uint32_t size, uint32_t width) {
     const uint8_t *p = s->data + at;
     uint32_t begin = s->begin + at;
+    uint32_t head = RECORD_SIZE;
+    if (p[0] == DITMOS_READ_SUMMARY) {
+        head += 4;
+        NEED(size >= head, "FRNT.bytes", begin + 4, "cut short");
+        uint32_t rows = ditmos_u32(p + RECORD_SIZE);
+        NEED(1 <= rows && rows <= UINT16_MAX, "FRNT.rows", begin + RECORD_SIZE, "must be 1 to 65535");
+        NEED(front->window == 1, "FRNT.kind", begin, "features are a window of one row");
+        front->window = (uint16_t)rows;
+        front->reads_features = true;
+    }
     uint32_t bins = p[1];
     uint32_t block = ditmos_u16(p + 2);
     NEED(1 <= bins && bins <= DITMOS_SUMMARY_BINS, "FRNT.bins", begin + 1, "must be 1 to 15");
-    NEED(DITMOS_SUMMARY_LEAST <= block && block <= DITMOS_SUMMARY_BLOCK && (block & (block - 1)) == 0, "FRNT.block",
-        begin + 2, "must be a power of 2 from 8 to 4096");
+    NEED(1 <= block && block <= DITMOS_SUMMARY_BLOCK && (block & (block - 1)) == 0, "FRNT.block", begin + 2,
+        "must be a power of 2 up to 4096");
     NEED(index + 1 == front->count, "FRNT.kind", begin, "Summary must come last");
     uint32_t blocks = front->window / block;
     NEED(DITMOS_SUMMARY_PARTS <= blocks && blocks <= DITMOS_SUMMARY_BLOCKS, "FRNT.block", begin + 2,
         "must cut a window into 4 to 64 blocks");
     uint32_t weights = blocks + blocks % 2; // of a bin, cosines and sines each
-    NEED(size == RECORD_SIZE + 4 * bins * weights, "FRNT.bytes", begin + 4, "does not fit bins and blocks");
+    NEED(size == head + 4 * bins * weights, "FRNT.bytes", begin + 4, "does not fit bins and blocks");
     front->summary = (ditmos_summary_t) {
         .rows = front->window,
         .channels = (uint16_t)width,
         .block = (uint16_t)block,
         .blocks = (uint8_t)blocks,
         .bins = (uint8_t)bins,
-        .table = (const int16_t *)(const void *)(p + RECORD_SIZE),
+        .table = (const int16_t *)(const void *)(p + head),
     };
     const int16_t *weight = front->summary.table;
     for (unsigned bin = 0; bin < bins; bin++) {
@@ -125,7 +135,7 @@ static ditmos_status_t parse_summary(ditmos_frontend_t *front, const section_t *
             sums[i >> 1 & 1] += (uint32_t)(*weight < 0 ? -*weight : *weight);
         }
         NEED(sums[0] <= DITMOS_SUMMARY_WEIGHT && sums[1] <= DITMOS_SUMMARY_WEIGHT, "FRNT.table",
-            begin + RECORD_SIZE + 4 * weights * bin, "weighs more than 65535");
+            begin + head + 4 * weights * bin, "weighs more than 65535");
     }
     return ditmos_ok();
 }
@@ -144,7 +154,7 @@ static ditmos_status_t parse_operation(ditmos_frontend_t *front, const section_t
         .second = ditmos_u16(p + 2),
         .channels = (uint16_t)*width,
     };
-    NEED(DITMOS_SPECTRUM <= operation->kind && operation->kind <= DITMOS_SUMMARY, "FRNT.kind", begin,
+    NEED(DITMOS_SPECTRUM <= operation->kind && operation->kind <= DITMOS_READ_SUMMARY, "FRNT.kind", begin,
         "unknown: needs a newer firmware");
     NEED(RECORD_SIZE <= size && size <= s->size - at && size % 4 == 0, "FRNT.bytes", begin + 4,
         "must be a multiple of 4 within the section");
@@ -154,7 +164,7 @@ static ditmos_status_t parse_operation(ditmos_frontend_t *front, const section_t
         *width *= front->spectrum.bands;
         return status;
     }
-    if (operation->kind == DITMOS_SUMMARY) {
+    if (operation->kind >= DITMOS_SUMMARY) {
         return parse_summary(front, s, index, at, size, *width);
     }
     bool affine = operation->kind == DITMOS_AFFINE;
@@ -270,7 +280,8 @@ ditmos_status_t ditmos_frontend_parse(ditmos_frontend_t *front, const uint8_t *d
     unsigned after = front->spectrum_at + 1u;
     NEED(!front->spectrum.wide || (after < front->count && front->operations[after].kind == DITMOS_AFFINE), "FRNT.wide",
         begin, "needs an Affine behind it");
-    NEED(width == channels, "FRNT", begin, "rows have other channels than INPT");
+    uint32_t read = front->reads_features ? ditmos_summary_size(width, front->summary.bins) : width;
+    NEED(read == channels, "FRNT", begin, "rows have other channels than INPT");
     front->row_channels = (uint16_t)width;
     return measure(front, begin);
 }

@@ -41,7 +41,7 @@ MP_DEFINE_CONST_FUN_OBJ_2(ditmos_model_feed_obj, model_feed);
 void ditmos_model_need_rows(const ditmos_model_obj_t *self, bool enough) {
     if (!enough) {
         mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("the window needs %u rows, there are %u"),
-            (unsigned)self->model.window, (unsigned)self->feed.rows);
+            (unsigned)self->model.front->window, (unsigned)self->feed.rows);
     }
 }
 

@@ -269,6 +269,8 @@ static mp_obj_t attribute(const ditmos_model_obj_t *self, qstr name) {
             return MP_OBJ_NEW_SMALL_INT(model->front ? ditmos_frontend_hop(model->front) : 0);
         QSTR_CASE(name, MP_QSTR_raw_window)
             return MP_OBJ_NEW_SMALL_INT(model->front ? ditmos_frontend_window(model->front) : 0);
+        QSTR_CASE(name, MP_QSTR_kept_rows)
+            return MP_OBJ_NEW_SMALL_INT(model->front ? model->front->window : model->window);
         QSTR_CASE(name, MP_QSTR_raw_rate)
             return self->raw_rate;
         QSTR_CASE(name, MP_QSTR_raw_scale)

@@ -100,7 +100,7 @@ static ditmos_status_t count_convs(const uint8_t *data, uint32_t begin, unsigned
     }
     unsigned fcs = layers - *convs;
     NEED(1 <= fcs && fcs <= DITMOS_MAX_FCS, "LAYR.kind", begin, "branch must end in 1 or 2 fully connected layers");
-    NEED(fewest <= *convs && *convs <= DITMOS_MAX_CONVS, "LAYR.kind", begin, "branch must have 1 to 12 layers in time");
+    NEED(fewest <= *convs && *convs <= DITMOS_MAX_CONVS, "LAYR.kind", begin, "branch must have up to 12 layers in time, a selector one or more");
     return ditmos_ok();
 }
 
@@ -124,7 +124,7 @@ ditmos_status_t ditmos_read_layers(ditmos_parsing_t *parsing, ditmos_section_t s
             return status;
         }
     }
-    status = count_convs(data, classifier, m->classifier_layers, m->start == 0, &m->classifier_convs);
+    status = count_convs(data, classifier, m->classifier_layers, 0, &m->classifier_convs);
     if (status.field) {
         return status;
     }

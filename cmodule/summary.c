@@ -109,7 +109,7 @@ static inline __attribute__((always_inline)) void take_two(running_t *r, uint32_
     r->before = two;
 }
 
-// A row behind the last block.
+// A row behind the last block, or of a short one.
 static inline __attribute__((always_inline)) void take_one(running_t *r, int32_t v) {
     int32_t before = (int32_t)r->before >> 16;
     uint32_t two = ditmos_pack16((uint32_t)v, (uint32_t)v);
@@ -123,7 +123,7 @@ static inline __attribute__((always_inline)) void take_one(running_t *r, int32_t
 
 // One channel: its features but the bins, and the means of its blocks.
 static inline __attribute__((always_inline)) void channel_features(const ditmos_summary_t *summary, const int16_t *p,
-    unsigned channels, int16_t *means, int16_t *out) {
+    unsigned channels, bool short_blocks, int16_t *means, int16_t *out) {
     running_t r = { .before = (uint32_t)p[0] << 16, .least = 0x7fff7fff, .most = 0x80008000 }; // row 0 changes by nothing
     int32_t first = p[0];
     int32_t total = 0;
@@ -137,12 +137,18 @@ static inline __attribute__((always_inline)) void channel_features(const ditmos_
         for (; b < end; b++) {
             int32_t before = r.sum;
             unsigned i = block;
-            do {
-                #pragma GCC unroll 4
-                for (unsigned j = 0; j < DITMOS_SUMMARY_LEAST / 2; j++, p += 2 * channels) {
-                    take_two(&r, ditmos_pack16((uint32_t)p[0], (uint32_t)p[channels]));
+            if (short_blocks) {
+                for (; i; i--, p += channels) {
+                    take_one(&r, p[0]);
                 }
-            } while (i -= DITMOS_SUMMARY_LEAST);
+            } else {
+                do {
+                    #pragma GCC unroll 4
+                    for (unsigned j = 0; j < DITMOS_SUMMARY_STEP / 2; j++, p += 2 * channels) {
+                        take_two(&r, ditmos_pack16((uint32_t)p[0], (uint32_t)p[channels]));
+                    }
+                } while (i -= DITMOS_SUMMARY_STEP);
+            }
             means[b] = (int16_t)((r.sum - before) >> shift);
         }
         if (part == DITMOS_SUMMARY_PARTS - 1) {
@@ -173,7 +179,7 @@ static void norms(int16_t (*means)[DITMOS_SUMMARY_BLOCKS], unsigned blocks) {
 }
 
 static inline __attribute__((always_inline)) void features(const ditmos_summary_t *summary, const int16_t *rows,
-    unsigned channels, int16_t *out) {
+    unsigned channels, bool short_blocks, int16_t *out) {
     int16_t means[3][DITMOS_SUMMARY_BLOCKS] __attribute__((aligned(4)));
     bool threes = ditmos_summary_triples(channels);
     for (unsigned c = 0; c < channels; c++) {
@@ -181,7 +187,7 @@ static inline __attribute__((always_inline)) void features(const ditmos_summary_
         if (summary->blocks % 2) {
             own[summary->blocks] = 0; // made even
         }
-        channel_features(summary, rows + c, channels, own, out);
+        channel_features(summary, rows + c, channels, short_blocks, own, out);
         out = bins(summary, (const uint32_t *)(const void *)own, out + 4 + DITMOS_SUMMARY_PARTS);
         if (threes && c % 3 == 2) {
             norms(means, summary->blocks);
@@ -191,9 +197,11 @@ static inline __attribute__((always_inline)) void features(const ditmos_summary_
 }
 
 void ditmos_summary(const ditmos_summary_t *summary, const int16_t *rows, int16_t *out) {
-    if (summary->channels == 3) { // a step that the compiler knows
-        features(summary, rows, 3, out);
+    if (summary->block < DITMOS_SUMMARY_STEP) {
+        features(summary, rows, summary->channels, true, out);
+    } else if (summary->channels == 3) { // a step that the compiler knows
+        features(summary, rows, 3, false, out);
     } else {
-        features(summary, rows, summary->channels, out);
+        features(summary, rows, summary->channels, false, out);
     }
 }

@@ -7,7 +7,7 @@
 #define DITMOS_SUMMARY_PARTS (4) // of a window, each with its own variance
 #define DITMOS_SUMMARY_BLOCKS (64) // at most
 #define DITMOS_SUMMARY_BINS (15) // at most
-#define DITMOS_SUMMARY_LEAST (8) // rows of a block
+#define DITMOS_SUMMARY_STEP (8) // rows that are taken in at a time, where a block has so many
 #define DITMOS_SUMMARY_BLOCK (4096) // at most
 #define DITMOS_SUMMARY_WEIGHT (65535) // sum of the magnitudes of a bin's cosines, at most; of its sines, too
 

@@ -5,8 +5,8 @@ warmed up, then repeated; the median is printed, with the least and the most. Op
 
     --repeat N   repetitions (default 50)
     --json       one JSON object instead of a table
-    --profile    on the emulated board, model in ROMFS: have it count the bytes that a row of the front end, a
-                 select and a classify fetch, read and write in each memory
+    --profile    on the emulated board, model in ROMFS: have it count the bytes that a row of the front end and each
+                 part of a decision fetch, read and write in each memory
 
 Ticks are those of `time.ticks_cpu()`: core cycles on the real board. Emulators have no caches and no pipeline: there
 they are instructions, and this script says so. Between two runs on a real board they differ by what interrupts take.
@@ -22,6 +22,7 @@ from ditmos.routing import FOREST
 from ditmos.script import Stopwatch, option
 
 WARM_UP = 5
+WEIGHT = 4  # of a forest's votes in an average, which takes as long with any
 EMULATED = b"DiTMoS-F767 "  # unique id of the emulated NUCLEO-F767ZI
 # Instrumentation trace: words written here tell the emulated board what to count.
 STIMULUS = 0xE0000000
@@ -122,12 +123,18 @@ def measure(engine, window, repeat):
     rows = []
     if model.trees:
         rows.append(("votes",) + statistics(watch, repeat, model.votes, window))
+    if model.specialists:
+        rows.append(("specialist",) + statistics(watch, repeat, model.specialist))
     if model.classifiers:
         rows.append(("select",) + statistics(watch, repeat, model.select, window))
         rows.append(("classify",) + statistics(watch, repeat, model.classify, k, before=lambda: model.select(window)))
         rows += slices(model, window, k, watch, repeat)
+    if model.trees and model.classifiers:
+        model.select(window)
+        rows.append(("both",) + statistics(watch, repeat, model.both, model.classify(k), WEIGHT))
     rows.append(("policy",) + statistics(watch, repeat, engine.policy, model, window))
-    asked = [row[1] for row in rows if row[0] == "votes" or (who != FOREST and row[0] in ("select", "classify"))]
+    behind = () if who == FOREST else ("specialist", "select", "classify", "both")
+    asked = [row[1] for row in rows if row[0] == "votes" or row[0] in behind]
     rows.append(("Python", rows[-1][1] - sum(asked), None, None))
     if model.raw_window:
         rows.insert(0, ("front end, a row",) + statistics(watch, repeat, model.feed, one_row(model)))
@@ -141,8 +148,8 @@ def one_row(model):
 
 
 def profile(engine, window):
-    """A row of the front end, a select and a classify between marks: weights and arena in DTCM, then weights in flash
-    and arena in RAM."""
+    """A row of the front end and each part of a decision between marks: weights and arena in DTCM, then weights in
+    flash and arena in RAM."""
     import _ditmos
     import tcm
 
@@ -159,17 +166,21 @@ def profile(engine, window):
         if model.trees:
             if model is in_flash:
                 model.feed(first_samples(engine))
-            parts.append(("votes", model.votes, window))
+            parts.append(("votes", model.votes, (window,)))
+        if model.specialists:
+            parts.append(("specialist", model.specialist, ()))
         if model.classifiers:
-            parts += [("select", model.select, window), ("classify", model.classify, 0)]
+            parts += [("select", model.select, (window,)), ("classify", model.classify, (0,))]
+        if model.trees and model.classifiers:
+            parts.append(("both", model.both, (array("b", bytes(model.classes)), WEIGHT)))
         if model.raw_window:
-            parts.append(("front end, a row", model.feed, one_row(model)))
-        for part, work, argument in parts:
-            work(argument)
+            parts.append(("front end, a row", model.feed, (one_row(model),)))
+        for part, work, arguments in parts:
+            work(*arguments)
             if part == "classify":
                 model.select(window)  # the one before may have written over what it reads
             tell(True, PROFILE_START)
-            work(argument)
+            work(*arguments)
             tell(True, PROFILE_STOP)
             print("profiled", placement, part)
 

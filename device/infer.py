@@ -103,7 +103,8 @@ def run_json(engine, windows, count):
             result["votes"] = list(model.votes(window))
         if model.classifiers:
             logits = model.select(window)
-            k = who if who < model.classifiers else best(logits[: model.routes])
+            k = model.specialist() if model.specialists else best(logits[: model.routes])
+            k = who if who < model.classifiers else k
             result["selector"] = hexlify(bytes(logits)).decode()
             result["logits"] = hexlify(bytes(model.classify(k))).decode()
         result["ticks"] = parts(engine, window, k, watch)

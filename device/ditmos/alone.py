@@ -153,7 +153,7 @@ class Station:
         self._last = None
         model = engine.model
         rate = model.raw_rate / model.raw_hop if model.raw_window else model.rate or sensor.rate
-        self._seconds = hop / rate, model.window / rate  # from one window to the next; of a window
+        self._seconds = hop / rate, model.kept_rows / rate  # from one window to the next; of a window
         self._duty = Duty()
 
     def step(self):

@@ -27,8 +27,8 @@ class Listener:
     def __init__(self, engine, sensor, hop=4, gate=0):
         model = engine.model
         check(model, sensor)
-        if not 1 <= hop <= model.window:
-            raise ValueError("hop is %d, expected 1 to %d rows" % (hop, model.window))
+        if not 1 <= hop <= model.kept_rows:
+            raise ValueError("hop is %d, expected 1 to %d rows" % (hop, model.kept_rows))
         self.engine = engine
         self.watch = Watch(sensor)
         self.hop = hop
@@ -53,7 +53,7 @@ class Listener:
 
     def restart(self):
         """Nothing of before is in the next window."""
-        self._missing = self.engine.model.window  # rows until it
+        self._missing = self.engine.model.kept_rows  # rows until it
         self._loud = 0  # rows until all that was loud has left the window
         self._lost = self.watch.lost
         self._fresh = True  # the model has not seen the window before the next one
@@ -85,7 +85,7 @@ class Listener:
             rows = len(new) // model.channels
         self._missing -= rows
         if self.gate:
-            self._loud = model.window + rows if self.watch.loudness >= self.gate else max(0, self._loud - rows)
+            self._loud = model.kept_rows + rows if self.watch.loudness >= self.gate else max(0, self._loud - rows)
         if self._missing > 0:
             return None
         self._missing += self.hop

@@ -19,7 +19,7 @@ class Sensing(Answers):
         step = model.raw_hop or 1
         if hop % step:
             raise ValueError("hop is %d samples, expected a multiple of %d" % (hop, step))
-        self.listener = Listener(Engine(model, policy), sensor, hop // step or model.window)
+        self.listener = Listener(Engine(model, policy), sensor, hop // step or model.kept_rows)
         self._show = show
         self._level = self._unsent = 0
         if model.raw_window:

@@ -7,9 +7,13 @@ from zlib import crc32
 
 import numpy as np
 import pytest
+from ditmos.bench.golden import random_model, random_spec
 from ditmos.bench.golden_feeds import feed_case, model_with_front
-from ditmos.bench.golden_fronts import random_samples
+from ditmos.bench.golden_forests import linear_model
+from ditmos.bench.golden_fronts import random_affine, random_samples
 from ditmos.errors import DitmosError
+from ditmos.frontends.frontend import FrontEnd
+from ditmos.model.inputs import quantize_input
 from ditmos.model.quantized import check
 from ditmos.model.reader import ModelFileError, decode
 from ditmos.model.reference import Model
@@ -37,6 +41,45 @@ def test_pieces_are_the_window(seed: int) -> None:
         np.testing.assert_array_equal(model.select(None), expected)
         np.testing.assert_array_equal(model.select_fed(), expected)
     np.testing.assert_array_equal(model.select_batch(model.quantize(samples[None]))[0], expected)
+
+
+def test_rows_of_as_many_channels_as_samples_go_through_once() -> None:
+    """A front end of an Affine alone makes rows that look like samples."""
+    rng = np.random.default_rng(0)
+    spec = random_spec(rng, max_rows=30, max_classifiers=2)
+    width = spec.channels
+    affine = random_affine(rng, width)
+    front = FrontEnd((affine,), 50.0, 1.0, "u", tuple(f"c{i}" for i in range(width)))
+    model = Model(replace(random_model(rng, spec), front_end=front))
+    samples = random_samples(rng, model.window, width)
+    model.feed(samples)
+    expected = model.select(quantize_input(affine(samples), model.inputs))
+    model.feed_reset()
+    model.feed(samples)
+    np.testing.assert_array_equal(model.select(None), expected)
+    np.testing.assert_array_equal(model.quantize_rows(affine(samples)), model.quantize(samples))
+
+
+def test_features_are_a_window_of_one_row() -> None:
+    """Samples, features, integers: what a network of one row reads, whole or in pieces."""
+    rng = np.random.default_rng(4)
+    made = linear_model(rng)
+    model, summary = Model(made), made.front_end.summary
+    samples = random_samples(rng, model.raw_window, model.raw_channels)
+    assert (model.window, model.kept_rows) == (1, summary.rows)
+    assert model.feed(samples[:-1]) == summary.rows - 1
+    with pytest.raises(RuntimeError, match=f"the window needs {summary.rows} rows, there are {summary.rows - 1}"):
+        model.select(None)
+    model.feed(samples[-1:])
+    assert model.summary().tobytes() == made.front_end(samples).tobytes()
+    expected = quantize_input(made.front_end(samples), model.inputs)
+    np.testing.assert_array_equal(model.quantize(samples), expected)
+    model.select(None)
+    fed = bytes(model.classify(0))
+    model.select(expected)
+    assert fed == bytes(model.classify(0))
+    with pytest.raises(DitmosError, match="features are a window of 1 row, the network's has 2"):
+        made.front_end.check_window(2)
 
 
 def test_rows_start_anew_after_another_window() -> None:

@@ -308,7 +308,7 @@ def test_a_budget_that_nothing_meets(
     """The folder is as if nothing had been tried."""
     if method == "forest" and budget.macs:
         return  # a forest has none
-    for module, name, value in ((space, "_ATTEMPTS", 60), (growing, "_LEAVES", (250,)), (growing, "COPIES", (0,))):
+    for module, name, value in ((space, "_ATTEMPTS", 60), (growing, "_SIZES", ((250, 0.8),)), (growing, "COPIES", (0,))):
         monkeypatch.setattr(module, name, value)
     request = Request(data, budget, method, "quick", settings=None if method == "forest" else TINY)
     with pytest.raises(DitmosError, match=message):

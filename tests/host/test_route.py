@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ditmos import routing
 from ditmos.bench import golden
-from ditmos.bench.route import Costs, class_numbers, decide, part_of, quantized_windows, report
+from ditmos.bench.route import PLANNED, Costs, class_numbers, decide, part_of, quantized_windows, report
 from ditmos.cli import application
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
@@ -372,6 +372,7 @@ def test_command(model, tmp_path):
     own, first, second = json.loads((tmp_path / "out.json").read_text())["policies"]
     assert own["policy"] == "top1 (its own)" and own["accuracy"] == first["accuracy"]
     assert first["costs"]["instructions"] == 1100 and second["costs"]["instructions"] == 2100
+    assert first["costs"][PLANNED] < second["costs"][PLANNED]
     assert second["extra_runs"] == 1.0 and first["windows"] == len(dataset)
 
 

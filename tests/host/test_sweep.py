@@ -230,7 +230,7 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
         (SWEEP.replace("macs = 12_000\n", "macs = -1\n", 1), "macs is -1, expected 0 or more"),
         (SWEEP.replace('method = "wide"', 'method = "a/b"\nby = "wide"'), "expected names without /"),
         (SWEEP.replace('by = "paper"', 'by = "book"'), "it is trained by 'book', expected by to be one of best"),
-        (SWEEP.replace('by = "paper"', 'by = "linear"'), "it is trained by 'linear', expected by to be"),
+        (SWEEP.replace('by = "paper"', 'by = "lines"'), "it is trained by 'lines', expected by to be"),
         (SWEEP + "settings.fit.epochs = 1", "forest has no settings"),
         (SWEEP.replace("settings.search = {", "settings.fit.delta = 0.1\nsettings.search = {"), "nothing to route"),
         ("data = 3", "data is 3, expected a table"),

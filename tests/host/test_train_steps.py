@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from ditmos.errors import DitmosError
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.networks.student import StudentNetwork
 from ditmos.paper.config import Schedule
 from ditmos.paper.session import Stepper
 from ditmos.paper.splitting import kmeans
 from ditmos.training.data import balanced_batches, batches, cluster_batches
+from ditmos.training.fit import Batch, given_loss, lists_of
 from ditmos.training.views import ViewConfig, Views, rotation
 
 
@@ -103,3 +106,18 @@ def test_kmeans_finds_separate_clusters() -> None:
     assert all(len(labels[truth == i].unique()) == 1 for i in range(3)) and len(labels.unique()) == 3
     with pytest.raises(DitmosError, match="2 training windows for 3 classifiers"):
         kmeans(torch.zeros(2, 2), 3, 1, 0, 1)
+
+
+def test_windows_that_are_given_go_to_their_classifier_alone() -> None:
+    """Lists by hand, the shorter ones filled up by repetition; the loss is the mean over the windows."""
+    rows, counts = lists_of(torch.tensor([1, 0, 1, 3, 1]), 4)
+    assert rows[[0, 1, 3]].tolist() == [[1, 1, 1], [0, 2, 4], [3, 3, 3]]
+    assert counts.tolist() == [[True, False, False], [True] * 3, [False] * 3, [True, False, False]]
+    spec = NetworkSpec(12, 2, 3, 4, BranchSpec((ConvSpec(2, 3),)))
+    network = StudentNetwork(spec, delta=0.1).eval()
+    x, given = torch.randn(5, 2, 12), torch.tensor([1, 0, 1, 3, 1])
+    target = torch.softmax(torch.randn(5, 3), 1)
+    batch = Batch(target, torch.tensor([1.0, 2.0, 0.5, 1.0, 1.0]), 0.0)
+    own = network(x)[1][torch.arange(5), given].log_softmax(1)
+    expected = (-(target * own).sum(1) * batch.weight).mean()
+    assert given_loss(network, x, given, batch).item() == pytest.approx(expected.item(), rel=1e-5)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench.golden_forests import forest_model, random_rows
+from ditmos.bench.golden_forests import forest_model, linear_model, random_rows
 from ditmos.frontends.window_summary import Summary
 from ditmos.link.deploy import Place, deploy
 from ditmos.link.stream import classify
@@ -65,6 +65,21 @@ def test_verify_and_stream(board, tmp_path: Path, rules: tuple[Rule, ...]) -> No
     assert [(r.label, r.who) for r in classify(board, rows)] == expected
     answered = {who == FOREST for _, who in expected}
     assert answered == ({True} if alone else {True, False})
+
+
+def test_a_network_that_reads_features(board, tmp_path: Path) -> None:
+    """Verified and streamed: a window of raw samples, its features, one row of int8."""
+    model = linear_model(np.random.default_rng(4), most_window=64)
+    reference = Model(model)
+    rows = random_rows(np.random.default_rng(5), 12, reference.raw_window, reference.raw_channels)
+    path = tmp_path / "model.dtm"
+    write_model(path, model, whole_plan(model.spec, feed=feed_of(model)))
+    report = verify(board, path, np.ascontiguousarray(reference.quantize(rows)), samples=rows)
+    assert report.equal and report.windows == 12, report.to_dict()
+    deploy(board, path, Place.ram)
+    logits = reference.classify_batch(reference.quantize(rows), np.zeros(12, np.int64))
+    expected = [(int(label), 0) for label in logits.argmax(1)]
+    assert [(r.label, r.who) for r in classify(board, rows)] == expected
 
 
 def test_noise_where_no_windows_are_given(board, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ditmos.bench.golden import random_model, random_spec, with_left_out
-from ditmos.bench.golden_forests import forest_model
+from ditmos.bench.golden_forests import forest_model, linear_model
 from ditmos.bench.golden_fronts import random_front, random_samples
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16
@@ -33,10 +33,12 @@ class FeedCase:
 
 
 def feed_case(seed: int) -> FeedCase:
-    """The model of one seed; one in four has a forest, before a network or alone."""
+    """The model of one seed; one in four has a forest, before a network or alone, one in eight reads features."""
     rng = np.random.default_rng(seed)
     forest = seed % 4 == 1
     model = forest_model(rng, alone=seed % 8 == 5, most_window=80) if forest else model_with_front(rng)
+    if seed % 8 == 2:
+        model = linear_model(rng, most_window=80)
     front_end = model.front_end
     assert front_end
     spec, feed = model.spec, memory(front_end, model.spec.window)
@@ -65,7 +67,7 @@ def script(rng: Generator, model: Model, samples: Int16) -> str:
     calibrates = any(isinstance(o, Affine) and o.own for o in front_end.operations)
     lines, at, full = [], 0, False
     while at < len(samples):
-        n = min(len(samples) - at, int(rng.integers(1, 2 + 2 * front_end.hop * (1 if full else model.window))))
+        n = min(len(samples) - at, int(rng.integers(1, 2 + 2 * front_end.hop * (1 if full else model.kept_rows))))
         piece = samples[at : at + n]
         at += n
         if calibrates and rng.random() < 0.1:

@@ -11,11 +11,11 @@ from ditmos.bench.golden import random_input, random_model, random_spec
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16
 from ditmos.frontends.operations import Operation, Split
-from ditmos.frontends.window_summary import summary_for
+from ditmos.frontends.window_summary import FEWEST_BLOCKS, summary_for
 from ditmos.model.clusters import MOST_BIAS, MOST_WEIGHT, Clusters, around
 from ditmos.model.forest import LEAF, VOTES, Forest, opinions
 from ditmos.model.quantized import QuantizedModel
-from ditmos.model.spec import NetworkSpec, without_network
+from ditmos.model.spec import BranchSpec, NetworkSpec, without_network
 from ditmos.model.use import Rule, Use
 
 
@@ -54,7 +54,7 @@ def forest_model(rng: Generator, *, alone: bool = False, most_window: int = 160)
     channels = int(rng.choice([1, 2, 3, 3, 3, 6]))
     operations: list[Operation] = [Split(int(rng.integers(1, 8)))] if rng.random() < 0.3 else []
     width = 2 * channels if operations else channels
-    while (spec := _spec(rng, width, alone, most_window)).window < 32:
+    while (spec := _spec(rng, width, alone, most_window)).window < FEWEST_BLOCKS:
         continue
     names = tuple(f"channel {i}" for i in range(channels))
     summary = summary_for(spec.window)
@@ -67,6 +67,19 @@ def forest_model(rng: Generator, *, alone: bool = False, most_window: int = 160)
         clusters = random_clusters(rng, spec.classifiers, spec.classes, forest.trees)
         model, forest = replace(model, use=Use("first", Rule.VOTES, (9, 4))), replace(forest, clusters=clusters)
     return replace(model, front_end=front, forest=replace(forest, opinion=opinion))
+
+
+def linear_model(rng: Generator, *, most_window: int = 160) -> QuantizedModel:
+    """A network of one fully connected layer, or two, that reads the features of a window."""
+    channels = int(rng.choice([1, 2, 3]))
+    operations: list[Operation] = [Split(int(rng.integers(1, 8)))] if rng.random() < 0.3 else []
+    summary = summary_for(window := int(rng.integers(FEWEST_BLOCKS, most_window + 1)))
+    summary = replace(summary, rows=window)
+    names = tuple(f"channel {i}" for i in range(channels))
+    front = FrontEnd((*operations, summary), 50.0, 1.0, "u", names)
+    hidden = (int(rng.integers(1, 9)),) if rng.random() < 0.5 else ()
+    spec = NetworkSpec(1, front.channels_out, int(rng.integers(1, 40)), 1, BranchSpec((), hidden))
+    return replace(random_model(rng, spec), front_end=front)
 
 
 def random_clusters(rng: Generator, count: int, classes: int, trees: int) -> Clusters:

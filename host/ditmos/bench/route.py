@@ -16,11 +16,16 @@ from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.integers import Int16, sat16
 from ditmos.model.forest import liked_by_both
+from ditmos.model.plan import Plan
 from ditmos.model.policy import Policy
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal, fit
 from ditmos.model.spec import MAX_CLASSIFIERS
+from ditmos.planner import price
+from ditmos.planner.fed import expected_price
 from ditmos.routing import Counter, verdict
+
+PLANNED = "instructions (planned)"
 
 
 def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
@@ -120,7 +125,7 @@ def window_samples(model: Model, dataset: Dataset, index: NDArray[np.integer]) -
 def window_rows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> Int16 | None:
     """The same through the front end: rows (n, time, channels), of which the forest's features are made."""
     samples = window_samples(model, dataset, index)
-    return None if samples is None else model.feeder.front(samples)
+    return None if samples is None else model.feeder.front.uncentred(samples)
 
 
 def class_numbers(model: Model, dataset: Dataset) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -292,6 +297,17 @@ class Costs:
         return cls(select, sum(layer.macs for layer in spec.classifier_layers()), "MACs")
 
     @classmethod
+    def planned(cls, model: Model, plan: Plan) -> Costs:
+        """Instructions, as the planner estimates them; a classifier that is asked behind a forest is named and averaged
+        with it, too."""
+        network = price.planned(model.model, plan) if model.classifiers else price.Price(0, 0)
+        forest = expected_price(model.model)
+        behind = forest.both + forest.named if forest else 0.0
+        return cls(
+            round(network.select), round(network.classify + behind), PLANNED, round(forest.alone) if forest else 0
+        )
+
+    @classmethod
     def measured(cls, path: Path) -> Costs:
         """From what `ditmos verify --json` wrote. Raises DitmosError where that holds no times."""
         measured = read_json(path)
@@ -299,8 +315,9 @@ class Costs:
             sums = {"select": 0, "classify": 0}
             for row in measured["slices"]:
                 sums[row["phase"]] += int(row["ticks"])
-            forest = sum(int(row["ticks"]) for row in measured.get("forest", ()))
-            return cls(sums["select"], sums["classify"], str(measured["unit"]), forest)
+            asked = {str(row["name"]): int(row["ticks"]) for row in measured.get("forest", ())}
+            votes, named = asked.get("votes", 0), asked.get("specialist", 0)  # votes make the features themselves
+            return cls(sums["select"], sums["classify"] + named, str(measured["unit"]), votes)
         except (KeyError, TypeError) as error:
             raise DitmosError(f"{path}: {error} missing, expected a file from ditmos verify --json") from None
 

@@ -54,7 +54,7 @@ def route(
     for note in notes:
         typer.echo(note, err=True)
     y = numbers[np.asarray(dataset.y[index])]
-    costs = (Costs.of_macs(reference), *((Costs.measured(slices),) if slices else ()))
+    costs = (Costs.of_macs(reference), Costs.planned(reference, plan), *((Costs.measured(slices),) if slices else ()))
     console = Console(stderr=True)
     own = own_policy(reference.model)
     base = decide(own, reference, windows, logits)

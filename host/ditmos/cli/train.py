@@ -26,6 +26,7 @@ class Method(StrEnum):
     forest = "forest"
     forest_first = "forest-first"
     specialists = "specialists"
+    linear = "linear"
 
 
 class Effort(StrEnum):
@@ -59,7 +60,7 @@ def train(
     method: Annotated[
         Method,
         typer.Option(
-            help="Routed; one network; early exit; as published; a forest, alone, before a network or specialists."
+            help="Routed; one network; early exit; published; a forest alone, before a network, specialists; linear."
         ),
     ] = Method.best,
     config: Annotated[Path | None, typer.Option(help="TOML file: any choice, e.g. fit.epochs = 80.")] = None,

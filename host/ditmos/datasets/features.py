@@ -16,10 +16,13 @@ from ditmos.frontends.integers import Int16, Rows, narrow
 from ditmos.frontends.log_power import ROW_SCALE
 from ditmos.frontends.operations import MOST_CALIBRATION, ONE, Affine, Operation, Statistics, affine_of
 from ditmos.frontends.spectrum import Spectrum
+from ditmos.frontends.window_summary import summary_for
 from ditmos.model.conversion import plain
 
+FEATURE_UNITS = "of features"
 OWN_UNITS = "deviations of the subject, of "
 _ACCELERATION = {"g", "mg", "m/s^2", "cm/s^2", "mm/s^2"}
+_FEATURE_DEVIATIONS = 4.0
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,32 @@ def _wide(rows: Int16, prepared: Prepared) -> tuple[Rows, tuple[Operation, ...]]
     for operation in operations:
         made = operation(made)
     return made, operations
+
+
+def with_features(prepared: Prepared) -> Prepared:
+    """In place of each window's rows the features that are made of them by hand (`window_summary.Summary`), one row.
+
+    Features are kept within some deviations of their mean over the training windows: outliers would leave int8 few
+    steps for the rest. A board need not know: what is beyond saturates there.
+
+    Raises:
+        DitmosError: windows of too few rows.
+    """
+    dataset, front, samples = prepared.dataset, prepared.front, prepared.samples
+    rows, scale = samples_of(dataset)
+    summary = replace(summary_for(dataset.window), rows=dataset.window)
+    if front:
+        front = replace(front, operations=(*front.operations, summary))
+    else:
+        units = join_units(dataset.channel_units)
+        front = FrontEnd((summary,), dataset.fs, float(np.float32(scale)), units, dataset.channels)
+    made = summary.features(rows)[:, None]
+    train = made[dataset.part(TRAIN)].astype(np.float64)
+    mean, reach = train.mean(0), np.ceil(_FEATURE_DEVIATIONS * train.std(0))
+    made = np.clip(made, np.floor(mean - reach), np.ceil(mean + reach)).astype(np.int16)
+    names = summary.names(dataset.channels)
+    dataset = replace(dataset, x=made, channels=names, scale=1.0, units=FEATURE_UNITS).check()
+    return Prepared(dataset, front, rows if samples is None else samples)
 
 
 def leave_out_constant(prepared: Prepared) -> Prepared:

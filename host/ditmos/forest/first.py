@@ -58,7 +58,7 @@ def opinions_of(model: Model, rows: NDArray[np.int16], y: NDArray[np.int64]) -> 
         return Opinions(votes, np.empty((len(rows), 0), np.int8), np.empty(0, np.int64), y)
     if model.classifiers > 1 and not model.routes and not model.specialists:
         raise DitmosError("forest: nothing chooses among the network's classifiers; first needs a selector's choice")
-    windows = np.ascontiguousarray(model.quantize(rows))
+    windows = model.quantize_rows(rows)
     chosen = np.zeros(len(rows), np.int64)
     if model.specialists:
         chosen = model.specialists_batch(votes)

@@ -132,7 +132,8 @@ def _made(at: _Run, named: Path | None) -> dict[str, Any]:
         choose_plan(plans_of(other.spec if other else alone, task.budget), task.budget.ram)
     beside = (named / MODEL).stat().st_size if named else 0 if request.method == "forest" else None
     size = room.trees_flash(task, beside)
-    grown = grow(task, size, progress=lambda done: at.report("forest", done, ""))
+    share = room.SHARE if beside is None else 1.0
+    grown = grow(task, size, room.instructions(task, share), progress=lambda done: at.report("forest", done, ""))
     read = _read(task, grown)
     fewer = room.within(task, grown, _price(task, grown, grown.forest, read), size, alone=beside is not None)
     read *= fewer.forest.trees / grown.forest.trees

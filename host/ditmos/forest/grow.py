@@ -6,6 +6,7 @@ trees that have not seen the person, and on validation windows. Validation alone
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
@@ -22,7 +23,9 @@ from ditmos.datasets.splits import fold_of
 from ditmos.forest.convert import to_forest
 from ditmos.frontends.integers import Int16
 from ditmos.frontends.window_summary import Summary, summary_for
-from ditmos.model.forest import MAX_TREES, Forest
+from ditmos.model.forest import MAX_TREES, NARROW_CLASSES, NARROW_FEATURES, Forest
+from ditmos.planner.forest_price import votes_price
+from ditmos.planner.price import summary_price
 from ditmos.training.learn import Task
 from ditmos.training.score import value
 from ditmos.training.views import ViewConfig, Views
@@ -30,9 +33,11 @@ from ditmos.training.views import ViewConfig, Views
 FLASH = 64 << 10  # bytes, where nothing is bounded
 COPIES = (0, 2)  # changed ones of every training window, to choose from
 _FOLDS = 3
-_LEAVES = (250, 400, 600)
+LARGE = 192 << 10  # where instructions are bounded and flash is not
+_SIZES = ((400, 0.5), (250, 0.8), (100, 0.3), (30, 0.3))  # leaves, and share of the features for a split
+_TRIED = 50  # features for a split, at most
+_DEEPER = 1.2  # than a full tree: inner nodes that a window reads
 NODE = 4  # bytes; twice that where features or classes are many
-_NARROW = 63
 
 
 @dataclass(frozen=True)
@@ -92,22 +97,34 @@ class Grown:
         return replace(self, forest=self.forest.first(count), trials=[chosen, *self.trials[1:]])
 
 
-def tree_bytes(task: Task, leaves: int = _LEAVES[0]) -> int:
-    """Of a tree of so many leaves."""
+def tree_bytes(task: Task, leaves: int | None = None) -> int:
+    """Of a tree of so many leaves, or of the smallest that is tried."""
+    leaves = leaves or min(size for size, _ in _SIZES)
     channels, classes = len(task.dataset.channels), task.dataset.classes
-    wide = classes > _NARROW or summary_for(task.dataset.window).count(channels) >= _NARROW
+    wide = classes > NARROW_CLASSES or summary_for(task.dataset.window).count(channels) >= NARROW_FEATURES
     return (2 if wide else 1) * NODE * (2 * leaves - 1) + 4
 
 
-def trials(task: Task, flash: int) -> list[Trial]:
-    """Sizes that fill ``flash`` bytes, of which there are enough for a tree, and numbers of copies."""
-    sizes = [(min(flash // tree_bytes(task, leaves), MAX_TREES), leaves) for leaves in _LEAVES]
-    return [Trial(trees, leaves, 0.8, copies) for trees, leaves in sizes if trees for copies in COPIES]
+def trials(task: Task, flash: int, instructions: float | None = None) -> list[Trial]:
+    """Sizes that fill ``flash`` bytes, of which there are enough for a tree, as far as ``instructions`` go for features
+    and votes, on the windows alone. Of many features a split tries a few."""
+    channels, summary = len(task.dataset.channels), summary_for(task.dataset.window)
+    spare, features = math.inf, summary.count(channels)
+    if instructions is not None:
+        spare = instructions - summary_price(summary, task.dataset.window, channels) - votes_price(0, 0)
+    found = []
+    for leaves, share in _SIZES:
+        one = votes_price(1, _DEEPER * math.log2(leaves)) - votes_price(0, 0)
+        trees = min(flash // tree_bytes(task, leaves), MAX_TREES, max(spare / one, 1))
+        found.append(Trial(int(trees), leaves, min(share, _TRIED / features), 0))
+    return [trial for trial in found if trial.trees]
 
 
-def grow(task: Task, flash: int, *, progress: Callable[[float], None] = lambda done: None) -> Grown:
-    """ExtraTrees within ``flash`` (at least `tree_bytes`) on the training windows and copies of them, changed half as
-    much as the task's views are.
+def grow(
+    task: Task, flash: int, instructions: float | None = None, *, progress: Callable[[float], None] = lambda done: None
+) -> Grown:
+    """ExtraTrees within ``flash`` (at least `tree_bytes`) and about so many ``instructions``, on the training windows
+    and, where that is better, on copies of them too, changed half as much as the task's views are.
 
     Raises:
         DitmosError: windows too short for features.
@@ -115,7 +132,7 @@ def grow(task: Task, flash: int, *, progress: Callable[[float], None] = lambda d
     dataset = task.dataset
     rows, _ = samples_of(dataset)
     summary = summary_for(dataset.window)
-    chosen = trials(task, flash)
+    chosen = trials(task, flash, instructions)
     train, held = dataset.part(TRAIN), dataset.part(VALIDATION)
     x, y = summary.features(rows[held]), dataset.y.astype(np.int64)
     copies = [summary.features(rows[train]), *(summary.features(c) for c in changed(task, max(COPIES)))]
@@ -123,12 +140,17 @@ def grow(task: Task, flash: int, *, progress: Callable[[float], None] = lambda d
     fold = fold_of(dataset, train, _FOLDS, task.settings.data.split)
     file = task.keep.file(f"forest-{task.digest}.json")
     done = [Trial(**row) for row in read_json(file)] if file and file.exists() else []
-    for i, trial in enumerate(chosen[len(done) :], len(done) + 1):
+    while len(done) < (count := len(chosen) + len(COPIES) - 1):
+        if len(done) < len(chosen):
+            trial = chosen[len(done)]
+        else:  # the best one on copies, too
+            best = max(done[: len(chosen)], key=lambda trial: trial.score)
+            trial = replace(best, copies=COPIES[len(done) - len(chosen) + 1])
         right = np.concatenate([ground.held_out(trial, fold), ground.fit(trial).predict(x) == y[held]])
         done.append(replace(trial, score=value(right, np.concatenate([y[train], y[held]]), balanced=task.balanced)))
         if file:
             write_json(file, [asdict(trial) for trial in done])
-        progress(i / len(chosen))
+        progress(len(done) / count)
     done.sort(key=lambda trial: -trial.score)  # the first of equals
     return Grown(to_forest(ground.fit(done[0]), x.shape[1]), summary, done, ground)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ditmos.forest.grow import FLASH, NODE, Grown, tree_bytes
+from ditmos.forest.grow import FLASH, LARGE, NODE, Grown, tree_bytes
 from ditmos.planner import chip
 from ditmos.planner.budget import Budget, NothingFits, beside_weights
 from ditmos.planner.forest_price import ForestPrice, naming_price
@@ -13,6 +13,7 @@ from ditmos.training.score import RESERVE
 
 USUAL = 2.5  # mean instructions where nobody says how many, as a multiple of the forest's own
 ASKED = 0.27  # share of the windows that a network behind a forest is made for
+SHARE = 0.65  # of the mean instructions, that a forest takes before what is trained behind it, at most
 _SPECIALIST = 8192  # bytes of a specialist, at least
 
 
@@ -22,15 +23,22 @@ def trees_flash(task: Task, beside: int | None) -> int:
     Raises:
         NothingFits: none for a tree.
     """
-    flash = task.budget.flash
+    flash, most = task.budget.flash, FLASH if instructions(task, 1.0) is None else LARGE
     if flash is None:
-        return FLASH
+        return most
     rest, tree = _names(task) + (beside or 0), tree_bytes(task)
-    room = min(FLASH, flash // 2) if beside is None else flash - rest
+    room = min(most, flash // 2) if beside is None else flash - rest
     if room < tree:
         least = 2 * tree if beside is None else rest + tree
         raise NothingFits(f"no forest within {task.budget}, expected more; the smallest takes {least:,} bytes of flash")
     return room
+
+
+def instructions(task: Task, share: float) -> float | None:
+    """For features and votes: a ``share`` of what a decision may take; None where nothing bounds it."""
+    budget = task.budget
+    limits = [limit for limit in (budget.instructions, budget.dearest) if limit is not None]
+    return share * min(limits) if limits else None
 
 
 def within(task: Task, grown: Grown, price: ForestPrice, size: int, *, alone: bool) -> Grown:

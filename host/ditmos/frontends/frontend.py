@@ -77,7 +77,13 @@ class FrontEnd:
 
     @property
     def channels_out(self) -> int:
+        """Of what the network reads."""
         return self.widths[-1]
+
+    @property
+    def row_channels(self) -> int:
+        """Of the rows, of which what the network reads may be features."""
+        return self.widths[-2] if self.features_rows else self.widths[-1]
 
     @property
     def spectrum(self) -> Spectrum | None:
@@ -94,6 +100,22 @@ class FrontEnd:
         return last if isinstance(last, Summary) else None
 
     @property
+    def features_rows(self) -> int:
+        """Rows of a window whose features the network reads in place of them; 0 where it reads the rows."""
+        return self.summary.rows if self.summary else 0
+
+    def kept_rows(self, window: int) -> int:
+        """Rows that a window of the network is made of."""
+        return self.features_rows + window - 1 if self.features_rows else window
+
+    def check_window(self, window: int) -> None:
+        """Raises DitmosError where a network's windows of so many rows are none that this makes."""
+        if self.features_rows and window != 1:
+            raise DitmosError(f"front end: features are a window of 1 row, the network's has {window}")
+        if self.summary:
+            self.summary.check_window(self.kept_rows(window))
+
+    @property
     def keeps_rows(self) -> bool:
         """Whether a window of rows is kept until it is whole."""
         return bool(self.centre or self.summary)
@@ -104,8 +126,8 @@ class FrontEnd:
         return self.spectrum.hop if self.spectrum else 1
 
     def samples(self, rows: int) -> int:
-        """Samples that so many rows are made of."""
-        return (rows - 1) * self.hop + (self.spectrum.frame if self.spectrum else 1)
+        """Samples that so many rows of the network's are made of."""
+        return (self.kept_rows(rows) - 1) * self.hop + (self.spectrum.frame if self.spectrum else 1)
 
     def rows(self, samples: int) -> int:
         """Rows that so many samples make."""
@@ -121,8 +143,15 @@ class FrontEnd:
             raise DitmosError(f"front end: samples are {x.dtype} {x.shape}, expected int16 (..., {self.channels})")
         if not self.rows(x.shape[-2]):
             raise DitmosError(f"front end: {x.shape[-2]} samples, a row needs {self.samples(1)}")
-        x = self.uncentred(x)
-        return self.centre(x) if self.centre else x
+        return self.of_window(self.uncentred(x))
+
+    def of_window(self, rows: Int16) -> Int16:
+        """What the network reads of a window of rows (..., rows, row_channels): those, centred, or their features."""
+        if self.centre:
+            return self.centre(rows)
+        if self.summary and self.features_rows:
+            return self.summary.features(rows)[..., None, :]
+        return rows
 
     def uncentred(self, x: Int16) -> Int16:
         """The same before `Centre`: rows that do not depend on the window that they lie in."""

@@ -42,6 +42,7 @@ class Memory:
 
 def memory(front: FrontEnd, window: int) -> Memory:
     """Of a front end whose network reads windows of so many rows."""
+    window = front.kept_rows(window)
     history = block = state = work = 0
     for operation, width in zip(front.operations, front.widths, strict=False):
         if operation is front.spectrum:
@@ -52,7 +53,7 @@ def memory(front: FrontEnd, window: int) -> Memory:
             state += 4 * width
         elif isinstance(operation, Affine) and operation.own:
             state += (8 + 12) * width
-    row = _padded(2 * front.channels_out)
-    rows = _padded(2 * front.channels_out * window) if front.keeps_rows else 0
-    features = _padded(2 * front.summary.count(front.channels_out)) if front.summary else 0
+    row = _padded(2 * front.row_channels)
+    rows = _padded(2 * front.row_channels * window) if front.keeps_rows else 0
+    features = _padded(2 * front.summary.count(front.row_channels)) if front.summary else 0
     return Memory(history, block, state, rows, row, features, work)

@@ -19,9 +19,11 @@ from ditmos.text import has_control
 
 HEADER = struct.Struct("<HBBffIIHH")
 RECORD = struct.Struct("<BBHI")  # kind, parameter, second parameter, bytes of the record
+WINDOW = struct.Struct("<I")  # of features that the network reads: rows
 SPECTRUM = struct.Struct("<HHHHiQ")  # frame, hop, points, values of the bank, offset, floor
 CHANNEL = struct.Struct("<hBBi")  # offset, shift, reserved, multiplier
-KINDS: tuple[type, ...] = (Spectrum, Split, Norm, Affine, Centre, Summary)
+KINDS: tuple[type, ...] = (Spectrum, Split, Norm, Affine, Centre, Summary, Summary)  # the last: that the network reads
+READ = len(KINDS)
 
 
 class SectionError(DitmosError, ValueError):
@@ -81,9 +83,11 @@ def _record(operation: Operation) -> bytes:
             first = operation.scale
         case Summary():
             first, second = operation.bins, operation.block
-            body = _pairs(operation.table).astype("<i2").tobytes()
+            body = WINDOW.pack(operation.rows) if operation.rows else b""
+            body += _pairs(operation.table).astype("<i2").tobytes()
     body = _padded(body)
-    return RECORD.pack(KINDS.index(type(operation)) + 1, first, second, RECORD.size + len(body)) + body
+    kind = READ if isinstance(operation, Summary) and operation.rows else KINDS.index(type(operation)) + 1
+    return RECORD.pack(kind, first, second, RECORD.size + len(body)) + body
 
 
 def _pairs(table: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -168,7 +172,7 @@ def _operation(data: bytes, at: int, channels: int) -> tuple[Operation, int]:
     if KINDS[kind - 1] is Spectrum:
         return _spectrum(body, first, second, at), size
     if KINDS[kind - 1] is Summary:
-        return _summary(body, first, second, at), size
+        return _summary(body, first, second, at, read=kind == READ), size
     unused = {Split: second, Affine: second, Centre: second}.get(KINDS[kind - 1], 0)
     _need(unused == 0, "parameter", at + 2, f"is {unused}, expected 0")
     expected = CHANNEL.size * channels if KINDS[kind - 1] is Affine else 0
@@ -185,7 +189,13 @@ def _operation(data: bytes, at: int, channels: int) -> tuple[Operation, int]:
     return _affine(body, bool(first), at), size
 
 
-def _summary(body: bytes, bins: int, block: int, at: int) -> Summary:
+def _summary(body: bytes, bins: int, block: int, at: int, *, read: bool) -> Summary:
+    rows, start = 0, at + RECORD.size
+    if read:
+        _need(len(body) >= WINDOW.size, "bytes", at + 4, "cut short")
+        (rows,), body = WINDOW.unpack_from(body), body[WINDOW.size :]
+        _need(1 <= rows <= 65535, "rows", start, f"is {rows}, expected 1 to 65535")
+        start += WINDOW.size
     _need(1 <= bins <= MOST_BINS, "bins", at + 1, f"is {bins}, expected 1 to {MOST_BINS}")
     ok = LEAST_BLOCK <= block <= MOST_BLOCK and block & (block - 1) == 0
     _need(ok, "block", at + 2, f"is {block}, expected a power of 2 from {LEAST_BLOCK} to {MOST_BLOCK}")
@@ -194,9 +204,9 @@ def _summary(body: bytes, bins: int, block: int, at: int) -> Summary:
     _need(ok, "bytes", at + 4, f"expected {bins} bins of 2 to {MOST_BLOCKS} blocks")
     table = np.frombuffer(body, "<i2").astype(np.int16).reshape(bins, -1, 2, 2).swapaxes(2, 3).reshape(bins, blocks, 2)
     for i, weight in enumerate(np.abs(table.astype(np.int64)).sum(1).max(1)):
-        place = at + RECORD.size + 4 * blocks * i
+        place = start + 4 * blocks * i
         _need(weight <= MOST_WEIGHT, "table", place, f"bin {i + 1} weighs {weight}, expected at most {MOST_WEIGHT}")
-    return Summary(block, table)
+    return Summary(block, table, rows)
 
 
 def _affine(body: bytes, own: bool, at: int) -> Affine:

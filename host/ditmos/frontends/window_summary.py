@@ -15,10 +15,10 @@ from ditmos.frontends.integers import Int16, Int64, isqrt
 ONE = 2048  # a cosine of 1 in the table
 PARTS = 4  # of a window, each with its own variance
 FEWEST_BLOCKS, MOST_BLOCKS = PARTS, 64
-LEAST_BLOCK, MOST_BLOCK = 8, 4096
+LEAST_BLOCK, MOST_BLOCK = 1, 4096
 MOST_BINS = 15
 MOST_WEIGHT = 65535  # sum of the magnitudes of a row of the table: sums of blocks of int16 stay in int32
-_USUAL_BLOCKS, _BINS = 32, 7
+_USUAL_BLOCKS, _USUAL_BLOCK, _BINS = 32, 8, 7
 _OF_A_CHANNEL = 4 + PARTS  # features beside the bins
 
 
@@ -42,11 +42,13 @@ class Summary:
     window of them, of which `features` are made.
 
     block: rows whose mean is one value of the spectrum, a power of 2. table: int16 (bins, blocks, 2), cosine and sine
-    times `ONE`; an odd number of blocks is made even by one of weight 0.
+    times `ONE`; an odd number of blocks is made even by one of weight 0. rows: of a window, where the network reads its
+    features in place of its rows: a window of the network is then one row, that of the features. 0: rows pass to it.
     """
 
     block: int
     table: Int16
+    rows: int = 0
 
     def __post_init__(self) -> None:
         ok = LEAST_BLOCK <= self.block <= MOST_BLOCK and self.block & (self.block - 1) == 0
@@ -77,6 +79,10 @@ class Summary:
         """How many features a window has: per channel, and of the norm of each three channels where they come so."""
         return channels * (_OF_A_CHANNEL + self.bins) + triples(channels) * self.bins
 
+    def kept(self, window: int) -> int:
+        """Rows that a window of the network is made of."""
+        return self.rows or window
+
     def names(self, channels: Sequence[str]) -> tuple[str, ...]:
         """Of the features, in their order."""
         own = ["least", "largest", "mean", "change", *(f"variance {i + 1}" for i in range(PARTS))]
@@ -91,7 +97,7 @@ class Summary:
         return tuple(found)
 
     def channels_out(self, channels: int) -> int:
-        return channels
+        return self.count(channels) if self.rows else channels
 
     def __call__(self, x: Int16) -> Int16:
         return x
@@ -154,17 +160,21 @@ def triples(channels: int) -> int:
 
 
 def summary_for(window: int) -> Summary:
-    """Blocks of 8 rows, longer ones where a window would have more than 32 of them; bins 1 to 7.
+    """Blocks of 8 rows; longer ones where a window would have more than 32 of them, shorter ones where it would have
+    fewer than 4. Bins 1 to 7, or as many as so few blocks have.
 
     Raises:
-        DitmosError: too short a window.
+        DitmosError: a window of fewer than 4 rows.
     """
-    block = LEAST_BLOCK
+    if window < FEWEST_BLOCKS:
+        raise DitmosError(f"summary: a window of {window} rows, expected at least {FEWEST_BLOCKS}")
+    block = _USUAL_BLOCK
     while window // block > _USUAL_BLOCKS:
         block *= 2
+    while window // block < FEWEST_BLOCKS:
+        block //= 2
     blocks = window // block
-    if blocks < FEWEST_BLOCKS:
-        raise DitmosError(f"summary: a window of {window} rows, expected at least {LEAST_BLOCK * FEWEST_BLOCKS}")
-    angle = 2 * np.pi * np.outer(np.arange(1, _BINS + 1), np.arange(blocks)) / blocks
+    bins = min(_BINS, blocks // 2)
+    angle = 2 * np.pi * np.outer(np.arange(1, bins + 1), np.arange(blocks)) / blocks
     table: NDArray[np.int16] = np.rint(np.stack([np.cos(angle), np.sin(angle)], 2) * ONE).astype(np.int16)
     return Summary(block, np.pad(table, ((0, 0), (0, blocks % 2), (0, 0))))

@@ -43,8 +43,9 @@ def main_program(model: QuantizedModel, settings: Settings, module: str, driver:
         DitmosError: settings that are none.
     """
     hop = settings.hop or (4 if model.front_end else max(1, model.spec.window // 2))
-    if hop > model.spec.window:
-        raise DitmosError(f"hop is {hop}, expected at most the {model.spec.window} rows of a window")
+    rows = model.front_end.kept_rows(model.spec.window) if model.front_end else model.spec.window
+    if hop > rows:
+        raise DitmosError(f"hop is {hop}, expected at most the {rows} rows of a window")
     events = settings.events or default_events(model)
     made = _call(events)
     if driver.partition("(")[0] == made:

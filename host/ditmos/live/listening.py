@@ -66,20 +66,19 @@ def hear(
         raise DitmosError("the model has no front end, there is nothing to calibrate")
     else:
         rows = x
-    count = (len(rows) - model.window) // hop + 1
+    count = (len(rows) - model.kept_rows) // hop + 1
     if count < 1:
-        raise DitmosError(f"{track.name}: {len(rows)} rows, a window of the model has {model.window}")
+        raise DitmosError(f"{track.name}: {len(rows)} rows, a window of the model has {model.kept_rows}")
     policy = policy or own_policy(model.model)
     function = policy.load()
     watched = Watched(model)
     scores = np.zeros((count, model.classes), np.uint8)
     heard, runs = np.zeros(count, bool), np.zeros(count, np.int64)
-    windows = sliding_window_view(rows, model.window, axis=0)[::hop]
+    windows = sliding_window_view(rows, model.kept_rows, axis=0)[::hop]
     for start in range(0, count, _WINDOWS):
         part = windows[start : start + _WINDOWS].transpose(0, 2, 1)
-        if front and front.centre:
-            part = front.centre(part)
-        window = np.ascontiguousarray(model.quantize(part))
+        read = model.quantize_rows(front.of_window(part)) if front else model.quantize(part)
+        window = np.ascontiguousarray(read)
         replay = Replay(model, window, Logits.of(model, window, part if model.experts else None))
         watched.model = replay
         for i in range(start, start + len(part)):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.bench.route import class_numbers, decide, part_of
+from ditmos.bench.route import Logits, class_numbers, decide, part_of
 from ditmos.datasets.dataset import SPLIT_NAMES, TEST, VALIDATION, Dataset
 from ditmos.datasets.features import samples_of
 from ditmos.datasets.surroundings import SLOWEST_HZ, silent_classes
@@ -78,7 +78,7 @@ class Listened:
 def usual_hop(model: Model, track_rate: float, *, continuous: bool) -> int:
     """Rows from window to window where nobody says."""
     if continuous:
-        return max(1, model.window // ACTIVITY_HOPS)
+        return max(1, model.kept_rows // ACTIVITY_HOPS)
     return max(1, round(HOP_S * track_rate / max(model.raw_hop, 1)))
 
 
@@ -165,13 +165,16 @@ def levels(model: Model, dataset: Dataset, policy: Policy | None = None) -> dict
     """Accuracy of single test windows, by how many times as loud they are."""
     index = part_of(dataset, "test")
     samples, scale = samples_of(dataset)
-    assert model.model.front_end is not None
-    factor = scale / model.model.front_end.scale
+    front = model.model.front_end
+    assert front is not None
+    factor = scale / front.scale
     numbers, _ = class_numbers(model, dataset)
     y: NDArray[np.int64] = numbers[dataset.y[index]]
     found = {}
     for level in LEVELS:
-        windows = model.quantize(sat16(np.rint(samples[index] * (level * factor))))
-        decisions = decide(policy or own_policy(model.model), model, np.ascontiguousarray(windows))
+        heard = sat16(np.rint(samples[index] * (level * factor)))
+        windows = np.ascontiguousarray(model.quantize(heard))
+        logits = Logits.of(model, windows, front(heard) if model.experts else None)
+        decisions = decide(policy or own_policy(model.model), model, windows, logits)
         found[f"{level:g}"] = float((decisions.label == y).mean())
     return found

@@ -14,7 +14,7 @@ class Feeder:
 
     def __init__(self, front: FrontEnd, window: int) -> None:
         self.front = front
-        self.window = window
+        self.window = front.kept_rows(window)
         self.stream = Stream(front)
         self.reset()
 
@@ -26,12 +26,12 @@ class Feeder:
     def reset(self) -> None:
         """Forget all samples; a calibration stays."""
         self.stream.reset()
-        self._newest = np.zeros(self.front.channels_out, np.int16)
+        self._newest = np.zeros(self.front.row_channels, np.int16)
         self.interrupt()
 
     def interrupt(self) -> None:
         """Rows start anew, samples go on: another window has been taken in."""
-        self._rows = np.empty((0, self.front.channels_out), np.int16)
+        self._rows = np.empty((0, self.front.row_channels), np.int16)
 
     def feed(self, samples: ArrayLike) -> int:
         """int16 (time, channels), flattened or not -> how many rows they made.
@@ -55,14 +55,18 @@ class Feeder:
         return self.stream.calibrate(self._samples(samples))
 
     def rows(self) -> NDArray[np.int16]:
-        """The window (window, channels), centred where the front end does so.
+        """The window as the network reads it (`FrontEnd.of_window`). Raises as `kept`."""
+        return self.front.of_window(self.kept())
+
+    def kept(self) -> NDArray[np.int16]:
+        """The rows that the window is made of.
 
         Raises:
-            RuntimeError: not so many rows have been made.
+            RuntimeError: not so many have been made.
         """
         if len(self._rows) < self.window:
             raise RuntimeError(f"the window needs {self.window} rows, there are {len(self._rows)}")
-        return self.front.centre(self._rows) if self.front.centre else self._rows
+        return self._rows
 
     def _samples(self, samples: ArrayLike) -> NDArray[np.int16]:
         x = np.asarray(samples)

@@ -17,7 +17,7 @@ MAX_TREES = 1000
 EIGHTHS = 8  # a weight of 1 in an average
 DISTANCES = 256  # between two int8 logits
 MAX_CLASSES = 1 << 12
-_NARROW_FEATURES = _NARROW_CLASSES = 63
+NARROW_FEATURES = NARROW_CLASSES = 63  # most of nodes of 4 bytes
 _NARROW_NODES = 1023  # to a right child
 
 
@@ -61,9 +61,9 @@ class Forest:
         """Whether its nodes need 8 bytes."""
         inner = self.feature != LEAF
         return bool(
-            (self.feature[inner] >= _NARROW_FEATURES).any()
+            (self.feature[inner] >= NARROW_FEATURES).any()
             or (self.right > _NARROW_NODES).any()
-            or (self.classes > _NARROW_CLASSES).any()
+            or (self.classes > NARROW_CLASSES).any()
         )
 
     @property

@@ -136,8 +136,7 @@ def check(model: QuantizedModel) -> None:
         check_name("unit of the samples", front.units)
         for name in front.channel_names:
             check_name("channel of the samples", name)
-        if front.summary:
-            front.summary.check_window(spec.window)
+        front.check_window(spec.window)
     rows = spec.channels if spec.pads_window else 0
     need(len(model.padding) == rows, f"padding of the window has {len(model.padding)} values, expected {rows}")
     need(all(-128 <= p <= 127 for p in model.padding), f"padding is {list(model.padding)}, expected -128 to 127")
@@ -146,7 +145,7 @@ def check(model: QuantizedModel) -> None:
     if model.forest:
         need(summary is not None, "the forest has no features to read: the front end needs a Summary")
         assert front and summary
-        check_forest(model.forest, summary.count(front.channels_out), spec.classes, spec.classifiers)
+        check_forest(model.forest, summary.count(front.row_channels), spec.classes, spec.classifiers)
     named = model.forest is not None and model.forest.clusters is not None
     need(named == (model.use.rule == Rule.VOTES), "the rule VOTES and clusters of votes go together")
     rate = model.rate

@@ -138,6 +138,7 @@ class Model:
         self.raw_channels = front.channels if front else 0
         self.raw_hop = front.hop if front else 0
         self.raw_window = front.samples(self.window) if front else 0
+        self.kept_rows = front.kept_rows(self.window) if front else self.window
         self.raw_rate = front.fs if front else 0.0
         self.raw_scale = front.scale if front else 0.0
         self.raw_units = front.units if front else ""
@@ -166,6 +167,11 @@ class Model:
         if dst is not None:
             np.asarray(dst)[...] = q.reshape(np.shape(dst))
         return q
+
+    def quantize_rows(self, rows: NDArray[np.int16]) -> NDArray[np.int8]:
+        """Rows that the front end has made, int16 (..., time, channels), as the network reads them: `quantize` takes
+        those of as many channels as the samples have for samples."""
+        return np.ascontiguousarray(quantize_input(rows, self.inputs))
 
     def _is_raw(self, samples: int, channels: int) -> bool:
         return channels == self.raw_channels and self.raw_window <= samples < self.raw_window + self.raw_hop
@@ -211,14 +217,14 @@ class Model:
 
     def select_fed(self) -> memoryview:
         """`select` on the newest rows. RuntimeError: not a window of them since the reset or another window."""
-        return self._select_one(self.quantize(self.feeder.rows()))
+        return self._select_one(self.quantize_rows(self.feeder.rows()))
 
     def summary(self) -> memoryview:
         """Features of the window that was fed, int16. ValueError: the front end has no Summary; RuntimeError as
         `select_fed`."""
         if not (summary := self.feeder.front.summary):
             raise ValueError("the front end has no Summary")
-        return summary.features(self.feeder.rows()).data
+        return summary.features(self.feeder.kept()).data
 
     @property
     def _forest(self) -> Forest:

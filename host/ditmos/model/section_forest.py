@@ -73,7 +73,7 @@ def read_forest(reading: Reading, span: Span) -> None:
     summary = front.summary if front else None
     need(summary is not None, "FRST", begin, "the front end has no Summary for it to read")
     assert front and summary
-    expected = summary.count(front.channels_out)
+    expected = summary.count(front.row_channels)
     need(features == expected, "FRST features", begin + 8, f"is {features}, the front end makes {expected}")
     network = reading.spec.classifiers > 0
     clusters_at = begin + HEADER.size + (2 * DISTANCES if network else 0)

@@ -36,11 +36,10 @@ def read_front(reading: Reading, span: Span) -> None:
         raise ModelFileError(error.field, span.begin + error.offset, error.message) from None
     made, said = section.front.channels_out, len(reading.fields["inputs"])
     need(made == said, "FRNT", span.begin, f"rows have {made} channels, INPT describes {said}")
-    if section.front.summary:
-        try:
-            section.front.summary.check_window(spec.window)
-        except DitmosError as error:
-            raise ModelFileError("FRNT", span.begin, str(error)) from None
+    try:
+        section.front.check_window(spec.window)
+    except DitmosError as error:
+        raise ModelFileError("FRNT", span.begin, str(error)) from None
     needed = memory(section.front, spec.window)
     reading.plan = replace(plan, feed=Feed(section.kept, needed.kept, section.work, needed.work))
     try:

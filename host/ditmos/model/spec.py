@@ -131,10 +131,8 @@ class NetworkSpec:
                 continue
             first = self.start if name == "classifier" else 0
             count = len(branch.convs)
-            need(
-                (1 if first == 0 else 0) <= count <= MAX_CONVS,
-                f"{name} has {count} convolutions, expected 1 to {MAX_CONVS}",
-            )
+            fewest = 1 if name == "selector" else 0
+            need(fewest <= count <= MAX_CONVS, f"{name} has {count} convolutions, expected {fewest} to {MAX_CONVS}")
             need(len(branch.hidden) <= 1, f"{name} has {len(branch.hidden)} hidden layers, expected 0 or 1")
             need(all(width >= 1 for width in branch.hidden), f"{name}: hidden width {branch.hidden}, expected >= 1")
             for i, conv in enumerate(branch.convs, first + 1):

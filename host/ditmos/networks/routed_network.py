@@ -105,7 +105,9 @@ class RoutedNetwork(nn.Module):
                     weight = weight / self.std.view(1, -1, 1, 1)
                     bias = bias - layer.shape.repeats * weight.sum((2, 3)) * self.mean
                 else:
-                    weight = weight / self.std.view(1, 1, -1, 1)
-                    bias = bias - (weight.sum(3) * self.mean).sum(2)
+                    each = weight.unflatten(2, (len(self.std), -1))  # of a fully connected layer all rows of a channel
+                    each = each / self.std.view(1, 1, -1, *[1] * (each.ndim - 3))
+                    bias = bias - (each.flatten(3).sum(3) * self.mean).sum(2)
+                    weight = each.reshape(weight.shape)
             result[layer.shape.name] = weight, bias
         return result

@@ -26,7 +26,8 @@ def in_words(operation: Operation) -> str:
     if isinstance(operation, Affine):
         return "Affine, which the board can calibrate" if operation.own else "Affine"
     if isinstance(operation, Summary):
-        return f"Summary, blocks of {operation.block}, {operation.bins} bins: features of a window, for a forest"
+        who = f"of {operation.rows} rows, for the network" if operation.rows else "of a window, for a forest"
+        return f"Summary, blocks of {operation.block}, {operation.bins} bins: features {who}"
     assert isinstance(operation, Centre)
     return "Centre and scale" if operation.scale else "Centre"
 
@@ -65,7 +66,9 @@ def expected_price(model: QuantizedModel) -> ForestPrice | None:
     if not (forest and front and front.summary):
         return None
     read = forest.mean_depth * forest.trees
-    return forest_price(forest, front.summary, model.spec.window, front.channels_out, model.spec.classes, read)
+    return forest_price(
+        forest, front.summary, front.kept_rows(model.spec.window), front.row_channels, model.spec.classes, read
+    )
 
 
 def describe_forest(model: QuantizedModel) -> dict[str, Any] | None:

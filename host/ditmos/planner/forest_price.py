@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ditmos.frontends.window_summary import Summary, triples
+from ditmos.frontends.window_summary import Summary
 from ditmos.model.forest import Forest
-from ditmos.planner.price import Price
+from ditmos.planner.price import Price, summary_price
 
-_ROWS, _BLOCK, _PART, _CHANNEL = 8.4, 10.0, 70.0, 130.0  # of a row, a block, a part, a channel
-_PAIR, _BIN, _NORM = 6.6, 42.0, 16.0  # of two blocks of a bin, a bin, a norm
 _NODE, _TREE, _VOTES = 8.0, 25.0, 60.0
 _CLASS, _BOTH = 27.0, 60.0
 _WEIGHTS, _CLUSTER = 2.8, 12.7  # of two classes of a cluster, a cluster
@@ -38,12 +36,9 @@ class ForestPrice:
         return self.alone + asked * (self.named + network.of(1) + self.both)
 
 
-def summary_price(summary: Summary, window: int, channels: int) -> float:
-    """Instructions of the features of a window."""
-    blocks = window // summary.block
-    one = _ROWS * window + _BLOCK * blocks + 4 * _PART + _CHANNEL
-    spectrum = summary.bins * (_PAIR * -(-blocks // 2) + _BIN)
-    return channels * (one + spectrum) + triples(channels) * (spectrum + _NORM * blocks)
+def votes_price(trees: int, read: float, *, bare: bool = False) -> float:
+    """Instructions of the votes of trees in which a window reads so many inner nodes; ``bare``: of further trees."""
+    return (0.0 if bare else _VOTES) + _TREE * trees + _NODE * read
 
 
 def naming_price(clusters: int, classes: int) -> float:
@@ -56,5 +51,6 @@ def forest_price(
 ) -> ForestPrice:
     """``read``: inner nodes that a window reads, the mean (`Forest.walk`)."""
     named = naming_price(forest.clusters.count, classes) if forest.clusters else 0.0
-    votes = _VOTES + _TREE * forest.trees + _NODE * read
-    return ForestPrice(summary_price(summary, window, channels), votes, _CLASS * classes + _BOTH, named)
+    return ForestPrice(
+        summary_price(summary, window, channels), votes_price(forest.trees, read), _CLASS * classes + _BOTH, named
+    )  # fmt: skip

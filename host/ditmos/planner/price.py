@@ -7,6 +7,7 @@ from functools import lru_cache
 from math import log2
 
 from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.window_summary import Summary, triples
 from ditmos.model.dryrun import simulate
 from ditmos.model.padding import edge_bytes
 from ditmos.model.plan import Plan
@@ -32,6 +33,9 @@ class Price:
 # Instructions of a Spectrum: a point and stage of the transform, a point, a weight of the bank, a band. Fitted to
 # `ditmos bench frontend`, whose eight front ends they meet within 7 %.
 _STAGE, _POINT, _WEIGHT, _BAND = 2.82, 18.3, 4.07, 78.4
+# Of a Summary: a row, a block, a part, a channel; two blocks of a bin, a bin, a norm. Fitted to `ditmos.bench.forests`.
+_ROWS, _BLOCK, _PART, _CHANNEL = 8.4, 10.0, 70.0, 130.0
+_PAIR, _BIN, _NORM = 6.6, 42.0, 16.0
 _PLAIN = 25  # of a value through any other operation
 
 
@@ -47,6 +51,14 @@ def front_row(front: FrontEnd) -> float:
         elif operation is not front.summary:  # of a window, not of a row
             total += rows * width * _PLAIN
     return total
+
+
+def summary_price(summary: Summary, window: int, channels: int) -> float:
+    """Instructions of the features of a window."""
+    blocks = window // summary.block
+    one = _ROWS * window + _BLOCK * blocks + 4 * _PART + _CHANNEL
+    spectrum = summary.bins * (_PAIR * -(-blocks // 2) + _BIN)
+    return channels * (one + spectrum) + triples(channels) * (spectrum + _NORM * blocks)
 
 
 def macs(spec: NetworkSpec) -> Price:
@@ -88,4 +100,6 @@ def planned(model: QuantizedModel, plan: Plan) -> Price:
     phases = {"select": 0.0, "classify": 0.0}
     for part, counted in zip(plan.slices, events, strict=True):
         phases[part.phase] += instructions(counted)
+    if (front := model.front_end) and front.summary and front.features_rows:
+        phases["select"] += summary_price(front.summary, front.features_rows, front.row_channels)
     return Price(**phases)

@@ -10,9 +10,9 @@ from typing import Any, Literal, cast
 from ditmos.atomic import write_json
 from ditmos.forest import forest_run
 from ditmos.keep import Keep
-from ditmos.paper import method as paper
 from ditmos.study import rivals
-from ditmos.study.sweepfile import FOREST_FIRST, HANDMADE, Job, SweepFile
+from ditmos.study.sweepfile import FORESTS, HANDMADE, Job, SweepFile
+from ditmos.study.trainings import LEARNERS
 from ditmos.training.learn import Report, Task, learn, quiet
 from ditmos.training.results import confusion
 from ditmos.training.run import REQUEST, ROW, prepare_task, train
@@ -30,11 +30,10 @@ def run_job(sweep: SweepFile, job: Job, folder: Path, out: Path, report: Report 
         row = _handmade(task, cast(Literal["forest", "mlp"], job.way))
     else:
         resume = (own / REQUEST).exists() or (own / ROW).exists()
-        if job.way in FOREST_FIRST:
+        if job.way in FORESTS:
             row = forest_run.train(request, own, resume=resume, work=out / WORK, report=report)
         else:
-            learner = paper.learn if job.way == "paper" else learn
-            row = train(request, own, learner, resume=resume, work=out / WORK, report=report)
+            row = train(request, own, LEARNERS.get(job.way, learn), resume=resume, work=out / WORK, report=report)
     row |= names
     write_json(own / ROW, row)
     return row

@@ -21,7 +21,8 @@ macs = [50_000, 100_000]     # or instructions, worst; ram, flash
 [[job]]
 data = "sisfall-random"
 method = "paper, no adversarial training"   # below `paper` in a table of its own
-by = "paper"                 # best, wide, exit, paper, forest-first, specialists; forest, mlp: of emlearn
+by = "paper"                 # best, wide, exit, paper, linear; forest-alone, forest-first, specialists;
+                             # forest, mlp: of emlearn
 macs = 263_000
 settings.paper.adversarial.rounds = 0
 ```
@@ -47,9 +48,11 @@ from ditmos.training.run import Request
 from ditmos.training.settings import Method, Settings, only_read
 from ditmos.training.typed_toml import convert, merge, read
 
-NETWORKS: tuple[Method, ...] = ("best", "wide", "exit", "paper")  # methods of `ditmos train`
-FOREST_FIRST: tuple[Method, ...] = ("forest-first", "specialists")
-HANDMADE = ("forest", "mlp")
+NETWORKS: tuple[Method, ...] = ("best", "wide", "exit", "paper", "linear")  # methods of `ditmos train`
+FORESTS: dict[str, Method] = {  # alone, or before something
+    "forest-alone": "forest", "forest-first": "forest-first", "specialists": "specialists",
+}  # fmt: skip
+HANDMADE = ("forest", "mlp")  # of emlearn
 _LIMITS = ("macs", "instructions", "worst")
 
 
@@ -100,7 +103,7 @@ class SweepFile:
 
     def request(self, job: Job, folder: Path) -> Request:
         """What is trained for a job; ``folder``: where data sets lie."""
-        source, method = self.data[job.data], cast(Method, "best" if job.way in HANDMADE else job.way)
+        source, method = self.data[job.data], method_of(job.way)
         own = merge({"search": {"count": 0}} if self.effort == "quick" else {}, job.settings)
         shared = only_read(merge(self.settings, source.settings), method, Settings().checked(own, "settings"))
         return Request(
@@ -174,10 +177,15 @@ def _check(job: Job, at: str) -> None:
             raise DitmosError(f"{at}: {key} is {getattr(job, key)!r}, expected 0 or more")
     if "/" in job.data + job.method:
         raise DitmosError(f"{at}: {job.method} on {job.data}, expected names without /, for files")
-    ways = (*NETWORKS, *FOREST_FIRST, *HANDMADE)
+    ways = (*NETWORKS, *FORESTS, *HANDMADE)
     if job.way not in ways:
         raise DitmosError(f"{at}: it is trained by {job.way!r}, expected by to be one of {', '.join(ways)}")
     if job.way in HANDMADE and job.settings:
         raise DitmosError(f"{at}: {job.way} has no settings, expected none")
     if job.way not in HANDMADE:
-        Settings().changed(job.settings, cast(Method, job.way), at)
+        Settings().changed(job.settings, method_of(job.way), at)
+
+
+def method_of(way: str) -> Method:
+    """Of `ditmos train`, by which a job is done; a model of emlearn has the data that `best` has."""
+    return cast(Method, FORESTS.get(way, "best" if way in HANDMADE else way))

@@ -13,11 +13,13 @@ from ditmos.errors import DitmosError
 from ditmos.forest import forest_run
 from ditmos.paper import method as paper
 from ditmos.training import learn as learn_method
+from ditmos.training import linear
 from ditmos.training.choose import Choice
-from ditmos.training.learn import Report, Task, learn
+from ditmos.training.learn import Learned, Report, Task, learn
 from ditmos.training.run import REQUEST, ROW, Request, train
 from ditmos.training.settings import Method, only_read
 
+LEARNERS: dict[str, Callable[[Task], Learned]] = {"paper": paper.learn, "linear": linear.learn}  # of the others: learn
 RIVALS: tuple[Method, ...] = ("wide", "exit")
 
 
@@ -65,8 +67,8 @@ def fulfil(order: Order, watch: Watch) -> dict[str, Any]:
 
 def effort_of(task: Task) -> list[tuple[str, float]]:
     """Stages in order and about how long each takes, for the time that is left."""
-    if task.method == "forest":
-        return [("forest", 1.0)]
+    if task.method in ("forest", "linear"):
+        return [(task.method, 1.0)]
     return paper.effort_of(task) if task.method == "paper" else learn_method.effort_of(task)
 
 
@@ -80,4 +82,4 @@ def _trainer(method: str, behind: Path | None) -> Callable[..., dict[str, Any]]:
     """What trains by a method."""
     if method in forest_run.METHODS:
         return partial(forest_run.train, behind=behind)
-    return partial(train, learn=paper.learn if method == "paper" else learn)
+    return partial(train, learn=LEARNERS.get(method, learn))

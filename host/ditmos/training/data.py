@@ -15,6 +15,7 @@ from ditmos.datasets.features import (
     leave_out_constant,
     standardise_subjects,
     through,
+    with_features,
 )
 from ditmos.datasets.kinds import FrontEndName
 from ditmos.datasets.splits import SplitKind, split
@@ -30,7 +31,8 @@ class DataConfig:
     """split, test, validation, split_seed: see `ditmos.datasets.splits`.
 
     front_end: made of every window. standardise: subject puts each person's features on a scale of their own (both:
-    `ditmos.datasets.features`). surroundings: training and validation also have words at any place and level, in noise,
+    `ditmos.datasets.features`). features: the network reads features of each window, made by hand, in place of its rows
+    (method linear). surroundings: training and validation also have words at any place and level, in noise,
     in pieces, and no words (`ditmos.datasets.surroundings`; sound). metric: what everything is chosen by on validation;
     balanced is the mean recall of the classes, which then count alike in training.
     """
@@ -41,6 +43,7 @@ class DataConfig:
     split_seed: int = 0
     front_end: FrontEndName = "none"
     standardise: Standardise = "none"
+    features: bool = False
     surroundings: bool = False
     metric: Metric = "accuracy"
 
@@ -67,7 +70,9 @@ def load_prepared(config: DataConfig, data: Path | Dataset) -> Prepared:
     if config.surroundings:
         dataset = with_surroundings(dataset, config.split_seed)
     prepared = through(dataset, config.front_end)
-    return leave_out_constant(standardise_subjects(prepared) if config.standardise == "subject" else prepared)
+    if config.standardise == "subject":
+        prepared = standardise_subjects(prepared)
+    return leave_out_constant(with_features(prepared) if config.features else prepared)
 
 
 def batches(count: int, size: int, rng: torch.Generator) -> Tensor:

@@ -105,6 +105,24 @@ def routed_loss(gate: Tensor, logits: Tensor, rows: Tensor, batch: Batch, config
     return loss + config.balance * (count * (mean * mean).sum() - 1)
 
 
+def given_loss(network: StudentNetwork, x: Tensor, given: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy of windows x (N, channels, time), each by the classifier that it is ``given`` (N,), which sees no
+    others: a step costs about the same for any K, and batch statistics are those of the windows that it is for."""
+    rows, counts = lists_of(given, network.spec.classifiers)
+    logits = network.forward_own(x[rows.t()]).transpose(0, 1)  # (K, longest, classes)
+    each = -(batch.target[rows] * logits.log_softmax(-1)).sum(-1) * batch.weight[rows]
+    return (each * counts).sum() / len(x)
+
+
+def lists_of(given: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Of windows that are ``given`` (N,) to one of ``count`` classifiers: rows (K, longest) of each, the shorter lists
+    filled up by repetition, and whether a place counts (a repetition does not)."""
+    have = torch.bincount(given, minlength=count)
+    first, place = have.cumsum(0) - have, torch.arange(int(have.max()))
+    rows = given.argsort(stable=True)[(first[:, None] + place % have.clamp(min=1)[:, None]).clamp(max=len(given) - 1)]
+    return rows, place < have[:, None]
+
+
 def clusters_of(pool: Pool, count: int, seed: int) -> Tensor:
     """Cluster (views * N,) of every window: K-means on the square root of the teachers' opinion."""
     points = pool.soft.float().sqrt().numpy()
@@ -193,9 +211,9 @@ def _loss(
     batch = Batch(target, labels @ pool.weight, done)
     k = spec.classifiers
     if spec.selector is None or k == 1:
-        gate, logits = network(x)
         if cluster is not None:  # given to one of the classifiers
-            return plain_loss(logits[torch.arange(len(x)), cluster[rows]], batch)
+            return given_loss(network, x, cluster[rows], batch)
+        gate, logits = network(x)
         loss = plain_loss(logits.transpose(0, 1), batch)
         return loss + config.exit * plain_loss(gate, batch) if gate is not None and answers_itself(spec) else loss
     capacity = min(max(int(config.capacity * len(x) / k), 4), len(x))

@@ -51,6 +51,7 @@ from ditmos.training.typed_toml import convert, merge, paths, read, render
 MODEL, ROW, SETTINGS, NETWORK, WORK, REQUEST = (
     "model.dtm", "run.json", "settings.toml", "network.pt", "work", "request.json",
 )  # fmt: skip
+_UNBOUNDED = ("paper", "forest", "forest-first", "specialists", "linear")  # where nobody names a budget
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def prepare_task(
     if request.split is not None and own.get("split", request.split) != request.split:
         raise DitmosError(f"--split {request.split}: {request.where} says {own['split']!r}, expected one of the two")
     data, kind, reasons = choose_data(raw, request.split or own.get("split"))
+    data = replace(data, features=request.method == "linear")
     data = convert(merge(asdict(data), own), DataConfig, request.where, "data")
     if data.split == "file" and raw.split is not None:
         for key in ("test", *(["validation"] if (raw.split == VALIDATION).any() else [])):
@@ -101,7 +103,7 @@ def prepare_task(
     budget = request.budget
     if budget.front is None:
         budget = replace(budget, front=Taken.by(prepared.front, dataset.window))
-    if not budget.bounded and request.method not in ("paper", "forest", "forest-first", "specialists"):
+    if not budget.bounded and request.method not in _UNBOUNDED:
         most = usual((dataset.window, len(dataset.channels), dataset.classes), bands=settings.search.bands)
         budget = replace(budget, instructions=most)
         reasons.append(Choice(f"{most:,} instructions on average", "no budget was named"))
@@ -109,7 +111,7 @@ def prepare_task(
         dataset, parts, settings, budget, request.method, request.seed, keep, report, prepared.front,
         prepared.whole.signal if prepared.whole else None, prepared.used,
     )  # fmt: skip
-    if request.method not in ("paper", "forest"):
+    if request.method not in ("paper", "forest", "linear"):
         reasons += chosen.reasons
     own_keys = set(paths(given))
     return task, [choice for choice in reasons if own_keys.isdisjoint(choice.keys)]

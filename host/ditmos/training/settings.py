@@ -36,7 +36,7 @@ from ditmos.training.teachers import TeacherConfig
 from ditmos.training.typed_toml import check_ranges, convert, merge, paths
 from ditmos.training.views import ViewConfig
 
-Method = Literal["best", "wide", "exit", "paper", "forest", "forest-first", "specialists"]
+Method = Literal["best", "wide", "exit", "paper", "forest", "forest-first", "specialists", "linear"]
 FAMILY = {  # that a method searches, unless told otherwise
     "best": "routed-exit", "forest-first": "routed-exit", "wide": "wide", "exit": "exit", "specialists": "wide",
 }  # fmt: skip
@@ -95,9 +95,9 @@ class SpecialistsConfig:
     votes on windows that the voting trees have not seen. asked: share of the windows that the network's size is chosen
     for."""
 
-    count: int = 16
+    count: int = 8
     folds: int = 5
-    asked: float = 0.27
+    asked: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,10 @@ def _unread(key: str, settings: Settings, method: Method) -> str | None:
     table, _, name = key.partition(".")
     if method == "paper":
         return None if table in ("data", "int8", "paper", "threads") else "method paper has no such choice"
+    if key == "data.features" and method != "linear":
+        return f"method {method} reads rows; linear reads features"
+    if method == "linear":
+        return None if table in ("data", "int8", "threads") else "method linear has no such choice"
     if method == "forest":
         read = table in ("data", "threads") or (table == "views" and name not in ("count", "mixed"))
         return None if read else "method forest has no such choice"

@@ -57,7 +57,7 @@ def _word(c: ConvSpec) -> str:
 def describe(spec: NetworkSpec) -> str:
     """One line for tables: selector; K x classifier, start level, aggregation."""
     if spec.selector is None:
-        return f"{f'{spec.classifiers} x ' if spec.classifiers > 1 else ''}{render(spec.classifier)}"
+        return f"{f'{spec.classifiers} x ' if spec.classifiers > 1 else ''}{render(spec.classifier) or 'linear'}"
     joined = f"from {spec.start}" + (f", sees {'+'.join(map(str, spec.aggregate))}" if spec.aggregate else "")
     return f"{render(spec.selector)}; {spec.classifiers} x {render(spec.classifier)} ({joined})"
 

@@ -35,15 +35,20 @@ def strangers(model: QuantizedModel, margins: Margins, prepared: Prepared, *, ba
     for operation in front.operations[:at]:
         before = operation(before)
     test = dataset.part(TEST)
+    read = np.flatnonzero(prepared.used) if prepared.used else np.arange(dataset.x.shape[2])
+
+    def seen(affine: Affine, rows: Int16) -> Int16:
+        return front.of_window(affine(rows))[..., read]
+
     first = np.empty_like(dataset.x)
     for subject in np.unique(dataset.subject[test]):
         own = np.flatnonzero(dataset.subject == subject)
         some = own[: max(1, round(FIRST_S * front.fs / samples.shape[1]))]
-        first[own] = calibrated(before[some])(before[own])
+        first[own] = seen(calibrated(before[some]), before[own])
 
     def of(x: Int16) -> float:
         rows = replace(dataset, x=x).real(test)
         windows = Windows(torch.from_numpy(rows), torch.from_numpy(dataset.y[test]))
         return score(answer_integer(model, windows), margins, balanced=balanced).value
 
-    return {"session": of(dataset.x), "first minutes": of(first), "uncalibrated": of(usual(before))}
+    return {"session": of(dataset.x), "first minutes": of(first), "uncalibrated": of(seen(usual, before))}
