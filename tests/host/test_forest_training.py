@@ -173,7 +173,7 @@ def test_alone(data: Path, dataset: Dataset, tmp_path: Path) -> None:
 
 def test_a_stopped_forest_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the same numbers, and without the trials that were done."""
-    monkeypatch.setattr(growing, "_LEAVES", (250,))
+    monkeypatch.setattr(growing, "_SIZES", ((250, 0.8),))
     request = Request(data, Budget(flash=12_000), "forest")
     whole, tried = train(request, tmp_path / "whole"), []
 
@@ -308,7 +308,8 @@ def test_a_budget_that_nothing_meets(
     """The folder is as if nothing had been tried."""
     if method == "forest" and budget.macs:
         return  # a forest has none
-    for module, name, value in ((space, "_ATTEMPTS", 60), (growing, "_SIZES", ((250, 0.8),)), (growing, "COPIES", (0,))):
+    sizes = ((250, 0.8),)
+    for module, name, value in ((space, "_ATTEMPTS", 60), (growing, "_SIZES", sizes), (growing, "COPIES", (0,))):
         monkeypatch.setattr(module, name, value)
     request = Request(data, budget, method, "quick", settings=None if method == "forest" else TINY)
     with pytest.raises(DitmosError, match=message):
