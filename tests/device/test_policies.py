@@ -14,6 +14,10 @@ import pytest
 from ditmos.bench.route import Logits, decide
 from ditmos.errors import DitmosError
 from ditmos.firmware.build import firmware
+from ditmos.link.board import Board
+from ditmos.link.deploy import Place, deploy
+from ditmos.link.stream import classify
+from ditmos.link.verify import verify
 from ditmos.model.policy import own_policy
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
@@ -95,6 +99,25 @@ def test_the_long_version(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=SOURCE_PATH)
     assert done.returncode == 0, done.stdout + done.stderr
     check(many, done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
+def test_verify_and_stream_take_every_kind(expected: Expected) -> None:
+    """On the simulated board, by the policy that each file names."""
+    with Simulator(built("sim")) as simulated, Board(simulated.port) as board:
+        for kind, spec in (KINDS | FORESTS).items():
+            path, fed = expected.folder / f"{kind}.dtm", kind in FORESTS
+            data = np.frombuffer((expected.folder / f"{kind}.windows").read_bytes(), np.int16 if fed else np.int8)
+            windows, model = data.reshape(-1, spec.window, spec.channels)[:6], Model(read_model(path)[0])
+            q = np.ascontiguousarray(model.quantize(windows)) if fed else windows
+            report = verify(board, path, q, samples=windows if fed else None)
+            assert report.equal and report.windows == 6, (kind, report.to_dict())
+            deploy(board, path, Place.ram)
+            logits = Logits.of(model, q, windows if fed else None)
+            wanted = decide(own_policy(model.model), model, q, logits)
+            found = [(result.label, result.who) for result in classify(board, windows)]
+            assert found == list(zip(wanted.label.tolist(), wanted.who.tolist(), strict=True)), kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
