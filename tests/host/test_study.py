@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ditmos.bench import training_speed as speed
 from ditmos.datasets.tensors import Windows
 from ditmos.keep import Keep
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.networks.grouped import ConvLayer
 from ditmos.networks.student import StudentNetwork
-from ditmos.study import speed, summary, tables
+from ditmos.study import summary, tables
 from ditmos.training import fit as fitting
 from ditmos.training import score as scoring
 from ditmos.training import shapes

@@ -37,8 +37,8 @@ def training(
     from rich.table import Table
 
     from ditmos.atomic import write_json
+    from ditmos.bench.training_speed import measure
     from ditmos.model.spec import reference_spec
-    from ditmos.study.speed import measure
 
     rows = measure(reference_spec(classes, classifiers), batch=batch, repetitions=repetitions, threads=threads)
     table = Table("", "batch", "steps/s", "windows/s", "times", box=None)
