@@ -81,17 +81,24 @@ void ditmos_engine_load(ditmos_engine_t *engine, const int8_t *window) {
     const ditmos_buffer_t *buffer = &plan->buffers[plan->window];
     uint32_t channels = engine->model->channels;
     uint32_t rows = engine->model->window;
+    uint32_t two = 2 * channels, three = 3 * channels, eight = 8 * channels;
     for (uint32_t c = 0; c < channels; c++) {
         int8_t *plane = engine->arena + buffer->offset + c * buffer->stride;
         const int8_t *sample = window + c;
         int8_t *end = plane + rows;
-        int8_t *fours = plane + (rows & ~3u);
-        for (; plane < fours; plane += 4) { // this is a sizeable part of what select costs beside the kernels
+        const int8_t *later = sample + 4 * channels;
+        int8_t *eights = plane + (rows & ~7u);
+        for (; plane < eights; plane += 8) { // this is a sizeable part of what select costs beside the kernels
             plane[0] = sample[0];
             plane[1] = sample[channels];
-            plane[2] = sample[2 * channels];
-            plane[3] = sample[3 * channels];
-            sample += 4 * channels;
+            plane[2] = sample[two];
+            plane[3] = sample[three];
+            plane[4] = later[0];
+            plane[5] = later[channels];
+            plane[6] = later[two];
+            plane[7] = later[three];
+            sample += eight;
+            later += eight;
         }
         for (; plane < end; plane++, sample += channels) {
             *plane = *sample;

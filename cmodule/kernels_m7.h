@@ -86,9 +86,13 @@
 #define M7_TURN (4)
 #define M7_TURN4_TAPS (5)
 #define M7_TURN2_TAPS (8)
-// Of packed planes: four up to so many, and of kernels of 9 and 10, then two.
-#define M7_TURN_PACKED_TAPS (3)
-#define M7_TURN_PACKED_TAPS_TOO (5)
+// Packed planes stand in groups: of four planes two words each, then the next two words of each.
+#define M7_GROUP (4)
+#define M7_GROUP_STEP (32) // bytes
+// A turn of the loop over them is one group, or two up to so many pairs of taps.
+#define M7_TURN_PACKED (8)
+#define M7_TURN8_TAPS (2)
+#define M7_LEAVE_TAPS (6) // from so many on the end of a turn asks where to go on
 // Words of a quad in one turn of its loop.
 #define M7_QUAD_TURN (8)
 // Bytes of code of one word of a quad, and of one pair of taps in the loops that are entered in the middle.
@@ -98,7 +102,7 @@
 #define M7_SINGLE_WORD (24)
 #define FC_WORD (80)
 #define FC_WIDE_WORD (52)
-#define FC_WIDENED_WORD (44)
+#define FC_WIDENED_TWO (84)
 
 #ifndef __ASSEMBLER__
 
@@ -148,7 +152,7 @@ typedef struct {
         uint32_t stride;
         uint32_t weights_size;
         uint32_t pair_size; // bytes from one pair to the next
-        const char *taps2; // of the second operand
+        const char *taps2; // of the second operand; after a turn of packed planes
         uint32_t pairs; // of a group
     } blocks;
     struct {
@@ -211,7 +215,9 @@ typedef struct {
 
 extern const m7_code_t ditmos_m7_planes_code; // has no taps_end, but one entry per size:
 extern const char *const ditmos_m7_planes_taps[M7_TURN][M7_TAP_PAIRS]; // int8 planes, by their number
-extern const char *const ditmos_m7_packed_taps[M7_TURN][M7_TAP_PAIRS]; // packed planes, likewise
+extern const char *const ditmos_m7_packed_taps[M7_TURN_PACKED][M7_TAP_PAIRS]; // packed planes, likewise
+// After a turn of packed planes, for M7_LEAVE_TAPS pairs of taps and more: where it is the only one, and where it is not.
+extern const char *const ditmos_m7_packed_leave[2 + M7_TAP_PAIRS - M7_LEAVE_TAPS];
 // After packed planes, by pool - 1; and where of the first block only lane 2 of window A is wanted, and window B.
 extern const char *const ditmos_m7_packed_next[2][2];
 extern const m7_code_t ditmos_m7_half_code, ditmos_m7_window_code;
@@ -237,20 +243,23 @@ void ditmos_m7_quad_sums(int32_t sum[8], const int32_t *x, const int32_t *weight
 // the words of both windows. `taps` is the kernel, with distance * 65536. Returns where the words end.
 int32_t *ditmos_m7_pack_windows(int32_t *to, const m7_run_t *run, uint32_t row, uint32_t taps);
 
-// Planes that are packed: words of row pairs (0, 1), (2, 3), ... as low + high * 2^21, in blocks of two words of one plane
-// and two of the next one. Steps: from where an even number of words of one plane ends to where the next one starts, in
-// bytes, after the first, third, ... plane and after the second, fourth, ...
+// Planes that are packed: words of row pairs (0, 1), (2, 3), ... as low + high * 2^21, in groups.
 typedef struct {
-    uint32_t words; // of each plane
-    uint32_t planes;
-    int32_t *out;
     const int8_t *x;
-    int32_t out_step[2];
-    int32_t x_step[2];
+    uint32_t words; // of each plane
+    int32_t *out;
+    uint32_t place; // of the first plane in its group, times 2^30
+    uint32_t group_step; // bytes from the last plane of a group to the first of the next, less 8
+    int32_t x_step; // bytes from where an even number of words of a plane ends to where the next plane starts
+    int32_t x_steps; // ditmos_m7_pack_even: this and the one after the next plane; ditmos_m7_pack_front: rows to skip
+    uint32_t planes;
 } m7_pack_t;
 
 void ditmos_m7_pack(const m7_pack_t *pack);
 void ditmos_m7_pack_even(const m7_pack_t *pack); // every second row: (0, 2), (4, 6), ...
+// Two words more in front. The second one is of the rows that follow the `x_steps` (0 or 1) first ones, and of the first
+// one the upper row is row 0 if that is skipped; whatever else it holds meets no weight that counts.
+void ditmos_m7_pack_front(const m7_pack_t *pack);
 
 // Fully connected: groups of four outputs, `words` times four inputs; x aligned to 4 bytes.
 typedef void m7_fc_t(const int32_t *weights, const void *x, uint32_t words, int8_t *out, uint32_t outputs,

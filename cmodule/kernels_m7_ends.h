@@ -63,7 +63,7 @@
     ldr r0, [sp, #WALK_X]
     ldr r1, [sp, #WALK_WEIGHTS]
     ldr r3, [sp, #WALK_X_END]
-    adds r0, #16
+    adds r0, #M7_GROUP_STEP
     str r0, [sp, #WALK_X]
     cmp r0, r3
     asr r2, r7, #10 // lane 2 of window B: the carry

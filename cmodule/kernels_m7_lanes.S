@@ -321,7 +321,7 @@ packed_finish: // the next pair's first block may be special
     ldr r0, [sp, #LANES_NEXT]
     str r0, [sp, #WALK_NEXT]
     b.w lanes_finish
-    lanes_epilogue packed_epilogue, 16, packed_finish
+    lanes_epilogue packed_epilogue, M7_GROUP_STEP, packed_finish
     rows_epilogue packed_rows
     first_epilogue packed_first, 1, packed_epilogue
     first_epilogue packed_first_rows, 0, packed_rows

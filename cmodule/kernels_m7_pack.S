@@ -14,49 +14,66 @@
     ldrsb r7, [r1, #-\step]
     add.w r4, r4, r5, lsl #21
     add.w r6, r6, r7, lsl #21
-    strd r4, r6, [r0], #16
+    strd r4, r6, [r0], #M7_GROUP_STEP
 .endm
 
-// void NAME(const m7_pack_t *pack), rows `step` bytes apart. Four words a turn, then two, then one.
-.macro pack_function name, step
+// void NAME(const m7_pack_t *pack), rows `step` bytes apart. Eight words a turn, then four, two and one.
+.macro pack_function name, step, front=0
     function \name
     push {r4-r11, lr}
-    mov r12, r0
-    ldmia.w r12!, {r2, lr} // words, planes
-    ldmia.w r12, {r0, r1, r8-r11} // output, input, and bytes to the next ones
-    add r9, r8 // a step from the sum is the other one
-    add r11, r10
-11:
-    lsrs r12, r2, #2
+    ldmia.w r0, {r1-r3, r8-r11, lr} // as in m7_pack_t
+10: // a plane
+    mov r0, r3
+    .if \front
+    ldrsb r4, [r1]
+    add r1, r11
+    ldrsb r6, [r1], #2
+    ldrsb r7, [r1, #-1]
+    add.w r4, r4, r4, lsl #21
+    add.w r6, r6, r7, lsl #21
+    strd r4, r6, [r0], #M7_GROUP_STEP
+    .endif
+    lsrs r12, r2, #3
     beq 12f
-10:
+11:
+    .rept 4
     pack_two_words \step
-    pack_two_words \step
+    .endr
     subs r12, #1
-    bne 10b
+    bne 11b
 12:
-    lsls r12, r2, #31 // carry: two more; not zero: one more
+    lsls r12, r2, #30 // carry: four more; negative: two more
     bcc 13f
     pack_two_words \step
+    pack_two_words \step
 13:
-    beq 14f
+    bpl 14f
+    pack_two_words \step
+14:
+    lsls r12, r12, #1 // negative: one more
+    bpl 15f
     ldrsb r4, [r1]
     ldrsb r5, [r1, #\step]
     add.w r4, r4, r5, lsl #21
     str r4, [r0]
-14:
-    add r0, r8
+15:
     add r1, r10
-    sub r8, r9, r8
+    .if \step == 2
     sub r10, r11, r10
+    .endif
+    adds r3, #8
+    adds r8, r8, #1 << 30
+    it cs
+    addcs r3, r9
     subs lr, #1
-    bne 11b
+    bne 10b
     pop {r4-r11, pc}
     .size \name, . - \name
 .endm
 
     pack_function ditmos_m7_pack, 1
     pack_function ditmos_m7_pack_even, 2
+    pack_function ditmos_m7_pack_front, 1, 1
 
 // ----- quads --------------------------------------------------------------------------------------------------------
 

@@ -12,10 +12,14 @@
 
 // A call whose planes are packed before it runs. Windows go two by two. In front of those that the rows need there may
 // be one more, `early`, whose lane 2 is the carry into the first row; a last one may be there to fill up.
+//
+// Most of what is here is made twice by the compiler, for layers that pool with stride 1 (`usual`), which know beforehand
+// that every word of their planes is there, and for all others.
 typedef struct {
     conv_t conv;
     m7_lanes_t lanes;
     uint32_t planes;
+    uint32_t empty; // places in front of the first group
     uint32_t rows_of_window; // output rows
     uint32_t windows;
     uint32_t early; // 1 or 0
@@ -23,47 +27,48 @@ typedef struct {
     int32_t *carry; // of all pairs, or NULL
     int8_t *spare; // two windows' rows of every channel: where the last ones are not wanted
     int32_t *words;
-    uint32_t stride; // bytes from a pair of packed planes to the next
+    uint32_t stride; // bytes from a group of packed planes to the next
 } packed_t;
 
 // Windows (an even number) whose input fits into `size` bytes of packed planes.
-static uint32_t packed_windows(const packed_t *packed, uint32_t size) {
-    uint32_t words = size / (16 * ((packed->planes + 1) / 2)) * 2;
+static inline uint32_t packed_windows(const packed_t *packed, uint32_t size) {
+    uint32_t words = size / (8 * (packed->planes + packed->empty)) * 2;
     return words >= packed->conv.tap_pairs + 1 ? (words + 1 - packed->conv.tap_pairs) & ~1u : 0;
 }
 
-// Packing costs about 4 instructions a word, and saves 2 a word each time it is read, and the loop over single planes.
-static bool packing_pays(const packed_t *packed) {
+// Packing costs about 4 instructions a word, and saves 2 a word each time it is read, and the loop over single planes: it
+// pays from two pairs on.
+static inline bool packing_pays(const packed_t *packed) {
     const ditmos_lanes_header_t *header = packed->conv.call->weights;
     uint32_t taps = packed->conv.tap_pairs;
-    return header->pairs * (packed->tile / 2) * (2 * taps + 4) > 4 * (packed->tile - 1 + taps);
+    return header->pairs > 1 || packed->tile * (taps + 2) > 4 * (packed->tile - 1 + taps);
 }
 
 // Which windows there are. An early one makes an odd number even, so that none is left over; where there is none, the
 // carry is computed apart.
-static void find_windows(packed_t *packed, bool fresh) {
+static inline void find_windows(packed_t *packed, bool fresh, const bool usual) {
     const ditmos_layer_t *layer = packed->conv.layer;
-    packed->rows_of_window = layer->pool == 2 ? 1 : 2;
+    packed->rows_of_window = usual || layer->pool == 2 ? 1 : 2;
     packed->windows = (packed->conv.call->rows + packed->rows_of_window - 1) / packed->rows_of_window;
-    bool odd = packed->windows & 1;
-    packed->early = layer->stride == 2 || (fresh && odd);
+    packed->early = (!usual && layer->stride == 2) || (fresh && packed->windows & 1);
     packed->windows += packed->early;
-    packed->windows += has_carry(layer) ? -(packed->windows & 1) : packed->windows & 1;
+    packed->windows += usual ? -(packed->windows & 1) : packed->windows & 1;
 }
 
 // Shares out the scratch. False: there is not enough of it, or it does not pay.
-static bool find_places(packed_t *packed) {
+static inline bool find_places(packed_t *packed, const bool usual) {
     const ditmos_call_t *call = packed->conv.call;
     uint32_t channels = packed->conv.layer->channels_out;
     uint32_t size = call->scratch_size;
     uint32_t rows = packed->windows * packed->rows_of_window;
-    bool whole = rows - packed->early * packed->rows_of_window <= call->rows; // every row is wanted
-    packed->carry = has_carry(packed->conv.layer) ? call->carry : NULL;
+    bool whole = usual || rows - packed->early * packed->rows_of_window <= call->rows; // every row is wanted
+    packed->carry = usual ? call->carry : NULL;
     packed->words = call->scratch;
     if (packed->windows == 0) {
         return false;
     }
-    if (!whole || packed->early || packed_windows(packed, size) < packed->windows) {
+    uint32_t most = packed_windows(packed, size);
+    if (!whole || packed->early || most < packed->windows) {
         uint32_t carry = packed->carry == NULL ? channels : 0; // words
         uint32_t spare = whole ? 0 : (2 * packed->rows_of_window * channels + 3) / 4;
         if (size < 4 * (carry + spare)) {
@@ -75,17 +80,16 @@ static bool find_places(packed_t *packed) {
         if (carry > 0) {
             packed->carry = call->scratch;
         }
+        most = packed_windows(packed, size);
     }
-    uint32_t most = packed_windows(packed, size);
     packed->tile = packed->windows < most ? packed->windows : most;
-    packed->stride = 16 * ((packed->tile + packed->conv.tap_pairs) / 2);
-    return packed->tile > 0 && (!has_carry(packed->conv.layer) || packing_pays(packed));
+    packed->stride = M7_GROUP_STEP * ((packed->tile + packed->conv.tap_pairs) / 2);
+    return packed->tile > 0 && (!usual || packing_pays(packed));
 }
 
-// Where the words of plane `p` start.
-static inline int32_t *packed_plane(const packed_t *packed, uint32_t p) {
-    p += packed->planes & 1; // the first of an odd number stands where the second would
-    return packed->words + p / 2 * (packed->stride / 4) + p % 2 * 2;
+// Where the words of the plane at place `p` start.
+static inline int32_t *packed_place(const packed_t *packed, uint32_t p) {
+    return packed->words + p / M7_GROUP * (packed->stride / 4) + p % M7_GROUP * 2;
 }
 
 // Word `i` of a plane whose first word starts at row `row`. Rows that are not there are 0.
@@ -93,7 +97,7 @@ static inline void pack_word(int32_t *to, const int8_t *x, int32_t rows, int32_t
     int32_t r = row + 2 * i;
     int32_t low = 0 <= r && r < rows ? x[r * step] : 0;
     int32_t high = 0 <= r + 1 && r + 1 < rows ? x[(r + 1) * step] : 0;
-    to[i / 2 * 4 + i % 2] = low + high * (1 << DITMOS_LANE_BITS);
+    to[i / 2 * (M7_GROUP_STEP / 4) + i % 2] = low + high * (1 << DITMOS_LANE_BITS);
 }
 
 // Which words of an operand's planes are not all rows that are there: those before `begin` and from `end` on.
@@ -104,33 +108,17 @@ typedef struct {
     int32_t words;
 } edges_t;
 
-// The two words before `begin` of planes that begin at row -1 or -2; stride 1.
-static void pack_front(const packed_t *packed, uint32_t p, const ditmos_operand_t *in, int32_t row) {
-    const int8_t *x = in->data;
-    const int8_t *second = x + row + 2;
-    for (uint32_t end = p + in->channels; p < end; p++, x += in->stride, second += in->stride) {
-        int32_t *to = packed_plane(packed, p);
-        to[0] = row == -1 ? x[0] * (1 << DITMOS_LANE_BITS) : 0;
-        to[1] = second[0] + second[1] * (1 << DITMOS_LANE_BITS);
-    }
-}
-
-// The edges of an operand of `rows` rows, whose first plane is `p`.
+// The edges of an operand of `rows` rows, whose first plane is at place `p`.
 __attribute__((noinline)) static void pack_edges(const packed_t *packed, uint32_t p, const ditmos_operand_t *in,
     int32_t rows, const edges_t *edges) {
     int32_t step = packed->conv.layer->stride;
-    int32_t begin = edges->begin;
-    if (begin == 2 && step == 1 && rows >= 3) {
-        pack_front(packed, p, in, edges->row);
-        begin = 0;
-    }
     uint32_t planes = in->channels * (uint32_t)step;
-    for (uint32_t i = 0; i < planes && (begin > 0 || edges->end < edges->words); i++) {
+    for (uint32_t i = 0; i < planes; i++) {
         int32_t phase = (int32_t)i % step;
-        int32_t *to = packed_plane(packed, p + i);
+        int32_t *to = packed_place(packed, p + i);
         const int8_t *x = in->data + (int32_t)i / step * (int32_t)in->stride + phase;
         int32_t there = (rows - phase + step - 1) / step;
-        for (int32_t j = 0; j < begin; j++) {
+        for (int32_t j = 0; j < edges->begin; j++) {
             pack_word(to, x, there, step, edges->row, j);
         }
         for (int32_t j = edges->end; j < edges->words; j++) {
@@ -140,36 +128,49 @@ __attribute__((noinline)) static void pack_edges(const packed_t *packed, uint32_
 }
 
 // Packs the input of `windows` windows from window `first` on.
-static void pack_planes(const packed_t *packed, uint32_t first, uint32_t windows) {
+__attribute__((always_inline)) static inline void pack_planes(const packed_t *packed, uint32_t first, uint32_t windows,
+    const bool usual) {
     const ditmos_layer_t *layer = packed->conv.layer;
     const ditmos_call_t *call = packed->conv.call;
-    int32_t step = layer->stride;
+    int32_t step = usual ? 1 : layer->stride;
     int32_t rows = (int32_t)ditmos_conv_rows_in(layer, call->rows);
-    int32_t words = (int32_t)(windows - 1 + packed->conv.tap_pairs);
-    int32_t row = 2 * (int32_t)(first - packed->early) + !packed->conv.odd; // of the first word
-    int32_t begin = row < 0 ? 2 : 0;
-    int32_t end = (rows / step - row) / 2; // of the words that lie in every plane
-    begin = begin < words ? begin : words;
-    end = end > words ? words : end > begin ? end : begin;
+    edges_t edges;
+    edges.words = (int32_t)(windows - 1 + packed->conv.tap_pairs);
+    edges.row = 2 * (int32_t)(first - packed->early) + !packed->conv.odd;
+    edges.begin = edges.row < 0 ? 2 : 0;
+    edges.end = edges.words;
+    if (!usual) {
+        int32_t end = (rows / step - edges.row) / 2; // of the words that lie in every plane
+        edges.end = end > edges.words ? edges.words : end > edges.begin ? end : edges.begin;
+    }
+    bool front = edges.row < 0 && (usual || (step == 1 && rows >= 3));
+    int32_t row = front ? 0 : edges.row + 2 * edges.begin;
+    int32_t words = edges.end - edges.begin;
+    int32_t taken = 2 * (words & ~1) * step; // bytes of a plane
     m7_pack_t pack;
-    pack.words = (uint32_t)(end - begin);
-    int32_t twos = (end - begin) / 2;
-    uint32_t p = 0;
-    for (unsigned j = 0; j < DITMOS_MAX_OPERANDS; j++) {
-        const ditmos_operand_t *in = &call->in[j];
-        pack.planes = in->channels * layer->stride;
-        if (pack.planes > 0 && pack.words > 0) {
-            uint32_t second = (p + packed->planes) & 1;
-            pack.out = packed_plane(packed, p) + 2 * begin;
-            pack.x = in->data + (row + 2 * begin) * step;
-            pack.out_step[second] = 8 - 16 * twos;
-            pack.out_step[!second] = (int32_t)packed->stride - 8 - 16 * twos;
-            pack.x_step[0] = (step == 2 ? 1 : (int32_t)in->stride) - 4 * step * twos;
-            pack.x_step[1] = (int32_t)in->stride - (step == 2) - 4 * step * twos;
-            (step == 2 ? ditmos_m7_pack_even : ditmos_m7_pack)(&pack);
+    pack.words = (uint32_t)words;
+    pack.group_step = packed->stride - M7_GROUP_STEP;
+    pack.x_steps = !packed->conv.odd;
+    void (*pack_all)(const m7_pack_t *pack) = step == 2 ? ditmos_m7_pack_even : ditmos_m7_pack;
+    if (front) {
+        pack_all = ditmos_m7_pack_front;
+        taken += 2 + pack.x_steps;
+        edges.begin = 0;
+    }
+    uint32_t p = packed->empty;
+    for (const ditmos_operand_t *in = call->in; in < call->in + DITMOS_MAX_OPERANDS && in->channels > 0; in++) {
+        pack.planes = in->channels * (uint32_t)step;
+        if (usual || front || words > 0) {
+            pack.out = packed_place(packed, p) + edges.begin * (M7_GROUP_STEP / 8);
+            pack.place = p << 30;
+            pack.x = in->data + row * step;
+            pack.x_step = (step == 2 ? 1 : (int32_t)in->stride) - taken;
+            if (step == 2) {
+                pack.x_steps = (int32_t)in->stride - 2 * taken;
+            }
+            pack_all(&pack);
         }
-        if (pack.planes > 0 && (begin > 0 || end < words)) {
-            edges_t edges = { row, begin, end, words };
+        if (!usual && (edges.begin > 0 || edges.end < edges.words)) {
             pack_edges(packed, p, in, rows, &edges);
         }
         p += pack.planes;
@@ -177,13 +178,13 @@ static void pack_planes(const packed_t *packed, uint32_t first, uint32_t windows
 }
 
 // Runs `windows` windows of those that are packed; `at` counts from the first of these.
-static void run_windows(packed_t *packed, uint32_t at, uint32_t windows, int8_t *out, uint32_t out_stride) {
-    const int32_t *x = packed->words + 2 * at;
+static inline void run_windows(packed_t *packed, uint32_t at, uint32_t windows, int8_t *out, uint32_t out_stride) {
+    const int32_t *x = packed->words + M7_GROUP_STEP / 8 * at;
     packed->lanes.out = out;
     packed->lanes.out_stride = out_stride;
     packed->lanes.blocks.x = x;
-    packed->lanes.walk.args[3] = (uint32_t)(x + 2 * windows);
-    ditmos_m7_run_pairs(&packed->lanes, &packed->conv, packed->carry);
+    packed->lanes.walk.args[3] = (uint32_t)(x + M7_GROUP_STEP / 8 * windows);
+    ditmos_m7_run_pairs(&packed->lanes, packed->conv.layer, packed->conv.call->weights, packed->carry);
     packed->lanes.half.taps = NULL;
 }
 
@@ -205,19 +206,24 @@ static void run_spare(packed_t *packed, uint32_t at, int32_t row) {
     }
 }
 
-bool ditmos_m7_conv_packed(const ditmos_layer_t *layer, const ditmos_call_t *call, bool fresh) {
+__attribute__((always_inline)) static inline bool conv_packed(const ditmos_layer_t *layer, const ditmos_call_t *call,
+    bool fresh, const bool usual) {
     packed_t packed;
     m7_lanes_t *lanes = &packed.lanes;
     conv_init(&packed.conv, layer, call);
-    fresh |= !has_carry(layer);
-    packed.planes = ditmos_lane_planes(layer);
-    find_windows(&packed, fresh);
-    if (!find_places(&packed)) {
+    packed.planes = usual ? layer->channels_in : ditmos_lane_planes(layer);
+    packed.empty = -packed.planes % M7_GROUP;
+    find_windows(&packed, fresh, usual);
+    if (!find_places(&packed, usual)) {
         return false;
     }
     uint32_t rows = packed.rows_of_window;
     lanes_init(lanes, &packed.conv);
-    lanes->blocks.taps = ditmos_m7_packed_taps[packed.planes % M7_TURN][packed.conv.tap_pairs - 1];
+    lanes->blocks.taps = ditmos_m7_packed_taps[packed.planes % M7_TURN_PACKED][packed.conv.tap_pairs - 1];
+    if (packed.conv.tap_pairs >= M7_LEAVE_TAPS) {
+        bool more = packed.planes > M7_GROUP;
+        lanes->blocks.taps2 = ditmos_m7_packed_leave[more ? 1 + packed.conv.tap_pairs - M7_LEAVE_TAPS : 0];
+    }
     lanes->blocks.stride = packed.stride;
     lanes->blocks.weights_size = packed.planes * 8 * packed.conv.tap_pairs;
     half_init(lanes, &packed.conv, fresh && packed.early == 0);
@@ -228,13 +234,13 @@ bool ditmos_m7_conv_packed(const ditmos_layer_t *layer, const ditmos_call_t *cal
         uint32_t windows = packed.windows - done < packed.tile ? packed.windows - done : packed.tile;
         bool last = done + windows == packed.windows;
         int32_t row = (int32_t)((done - packed.early) * rows); // of the first window
-        bool beyond = row + (int32_t)(windows * rows) > call->rows;
+        bool beyond = !usual && row + (int32_t)(windows * rows) > call->rows;
         uint32_t wanted = windows - 2 * beyond;
-        pack_planes(&packed, done, windows);
-        lanes->blocks.next = ditmos_m7_packed_next[row < 0][layer->pool - 1];
+        pack_planes(&packed, done, windows, usual);
+        lanes->blocks.next = ditmos_m7_packed_next[row < 0][(usual ? 2 : layer->pool) - 1];
         lanes->window.taps = NULL;
         if (wanted > 0) {
-            window_init(lanes, &packed.conv, last && has_carry(layer) && packed.windows - packed.early < call->rows);
+            window_init(lanes, &packed.conv, usual && last && packed.windows - packed.early < call->rows);
             run_windows(&packed, 0, wanted, call->out + (row < 0 ? 0 : row), call->out_stride);
         }
         if (beyond) {
@@ -243,6 +249,10 @@ bool ditmos_m7_conv_packed(const ditmos_layer_t *layer, const ditmos_call_t *cal
         }
     }
     return true;
+}
+
+bool ditmos_m7_conv_packed(const ditmos_layer_t *layer, const ditmos_call_t *call, bool fresh) {
+    return has_carry(layer) ? conv_packed(layer, call, fresh, true) : conv_packed(layer, call, true, false);
 }
 
 #endif // DITMOS_KERNELS_M7

@@ -50,10 +50,10 @@ __attribute__((noinline)) static void lanes_rest(m7_lanes_t *lanes, const uint8_
     }
 }
 
-void ditmos_m7_run_pairs(m7_lanes_t *lanes, const conv_t *conv, int32_t *carry) {
-    const ditmos_lanes_header_t *header = conv->call->weights;
+void ditmos_m7_run_pairs(m7_lanes_t *lanes, const ditmos_layer_t *layer, const ditmos_lanes_header_t *header,
+    int32_t *carry) {
     const uint8_t *pairs = (const uint8_t *)(header + 1);
-    uint32_t channels = conv->layer->channels_out;
+    uint32_t channels = layer->channels_out;
     if (header->quads > 0) {
         const ditmos_pair_t *last = (const ditmos_pair_t *)(pairs + (header->pairs - 1u) * lanes->blocks.pair_size);
         channels = 2u * header->pairs - (last->channel[0] == last->channel[1]);
@@ -87,7 +87,7 @@ __attribute__((noinline)) static void conv_planes(const ditmos_layer_t *layer, c
     half_init(&lanes, &conv, fresh);
     planes_init(&lanes, &conv);
     window_init(&lanes, &conv, call->rows & 1);
-    ditmos_m7_run_pairs(&lanes, &conv, call->carry);
+    ditmos_m7_run_pairs(&lanes, layer, call->weights, call->carry);
 }
 
 static inline void conv_pairs(const ditmos_layer_t *layer, const ditmos_call_t *call, uint32_t quads) {

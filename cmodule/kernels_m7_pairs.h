@@ -98,7 +98,8 @@ static inline bool has_carry(const ditmos_layer_t *layer) {
 
 // All pairs over one tile. `carry`: a word per channel, in the order of the pairs, or NULL; read where the tile does
 // not compute it, and written.
-void ditmos_m7_run_pairs(m7_lanes_t *lanes, const conv_t *conv, int32_t *carry);
+void ditmos_m7_run_pairs(m7_lanes_t *lanes, const ditmos_layer_t *layer, const ditmos_lanes_header_t *header,
+    int32_t *carry);
 // From planes that it packs first, tile by tile. False: the scratch is too short, or it does not pay. `fresh`: there is
 // no carry from a call before.
 bool ditmos_m7_conv_packed(const ditmos_layer_t *layer, const ditmos_call_t *call, bool fresh);

@@ -204,17 +204,17 @@ quads_sums:
     fc_wide_outputs
 .endm
 
-.macro fc_wide_outputs
+.macro fc_wide_outputs even=r2, odd=r3
     ldmia.w r0!, {r8-r11}
-    smlad r4, r2, r8, r4
-    smlad r5, r2, r10, r5
-    smlad r4, r3, r9, r4
-    smlad r5, r3, r11, r5
+    smlad r4, \even, r8, r4
+    smlad r5, \even, r10, r5
+    smlad r4, \odd, r9, r4
+    smlad r5, \odd, r11, r5
     ldmia.w r0!, {r8-r11}
-    smlad r6, r2, r8, r6
-    smlad r7, r2, r10, r7
-    smlad r6, r3, r9, r6
-    smlad r7, r3, r11, r7
+    smlad r6, \even, r8, r6
+    smlad r7, \even, r10, r7
+    smlad r6, \odd, r9, r6
+    smlad r7, \odd, r11, r7
 .endm
 
 // The same with int16 inputs: 0 and 2, 1 and 3.
@@ -223,40 +223,100 @@ quads_sums:
     fc_wide_outputs
 .endm
 
+// Two words of these at once: 32 multiply-accumulates.
+.macro fc_widened_two
+    ldmia.w r1!, {r2, r3, r12, lr}
+    fc_wide_outputs
+    fc_wide_outputs r12, lr
+.endm
+
 // int32_t *ditmos_m7_widen(int32_t *to, const int8_t *x, uint32_t words)
     function ditmos_m7_widen
-    push {r4, lr}
-1:
-    ldr r3, [r1], #4
-    subs r2, #1
+    push {r4, r5, lr}
+    lsrs r12, r2, #1
+    bcc 1f
+    ldr r3, [r1], #4 // one of an odd number
     sxtb16 r4, r3
     sxtb16 r3, r3, ror #8
     strd r4, r3, [r0], #8
-    bne 1b
-    pop {r4, pc}
+1:
+    cmp r12, #0
+    beq 3f
+2:
+    ldrd r3, r5, [r1], #8
+    subs r12, #1
+    sxtb16 r2, r3
+    sxtb16 r3, r3, ror #8
+    sxtb16 r4, r5
+    sxtb16 r5, r5, ror #8
+    stmia r0!, {r2-r5}
+    bne 2b
+3:
+    pop {r4, r5, pc}
     .size ditmos_m7_widen, . - ditmos_m7_widen
 
-// void NAME(const int32_t *weights, const void *x, uint32_t words, int8_t *out, uint32_t outputs, int32_t zero_point)
-// x is aligned to 4 bytes. Four outputs at a time; of the last group only those that exist are stored.
-.macro fc_function name, word, word_size, input_shift
-    function \name
-    push {r4-r11, lr}
-    sub sp, #28
+// Frame: outputs, how many are left, zero point, code of the loop, x and its end, code of a second loop.
+#define FC_OUT (0)
+#define FC_ZERO_POINT (8)
+#define FC_LOOP (12)
+#define FC_X (16)
+#define FC_LOOP_TOO (24)
+#define FC_FRAME (28)
+
+// Four outputs at a time; of the last group only those that exist are stored. On entry r0-r3 are the first four arguments
+// of m7_fc_t, r4 the code of the loop; r4-r7 become the sums.
+.macro fc_start input_shift
     add r12, r1, r2, lsl #\input_shift
-    strd r1, r12, [sp, #0]
-    rsb r2, r2, #0
-    and r2, r2, #3 // words that the first pass leaves out
-    mov r4, #\word_size
-    adr.w r12, 11f + 1
-    mla r12, r2, r4, r12
-    str r12, [sp, #16]
-    ldrd r4, r12, [sp, #64] // outputs, zero point
-    strd r3, r4, [sp, #8]
-    str r12, [sp, #20]
+    strd r1, r12, [sp, #FC_X]
+    ldrd r5, r12, [sp, #(FC_FRAME + 36)] // outputs, zero point
+    strd r3, r5, [sp, #FC_OUT]
+    strd r12, r4, [sp, #FC_ZERO_POINT]
 10:
     ldmia.w r0!, {r4-r7}
-    ldrd r1, lr, [sp, #0]
-    ldr.w pc, [sp, #16]
+    ldrd r1, lr, [sp, #FC_X]
+    ldr.w pc, [sp, #FC_LOOP]
+.endm
+
+.macro fc_end name
+    ldmia.w r0!, {r8-r11}
+    ldmia.w sp, {r2, r3, r12}
+    fc_requantize r4, r8
+    fc_requantize r5, r9
+    fc_requantize r6, r10
+    fc_requantize r7, r11
+    strb r4, [r2], #1
+    subs r3, #4
+    blt 13f
+    strb r5, [r2], #1
+    strb r6, [r2], #1
+    strb r7, [r2], #1
+    strd r2, r3, [sp, #FC_OUT]
+    bne.w 10b
+    b 14f
+13: // r3 is -3, -2 or -1: one, two or three outputs
+    cmp r3, #-2
+    it ge
+    strbge r5, [r2]
+    it gt
+    strbgt r6, [r2, #1]
+14:
+    add sp, #FC_FRAME
+    pop {r4-r11, pc}
+    .size \name, . - \name
+.endm
+
+// void NAME(const int32_t *weights, const void *x, uint32_t words, int8_t *out, uint32_t outputs, int32_t zero_point)
+// x is aligned to 4 bytes. Four words a turn, of which the first turn leaves some out.
+.macro fc_function name, word, word_size
+    function \name
+    push {r4-r11, lr}
+    sub sp, #FC_FRAME
+    rsb r5, r2, #0
+    and r5, r5, #3 // words that the first turn leaves out
+    mov r6, #\word_size
+    adr.w r4, 11f + 1
+    mla r4, r5, r6, r4
+    fc_start 2
     .p2align 2
 11:
     \word
@@ -265,37 +325,46 @@ quads_sums:
     \word
     cmp r1, lr
     bne.w 11b
-    ldmia.w r0!, {r8-r11}
-    ldrd r3, r2, [sp, #8]
-    ldr r12, [sp, #20]
-    fc_requantize r4, r8
-    fc_requantize r5, r9
-    fc_requantize r6, r10
-    fc_requantize r7, r11
-    strb r4, [r3], #1
-    subs r2, #4
-    blt 12f
-    strb r5, [r3], #1
-    strb r6, [r3], #1
-    strb r7, [r3], #1
-    strd r3, r2, [sp, #8]
-    bne.w 10b
-    b 13f
-12: // r2 is -3, -2 or -1: one, two or three outputs
-    cmp r2, #-2
-    it ge
-    strbge r5, [r3]
-    it gt
-    strbgt r6, [r3, #1]
-13:
-    add sp, #28
-    pop {r4-r11, pc}
-    .size \name, . - \name
+    fc_end \name
 .endm
 
-    fc_function ditmos_m7_fc, fc_word, FC_WORD, 2
-    fc_function ditmos_m7_fc_wide, fc_wide_word, FC_WIDE_WORD, 2
-    fc_function ditmos_m7_fc_widened, fc_widened_word, FC_WIDENED_WORD, 3
+    fc_function ditmos_m7_fc, fc_word, FC_WORD
+    fc_function ditmos_m7_fc_wide, fc_wide_word, FC_WIDE_WORD
+
+// The same for inputs of ditmos_m7_widen(). Eight words a turn, two by two; before that one of an odd number.
+    function ditmos_m7_fc_widened
+    push {r4-r11, lr}
+    sub sp, #FC_FRAME
+    adr.w r4, 12f + 1
+    lsrs r5, r2, #1
+    beq 2f
+    rsb r5, r5, #0
+    and r5, r5, #3 // twos that the first turn leaves out
+    mov r6, #FC_WIDENED_TWO
+    adr.w r4, 11f + 1
+    mla r4, r5, r6, r4
+2:
+    lsls r5, r2, #31
+    beq 1f
+    str r4, [sp, #FC_LOOP_TOO]
+    adr.w r4, fc_widened_one + 1
+1:
+    fc_start 3
+    .p2align 2
+fc_widened_one:
+    fc_widened_word
+    ldr.w pc, [sp, #FC_LOOP_TOO]
+    .p2align 2
+11:
+    .rept 4
+    fc_widened_two
+    .endr
+    ldr r2, [sp, #(FC_X + 4)]
+    cmp r1, r2
+    bne.w 11b
+    .p2align 2
+12:
+    fc_end ditmos_m7_fc_widened
 
 #endif // __ARM_FEATURE_DSP
 

@@ -96,12 +96,12 @@ planes_taps_\i\()_\n:
     next_plane planes_taps_0_\n
 .endm
 
-// Taps of one packed plane: word i of plane p lies at (i / 2) * 16 + (i % 2) * 4 + p * 8.
+// Taps of one packed plane: word i of plane p of a group lies at (i / 2) * 32 + (i % 2) * 4 + p * 8.
 .macro packed_plane n, plane
     ldrd r2, r3, [r0, #(8 * \plane)]
     .set pair, 0
     .rept \n
-    .set next, (pair + 2) / 2 * 16 + (pair + 2) % 2 * 4 + 8 * \plane
+    .set next, (pair + 2) / 2 * M7_GROUP_STEP + (pair + 2) % 2 * 4 + 8 * \plane
     .set last, pair + 1 == \n
     .if pair & 1
     packed_pair r3, r2
@@ -117,27 +117,41 @@ packed_taps_\i\()_\n:
     packed_plane \n, \plane
 .endm
 
-// Of an odd number of planes the first one stands alone, as the second of its pair. Two pairs a turn for the smaller
-// kernels and the usual one, else one.
+// A turn is a group, or two. Long kernels have few planes, often one group: whether there is another is asked at
+// `packed_more` only, or not at all. Where planes do not fill their groups, the first places of the first group stay empty.
 .macro packed_taps n
     .p2align 3
-    .if \n <= M7_TURN_PACKED_TAPS || \n == M7_TURN_PACKED_TAPS_TOO
+    .if \n <= M7_TURN8_TAPS
     packed_step 0, \n, 0
-    packed_step 3, \n, 1
+    packed_step 7, \n, 1
+    packed_step 6, \n, 2
+    packed_step 5, \n, 3
     ldr r2, [sp, #WALK_STRIDE]
     add r0, r2
-    packed_step 2, \n, 0
-    packed_step 1, \n, 1
+    packed_step 4, \n, 0
+    packed_step 3, \n, 1
+    packed_step 2, \n, 2
+    packed_step 1, \n, 3
     .else
-packed_taps_2_\n:
+packed_taps_4_\n:
     packed_step 0, \n, 0
-packed_taps_3_\n:
-    packed_step 1, \n, 1
+packed_taps_7_\n:
+    packed_step 3, \n, 1
+packed_taps_6_\n:
+    packed_step 2, \n, 2
+packed_taps_5_\n:
+    packed_step 1, \n, 3
+    .endif
+    .if \n >= M7_LEAVE_TAPS
+    ldr.w pc, [sp, #LANES_TAPS2]
+packed_more_\n:
     .endif
     next_plane packed_taps_0_\n
 .endm
 
     .section HOT_CODE
+packed_leave:
+    ldr.w pc, [sp, #WALK_NEXT]
     .irp n, 1, 2, 3, 4, 5, 6, 7, 8
     planes_taps \n
     packed_taps \n
@@ -162,7 +176,16 @@ packed_taps_3_\n:
     .size \name, . - \name
 .endm
     table ditmos_m7_planes_taps, planes_taps_0_, planes_taps_1_, planes_taps_2_, planes_taps_3_
-    table ditmos_m7_packed_taps, packed_taps_0_, packed_taps_1_, packed_taps_2_, packed_taps_3_
+    table ditmos_m7_packed_taps, packed_taps_0_, packed_taps_1_, packed_taps_2_, packed_taps_3_, \
+        packed_taps_4_, packed_taps_5_, packed_taps_6_, packed_taps_7_
+    .global ditmos_m7_packed_leave
+    .type ditmos_m7_packed_leave, %object
+ditmos_m7_packed_leave:
+    .word packed_leave + 1
+    .irp n, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+    .word packed_more_\n + 1
+    .endr
+    .size ditmos_m7_packed_leave, . - ditmos_m7_packed_leave
 
 #endif // __ARM_FEATURE_DSP
 

@@ -58,7 +58,7 @@ static inline void ditmos_schedule_start(ditmos_schedule_t *s, const ditmos_mode
     const ditmos_slice_t *slice) {
     s->stages = &model->plan.stages[slice->first];
     s->count = slice->count;
-    s->goal = 0;
+    s->goal = slice->count == 1; // it runs first anyway
     s->top = s->stack;
     s->stack[0] = slice->count - 1;
     for (unsigned i = 0; i < slice->count; i++) {

@@ -14,7 +14,9 @@ from ditmos.model.layer_shape import LayerShape
 Events = Counter[str]
 
 TURNS = ((5, 4), (8, 2))  # pairs of taps, up to which so many planes make one turn of the loop
-TURN_PACKED_TAPS = 3  # pairs of taps, up to which four packed planes make one turn, else two
+GROUP = 4  # packed planes that stand together
+TURN8_TAPS = 2  # pairs of taps, up to which two groups make one turn, else one
+LEAVE_TAPS = 6  # pairs of taps, from which on the end of a turn asks where to go on
 QUAD_TURN = 8  # words in one turn of the loop over a quad
 TILE_WORDS = 32  # that quads pack on the stack where there is no scratch
 CHANNEL_ROWS = 4  # that a block of a depthwise convolution has, before pooling
@@ -88,13 +90,13 @@ def windows_of(layer: LayerCost, rows: int, carry: bool, fresh: bool) -> Windows
 
 def packed_windows(layer: LayerCost, scratch: int) -> int:
     """Windows (an even number) whose packed input fits into ``scratch`` bytes."""
-    words = scratch // (16 * ((layer.planes + 1) // 2)) * 2
+    words = scratch // (8 * GROUP * -(-layer.planes // GROUP)) * 2
     return (words + 1 - layer.taps) & ~1 if words >= layer.taps + 1 else 0
 
 
 def packed_size(layer: LayerCost, windows: int) -> int:
     """Bytes of packed input for ``windows`` windows: the inverse of `packed_windows`."""
-    return 16 * ((layer.planes + 1) // 2) * ((windows + layer.taps) // 2)
+    return 8 * GROUP * -(-layer.planes // GROUP) * ((windows + layer.taps) // 2)
 
 
 def pair_scratch(layer: LayerCost, rows: int, windows: int = 1 << 20) -> int:
@@ -275,27 +277,33 @@ def _packed_events(layer: LayerCost, rows: int, windows: Windows, tile: int, fre
     planes, taps, pairs = layer.planes, layer.taps, layer.pairs
     blocks = pairs * (windows.count // 2)
     first = pairs * windows.early
-    halves = (planes + 1) // 2
-    turns = -(-planes // (4 if taps <= TURN_PACKED_TAPS else 2))
+    groups = -(-planes // GROUP)
+    turns = -(-groups // 2) if taps <= TURN8_TAPS else groups
+    leaves = turns if taps >= LEAVE_TAPS else 0
+    usual = layer.has_carry
     tiles = -(-windows.count // tile)
     rows_in = (rows * layer.shape.pool - 1) * layer.shape.stride + layer.shape.kernel
     words = windows.count - 1 + taps
+    front = windows.early and layer.shape.stride == 1 and rows_in >= 3
+    edges = 2 * (windows.early and not front)
     over = max(0, words - (rows_in // layer.shape.stride + 2 * windows.early - (not layer.odd)) // 2)
     left = layer.has_carry and windows.count - windows.early < rows
     events: Events = Counter(
         {
-            "packed": 1,
+            "packed" if usual else "packed_other": 1,
             "packed_lanes": pairs * (tiles + (windows.beyond and windows.count > 2)),
             "packed_block" if layer.shape.pool == 2 else "rows_block": blocks - first,
             "first_block" if layer.shape.pool == 2 else "first_rows_block": first,
-            "packed_turn": blocks * turns,
-            "packed_middle": blocks * (halves - turns),
+            "packed_turn": 0 if leaves == 1 else blocks * turns,
+            "packed_leave": blocks * leaves,
+            "packed_middle": blocks * (groups - turns),
             "packed_tap": blocks * planes * taps,
-            "tile_packed": tiles,
+            "tile_packed" if usual else "tile_other": tiles,
             "pack": planes * tiles,
             "pack_word": planes * (windows.count + tiles * (taps - 1) - over - 2 * windows.early),
-            "pack_edge": planes * (bool(over) or windows.early),
-            "edge_word": planes * (over + 2 * windows.early),
+            "pack_front": planes * front,
+            "pack_edge": planes * bool(over or edges),
+            "edge_word": planes * (over + edges),
             "spare_pair": windows.beyond * pairs,
         }
     )
