@@ -1,13 +1,15 @@
 """The module on MicroPython's own qemu boards, a Cortex-M3 and a Cortex-M0, as a part of the firmware and as a native
-module: portable kernels, byte for byte.
+module, from ROM and installed by mip: portable kernels, byte for byte.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +21,12 @@ from ditmos.firmware.build import build
 from ditmos.link.board import Board
 from ditmos.link.romfs import romfs_image
 from ditmos.model.inputs import quantize_input
+from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import encode
 from ditmos.planner import front
+from ditmos.routing import top1
 from ditmos.simulated.qemu import START_TIMEOUT, Simulator
 
 WINDOWS = 3
@@ -37,6 +41,7 @@ class Core:
     arguments: Sequence[str]  # of qemu
     native: str = ""  # architecture of the native module, where the firmware has none
     rom: int = 0  # address where a ROMFS is put
+    ram: int = 0  # of memory that MicroPython leaves alone
 
 
 MICROBIT = ("-machine", "microbit", "-global", "nrf51-soc.flash-size=1048576", "-global", "nrf51-soc.sram-size=262144")
@@ -44,12 +49,66 @@ CORES = {
     "cortex-m0": Core("cortex-m0", MICROBIT),
     "cortex-m3": Core("cortex-m3", ("-machine", "mps2-an385")),
     "stock-m0": Core("stock-m0", MICROBIT, "armv6m", 0x80000),
-    "stock-m3": Core("stock-m3", ("-machine", "mps2-an385"), "armv7m", 0x21000000),
+    "stock-m3": Core("stock-m3", ("-machine", "mps2-an385"), "armv7m", 0x21000000, 0x21400000),
 }
 MOUNT = """
 import sys, uctypes, vfs
 vfs.mount(vfs.VfsRom(uctypes.bytearray_at({rom}, {size})), "/rom")
 sys.path.append("/rom")
+"""
+
+
+# These boards have no file system. This one keeps files in memory beside the heap's, as a board's flash would.
+FILES = """
+import io, os, sys, uctypes, vfs
+memory = uctypes.bytearray_at({ram}, 1 << 20)
+used = 0
+class File(io.IOBase):
+    def __init__(self, content):
+        self.content = content
+        self.at = 0
+    def readinto(self, buffer):
+        count = min(len(buffer), len(self.content) - self.at)
+        buffer[:count] = self.content[self.at : self.at + count]
+        self.at += count
+        return count
+    def read(self, count=1 << 20):
+        data = bytes(self.content[self.at : self.at + count])
+        self.at += len(data)
+        return data
+    def ioctl(self, request, argument):
+        return 0
+class New(io.IOBase):
+    def __init__(self, files, path):
+        self.files, self.path, self.start = files, path, used
+    def write(self, data):
+        global used
+        memory[used : used + len(data)] = data
+        used += len(data)
+        return len(data)
+    def ioctl(self, request, argument):
+        self.files[self.path] = memoryview(memory)[self.start : used]
+        return 0
+    def close(self):
+        self.ioctl(4, 0)
+class Files:
+    def __init__(self):
+        self.files = {{"/": None}}
+    def mount(self, readonly, mkfs):
+        pass
+    def open(self, path, mode):
+        return New(self.files, path) if "w" in mode else File(self.files[self.there(path)])
+    def there(self, path):
+        if path not in self.files:
+            raise OSError(2)
+        return path
+    def mkdir(self, path):
+        self.files[path] = None
+    def stat(self, path):
+        content = self.files[self.there(path)]
+        return (0x4000 if content is None else 0x8000, 0, 0, 0, 0, 0, len(content or b""), 0, 0, 0)
+vfs.mount(Files(), "/ram")
+sys.path.append("/ram/lib")
 """
 
 
@@ -71,6 +130,21 @@ class StockBoard(Simulator):
         self._line = os.open(self.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         os.write(self._line, b"\r")  # its prompt may have come before anybody listened
         self._await_prompt(self._line, START_TIMEOUT, 0.3)
+
+
+def check(board: Board, quantized: QuantizedModel, data: bytes, windows: np.ndarray) -> None:
+    """The model file on the board against the reference."""
+    board.exec(f"import _ditmos\nfrom array import array\nm = _ditmos.Model({data!r})")
+    real = (np.arange(-90, 90, dtype=np.float32) / 8).reshape(-1, SPEC.channels)
+    board.exec(f"d = bytearray({real.size})\nm.quantize(array('f', {real.ravel().tolist()}), d)")
+    assert board.eval("bytes(d)") == quantize_input(real, quantized.inputs).tobytes()
+    for window in windows:
+        flat = [int(v) for v in window.reshape(-1)]
+        board.exec(f"w = array('b', {flat})")
+        model = Model(quantized)
+        assert board.eval("list(m.select(w))") == model.select(window).tolist()
+        for k in range(SPEC.classifiers):
+            assert board.eval(f"list(m.classify({k}))") == model.classify(k).tolist()
 
 
 def built(core: Core) -> tuple[Path, Path | None]:
@@ -106,15 +180,34 @@ def test_results_are_those_of_the_reference(name: str, tmp_path: Path) -> None:
         if module:
             board.exec(MOUNT.format(rom=core.rom, size=image.stat().st_size))
         for plan in {plans[0].plan.name: plans[0].plan, plans[-1].plan.name: plans[-1].plan}.values():
-            data = encode(quantized, plan)
-            board.exec(f"import _ditmos\nfrom array import array\nm = _ditmos.Model({data!r})")
-            real = (np.arange(-90, 90, dtype=np.float32) / 8).reshape(-1, SPEC.channels)
-            board.exec(f"d = bytearray({real.size})\nm.quantize(array('f', {real.ravel().tolist()}), d)")
-            assert board.eval("bytes(d)") == quantize_input(real, quantized.inputs).tobytes()
+            check(board, quantized, encode(quantized, plan), windows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, core in CORES.items() if core.ram])
+def test_mip_brings_inference_to_a_firmware_that_is_there(name: str, tmp_path: Path) -> None:
+    """`mpremote mip install` of the native module's package, then a decision by the package's own engine."""
+    core = CORES[name]
+    elf, module = built(core)
+    assert module
+    rng = np.random.default_rng(12)
+    quantized = random_model(rng, SPEC, Style.TRAINED)
+    windows = random_windows(rng, SPEC, WINDOWS)
+    data = encode(quantized, front(SPEC, quantized)[-1].plan)
+    with StockBoard(replace(core, rom=0), elf, tmp_path) as stock:
+        with Board(stock.port) as board:
+            with pytest.raises(DitmosError, match="ImportError"):
+                board.exec("import _ditmos")
+            board.exec(FILES.format(ram=core.ram))
+        mip = ["connect", stock.port, "resume", "mip", "install", str(module.parent / "package.json")]
+        done = subprocess.run([sys.executable, "-m", "mpremote", *mip], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        with Board(stock.port) as board:
+            check(board, quantized, data, windows)
+            board.exec(f"import ditmos\nengine = ditmos.Engine(_ditmos.Model({data!r}))")
+            assert board.eval("_ditmos.__file__") == "/ram/lib/_ditmos.mpy"
+            assert board.eval("ditmos.__file__") == "/ram/lib/ditmos/__init__.mpy"
             for window in windows:
                 flat = [int(v) for v in window.reshape(-1)]
-                board.exec(f"w = array('b', {flat})")
-                model = Model(quantized)
-                assert board.eval("list(m.select(w))") == model.select(window).tolist()
-                for k in range(SPEC.classifiers):
-                    assert board.eval(f"list(m.classify({k}))") == model.classify(k).tolist()
+                label, who = top1(Model(quantized), window)
+                assert board.eval(f"engine(array('b', {flat}))") == (quantized.class_names[label], who)

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 HERE = Path(__file__).parent
 
 
-def conv_shape(channels: Sequence[int], out: int, kernel: int, rows_in: int, stride: int = 1, pool: int = 2):
+def conv_shape(
+    channels: Sequence[int], out: int, kernel: int, rows_in: int, stride: int = 1, pool: int = 2
+) -> LayerShape:
     positions = (rows_in - kernel) // stride + 1
     inputs = (MapRef("classifier", 1), MapRef("selector", 1))[: len(channels)]
     return LayerShape(
@@ -39,12 +41,14 @@ def conv_shape(channels: Sequence[int], out: int, kernel: int, rows_in: int, str
     )
 
 
-def channel_shape(kind: Kind, channels: Sequence[int], kernel: int, rows_in: int, stride: int = 1, pool: int = 1):
+def channel_shape(
+    kind: Kind, channels: Sequence[int], kernel: int, rows_in: int, stride: int = 1, pool: int = 1
+) -> LayerShape:
     """Depthwise, or an average."""
     return replace(conv_shape(channels, sum(channels), kernel, rows_in, stride, pool), kind=kind)
 
 
-def fc_shape(inputs: Sequence[int], out: int, relu: bool = True):
+def fc_shape(inputs: Sequence[int], out: int, relu: bool = True) -> LayerShape:
     refs = (MapRef("classifier", 1), MapRef("selector", 1))[: len(inputs)]
     return LayerShape("classifier.fc1", "classifier", "fc", refs, tuple(inputs), 1, 1, out, relu=relu)
 
@@ -113,8 +117,8 @@ class Case:
         out_stride = 1 if fc else rows + self.gap
         tail = pack("<IIIHHI", len(data), self.scratch, out_stride, rows, self.chunk or rows, self.carry)
         body = layer + operands + tail
-        for part in (bytes(data), weights, self.expected().tobytes()):
-            body += part + bytes(-len(part) % 4)
+        for content in (bytes(data), weights, self.expected().tobytes()):
+            body += baremetal.padded(content)
         return pack("<I", 4 + len(body)) + body
 
 
