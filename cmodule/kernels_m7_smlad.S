@@ -328,7 +328,9 @@ quads_sums:
     fc_end \name
 .endm
 
+    .section .text.ditmos_m7_fc, "ax", %progbits
     fc_function ditmos_m7_fc, fc_word, FC_WORD
+    .section HOT_CODE
     fc_function ditmos_m7_fc_wide, fc_wide_word, FC_WIDE_WORD
 
 // The same for inputs of ditmos_m7_widen(). Eight words a turn, two by two; before that one of an odd number.

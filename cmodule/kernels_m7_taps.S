@@ -152,12 +152,12 @@ packed_more_\n:
     .section HOT_CODE
 packed_leave:
     ldr.w pc, [sp, #WALK_NEXT]
-    .irp n, 1, 2, 3, 4, 5, 6, 7, 8
+    .irp n, 1, 2, 3, 4, 5, 8
     planes_taps \n
     packed_taps \n
     .endr
-    .section .text.ditmos_m7_large_kernels, "ax", %progbits
-    .irp n, 9, 10, 11, 12, 13, 14, 15, 16
+    .section .text.ditmos_m7_rare_kernels, "ax", %progbits
+    .irp n, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16
     planes_taps \n
     packed_taps \n
     .endr

@@ -33,9 +33,17 @@ def print_kernels(console: Console, figures: dict[str, Any]) -> None:
         shapes.add_row(row["name"], *(_number(row[key]) for key in keys))
     console.print(shapes)
     console.print(figures["peers"], style="dim", highlight=False)
-    front = Table("plan", "arena bytes", "instructions", title="reference network, plans", box=None, title_style="bold")
-    for point in [*reference["front"], {"name": "unsliced", **reference["unsliced"]}]:
-        front.add_row(point["name"], f"{point['arena_bytes']:,}", f"{point['instructions']:,}")
+    front = Table(
+        "plan",
+        "arena bytes",
+        "instructions",
+        "est. cycles",
+        title="reference network, plans",
+        box=None,
+        title_style="bold",
+    )
+    for point in [*reference["front"], reference["unsliced"] | {"name": "unsliced"}]:
+        front.add_row(point["name"], *(_number(point[key]) for key in ("arena_bytes", "instructions", "cycles")))
     console.print(front)
     cores = ", ".join(f"{core} {count:,}" for core, count in reference["other_cores"].items())
     console.print(f"the fastest plan on other cores, instructions: {cores}", highlight=False)

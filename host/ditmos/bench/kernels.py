@@ -13,7 +13,7 @@ from typing import Any
 
 from ditmos.bench import baremetal
 from ditmos.bench.layers import measure_networks, measure_shapes
-from ditmos.bench.measured import Measured, Say, profile_plan, run_plans, slice_rows, trained_like
+from ditmos.bench.measured import Measured, Say, plan_cycles, profile_plan, run_plans, slice_rows, trained_like
 from ditmos.bench.peers import MEASURED, REFERENCE
 from ditmos.bench.python_cost import measure_python
 from ditmos.model import packings
@@ -81,13 +81,15 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
     report("32 -> 32 channels")
     wide = wide_layer_model()
     wide_plan = front(wide.spec, wide)[-1].plan
-    wide_layer = slice_rows(elf, run_plans(elf, wide, [wide_plan])[0], wide)[1]
+    wide_run, wide_blocks = run_plans(elf, wide, [wide_plan])[0], profile_plan(elf, wide, wide_plan)
+    wide_layer = slice_rows(elf, wide_run, wide, blocks=wide_blocks)[1]
     shapes, shape_rows = measure_shapes(elf, report)
     networks, network_rows = measure_networks(elf, report)
     report("MicroPython on the simulated board")
     python = measure_python(model, fastest, firmware)
-    total = [row["cycles"] for row in slices]
-    estimated = sum(total) if None not in total else None
+    report("reference network: cycles of each plan")
+    points = {key: _point(elf, model, m) for key, m in by_plan.items()}
+    estimated = points[id(fastest.plan)]["cycles"]
     result = {
         "rows": [
             _row("reference, fastest plan, instructions", fastest.instructions, 136_000),
@@ -115,10 +117,10 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
             "fastest": {"arena_bytes": fastest.run.arena_bytes, "slices": slices},
             "portable_instructions": beside.instructions,
             "other_cores": other_cores,
-            "unsliced": {"arena_bytes": measured[-1].run.arena_bytes, "instructions": measured[-1].instructions},
-            "front": [_point(m) for m in measured[:-1]],
-            "front_once": [_point(m) for m in measured_once],
-            "smallest_with_a_second_classify": _point(again),
+            "unsliced": points[id(whole.plan)],
+            "front": [points[id(m.plan)] for m in measured[:-1]],
+            "front_once": [points[id(m.plan)] for m in measured_once],
+            "smallest_with_a_second_classify": points[id(again.plan)],
         },
         "wide_layer": wide_layer,
         "python": python,
@@ -127,11 +129,12 @@ def measure(models: Sequence[Path] = (), *, firmware: Path | None = None, report
     return result
 
 
-def _point(m: Measured) -> dict[str, Any]:
+def _point(elf: Path, model: QuantizedModel, m: Measured) -> dict[str, Any]:
     return {
         "name": m.plan.name,
         "arena_bytes": m.run.arena_bytes,
         "instructions": m.instructions,
+        "cycles": plan_cycles(elf, model, m.plan),
         "once": m.plan.once,
     }
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ditmos.bench import cycles
-from ditmos.bench.blocks import Blocks
-from ditmos.bench.measured import Say, profile_plan, run_plans, slice_rows, trained_like
+from ditmos.bench.measured import Measured, Say, plan_cycles, profile_plan, run_plans, slice_rows, trained_like
 from ditmos.bench.peers import DS_CNN, NETWORKS, SHAPES, Network, Shape
 from ditmos.model.layer_shape import Kind
+from ditmos.model.quantized import QuantizedModel
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.planner import default, front
 from ditmos.training.shapes import build
@@ -80,12 +78,17 @@ def _network(elf: Path, network: Network) -> dict[str, Any]:
         "arena_bytes": fastest.run.arena_bytes,
         "instructions": fastest.instructions,
         "instructions_per_mac": round(fastest.instructions / spec.macs, 3),
-        "cycles": _cycles(elf, profile_plan(elf, model, fastest.plan)),
-        "default": {"arena_bytes": usual.run.arena_bytes, "instructions": usual.instructions},
-        "smallest": {"arena_bytes": smallest.run.arena_bytes, "instructions": smallest.instructions},
+        "cycles": plan_cycles(elf, model, fastest.plan),
+        "default": _plan(elf, model, usual),
+        "smallest": _plan(elf, model, smallest),
         "peer_instructions": network.instructions,
         "peer_cycles": network.cycles,
     }
+
+
+def _plan(elf: Path, model: QuantizedModel, m: Measured) -> dict[str, Any]:
+    cycles = plan_cycles(elf, model, m.plan)
+    return {"arena_bytes": m.run.arena_bytes, "instructions": m.instructions, "cycles": cycles}
 
 
 def spec_of(network: Network) -> NetworkSpec:
@@ -98,10 +101,6 @@ def spec_of(network: Network) -> NetworkSpec:
         aggregate=network.sees,
         exit=True,
     )
-
-
-def _cycles(elf: Path, parts: Sequence[Blocks]) -> int | None:
-    return sum(cycles.cycles(elf, part) for part in parts) if cycles.find_mca() else None
 
 
 def _bar(name: str, value: float | None, bar: float) -> dict[str, Any]:

@@ -112,3 +112,10 @@ def profile_plan(elf: Path, model: QuantizedModel, plan: Plan) -> list[Blocks]:
     """Blocks of the load and of each slice, first window, first classifier."""
     parts = profile(elf, baremetal.models_input([(encode(model, plan), vectors(model, 1))]))
     return parts[: 1 + len(plan.slices)]
+
+
+def plan_cycles(elf: Path, model: QuantizedModel, plan: Plan) -> int | None:
+    """Estimated cycles of one inference, as of one pass of `profile_plan`; None without llvm-mca."""
+    if cycles.find_mca() is None:
+        return None
+    return sum(cycles.cycles(elf, part) for part in profile_plan(elf, model, plan))
