@@ -33,6 +33,8 @@ WINDOWS = 3
 SPEC = NetworkSpec(
     40, 3, 5, 3, BranchSpec((ConvSpec(6, 5), ConvSpec(4, 3)), (8,)), BranchSpec((ConvSpec(6, 5),)), aggregate=(1,)
 )
+# Small: beside module and package the heap of such a board has little left.
+SMALL = NetworkSpec(16, 3, 4, 2, BranchSpec((ConvSpec(4, 3),)), BranchSpec((ConvSpec(4, 3),)), aggregate=(1,))
 
 
 @dataclass(frozen=True)
@@ -58,55 +60,49 @@ sys.path.append("/rom")
 """
 
 
-# These boards have no file system. This one keeps files in memory beside the heap's, as a board's flash would.
+# These boards have no file system. This one keeps files in memory beside the heap's, as a board's flash would; `table`
+# says where. Small ones are read from a copy: byte by byte through Python they would leave the heap in pieces.
 FILES = """
-import io, os, sys, uctypes, vfs
-memory = uctypes.bytearray_at({ram}, 1 << 20)
-used = 0
+import io, sys, uctypes, vfs
+memory = memoryview(uctypes.bytearray_at({ram}, 1 << 20))
+table = {table}
 class File(io.IOBase):
-    def __init__(self, content):
-        self.content = content
-        self.at = 0
+    def __init__(self, start, end):
+        self.at, self.end = start, end
     def readinto(self, buffer):
-        count = min(len(buffer), len(self.content) - self.at)
-        buffer[:count] = self.content[self.at : self.at + count]
+        count = min(len(buffer), self.end - self.at)
+        buffer[:count] = memory[self.at : self.at + count]
         self.at += count
         return count
-    def read(self, count=1 << 20):
-        data = bytes(self.content[self.at : self.at + count])
-        self.at += len(data)
-        return data
     def ioctl(self, request, argument):
         return 0
-class New(io.IOBase):
-    def __init__(self, files, path):
-        self.files, self.path, self.start = files, path, used
+class New:
+    def __init__(self, path):
+        self.path = path
+        self.start = self.end = max(place[1] for place in table.values())
     def write(self, data):
-        global used
-        memory[used : used + len(data)] = data
-        used += len(data)
+        memory[self.end : self.end + len(data)] = data
+        self.end += len(data)
         return len(data)
-    def ioctl(self, request, argument):
-        self.files[self.path] = memoryview(memory)[self.start : used]
-        return 0
     def close(self):
-        self.ioctl(4, 0)
+        table[self.path] = self.start, self.end
 class Files:
-    def __init__(self):
-        self.files = {{"/": None}}
     def mount(self, readonly, mkfs):
         pass
-    def open(self, path, mode):
-        return New(self.files, path) if "w" in mode else File(self.files[self.there(path)])
-    def there(self, path):
-        if path not in self.files:
+    def place(self, path):
+        if path not in table:
             raise OSError(2)
-        return path
+        return table[path]
+    def open(self, path, mode):
+        if "w" in mode:
+            return New(path)
+        start, end = self.place(path)
+        return File(start, end) if end - start > 8192 else io.BytesIO(memory[start:end])
     def mkdir(self, path):
-        self.files[path] = None
+        table[path] = 0, 0
     def stat(self, path):
-        content = self.files[self.there(path)]
-        return (0x4000 if content is None else 0x8000, 0, 0, 0, 0, 0, len(content or b""), 0, 0, 0)
+        start, end = self.place(path)
+        return (0x8000 if end else 0x4000, 0, 0, 0, 0, 0, end - start, 0, 0, 0)
 vfs.mount(Files(), "/ram")
 sys.path.append("/ram/lib")
 """
@@ -132,10 +128,10 @@ class StockBoard(Simulator):
         self._await_prompt(self._line, START_TIMEOUT, 0.3)
 
 
-def check(board: Board, quantized: QuantizedModel, data: bytes, windows: np.ndarray) -> None:
-    """The model file on the board against the reference."""
-    board.exec(f"import _ditmos\nfrom array import array\nm = _ditmos.Model({data!r})")
-    real = (np.arange(-90, 90, dtype=np.float32) / 8).reshape(-1, SPEC.channels)
+def check(board: Board, quantized: QuantizedModel, windows: np.ndarray) -> None:
+    """The board's model `m` against the reference."""
+    board.exec("from array import array")
+    real = (np.arange(-90, 90, dtype=np.float32) / 8).reshape(-1, quantized.spec.channels)
     board.exec(f"d = bytearray({real.size})\nm.quantize(array('f', {real.ravel().tolist()}), d)")
     assert board.eval("bytes(d)") == quantize_input(real, quantized.inputs).tobytes()
     for window in windows:
@@ -143,7 +139,7 @@ def check(board: Board, quantized: QuantizedModel, data: bytes, windows: np.ndar
         board.exec(f"w = array('b', {flat})")
         model = Model(quantized)
         assert board.eval("list(m.select(w))") == model.select(window).tolist()
-        for k in range(SPEC.classifiers):
+        for k in range(quantized.spec.classifiers):
             assert board.eval(f"list(m.classify({k}))") == model.classify(k).tolist()
 
 
@@ -180,7 +176,8 @@ def test_results_are_those_of_the_reference(name: str, tmp_path: Path) -> None:
         if module:
             board.exec(MOUNT.format(rom=core.rom, size=image.stat().st_size))
         for plan in {plans[0].plan.name: plans[0].plan, plans[-1].plan.name: plans[-1].plan}.values():
-            check(board, quantized, encode(quantized, plan), windows)
+            board.exec(f"import _ditmos\nm = _ditmos.Model({encode(quantized, plan)!r})")
+            check(board, quantized, windows)
 
 
 @pytest.mark.slow
@@ -191,22 +188,27 @@ def test_mip_brings_inference_to_a_firmware_that_is_there(name: str, tmp_path: P
     elf, module = built(core)
     assert module
     rng = np.random.default_rng(12)
-    quantized = random_model(rng, SPEC, Style.TRAINED)
-    windows = random_windows(rng, SPEC, WINDOWS)
-    data = encode(quantized, front(SPEC, quantized)[-1].plan)
+    quantized = random_model(rng, SMALL, Style.TRAINED)
+    windows = random_windows(rng, SMALL, WINDOWS)
+    (tmp_path / "model.dtm").write_bytes(encode(quantized, front(SMALL, quantized)[-1].plan))
     with StockBoard(replace(core, rom=0), elf, tmp_path) as stock:
         with Board(stock.port) as board:
             with pytest.raises(DitmosError, match="ImportError"):
                 board.exec("import _ditmos")
-            board.exec(FILES.format(ram=core.ram))
-        mip = ["connect", stock.port, "resume", "mip", "install", str(module.parent / "package.json")]
-        done = subprocess.run([sys.executable, "-m", "mpremote", *mip], capture_output=True, text=True, timeout=120)
+            board.exec(FILES.format(ram=core.ram, table={"/": (0, 0)}))
+        mip = ["mip", "install", str(module.parent / "package.json"), "+", "cp", str(tmp_path / "model.dtm"), ":/ram/"]
+        command = [sys.executable, "-m", "mpremote", "connect", stock.port, "resume", *mip]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stdout + done.stderr
-        with Board(stock.port) as board:
-            check(board, quantized, data, windows)
-            board.exec(f"import ditmos\nengine = ditmos.Engine(_ditmos.Model({data!r}))")
+        with Board(stock.port, soft_reset=False) as board:
+            table = board.eval("table")
+        with Board(stock.port) as board:  # started afresh, as a board would be
+            board.exec(FILES.format(ram=core.ram, table=table))
+            board.exec("sys.modules['time'] = sys")  # these boards have no clock, and no such module
+            board.exec("import _ditmos, ditmos\nengine = ditmos.load('/ram/model.dtm')\nm = engine.model")
             assert board.eval("_ditmos.__file__") == "/ram/lib/_ditmos.mpy"
             assert board.eval("ditmos.__file__") == "/ram/lib/ditmos/__init__.mpy"
+            check(board, quantized, windows)
             for window in windows:
                 flat = [int(v) for v in window.reshape(-1)]
                 label, who = top1(Model(quantized), window)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from ditmos.errors import DitmosError
-from ditmos.firmware import build, micropython, provenance, targets, tools
+from ditmos.firmware import build, micropython, provenance, release, targets, tools
+from ditmos.paths import SOURCES
 
 
 def tree(folder: Path, major: int = 1, minor: int = 25) -> Path:
@@ -183,3 +185,17 @@ def test_a_failed_build_says_why(outputs: Path, tmp_path: Path, monkeypatch: pyt
     (port / "Makefile").write_text("all:\n\t@echo 'main.c:3:1: error: expected something else'; false\n")
     with pytest.raises(DitmosError, match=r"firmware unix: main\.c:3:1: error: expected .* \(whole log: .*unix\.log\)"):
         build.build("unix", tmp_path / "tree")
+
+
+def test_a_firmware_without_anything_of_ours_gets_all_that_is_imported() -> None:
+    device = SOURCES / "device"
+    halves = release.packages(device, "_ditmos.mpy", ".mpy")
+    first, second = ({Path(file).stem for _, file in json.loads(half)["urls"]} for half in halves.values())
+    assert first | second == {"_ditmos", *(path.stem for path in (device / "ditmos").glob("*.py"))}
+    for stem in first - {"_ditmos"}:
+        text = (device / "ditmos" / f"{stem}.py").read_text()
+        wanted = set(re.findall(r"^from \.(\w+) import", text, re.MULTILINE))
+        wanted |= {
+            name for names in re.findall(r"^from \. import (.+)$", text, re.MULTILINE) for name in names.split(", ")
+        }
+        assert wanted <= first, f"{stem}.py imports {wanted - first}"

