@@ -36,6 +36,7 @@ from ditmos.planner.budget import Budget
 from ditmos.planner.forest_price import ForestPrice
 from ditmos.planner.price import Price
 from ditmos.routing import FOREST
+from ditmos.study.trainings import effort_of
 from ditmos.training import export, space
 from ditmos.training.run import Request
 from sklearn.ensemble import ExtraTreesClassifier
@@ -232,7 +233,14 @@ def test_specialists(data: Path, dataset: Dataset, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(export, "LOSS", -2.0)  # beyond which every network is
     settings = TINY | {"specialists": {"count": 3, "folds": 2, "asked": 0.5}}
     budget = Budget(instructions=22_000, flash=60_000)
-    row = train(Request(data, budget, "specialists", "quick", settings=settings), tmp_path / "run")
+    timed: list[str] = []
+    seen: list[str] = []
+    row = train(
+        Request(data, budget, "specialists", "quick", settings=settings), tmp_path / "run",
+        report=lambda stage, done, note: None if stage in seen else seen.append(stage),
+        begun=lambda task, _: timed.extend(name for name, share in effort_of(task) if share > 0),
+    )  # fmt: skip
+    assert timed == [stage for stage in seen if stage not in ("data", "figures", "search")]
     reference, rows, decisions = decisions_of(tmp_path / "run", dataset, TEST)
     assert reference.experts == ("forest", "specialists") and reference.specialists == reference.classifiers == 3
     assert reference.model.use == Use("first", Rule.VOTES, tuple(row["first"].values()))

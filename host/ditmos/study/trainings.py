@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ditmos.errors import DitmosError
-from ditmos.forest import forest_run
+from ditmos.forest import forest_run, room
 from ditmos.paper import method as paper
 from ditmos.training import learn as learn_method
 from ditmos.training import linear
 from ditmos.training.choose import Choice
 from ditmos.training.learn import Learned, Report, Task, learn
 from ditmos.training.run import REQUEST, ROW, Request, train
+from ditmos.training.score import RESERVE
 from ditmos.training.settings import Method, only_read
 
 LEARNERS: dict[str, Callable[[Task], Learned]] = {"paper": paper.learn, "linear": linear.learn}  # of the others: learn
@@ -69,7 +70,26 @@ def effort_of(task: Task) -> list[tuple[str, float]]:
     """Stages in order and about how long each takes, for the time that is left."""
     if task.method in ("forest", "linear"):
         return [(task.method, 1.0)]
+    if task.method in forest_run.METHODS:
+        return _with_a_forest(task)
     return paper.effort_of(task) if task.method == "paper" else learn_method.effort_of(task)
+
+
+_GROWING, _VOTING = 3e7, 1e7  # multiply-accumulates that take as long, a training window: the forest, out-of-fold votes
+
+
+def _with_a_forest(task: Task) -> list[tuple[str, float]]:
+    """Of a forest and what stands behind it, whose size is what the forest leaves of the budget."""
+    windows, budget = len(task.parts.train), task.budget
+    if budget.instructions is not None:
+        asked = task.settings.specialists.asked if task.method == "specialists" else room.ASKED
+        budget = replace(budget, instructions=(RESERVE - room.SHARE) * budget.instructions / asked)
+    stages = learn_method.effort_of(replace(task, budget=budget))
+    if task.method == "specialists":  # as many are tuned in integers at once
+        last, share = stages.pop()
+        stages = [*stages[:-1], ("specialists", _VOTING * windows), stages[-1]]
+        stages.append((last, share * max(task.settings.specialists.count / 4, 1)))
+    return [("forest", _GROWING * windows), *stages]
 
 
 def _one(request: Request, out: Path, watch: Watch, *, resume: bool, behind: Path | None = None) -> dict[str, Any]:

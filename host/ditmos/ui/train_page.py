@@ -30,6 +30,7 @@ _METHODS = {
     "forest": "Forest",
     "forest-first": "Forest, then network",
     "specialists": "Forest, then specialists",
+    "linear": "Linear model",
 }
 _OWN = {"": "One that is trained first"}
 _SPLITS = {
