@@ -293,7 +293,7 @@ def test_split_errors(synthetic: Dataset) -> None:
         split(synthetic, "day")
     with pytest.raises(DitmosError, match=r"test is 1\.5"):
         split(synthetic, "random", test=1.5)
-    with pytest.raises(DitmosError, match="1 subject or group"):
+    with pytest.raises(DitmosError, match="number of people: 1, expected 3 or more"):
         split(replace(synthetic, subject=np.zeros_like(synthetic.subject)), "subject")
 
 

@@ -343,6 +343,17 @@ def test_policy_errors_name_the_policy(text, message):
         parse_policy(text).load()
 
 
+def test_a_file_without_the_name_is_refused_before_it_runs(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def mine(model, window):\n    return 1, 0\n")
+    with pytest.raises(DitmosError, match="no policy there, but mine"):
+        parse_policy(str(file))
+    assert parse_policy(f"{file}:mine").name == "mine"
+    for bound in ("policy = 1 and print", "from ours import policy", "from ours import *", "import ours as policy"):
+        file.write_text(bound)
+        assert parse_policy(str(file)).name == "policy"
+
+
 def test_command(model, tmp_path):
     import typer
     from ditmos.cli import route
@@ -436,6 +447,6 @@ def test_a_policy_that_does_not_parse_is_named_with_its_line(tmp_path) -> None:
 
 def test_a_policy_that_exits_is_named(tmp_path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text("import sys\nsys.exit()\n")
+    file.write_text("import sys\nsys.exit()\npolicy = print\n")
     with pytest.raises(DitmosError, match=r"mine\.py: SystemExit"):
         parse_policy(str(file)).load()

@@ -344,7 +344,7 @@ def test_data_that_cannot_be_learned_from(tmp_path: Path) -> None:
     assert re.search(r"no training window of class '.*expected some of every class", wrong("lacking", lacking))
     alone = replace(made, subject=np.zeros_like(made.subject), group=np.zeros_like(made.group), split=None)
     assert "number of people: 1, of recordings: 1, expected 3 or more of either" in wrong("alone", alone)
-    assert "1 subject or group to split, expected at least 2" in wrong("subject", alone, "subject")
+    assert "number of people: 1, expected 3 or more, to train" in wrong("subject", alone, "subject")
     few = replace(made, split=np.where(np.arange(len(made)) % 50 == 0, 0, made.split).astype(np.int8))
     few = replace(few, split=np.where((few.split == 0) & (np.arange(len(few)) % 50 != 0), 1, few.split).astype(np.int8))
     few = replace(few, group=np.arange(len(few)))

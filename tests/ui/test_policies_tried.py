@@ -49,7 +49,7 @@ def test_over_the_data_set_it_is_what_the_lab_says(desk: Desk, model: tuple[Path
     ("text", "line", "message"),
     [
         ("def policy(model, window):\n    return model.select(window)[999], 0\n", 2, "IndexError"),
-        ("import routing\n", 1, "No module named"),
+        ("import routing\npolicy = routing.top1\n", 1, "No module named"),
         ("x = (\n", 1, "never closed"),
         ("def policy(model, window):\n    return 99999, 0\n", None, "expected 0 to"),
         ("def other(model, window):\n    return 0, 0\n", None, "no policy there"),

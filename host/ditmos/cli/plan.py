@@ -74,6 +74,7 @@ def plan(
         Console(markup=False).print("\n".join(forest_lines(forest)), highlight=False)
     if picked:
         write_model(output or model, quantized, chosen.plan)
+        Console(markup=False).print(f"{output or model}: written, with this plan", highlight=False, soft_wrap=True)
     if json_file:
         result = {
             "model": str(model),

@@ -33,4 +33,4 @@ def report(
         write_json(json_file, entries)
     if markdown:
         atomic.write(markdown, tables(entries, rows).encode())
-    typer.echo(f"{out}: {len(rows)} trainings, {len({e['method'] for e in entries})} methods")
+    typer.echo(f"{out}: number of trainings: {len(rows)}, of methods: {len({e['method'] for e in entries})}")

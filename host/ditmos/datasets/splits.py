@@ -47,6 +47,9 @@ def split(
         units = dataset.subject if len(np.unique(training)) > 1 else dataset.group
     else:
         units = _units(dataset, kind)
+        if (count := len(np.unique(units))) < 3:
+            what = {"subject": "number of people", "group": "number of recordings"}.get(kind, "number of windows")
+            raise DitmosError(f"{dataset.name}: {what}: {count}, expected 3 or more, to train, choose and test")
         assignment = np.full(len(dataset), TRAIN, np.int8)
         assignment[_draw(dataset, np.arange(len(dataset)), units, test, rng)] = TEST
     rest = np.flatnonzero(assignment == TRAIN)

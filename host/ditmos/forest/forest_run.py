@@ -141,7 +141,8 @@ def _made(at: _Run, named: Path | None) -> dict[str, Any]:
     if not budget.bounded and named is None and request.method != "forest":
         budget = replace(budget, instructions=round(room.USUAL * forest.alone))
         task = replace(task, budget=budget)
-        at.report("forest", 1.0, f"{budget.instructions:,.0f} instructions on average: no budget was named")
+        most = f"{budget.instructions:,.0f} instructions on average"
+        at.report("forest", 1.0, f"{most}: no bound on what is computed was named")
     behind = Behind(other)
     metadata = describe(task, at.sha)
     try:

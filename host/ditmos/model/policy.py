@@ -153,14 +153,31 @@ def parse_policy(text: str, home: str = "routing") -> Policy:
         _node(expression)
         source, _ = read_text(path)
         try:
-            ast.parse(source)
+            tree = ast.parse(source)
         except SyntaxError as error:
             raise DitmosError(f"policy {text}: {path}, line {error.lineno}: {error.msg}") from None
         except (ValueError, RecursionError, MemoryError) as error:
             raise DitmosError(f"policy {text}: {path}: no Python that can be read ({error})") from None
-        return Policy(text, expression, source, path)
+        policy = Policy(text, expression, source, path)
+        if not {policy.name, "*"} & _bound(tree):  # found here, before anything on a board is replaced by it
+            shown = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name[0] != "_"]
+            raise DitmosError(f"policy {text}: no {policy.name} there, but {', '.join(shown) or 'nothing'}")
+        return policy
     _node(text)
     return Policy(text, text, None, home=home)
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    """Names that a file's text binds, wherever in it; ``*`` where it imports names that the text does not tell."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name)
+    return names
 
 
 def _node(expression: str) -> Any:

@@ -106,7 +106,7 @@ def prepare_task(
     if not budget.bounded and request.method not in _UNBOUNDED:
         most = usual((dataset.window, len(dataset.channels), dataset.classes), bands=settings.search.bands)
         budget = replace(budget, instructions=most)
-        reasons.append(Choice(f"{most:,} instructions on average", "no budget was named"))
+        reasons.append(Choice(f"{most:,} instructions on average", "no bound on what is computed was named"))
     task = Task(
         dataset, parts, settings, budget, request.method, request.seed, keep, report, prepared.front,
         prepared.whole.signal if prepared.whole else None, prepared.used,
