@@ -18,11 +18,11 @@ from sklearn.linear_model import LogisticRegression
 
 from ditmos.datasets import TRAIN
 from ditmos.datasets.splits import fold_of
-from ditmos.errors import DitmosError
 from ditmos.model.spec import BranchSpec, NetworkSpec
 from ditmos.networks.grouped import DenseLayer
 from ditmos.networks.routed_network import RoutedNetwork
-from ditmos.planner import price
+from ditmos.planner import chip, price
+from ditmos.planner.budget import NothingFits
 from ditmos.training.learn import Learned, Task
 from ditmos.training.loop import Curve
 from ditmos.training.score import value
@@ -58,12 +58,16 @@ def learn(task: Task) -> Learned:
 
 
 def _check_budget(task: Task, spec: NetworkSpec) -> None:
-    front, most = task.front_end, task.budget.instructions or task.budget.worst
+    front, budget = task.front_end, task.budget
     assert front and front.summary  # the method's data have them
-    cost = price.estimated(spec).of(1)
+    macs, cost = price.macs(spec).of(1), price.estimated(spec).of(1)
     cost += price.summary_price(front.summary, front.features_rows, front.row_channels)
-    if most is not None and cost > most:
-        raise DitmosError(f"linear: features and model take {cost:,.0f} instructions, the budget is {most:,.0f}")
+    taken = (macs, budget.macs), (cost, budget.instructions), (cost, budget.dearest)
+    if any(limit is not None and value > limit for value, limit in taken):
+        raise NothingFits(
+            f"no linear model within {budget}, expected more; features and model take {macs:,.0f} MACs, {cost:,.0f} "
+            f"instructions ({chip.microseconds(cost):,.0f} us)"
+        )
 
 
 def _fit(task: Task, strength: float, x: NDArray[np.float64], y: NDArray[np.int64]) -> LogisticRegression:
