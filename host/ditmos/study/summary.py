@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 Entry = Mapping[str, Any]
 
 OURS = "best"
-RIVALS = ("wide", "ensemble", "exit", "tiny", "forest", "mlp")
+RIVALS = ("wide", "ensemble", "exit", "tiny", "forest", "mlp", "linear", "forest-alone")
 # METHOD's recipe has a rival of its own: the shape of the paper's baseline at the same cost.
 BASES = {"paper": "paper baseline"}
 NAMES = (*RIVALS, *BASES.values())  # of what does not route
