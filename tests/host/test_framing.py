@@ -339,3 +339,39 @@ def test_a_longer_way_has_more_patience():
     now[0] += 1
     link.poll()
     assert link.resent == 1
+
+
+def test_patience_shrinks_by_an_eighth():
+    link, _, now = sending()
+    link.send(SAMPLES, b"x")
+    now[0] = 80
+    acknowledge(link, 1)
+    link.send(SAMPLES, b"y")
+    acknowledge(link, 2)
+    link.send(SAMPLES, b"z")
+    for now[0] in range(80, 80 + framing._PATIENCE + 2 * 70 + 1):
+        link.poll()
+    assert link.resent == 0
+    now[0] += 1
+    link.poll()
+    assert link.resent == 1
+
+
+def test_what_comes_with_an_echo_is_taken():
+    got = []
+    link = Link(lambda _: None, lambda: 0, lambda kind, data: got.append(bytes(data)))
+    both = encode(SAMPLES, 0, 0, b"echo") + encode(SAMPLES | BOARD, 0, 0, b"answer")
+    link.receive(both, len(both))
+    assert got == [b"answer"] and link.echoes == 1
+
+
+def test_a_frame_that_is_too_long_is_spoilt_to_its_end():
+    """However it goes on: here with what would make a right one of the kind that the one before has left."""
+    frame = bytearray((SAMPLES, 0x31, 0x32)) + bytes(range(100, 150))
+    frame += framing.crc32(frame).to_bytes(4, "little")
+    assert min(frame[1:]) > 4, "choose another payload"
+    run = bytes((framing._FULL + 5,))
+    long = b"\0" + (run + b"a" * framing._RUN) * 2 + run + b"a" * 8
+    rest = frame[51:]
+    decoder, found = fed(encode(SAMPLES, 1, 2, b"x"), long, frame[1:51] + bytes((len(rest) + 5,)) + rest + b"\0")
+    assert found == 1 and decoder.bad == 1
