@@ -13,7 +13,7 @@ from ditmos.bench.route import PLANNED, Costs, class_numbers, decide, part_of, q
 from ditmos.cli import application
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
-from ditmos.framing import ALL, NOBODY, SELECTOR
+from ditmos.framing import ALL, FOREST, NOBODY, SELECTOR
 from ditmos.model.inputs import InputChannel
 from ditmos.model.policy import parse_policy
 from ditmos.model.reference import Model
@@ -88,6 +88,7 @@ def test_early_asks_a_second_classifier_in_doubt():
     assert run(routing.early(4, 2), doubtful, ([9, 0, 0], [0, 5, 4], [0, 4, 6])) == ([(2, 1)], [1, 2])
     assert run(routing.early(4, 99), doubtful, ([9, 0, 0], [0, 100, 99], [0, 100, 99]))[0] == [(1, 1)], "no int8 sum"
     assert run(routing.early(5, 99), [[1, 7, 3]], [[9, 8, 0]]) == ([(0, 0)], [0]), "there is no second"
+    assert run(routing.early(5, 99), [[3, 9, 1, 7, 3]], ([9, 0, 0], [0, 5, 4])) == ([(0, 1)], [1, 0]), "one of two"
 
 
 def test_early_without_routes_asks_all():
@@ -97,6 +98,46 @@ def test_early_without_routes_asks_all():
 def test_average_adds_all():
     assert run(routing.average, [[]], ([100, 99, 0], [0, 5, 4])) == ([(1, ALL)], [0, 1])
     assert run(routing.average, [[]], [[0, 3, 1]]) == ([(1, 0)], [0])
+
+
+class Voting(Scripted):
+    """With a forest of four trees, whose votes are told."""
+
+    def __init__(self, votes, specialist=None):
+        super().__init__([[0, 9, 0]], ANSWERS)
+        self.trees, self.specialists, self.said = 4, 3 * (specialist is not None), votes
+        self.specialist = lambda: specialist
+        self.weighed = []
+
+    def votes(self, window):
+        return np.array(self.said, np.uint16)
+
+    def both(self, logits, weight):
+        self.weighed.append((list(logits), weight))
+        return 2
+
+
+def test_the_forest_answers_where_it_is_sure():
+    """Of 60 votes 33.75 are nine sixteenths, 60 are sixteen."""
+    for tau, most, sure in ((9, 34, True), (9, 33, False), (16, 60, True), (16, 59, False), (0, 20, True)):
+        model = Voting([60 - most, most, 0])
+        answer = routing.first(tau, 3)(model, None)
+        assert answer == ((int(np.argmax(model.said)), FOREST) if sure else (2, 1)), (tau, most)
+        assert model.asked == ([] if sure else [1]) and model.weighed == ([] if sure else [(ANSWERS[1], 3)])
+    model = Voting([20, 20, 20], specialist=0)
+    assert routing.first()(model, None) == (2, 0) and model.weighed == [(ANSWERS[0], 4)]
+    assert routing.forest(Voting([20, 40, 0]), None) == (1, FOREST)
+
+
+def test_what_a_policy_with_a_forest_needs():
+    for weight in (0, 8):
+        assert routing.first(17, weight)(Voting([60, 0, 0]), None) == (2, 1)
+    for weight in (-1, 9):
+        with pytest.raises(ValueError, match=f"weight is {weight}, expected 0 to 8 eighths"):
+            routing.first(9, weight)
+    for name in ("first", "forest"):
+        with pytest.raises(ValueError, match=f"{name}: the model has no forest"):
+            run(routing.named(name), [[0, 9, 0]], ANSWERS)
 
 
 def test_margins_are_whole_steps():
@@ -128,8 +169,11 @@ def test_what_a_policy_may_return():
     model = Scripted([[0, 0, 0]], ANSWERS)
     assert routing.verdict(model, (None, None)) == (None, NOBODY)
     assert routing.verdict(model, (2, SELECTOR)) == (2, SELECTOR)
-    for answer in ((3, 0), (-1, 0), (0, None), (0, 3), (0, -1), (0, NOBODY)):
-        with pytest.raises(ValueError, match="policy"):
+    for answer, said in (
+        *(((label, 0), f"gave class {label}, expected 0 to 2$") for label in (3, -1)),
+        *(((0, who), f"gave class 0 by {who}, expected classifier 0 to 2, ") for who in (None, 3, -1, NOBODY)),
+    ):
+        with pytest.raises(ValueError, match=said):
             routing.verdict(model, answer)
     assert [routing.name_of(who) for who in (2, SELECTOR, ALL, NOBODY)] == [
         *("classifier 2", "selector", "all classifiers", "nobody"),
