@@ -27,10 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # Files that take longest. They start first, so that no worker is left with one of them when the others are done.
 LONG = (
-    "test_wrong_inputs", "test_page",
-    "test_tutorial", "test_training", "test_stock_boards", "test_stream", "test_sweep", "test_two_models", "test_infer",
-    "test_space", "test_cluster", "test_parser", "test_start", "test_record", "test_wheel", "test_deploy", "test_line",
-    "test_sweep_stop", "test_planner", "test_plans",
+    "test_tutorial", "test_wrong_inputs", "test_sensing", "test_stream", "test_page", "test_training", "test_record",
+    "test_line", "test_start", "test_alone", "test_module", "test_two_models", "test_policies", "test_quantize",
+    "test_space", "test_cli", "test_stock_boards", "test_commands", "test_planner", "test_mutants", "test_infer",
+    "test_wheel", "test_cluster", "test_sweep", "test_sweep_stop", "test_parser", "test_deploy", "test_plans",
 )  # fmt: skip
 
 

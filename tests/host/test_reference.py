@@ -9,6 +9,7 @@ import pytest
 from ditmos.bench import golden
 from ditmos.errors import DitmosError
 from ditmos.model.inputs import InputChannel, fraction, last_not_finite, quantize_input
+from ditmos.model.lanes import LANE_HALF
 from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer, accumulator_bound
 from ditmos.model.reference import Model, accumulate, requantize
@@ -182,7 +183,7 @@ def test_golden_is_deterministic_and_varied() -> None:
     assert {layer.kind for layer in convs} == {"conv", "depthwise", "average", "fc"}
     assert any(spec.pads_window for spec in specs) and any(all(layer.pad) for layer in convs)
     bounds = np.concatenate([accumulator_bound(q, s.repeats) for c in cases for _, s, q in c.model.branches()])
-    for bound in (golden.LANE_BOUND - 1, golden.LANE_BOUND, golden.LANE_BOUND + 1):
+    for bound in (LANE_HALF - 1, LANE_HALF, LANE_HALF + 1):
         assert (bounds == bound).any()
     logits = [Model(case.model).classify_batch(case.windows).ravel() for case in cases]
     assert np.unique(np.concatenate(logits)).size > 200

@@ -84,7 +84,8 @@ def test_a_run_holds_all_that_is_promised(data: Path, finished: Path) -> None:
     assert all(isinstance(row[key], int | float) for key in keys)
     model, plan = read_model(finished / "model.dtm")
     assert plan.arena_size == row["arena_bytes"] and (finished / "model.dtm").stat().st_size == row["flash_bytes"]
-    assert row["flash_bytes"] <= flash_bytes(model.spec) < 1.2 * row["flash_bytes"]
+    # It holds room for four channels over the lane bound in each layer: much, where a layer has four or six.
+    assert row["flash_bytes"] <= flash_bytes(model.spec) < 1.25 * row["flash_bytes"]
     assert settings.network.classifier == "6k3" and settings.fit.epochs == 4
     assert model.spec == load_network(finished / "network.pt").spec
     test = row["test"]

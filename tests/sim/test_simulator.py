@@ -47,8 +47,11 @@ input()
     starter = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert starter.stdout
     bound, free = map(int, starter.stdout.readline().split())
+    end = time.monotonic() + 20
     try:
-        assert all(Path(f"/proc/{pid}/comm").read_text() == "sleep\n" for pid in (bound, free))
+        while any(Path(f"/proc/{pid}/comm").read_text() != "sleep\n" for pid in (bound, free)):  # setpriv before
+            assert time.monotonic() < end
+            time.sleep(0.01)
         starter.kill()
         starter.wait(20)
         end = time.monotonic() + 20
