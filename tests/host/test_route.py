@@ -168,7 +168,7 @@ def test_policies_by_name():
 def test_what_a_policy_may_return():
     model = Scripted([[0, 0, 0]], ANSWERS)
     assert routing.verdict(model, (None, None)) == (None, NOBODY)
-    assert routing.verdict(model, (2, SELECTOR)) == (2, SELECTOR)
+    assert routing.verdict(model, (2, SELECTOR)) == (2, SELECTOR) and routing.verdict(model, (0, 0)) == (0, 0)
     for answer, said in (
         *(((label, 0), f"gave class {label}, expected 0 to 2$") for label in (3, -1)),
         *(((0, who), f"gave class 0 by {who}, expected classifier 0 to 2, ") for who in (None, 3, -1, NOBODY)),

@@ -9,6 +9,7 @@ twice: the processes then share the work.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -47,6 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - known.keys():
         parser.error(f"no run {', '.join(sorted(unknown))}, expected {', '.join(known)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # boards and processes of a run end with it
     console = Console(highlight=False)
     verdicts = [carry_on(known[name], options.folder, console.print) for name in options.names or known]
     sys.exit("failed" in verdicts)
