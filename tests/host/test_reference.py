@@ -13,7 +13,7 @@ from ditmos.model.lanes import LANE_HALF
 from ditmos.model.layer_shape import LayerShape
 from ditmos.model.quantized import QuantizedLayer, accumulator_bound
 from ditmos.model.reference import Model, accumulate, requantize
-from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, average
 
 
 def padded_by_hand(shape: LayerShape, maps: list[np.ndarray], window: tuple[int, ...]) -> list[np.ndarray]:
@@ -167,6 +167,14 @@ def test_accumulators_never_overflow() -> None:
     broken = replace(last, bias=np.full_like(last.bias, -(2**31) + 1))
     with pytest.raises(DitmosError, match="accumulator can reach"):
         Model(replace(case.model, classifiers=((*case.model.classifiers[0][:-1], broken), *case.model.classifiers[1:])))
+
+
+@pytest.mark.parametrize("wrong", [{"stride": 0}, {"pool": 0}])
+def test_an_average_of_all_rows_behind_a_layer_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
+    """As a damaged model file may have it: how many rows there are to average, nobody knows."""
+    branch = BranchSpec((ConvSpec(4, 3, **wrong), average()))
+    with pytest.raises(DitmosError, match=f"{next(iter(wrong))} is 0, expected 1 to 2|pool is 0, expected 1 or 2"):
+        NetworkSpec(20, 3, 2, 1, branch)
 
 
 def test_golden_is_deterministic_and_varied() -> None:

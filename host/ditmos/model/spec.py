@@ -43,9 +43,11 @@ class ConvSpec:
     pad: tuple[int, int] = (0, 0)
 
     def rows_out(self, rows_in: int) -> int:
-        """Pooled rows from ``rows_in`` rows; 0 or less when the input is too short."""
+        """Pooled rows from ``rows_in`` rows; 0 when the input is too short, or where no layer has such a stride."""
         spare = rows_in + sum(self.pad) - (self.kernel or rows_in)
-        return (spare // self.stride + 1) // self.pool if spare >= 0 else 0
+        if spare < 0 or self.stride < 1 or self.pool < 1:
+            return 0
+        return (spare // self.stride + 1) // self.pool
 
 
 def same(kernel: int) -> tuple[int, int]:
