@@ -7,17 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from ditmos.bench.golden import Style, random_model
-from ditmos.bench.link import disturbed, small_spec
+from ditmos.bench.link import disturbed
 from ditmos.link.board import Board
-from ditmos.link.deploy import Place, deploy
 from ditmos.model.reference import Model
-from ditmos.model.writer import write_model
-from ditmos.planner import stream_plan
-from ditmos.simulated.qemu import Simulator
-from firmwares import simulated
 from longrun import LongRun, Piece
+from small_board import small_board
 
 RATES = (3e-4, 1e-3, 3e-3)  # faults per byte
 FRAMES = 250  # sent to the board, of a stream
@@ -35,11 +29,8 @@ def stream(board: Board, reference: Model, number: int) -> tuple[int, dict[str, 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Piece]:
-    model = random_model(np.random.default_rng(0), small_spec(), Style.TRAINED)
-    write_model(folder / "small.dtm", model, stream_plan(model.spec))
-    with Simulator(simulated()) as simulator, Board(simulator.port) as board:
-        deploy(board, folder / "small.dtm", Place.flash)
-        yield lambda number: stream(board, Model(model), number)
+    with small_board(folder) as (board, reference):
+        yield lambda number: stream(board, reference, number)
 
 
 RUNS = [LongRun("faulty-line", 200_000, "windows", opened, shared=True)]

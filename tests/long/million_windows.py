@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ditmos.bench.golden import Style, random_model, random_windows
-from ditmos.bench.link import expected_answers, small_spec
+from ditmos.bench.golden import random_windows
+from ditmos.bench.link import expected_answers
 from ditmos.link.board import Board
-from ditmos.link.deploy import Place, deploy
 from ditmos.link.stream import Stream
 from ditmos.model.reference import Int8, Model
-from ditmos.model.writer import write_model
-from ditmos.planner import stream_plan
-from ditmos.simulated.qemu import Simulator
-from firmwares import simulated
 from longrun import LongRun, Piece
+from small_board import small_board
 
 WINDOWS = 1_000_000
 HOP = 8
@@ -55,11 +51,8 @@ def stream(board: Board, reference: Model) -> tuple[int, dict[str, Any]]:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Piece]:
-    model = random_model(np.random.default_rng(0), small_spec(), Style.TRAINED)
-    write_model(folder / "small.dtm", model, stream_plan(model.spec))
-    with Simulator(simulated()) as simulator, Board(simulator.port) as board:
-        deploy(board, folder / "small.dtm", Place.flash)
-        yield lambda _: stream(board, Model(model))
+    with small_board(folder) as (board, reference):
+        yield lambda _: stream(board, reference)
 
 
 RUNS = [LongRun("million-windows", WINDOWS, "windows", opened)]
