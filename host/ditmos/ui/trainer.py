@@ -28,7 +28,8 @@ from ditmos.ui.training_job import DATA, REPORT, US
 
 
 def say(**words: Any) -> None:
-    print(json.dumps(words), flush=True)
+    sys.stdout.write(json.dumps(words) + "\n")  # at once: print() can be stopped between a line and its end
+    sys.stdout.flush()
 
 
 @contextmanager
