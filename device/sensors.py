@@ -78,6 +78,7 @@ class WavFile:
         self.channels = ("mic",) if count == 1 else tuple("channel_%d" % (i + 1) for i in range(count))
         self._left = self._bytes
         self._shift = 0
+        self._watch = array("i", bytes(4 * (4 + count)))
         self._pace = Pace(self.rate)
 
     def _header(self, path):
@@ -107,6 +108,11 @@ class WavFile:
     def rescale(self, scale):
         self._shift, self.scale = halvings(scale), scale
 
+    @property
+    def clipped(self):
+        """Values at the ends of the file's 16 bits."""
+        return self._watch[0]
+
     def start(self):
         self._pace.restart()
 
@@ -121,6 +127,8 @@ class WavFile:
         count = self.file.readinto(part) // 2 if wanted else 0
         count -= count % len(self.channels)
         self._left = self._left - 2 * count if count == wanted else 0
+        if count:
+            _ditmos.watch(part[:count], self._watch)
         if count and self._shift:
             _ditmos.narrow(part[:count], part[:count], self._shift)
         self._pace.wait(count // len(self.channels))

@@ -66,8 +66,8 @@ def room():
 class Recorder(Server):
     """Reads `sensor` (device/sensors.py) `rows` times, then ends; 0: until the host ends it.
 
-    The last message says how many rows were `lost`, for want of room on the line, and the `span` from the first to the
-    last one, in microseconds.
+    The last message says how many rows were `lost`, for want of room on the line, how many values were `clipped`, and
+    the `span` from the first row to the last one, in microseconds.
     """
 
     def __init__(self, sensor, rows):
@@ -75,6 +75,7 @@ class Recorder(Server):
         self.rows = rows
         self.done = self.lost = self.span = 0
         self._row = Row(sensor)
+        self._watch = Watch(sensor)
         values = self._row.values
         self._bytes = uctypes.bytearray_at(uctypes.addressof(values), 2 * len(values))
         # Some rows go in one frame, but none waits for longer than a tenth of a second.
@@ -98,6 +99,7 @@ class Recorder(Server):
             self.span += time.ticks_diff(now, self._last)
         self._last = now
         self.sensor.read(self._row)
+        self._watch(self._row.values)
         if self.link.queued() > _FULL:
             self.lost += 1
         else:
@@ -113,7 +115,7 @@ class Recorder(Server):
 
     def status(self):
         counts = super().status()
-        counts.update(lost=self.lost, span=self.span)
+        counts.update(lost=self.lost, span=self.span, clipped=self._watch.clipped)
         return counts
 
 

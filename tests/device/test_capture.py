@@ -248,10 +248,10 @@ from sensors import WavFile
 def policy(model, window):
     print(list(model.select(window)), list(model.classify(0)))
     return 0, 0
-began = time.ticks_ms()
-for _ in ditmos.listen(ditmos.load(policy=policy), WavFile("sound.wav"), hop=4):
+began, sound = time.ticks_ms(), WavFile("sound.wav")
+for _ in ditmos.listen(ditmos.load(policy=policy), sound, hop=4):
     pass
-print(time.ticks_diff(time.ticks_ms(), began))
+print(time.ticks_diff(time.ticks_ms(), began), sound.clipped)
 from array import array
 again, block, got = WavFile("short.wav", loop=True), array("h", bytes(2000)), []
 for _ in range(4):
@@ -266,7 +266,8 @@ print(got == list(array("h", open("short.wav", "rb").read()[44:])) + got[:1000],
             missing += 4
             expected.append(f"{[int(v) for v in heard.select_fed()]} {[int(v) for v in heard.classify(0)]}")
     assert said[:-2] == expected and len(set(expected)) > 1
-    assert int(said[-2]) > 1400
+    took, clipped = map(int, said[-2].split())
+    assert took > 1400 and clipped == np.isin(sound, (-32768, 32767)).sum() > 0
     assert said[-1] == "True 4000"
 
 

@@ -300,7 +300,9 @@ def test_tracks_of_another_kind_are_refused(model: Path) -> None:
         ({"fs": 16000.0}, "fs is 16000 Hz, the model was made for 8000"),
         ({"units": "g"}, "is in g, the model was made for full scale"),
         ({"samples": np.zeros((10, 1), np.int16), "start": np.zeros(0), "end": np.zeros(0), "label": np.zeros(0, int)},
-         "0 rows, a window of the model has"),
+         "every sample is 0: its sensor sent nothing"),
+        ({"samples": np.arange(10, dtype=np.int16)[:, None], "start": np.zeros(0), "end": np.zeros(0),
+          "label": np.zeros(0, int)}, "0 rows, a window of the model has"),
     ):  # fmt: skip
         with pytest.raises(DitmosError, match=message):
             hear(reference, track(**{"fs": FS, **changes}), hop=4)

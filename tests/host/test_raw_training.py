@@ -72,6 +72,10 @@ def test_raw_windows_get_the_labels_of_their_rows(run: tuple[Path, Path]) -> Non
     [
         ({"fs": 16000.0}, "fs is 16000 Hz, the model was made for 8000"),
         ({"scale": 1 / 32768}, "the model was made for raw samples of 0.000488281"),
+        (
+            {"x": tones().x.repeat(2, 2), "channels": ("left", "right")},
+            "channels are left, right, the model was made for",
+        ),
         ({"x": tones().x[:, :3000]}, "windows of 3000 samples make 18 rows, the model takes 24"),
     ],
 )

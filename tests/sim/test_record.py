@@ -65,6 +65,10 @@ class Broken(ADC16):
 
 class Still(ADC16):
     rate = 0
+
+class Dead(ADC16):
+    def read(self, row):
+        row[0] = 32767
 """
 
 
@@ -113,6 +117,8 @@ def test_a_driver_that_fails_is_reported(board, drivers, tmp_path):
     (tmp_path / "other.py").write_text("class Other:\n pass\n")
     with pytest.raises(DitmosError, match="no Broken there, but Other"):
         Sensor(board, f"{tmp_path}/other.py:Broken")
+    with pytest.raises(DitmosError, match="OSError: Dead sends nothing: 50 rows in a row are 32767; check its wiring"):
+        list(Sensor(board, f"{drivers}:Dead").samples(60))
     with pytest.raises(DitmosError, match=r"rate is 0\.0, expected a positive number"):
         Sensor(board, f"{drivers}:Still")
 

@@ -19,7 +19,7 @@ from ditmos.model.forest import liked_by_both
 from ditmos.model.plan import Plan
 from ditmos.model.policy import Policy
 from ditmos.model.reference import Model
-from ditmos.model.signal import Signal, fit
+from ditmos.model.signal import RATE_TOLERANCE, Signal, fit
 from ditmos.model.spec import MAX_CLASSIFIERS
 from ditmos.planner import price
 from ditmos.planner.fed import expected_price
@@ -77,9 +77,11 @@ def some_windows(model: Model, dataset: Dataset | None, part: str, count: int) -
 
 
 def _front_for(model: Model, dataset: Dataset) -> FrontEnd | None:
-    """The model's front end where the data are the samples that it takes, not its rows."""
+    """The model's front end where the data are samples, not its rows: by their channels, or by their rate alone."""
     front = model.model.front_end
-    return front if front and dataset.channels == front.channel_names else None
+    if front is None or dataset.channels == front.channel_names:
+        return front
+    return front if front.hop > 1 and abs(dataset.fs / front.fs - 1) <= RATE_TOLERANCE else None
 
 
 def _made_for(model: Model, dataset: Dataset) -> Signal:

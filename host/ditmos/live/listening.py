@@ -51,10 +51,16 @@ def hear(
             anything of them.
 
     Raises:
-        DitmosError: the track is not what the model was made for, or shorter than a window; the policy raised.
+        DitmosError: the track is not what the model was made for, or shorter than a window, or all its samples are
+            equal; the policy raised.
     """
     front, first, clipped = model.model.front_end, 0, 0.0
     x = _samples(model, track)
+    if (x == x[0]).all():
+        values = ", ".join(f"{value:g}" for value in x[0])
+        raise DitmosError(
+            f"{track.name}: every sample is {values}: its sensor sent nothing; check wiring and supply, record anew"
+        )
     if front:
         clipped = clipped_share(front, x)
         if calibrate:
