@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def guess_encoding(raw: bytes) -> str:
@@ -67,4 +69,4 @@ def read_text(path: Path, encoding: str | None = None) -> tuple[str, str]:
 
 def has_control(text: str) -> bool:
     """Whether one of Unicode's control characters (category Cc) is in ``text``."""
-    return any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
+    return _CONTROL.search(text) is not None

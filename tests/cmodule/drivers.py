@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from struct import pack
@@ -17,6 +19,7 @@ WITH_MICROPYTHON = {"functions.c", "module.c", "natmod.c", *(path.name for path 
 SOURCES = sorted(path for path in CMODULE.glob("*.c") if path.name not in WITH_MICROPYTHON)
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+PIPE = 1 << 20  # bytes on their way to a driver
 
 
 class Process:
@@ -27,12 +30,13 @@ class Process:
         self._process = subprocess.Popen([binary], stdin=pipe, stdout=pipe, stderr=pipe)
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._requests, self._answers, self._errors = self._process.stdin, self._process.stdout, self._process.stderr
+        if sys.platform == "linux":  # so that a batch fits into the pipe, and both sides work at once
+            with contextlib.suppress(OSError):  # the system lets a user have so much and no more
+                fcntl.fcntl(self._requests, fcntl.F_SETPIPE_SZ, PIPE)
 
     def request(self, data: bytes) -> str:
         """The line of the answer; fails the test if the program dies."""
-        with contextlib.suppress(BrokenPipeError):  # what it said before it died is read first
-            self._requests.write(data)
-            self._requests.flush()
+        self.send([data])
         return self.answer()
 
     def answer(self) -> str:
@@ -43,10 +47,11 @@ class Process:
             pytest.fail(f"the driver died:\n{self._errors.read().decode()}")
         return answer.decode().strip()
 
-    def requests(self, data: Sequence[bytes]) -> list[str]:
-        """The lines of the answers to some requests, so few that the pipe back holds all lines."""
-        first = self.request(b"".join(data))
-        return [first, *(self.answer() for _ in data[1:])]
+    def send(self, data: Sequence[bytes]) -> None:
+        """Some requests, so few that the pipe back holds all lines; an `answer` for each is to be read."""
+        with contextlib.suppress(BrokenPipeError):  # `answer` says what it died of
+            self._requests.write(b"".join(data))
+            self._requests.flush()
 
     def read(self, count: int) -> bytes:
         return self._answers.read(count)

@@ -3,14 +3,14 @@ again, nor are weights that it has seen. The code that reads, and so the verdict
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from unittest.mock import patch
 
-from ditmos.model import reader, section_front, section_network, section_plan
+from ditmos.model import container, reader, section_front, section_network, section_plan
 from ditmos.model.container import Span
 from ditmos.model.parts import Reading, Section
 
@@ -75,7 +75,19 @@ def quick_reader(data: bytes) -> Iterator[None]:
         return layers[key]
 
     simulate = lru_cache(256)(section_plan.simulate)
+    tables: dict[tuple[bytes, int], dict[bytes, Span]] = {}
+    places = container.places
+
+    def quick_places(table: bytes, length: int, known: Mapping[bytes, bool]) -> dict[bytes, Span]:
+        if (table, length) not in tables:
+            found = places(table, length, known)  # raises where it is wrong
+            if len(tables) >= _MOST:
+                return found
+            tables[table, length] = found
+        return tables[table, length]
+
     with (
+        patch.object(container, "places", quick_places),
         patch.object(reader, "SECTIONS", tuple(sections.of(section) for section in reader.SECTIONS)),
         patch.object(section_network, "_layer", quick_layer),
         patch.object(section_plan, "simulate", simulate),

@@ -29,11 +29,11 @@ def judge(driver: Driver, number: int) -> tuple[int, dict[str, Any]]:
     with quick_reader(made.data):
         for first in range(0, MUTATIONS, BATCH):
             files = [mutated(chance, made.data, at) for _ in range(BATCH)]
-            requests = [
-                model_request(data, made.vectors, must_match=False, offset=i % 4) for i, data in enumerate(files)
-            ]
-            for i, (data, answer) in enumerate(zip(files, driver.requests(requests), strict=True), first):
-                judged = verdict(data)
+            driver.send(
+                [model_request(data, made.vectors, must_match=False, offset=i % 4) for i, data in enumerate(files)]
+            )
+            for i, (data, judged) in enumerate([(data, verdict(data)) for data in files], first):
+                answer = driver.answer()
                 try:
                     verdicts[check_alike(judged, answer)] += 1
                 except AssertionError as error:

@@ -68,13 +68,18 @@ def unpack(data: bytes, known: Mapping[bytes, bool]) -> dict[bytes, Span]:
     need(count <= MAX_SECTIONS, "sections", 6, f"is {count}, expected at most {MAX_SECTIONS}")
     table_end = records.HEADER.size + count * records.SECTION.size
     need(table_end <= length, "sections", 6, f"is {count}, but the table does not fit into {length} bytes")
-    actual = zlib.crc32(data[records.CRC_START :])
+    actual = zlib.crc32(memoryview(data)[records.CRC_START :])
     need(crc == actual, "crc", 12, f"is {crc:#010x}, but the contents have {actual:#010x}")
+    return places(data[records.HEADER.size : table_end], length, known)
+
+
+def places(table: bytes, length: int, known: Mapping[bytes, bool]) -> dict[bytes, Span]:
+    """The second half of `unpack`: from the table of sections of a file of ``length`` bytes."""
     sections: dict[bytes, Span] = {}
     taken: list[Span] = []
-    for i in range(count):
+    table_end = records.HEADER.size + len(table)
+    for i, (tag, begin, size, flags) in enumerate(records.SECTION.iter_unpack(table)):
         at = records.HEADER.size + i * records.SECTION.size
-        tag, begin, size, flags = records.SECTION.unpack_from(data, at)
         need(set(tag) <= _TAG_BYTES, "section tag", at, f"is {tag!r}, expected capital letters and digits")
         name = f"section {tag.decode()}"
         need(begin % 4 == 0, f"{name} offset", at + 4, f"is {begin}, expected a multiple of 4")

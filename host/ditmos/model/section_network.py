@@ -170,7 +170,8 @@ def _check_record(reading: Reading, at: int, shape: LayerShape, row: dict[str, i
     )
     values = records.LAYER.unpack_from(reading.data, at)
     for name, offset, value, expected in zip(records.LAYER_FIELDS, records.LAYER_OFFSETS, values, wanted, strict=True):
-        need(value == expected, f"LAYR {shape.name} {name}", at + offset, f"is {value}, expected {int(expected)}")
+        if value != expected:
+            raise ModelFileError(f"LAYR {shape.name} {name}", at + offset, f"is {value}, expected {int(expected)}")
     size = row["weights bytes"]
     need(size % 4 == 0, f"LAYR {shape.name} weights bytes", at + 24, f"is {size}, expected a multiple of 4")
 

@@ -51,22 +51,27 @@ def read_plan(reading: Reading, span: Span) -> None:
     def at(table: str, i: int) -> int:
         return starts[table][0] + i * starts[table][1]
 
+    # The messages of these many checks are put together only where one fails.
     buffer_list = []
-    for i in range(buffers):
-        offset, stride, rows, channels, kind, kept = records.BUFFER.unpack_from(data, at("buffer", i))
-        need(kind <= 2, f"PLAN buffer {i} kind", at("buffer", i) + 10, f"is {kind}, expected 0, 1 or 2")
-        need(kept <= records.KEPT, f"PLAN buffer {i} flags", at("buffer", i) + 11, f"is {kept}, expected 0 or 1")
+    tables = memoryview(data)[:end]
+    for i, record in enumerate(records.BUFFER.iter_unpack(tables[starts["buffer"][0] : starts["stage"][0]])):
+        offset, stride, rows, channels, kind, kept = record
+        if kind > 2:
+            raise ModelFileError(f"PLAN buffer {i} kind", at("buffer", i) + 10, f"is {kind}, expected 0, 1 or 2")
+        if kept > records.KEPT:
+            raise ModelFileError(f"PLAN buffer {i} flags", at("buffer", i) + 11, f"is {kept}, expected 0 or 1")
         buffer_list.append(Buffer(BufferKind(kind), offset, stride, rows, channels, kept == records.KEPT))
     stage_list = []
-    for i in range(stages):
-        layer, in0, in1, out, carry, scratch, chunk = records.STAGE.unpack_from(data, at("stage", i))
+    for record in records.STAGE.iter_unpack(tables[starts["stage"][0] : starts["slice"][0]]):
+        layer, in0, in1, out, carry, scratch, chunk = record
         stage_list.append(Stage(layer, in0, out, chunk, in1, carry, scratch))
     layers = layer_table(reading.spec)
     slice_list = []
-    for i in range(slices):
-        first, count, phase, zero = records.SLICE.unpack_from(data, at("slice", i))
-        need(phase <= 1, f"PLAN slice {i} phase", at("slice", i) + 2, f"is {phase}, expected 0 or 1")
-        need(zero == 0, f"PLAN slice {i} reserved", at("slice", i) + 3, f"is {zero}, expected 0")
+    for i, (first, count, phase, zero) in enumerate(records.SLICE.iter_unpack(tables[starts["slice"][0] :])):
+        if phase > 1:
+            raise ModelFileError(f"PLAN slice {i} phase", at("slice", i) + 2, f"is {phase}, expected 0 or 1")
+        if zero:
+            raise ModelFileError(f"PLAN slice {i} reserved", at("slice", i) + 3, f"is {zero}, expected 0")
         members = [layers[s.layer] for s in stage_list[first : first + count] if s.layer < len(layers)]
         slice_list.append(Slice(slice_name(members) if members else "", first, count, PHASES[phase]))
     plan = Plan(

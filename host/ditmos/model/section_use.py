@@ -54,7 +54,8 @@ def read_inputs(reading: Reading, span: Span) -> None:
             ("flags", 17, flags, flags <= records.USED),
             ("reserved", 18, zero, zero == 0),
         ):
-            need(ok, f"INPT channel {i} {field}", at + offset, f"is {value}: out of range")
+            if not ok:
+                raise ModelFileError(f"INPT channel {i} {field}", at + offset, f"is {value}: out of range")
         name, units = texts[2 * i], texts[2 * i + 1]
         told = flags == records.USED
         inputs.append(InputChannel(name, units, scale, zero_point, sample_scale, told, multiplier, shift))

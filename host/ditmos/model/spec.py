@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ditmos.errors import DitmosError
@@ -258,12 +259,16 @@ class NetworkSpec:
             inputs, sizes = (), (width,)
         return tuple(layers)
 
+    @cached_property
+    def _both(self) -> tuple[tuple[LayerShape, ...], tuple[LayerShape, ...]]:
+        return self._layers("selector"), self._layers("classifier")
+
     def selector_layers(self) -> tuple[LayerShape, ...]:
-        return self._layers("selector")
+        return self._both[0]
 
     def classifier_layers(self) -> tuple[LayerShape, ...]:
         """Layers of one classifier; all K have this shape."""
-        return self._layers("classifier")
+        return self._both[1]
 
     @property
     def pads_window(self) -> bool:
