@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ditmos import keep as keeping
 from ditmos.datasets import Dataset, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.datasets.tensors import prepare
 from ditmos.errors import DitmosError
+from ditmos.keep import Keep
 from ditmos.model.spec import reference_spec
 from ditmos.networks.routed_network import choice
 from ditmos.paper import method
 from ditmos.paper.adversarial import classifier_epoch, train_adversarially
-from ditmos.paper.config import PaperConfig, paper_config
+from ditmos.paper.config import PaperConfig, Schedule, paper_config
 from ditmos.paper.method import train
 from ditmos.paper.pretraining import own_batches, pretrain_classifiers, pretrain_selector, selector_epoch
 from ditmos.paper.session import Session, Stepper
@@ -53,10 +55,10 @@ def config(**changes: object) -> PaperConfig:
     return paper_config(merge(TINY, changes))
 
 
-def session(dataset: Dataset, settings: PaperConfig | None = None) -> Session:
+def session(dataset: Dataset, settings: PaperConfig | None = None, keep: Keep | None = None) -> Session:
     settings = settings or config()
     spec = settings.spec((dataset.window, len(dataset.channels), dataset.classes))
-    return Session(settings, spec, prepare(dataset))
+    return Session(settings, spec, prepare(dataset), keep=keep)
 
 
 def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -226,6 +228,46 @@ def test_the_whole_method_learns_and_chooses_on_validation(dataset: Dataset) -> 
     assert score(answer_float(run.network, run.parts.validation)).value == run.best["value"]
     sizes = next(row["cluster_sizes"] for row in run.history if row["stage"] == "split")
     assert sum(sizes) == len(run.parts.train) and len(sizes) == 3
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "SECONDS", 0.0)
+    whole = session(dataset)
+    train(whole)
+
+    class Stop(Exception):
+        pass
+
+    def report(stage: str, done: float, _: str) -> None:
+        if stage == "adversarial" and done == 1:  # what is kept is the epoch before
+            raise Stop
+
+    stopped = session(dataset, keep=Keep(tmp_path))
+    stopped.report = report
+    with pytest.raises(Stop):
+        train(stopped)
+    again = session(dataset, keep=Keep(tmp_path))
+    assert again.done == ["strong", "split", "classifiers", "selector"] and again.history == whole.history[:-1]
+    train(again)
+    assert again.history == whole.history
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, again.network.state_dict()[name]), name
+
+
+def test_the_rate_falls_as_the_schedule_says() -> None:
+    """Without momentum's and decay's share a step is the rate times the gradient, which is 1 here."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    stepper = Stepper([weight], Schedule(epochs=5, lr=1.0, weight_decay=0.0, factor=0.5, every=2))
+    stepper.optimizer.param_groups[0].update(momentum=0.0, nesterov=False)
+    moved = []
+    for _ in range(5):
+        before = weight.item()
+        loss = stepper.epoch_of(torch.zeros(2, 1), lambda rows: weight.sum())
+        moved.append(before - weight.item())
+        assert loss == before - moved[-1] / 4  # the mean of two steps
+    assert moved == [2.0, 2.0, 1.0, 1.0, 0.5]
 
 
 def test_strong_network_and_split_features(dataset: Dataset) -> None:

@@ -1,7 +1,7 @@
 """How fast training is: the K classifiers as one grouped network against K networks one after the other.
 
 The authors' code takes batches of 8 and, for each, runs the K classifiers in turn. Everything is timed in one process,
-with the same threads, on the same windows; a figure is the median over repetitions. Compiled steps have one thread.
+with the same threads, on the same windows; a figure is the median over repetitions.
 """
 
 from __future__ import annotations
@@ -16,13 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.datasets.tensors import Parts, Windows
 from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.networks.student import StudentNetwork
-from ditmos.paper import steps
-from ditmos.paper.config import PaperConfig
-from ditmos.paper.session import Session, Stepper
 from ditmos.training.fit import FitConfig
 
 AUTHORS_BATCH = 8
@@ -91,20 +87,6 @@ def _student(spec: NetworkSpec, x: Tensor, y: Tensor, capacity: float | None) ->
     return step
 
 
-def _compiled(spec: NetworkSpec, x: Tensor, y: Tensor) -> Callable[[], object] | None:
-    """Batches of the authors' size through `ditmos.paper.steps`, an epoch of ``x`` in a call; None without a C
-    compiler."""
-    windows = Windows(x, y)
-    mean, std = _statistics(spec)
-    parts = Parts(windows, windows, windows, mean, std)
-    session = Session(PaperConfig(), spec, parts, threads=torch.get_num_threads())
-    stepper = Stepper(session.network.classifiers.parameters(), session.config.adversarial.schedule, 1)
-    index = torch.arange(len(x) // AUTHORS_BATCH * AUTHORS_BATCH).view(-1, AUTHORS_BATCH)
-    if not steps.usable(session, index):
-        return None
-    return lambda: steps.run(session, stepper, index, steps.Mode.CLASSIFIERS)
-
-
 def _statistics(spec: NetworkSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return (0.0,) * spec.channels, (1.0,) * spec.channels
 
@@ -122,18 +104,13 @@ def measure(spec: NetworkSpec, *, batch: int = 512, repetitions: int = 15, threa
     cases = [
         (f"loop over {spec.classifiers} networks", small, _looped(spec, x[:small], y[:small])),
         (f"grouped, {spec.classifiers} at once", small, _grouped(spec, x[:small], y[:small])),
-        ("compiled steps", small, _compiled(spec, x, y)),
         ("grouped", batch, _grouped(spec, x, y)),
         ("student, every window to every classifier", batch, _student(spec, x, y, None)),
         ("student, dispatched", batch, _student(spec, x, y, FitConfig().capacity)),
     ]
     rows: list[dict[str, Any]] = []
     for name, size, step in cases:
-        if step is None:
-            continue
-        whole = name == "compiled steps"  # all batches in a call
-        seconds = _median_seconds(step, repetitions * (1 if whole else batch // size))
-        seconds /= batch // size if whole else 1
+        seconds = _median_seconds(step, repetitions * (batch // size))
         rows.append({"name": name, "batch": size, "steps_per_s": 1 / seconds, "windows_per_s": size / seconds})
     for row in rows:
         row["speedup"] = row["windows_per_s"] / rows[0]["windows_per_s"]

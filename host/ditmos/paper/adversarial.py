@@ -8,7 +8,6 @@ from ditmos.paper.losses import classifier_losses
 from ditmos.paper.pretraining import selector_epoch
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.sides import classifier_side, learn_only, parameters, selector_side
-from ditmos.paper.steps import Mode, run_epoch
 
 
 def train_adversarially(session: Session) -> None:
@@ -39,5 +38,4 @@ def classifier_epoch(session: Session, stepper: Stepper) -> float:
         assert gate is not None  # this stage is of a selector
         return classifier_losses(network.forward_classifiers(maps), y, gate.argmax(1), weights).sum()
 
-    index = session.batches(stepper.schedule.batch)
-    return run_epoch(session, stepper, index, loss, Mode.CLASSIFIERS) / network.spec.classifiers
+    return stepper.epoch_of(session.batches(stepper.schedule.batch), loss) / network.spec.classifiers

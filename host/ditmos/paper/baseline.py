@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ditmos.errors import DitmosError
 from ditmos.paper.session import Session, Stepper
-from ditmos.paper.steps import Mode, run_epoch
 
 
 def train_baseline(session: Session) -> None:
@@ -26,12 +25,11 @@ def train_baseline(session: Session) -> None:
         stepper = Stepper(network.parameters(), schedule, epochs)
 
         def loss(rows: Tensor, smoothing: float = schedule.smoothing) -> Tensor:
-            x, y = session.batch(rows.flatten())
+            x, y = session.batch(rows)
             return F.cross_entropy(network(x)[1].squeeze(1), y, label_smoothing=smoothing)
 
         def epoch(_: int, stepper: Stepper = stepper, loss: Callable[[Tensor], Tensor] = loss) -> dict[str, float]:
             network.train().requires_grad_(True)
-            index = session.batches(stepper.schedule.batch)
-            return {"loss": run_epoch(session, stepper, index.unsqueeze(2), loss, Mode.OWN)}
+            return {"loss": stepper.epoch_of(session.batches(stepper.schedule.batch), loss)}
 
         session.fit(stage, epochs, [stepper], epoch, whole=True)

@@ -70,7 +70,7 @@ class AdversarialConfig:
 @dataclass(frozen=True)
 class PaperConfig:
     """baseline: one network that learns as long as a classifier does, in place of the method. network: other shapes
-    than METHOD's. compiled: steps in C where a compiler is at hand (`ditmos.paper.steps`)."""
+    than METHOD's."""
 
     baseline: bool = False
     network: ShapeConfig = field(default_factory=ShapeConfig)
@@ -80,7 +80,6 @@ class PaperConfig:
     classifiers: Schedule = Schedule(epochs=30, lr=0.01, factor=0.5, every=6)
     selector: Schedule = Schedule(epochs=20, lr=0.01, factor=0.5, every=8)
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
-    compiled: bool = True
 
     def spec(self, geometry: tuple[int, int, int]) -> NetworkSpec:
         """The given shape, or METHOD's. Raises DitmosError for windows that are too short."""

@@ -9,7 +9,6 @@ from torch import Tensor
 from ditmos.paper.losses import selector_target
 from ditmos.paper.session import Session, Stepper
 from ditmos.paper.sides import classifier_side, learn_only, parameters, selector_side
-from ditmos.paper.steps import Mode, run_epoch
 from ditmos.training.data import batches, cluster_batches
 
 
@@ -28,7 +27,7 @@ def pretrain_classifiers(session: Session) -> None:
     def epoch(_: int) -> dict[str, float]:
         learn_only(network, side)
         index = own_batches(session, schedule.batch)
-        return {"loss": run_epoch(session, stepper, index, loss, Mode.OWN) / network.spec.classifiers}
+        return {"loss": stepper.epoch_of(index, loss) / network.spec.classifiers}
 
     session.fit("classifiers", schedule.epochs, [stepper], epoch)
 
@@ -69,4 +68,4 @@ def selector_epoch(session: Session, stepper: Stepper) -> float:
             target = selector_target(network.forward_classifiers(maps), y)
         return F.cross_entropy(gate, target, label_smoothing=schedule.smoothing)
 
-    return run_epoch(session, stepper, session.batches(schedule.batch), loss, Mode.SELECTOR)
+    return stepper.epoch_of(session.batches(schedule.batch), loss)

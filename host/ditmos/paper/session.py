@@ -33,38 +33,29 @@ _RATES = {
 
 
 class Stepper:
-    """SGD that follows a `Schedule`: `step` per batch, `end_epoch` after each epoch."""
+    """SGD that follows a `Schedule`, an epoch at a time."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], schedule: Schedule, epochs: int | None = None) -> None:
         self.schedule = schedule
         self.epochs = schedule.epochs if epochs is None else epochs
         self.epoch = 0
         self.optimizer = torch.optim.SGD(
-            list(parameters), schedule.lr, momentum=0.9, nesterov=True, weight_decay=schedule.weight_decay
+            list(parameters), schedule.lr, momentum=0.9, nesterov=True, weight_decay=schedule.weight_decay, fused=True
         )
 
-    def rate(self) -> float:
-        """Learning rate of the epoch."""
-        return self.schedule.lr * self.schedule.factor ** (self.epoch // self.schedule.every)
-
-    def momentum(self, parameter: nn.Parameter) -> Tensor:
-        """Of one parameter; zeros before the first step, which is the same to `step`."""
-        state = self.optimizer.state[parameter]
-        if state.get("momentum_buffer") is None:
-            state["momentum_buffer"] = torch.zeros_like(parameter, requires_grad=False)
-        return state["momentum_buffer"]
-
-    def step(self, loss: Tensor) -> float:
-        """One step down ``loss``; returns it."""
+    def epoch_of(self, index: Tensor, loss: Callable[[Tensor], Tensor]) -> float:
+        """A step down ``loss(rows)`` for each ``rows`` of ``index``; the mean loss."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return loss.item()
-
-    def end_epoch(self) -> None:
+            group["lr"] = self.schedule.lr * self.schedule.factor ** (self.epoch // self.schedule.every)
+        total = 0.0
+        for rows in index:
+            self.optimizer.zero_grad(set_to_none=True)
+            found = loss(rows)
+            found.backward()
+            self.optimizer.step()
+            total += found.item()
         self.epoch += 1
+        return total / len(index)
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "optimizer": self.optimizer.state_dict()}

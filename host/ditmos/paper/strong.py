@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ditmos.datasets.tensors import Windows
 from ditmos.paper.session import Session, Stepper
-from ditmos.paper.steps import Mode, run_epoch
 
 BATCH = 1024
 
@@ -26,7 +25,7 @@ def train_strong(session: Session) -> None:
 
     def epoch(_: int) -> dict[str, float]:
         session.strong.train()
-        mean = run_epoch(session, stepper, session.batches(schedule.batch), loss, Mode.STRONG)
+        mean = stepper.epoch_of(session.batches(schedule.batch), loss)
         return {"loss": mean, "accuracy": accuracy(session, session.parts.validation)}
 
     session.fit("strong", schedule.epochs, [stepper], epoch)
