@@ -175,6 +175,8 @@ def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:
     assert "best against the best rival" in text and "| best | 12 k MACs | 0 |" in text
     best = next(e for e in entries if e["method"] == "best")
     assert best["routed"]["mean"] <= best["union"]["mean"]
+    told = {(row["method"], *row["budget"].items()) for row in sweep.results(out) if "per_class" in row}
+    assert page.count("<details>") == page.count("<summary>Classes of") == len(told) - 1 > 0  # one is unfolded
 
 
 def test_report_of_one_training(out: Path, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from ditmos.planner.whole import whole_plan
 DTCM = 32 << 10  # bytes that the NUCLEO board has for arenas (boards/NUCLEO_F767ZI_DITMOS, `tcm.data`)
 BUDGETS = 150  # arena sizes tried, evenly spaced on a logarithmic scale
 EFFORT = {1: 280, 2: 280, 3: 280, 4: 120, 5: 60, 6: 24}  # chunk combinations by depth: deep networks have many slices
+LONG = 1024  # rows of a window; of longer ones fewer are tried, since each takes time by the row
 LONGEST = 6  # layers of a branch that run as one slice, at most
 
 
@@ -135,13 +136,14 @@ class Planner:
     def _slice_fronts(
         self, layers: tuple[int, ...], whole: frozenset[int], hosts: frozenset[int] = frozenset()
     ) -> tuple[SliceShape, dict[int | None, tuple[Way, ...]]]:
+        effort = EFFORT.get(max(self.top, self.last), min(EFFORT.values()))
         shape = SliceShape(
             layers,
             whole,
             tuple(self.options[i] for i in layers),
             tuple(self.sources[i] for i in layers),
             tuple(map(self._host, sorted(hosts))),
-            EFFORT.get(max(self.top, self.last), min(EFFORT.values())),
+            effort * LONG // max(self.spec.window, LONG),
             self._prices,
         )
         return shape, shape.fronts()

@@ -26,7 +26,7 @@ td, th { padding: 3px 10px; border-bottom: 1px solid var(--line); text-align: ri
 white-space: nowrap } td:first-child, th:first-child, td:last-child, th:last-child { text-align: left }
 tr.ours td { background: var(--ours) } .pictures { display: flex; flex-wrap: wrap; gap: 12px }
 figure { margin: 0; max-width: 100%; overflow-x: auto } .pictures svg { max-width: 100%; height: auto }
-.pictures .large svg { max-width: none }
+.pictures .large svg { max-width: none } summary { cursor: pointer; margin: 0.4em 0 }
 """
 
 
@@ -60,11 +60,8 @@ def page(rows: Sequence[Row], title: str = "DiTMoS results") -> str:
         parts += [table.html(3) for table in tables(entries, rows, data)]
         best = _shown(here)
         parts += [table.html(3) for table in (classes(best), answerers(best)) if table.rows]
-        drawn = "\n".join(
-            f"<figure{_size(figure)} role='img' aria-label='{escape(name)}'>{pictures.svg(figure)}</figure>"
-            for name, figure in _pictures([e for e in entries if e["data"] == data], here, data)
-        )
-        parts.append(f"<div class=pictures>{drawn}</div>")
+        parts.append(_drawn(_pictures([e for e in entries if e["data"] == data], here, data)))
+        parts += [_folded(row) for row in _others(here, best)]
     body = "\n".join(parts)
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
@@ -73,9 +70,22 @@ def page(rows: Sequence[Row], title: str = "DiTMoS results") -> str:
     )
 
 
-def _size(figure: Figure) -> str:
-    """What does not fit a phone keeps its size there, and is moved to and fro."""
-    return " class='large' tabindex='0'" if figure.get_figwidth() > pictures.WIDTH else ""
+def _drawn(named: Iterable[tuple[str, Figure]]) -> str:
+    """Pictures side by side. What does not fit a phone keeps its size there, and is moved to and fro."""
+    figures = []
+    for name, figure in named:
+        size = " class='large' tabindex='0'" if figure.get_figwidth() > pictures.WIDTH else ""
+        figures.append(f"<figure{size} role='img' aria-label='{escape(name)}'>{pictures.svg(figure)}</figure>")
+    return f"<div class=pictures>{''.join(figures)}</div>"
+
+
+def _folded(row: Row) -> str:
+    """One training more, to be unfolded: its classes, who answers, its confusion."""
+    shown = [table.html(3) for table in (classes(row), answerers(row)) if table.rows]
+    if "confusion" in row:
+        shown.append(_drawn([("confusion", pictures.confusion(row, f"{row['method']}, seed {row['seed']}"))]))
+    summary = f"Classes of {row['method']}, {budget_of(row)[1]}, seed {row['seed']}"
+    return f"<details><summary>{escape(summary)}</summary>{''.join(shown)}</details>"
 
 
 def _introduction(rows: Sequence[Row]) -> str:
@@ -86,6 +96,16 @@ def _introduction(rows: Sequence[Row]) -> str:
         "instructions are the mean per decision; instructions are counted on the simulated board where the sweep was "
         "taken there, else the planner's estimate. Shaded: DiTMoS.</p>"
     )
+
+
+def _others(rows: Sequence[Row], best: Row) -> list[Row]:
+    """Of every other method and budget the training that validation likes best, of those that tell their classes."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        if "per_class" in row:
+            groups.setdefault((row["method"], *budget_of(row)), []).append(row)
+    found = [_shown(group) for _, group in sorted(groups.items())]
+    return [row for row in found if row is not best]
 
 
 def _shown(rows: Sequence[Row]) -> Row:
