@@ -22,10 +22,21 @@ class Engine:
 
     def __init__(self, model, policy=None):
         self.model = model
-        self.policy = policy or own_policy(model)
+        self.policy = own_policy(model) if policy is None else policy
         self.window = array("b", bytes(model.window * model.channels))
         self.raw = model.raw_window * model.raw_channels  # values of a raw window, 0 without a front end
         self.finite = True
+
+    @property
+    def policy(self):
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy):
+        """Raises TypeError for what cannot be called."""
+        if not callable(policy):
+            raise TypeError("policy is %r, expected a function of model and window" % (policy,))
+        self._policy = policy
 
     def __call__(self, samples):
         """`samples`: one window, time by channels flattened: array('h') raw, array('f') real units, array('b') int8. Of
@@ -40,7 +51,7 @@ class Engine:
         """(class index or None, who answered) for what `quantize` returned."""
         if not self.finite:
             return None, routing.NOBODY
-        return routing.verdict(self.model, self.policy(self.model, window))
+        return routing.verdict(self.model, self._policy(self.model, window))
 
     def quantize(self, samples):
         """The same window as int8: in a buffer that the next call overwrites, or `samples` where they are int8. None
@@ -85,7 +96,11 @@ def load_model(path=None):
     another filesystem is copied to the heap.
     Raises OSError (no file), ValueError (not a model, or a damaged one), MemoryError.
     """
-    with open(path or find("model.dtm"), "rb") as file:
+    try:
+        file = open(path or find("model.dtm"), "rb")
+    except OSError as error:
+        raise OSError("no %s: %s" % (path, error)) if path else error
+    with file:
         try:
             buffer = memoryview(file)
         except TypeError:

@@ -62,10 +62,16 @@ def named(name, margins=()):
 
 def verdict(model, answer):
     """What a policy returned, as `(label, who)`, NOBODY where the label is None; ValueError for what it may not be."""
-    label, who = answer
-    if label is None:
-        return None, NOBODY
-    if not 0 <= label < model.classes:
+    try:
+        label, who = answer
+        if label is None:
+            return None, NOBODY
+        known = 0 <= label < model.classes
+    except (TypeError, ValueError):
+        known = None
+    if known is None:
+        raise ValueError("policy gave %r, expected a class's index (or None) and who answered" % (answer,))
+    if not known:
         raise ValueError("policy gave class %s, expected 0 to %d" % (label, model.classes - 1))
     if who is None or not (0 <= who < model.classifiers or who in NAMES) or who == NOBODY:
         last = model.classifiers - 1

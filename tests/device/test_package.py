@@ -192,3 +192,23 @@ def test_no_window_is_refused(run: Run, model: Model, tmp_path: Path) -> None:
     np.save(tmp_path / "windows.npy", raw_windows(model, 3, "<i2"))
     said = run(str(SOURCES / "device" / "infer.py"), "--count", "0").stdout
     assert said == "infer: no window: --count is 0, windows.npy has 3\n"
+
+
+def test_what_cannot_be_is_said_where_it_is_given(run: Run, model: Model) -> None:
+    program = """import ditmos
+engine = ditmos.load()
+def attempt(f):
+    try:
+        f()
+    except (OSError, TypeError, ValueError) as error:
+        print(type(error).__name__, error)
+attempt(lambda: ditmos.load("nix.dtm"))
+attempt(lambda: setattr(engine, "policy", 3))
+attempt(lambda: ditmos.load(policy=0))
+engine.policy = lambda model, window: 2
+attempt(lambda: engine.decide(engine.window))
+"""
+    lines = run("-c", program).stdout.splitlines()
+    assert lines[0].startswith("OSError no nix.dtm: ")
+    assert lines[1:3] == [f"TypeError policy is {n}, expected a function of model and window" for n in (3, 0)]
+    assert lines[3:] == ["ValueError policy gave 2, expected a class's index (or None) and who answered"]

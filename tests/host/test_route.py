@@ -172,6 +172,7 @@ def test_what_a_policy_may_return():
     for answer, said in (
         *(((label, 0), f"gave class {label}, expected 0 to 2$") for label in (3, -1)),
         *(((0, who), f"gave class 0 by {who}, expected classifier 0 to 2, ") for who in (None, 3, -1, NOBODY)),
+        *((answer, "expected a class's index .or None. and who answered$") for answer in (2, None, (1,), ("walk", 0))),
     ):
         with pytest.raises(ValueError, match=said):
             routing.verdict(model, answer)
@@ -471,8 +472,8 @@ def test_the_command_refuses_what_asks_twice_of_a_plan_for_once(model, tmp_path)
         ("return 1 // 0, 0", r"window 0: ZeroDivisionError: .* by zero \(mine\.py, line 2\)"),
         ("return model.classify(0)[0], 0", r"RuntimeError: classify before select \(mine\.py, line 2\)"),
         ("raise SystemExit(3)", r"SystemExit: 3 \(mine\.py, line 2\)"),
-        ("return 3", "TypeError: cannot unpack"),
-        ("return 'walk', 0", "TypeError: "),
+        ("return 3", "window 0: policy gave 3, expected a class's index"),
+        ("return 'walk', 0", r"window 0: policy gave \('walk', 0\), expected a class's index"),
         ("return 1.5, 0", "TypeError: 'float' object cannot be interpreted as an integer"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,6 +94,11 @@ def plan(
         draw(plot, panels)
 
 
+def _short(names: Iterable[str]) -> str:
+    """Slices and maps as a line of 80 columns holds them: selector.1-classifier.3 is s1-c3, selector.head sh."""
+    return " ".join(names).replace("selector.", "s").replace("classifier.", "c").replace("head", "h")
+
+
 def _show(
     spec: NetworkSpec, candidates: Sequence[Candidate], chosen: Candidate, baselines: Mapping[str, Candidate]
 ) -> None:
@@ -103,19 +108,18 @@ def _show(
     from ditmos.planner import balanced, default
     from ditmos.planner.describe import kept_names, second_classify
 
-    table = Table("arena", "instructions", "MACs", "kept", "second classify", "slices", "", box=None)
+    table = Table("arena", "instructions", "MACs", "kept", "second classify", "slices", "", box=None, pad_edge=False)
     names = {balanced(candidates): "balanced", default(candidates): "default"}
 
     def row(c: Candidate, name: str = "") -> None:
-        slices = " ".join(part.name for part in c.plan.slices)
         here = c.arena == chosen.arena and c.instructions == chosen.instructions
         table.add_row(
             str(c.arena),
             str(c.instructions),
             str(c.macs),
-            " ".join(kept_names(spec, c.plan)) or "-",
+            _short(kept_names(spec, c.plan)) or "-",
             second_classify(spec, c.plan),
-            name or slices,
+            name or _short(part.name for part in c.plan.slices),
             names.get(c, ""),
             style="bold" if here else None,
         )
@@ -126,4 +130,5 @@ def _show(
         table.add_row(str(c.arena), str(c.instructions), str(c.macs), "", "", name, style="dim")
     console = Console(markup=False)
     console.print(table)
+    console.print("s selector, c classifier, with numbers of layers; h fully connected layers")
     console.print(f"{chosen.plan.name}: {chosen.arena} bytes of arena, about {chosen.instructions} instructions")
