@@ -13,11 +13,14 @@ from ditmos.bench.link import expected_answers
 from ditmos.link.board import Board
 from ditmos.link.stream import Stream
 from ditmos.model.reference import Int8, Model
+from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from longrun import LongRun, Piece
 from small_board import small_board
 
 WINDOWS = 1_000_000
 HOP = 8
+BRANCH = BranchSpec((ConvSpec(2, 3),))
+SPEC = NetworkSpec(16, 1, 3, 2, BRANCH, BRANCH)  # one channel: each byte on the simulated line costs 18 us of processor
 PERIOD = 4096  # windows after which the samples come again
 
 
@@ -51,7 +54,7 @@ def stream(board: Board, reference: Model) -> tuple[int, dict[str, Any]]:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Piece]:
-    with small_board(folder) as (board, reference):
+    with small_board(folder, SPEC) as (board, reference):
         yield lambda _: stream(board, reference)
 
 

@@ -12,6 +12,7 @@ from ditmos.bench.link import small_spec
 from ditmos.link.board import Board
 from ditmos.link.deploy import Place, deploy
 from ditmos.model.reference import Model
+from ditmos.model.spec import NetworkSpec
 from ditmos.model.writer import write_model
 from ditmos.planner import stream_plan
 from ditmos.simulated.qemu import Simulator
@@ -19,9 +20,9 @@ from firmwares import simulated
 
 
 @contextmanager
-def small_board(folder: Path) -> Iterator[tuple[Board, Model]]:
-    """The board, and the reference of its model, whose file goes into ``folder``."""
-    model = random_model(np.random.default_rng(0), small_spec(), Style.TRAINED)
+def small_board(folder: Path, spec: NetworkSpec | None = None) -> Iterator[tuple[Board, Model]]:
+    """The board, and the reference of its model, whose file goes into ``folder``. spec: `small_spec` by default."""
+    model = random_model(np.random.default_rng(0), spec or small_spec(), Style.TRAINED)
     write_model(folder / "small.dtm", model, stream_plan(model.spec))
     with Simulator(simulated()) as simulator, Board(simulator.port) as board:
         deploy(board, folder / "small.dtm", Place.flash)
