@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,6 +14,7 @@ from ditmos.locks import locked
 from ledger import Ledger
 
 FAILURES = 3  # after which a run ends
+STOP = threading.Event()  # SIGTERM came
 
 Piece = Callable[[int], tuple[int, dict[str, Any]]]
 
@@ -26,6 +29,12 @@ class LongRun(NamedTuple):
     unit: str
     opened: Callable[[Path], AbstractContextManager[Piece]]
     shared: bool = False
+
+
+def stop(*_: object) -> None:
+    """Handler of SIGTERM: boards and processes of a run end with it."""
+    STOP.set()
+    sys.exit(143)
 
 
 def carry_on(run: LongRun, folder: Path, say: Callable[[str], None]) -> str:
@@ -45,11 +54,15 @@ def _carry_on(run: LongRun, ledger: Ledger, say: Callable[[str], None]) -> str:
                 while number is not None:
                     count, figures = piece(number)
                     ledger.done(number, count, **figures)
+                    if STOP.is_set():  # and was lost in a finalizer
+                        stop()
                     number = ledger.claim()
         except Skipped as reason:
             say(f"{run.name}: skipped: {reason}")
             return "skipped"
         except (Exception, OutcomeException) as error:  # whatever it is, it is kept, and the other pieces go on
+            if STOP.is_set():  # of a board that could not be left in order: an error in the place of the end
+                stop()
             failures += 1
             ledger.failed(number, f"{type(error).__name__}: {error}")
             say(f"{run.name} {number}: {type(error).__name__}: {error}")

@@ -20,7 +20,7 @@ from rich.console import Console
 HERE = Path(__file__).parent
 sys.path += [str(HERE.parent / folder) for folder in (".", "cmodule", "host")]
 
-from longrun import LongRun, carry_on  # noqa: E402
+from longrun import LongRun, carry_on, stop  # noqa: E402
 
 MODULES = (
     "slow_tests",
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - known.keys():
         parser.error(f"no run {', '.join(sorted(unknown))}, expected {', '.join(known)}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # boards and processes of a run end with it
+    signal.signal(signal.SIGTERM, stop)
     console = Console(highlight=False)
     verdicts = [carry_on(known[name], options.folder, console.print) for name in options.names or known]
     sys.exit("failed" in verdicts)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import longrun
 import pytest
 import run
 from ditmos.atomic import read_json, write_json
@@ -64,6 +67,33 @@ def test_processes_share_a_run_and_one_that_died_costs_nothing(tmp_path: Path) -
     assert Ledger(tmp_path / "toy.json", "toy", 4, "things").claim() == 1
     first.done(0, 4)
     assert second.claim() is None and first.read()["verdict"] == "passed"
+
+
+def test_sigterm_ends_a_run_even_where_an_error_of_its_board_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longrun, "STOP", threading.Event())
+    said: list[int] = []
+
+    @contextmanager
+    def opened(folder: Path):
+        def piece(number: int):
+            said.append(number)
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            finally:
+                raise ValueError("the board does not answer Ctrl-C")
+
+        yield piece
+
+    before = signal.signal(signal.SIGTERM, longrun.stop)
+    try:
+        with pytest.raises(SystemExit, match="143"):
+            carry_on(LongRun("toy", 6, "things", opened), tmp_path, print)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    state = read_json(tmp_path / "toy.json")
+    assert said == [0] and state["open"] == {"0": os.getpid()} and not state["failed"]  # given out again
 
 
 def test_a_run_that_this_machine_cannot_do_is_skipped(tmp_path: Path) -> None:
