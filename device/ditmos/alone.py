@@ -153,7 +153,8 @@ class Station:
         self._last = None
         model = engine.model
         rate = model.raw_rate / model.raw_hop if model.raw_window else model.rate or sensor.rate
-        self._seconds = hop / rate, model.kept_rows / rate  # from one window to the next; of a window
+        self.every = hop / rate  # seconds from one window to the next
+        self._clock = rate, model.raw_hop if model.raw_window else 1  # rows a second, samples a row
         self._duty = Duty()
 
     def step(self):
@@ -172,8 +173,8 @@ class Station:
             if label is None:
                 return None
         self.heard += 1
-        hop, window = self._seconds
-        at = window + (listener.windows - 1) * hop
+        rate, samples = self._clock
+        at = (listener.rows + listener.watch.lost / samples) / rate
         print("%.2f s: %s (%s)" % (at, self.names[label], name_of(who)))
         return self.names[label]
 
@@ -236,8 +237,8 @@ def run(
             model = engine.model
             hop = hop or (4 if model.raw_window else max(1, model.window // 2))
             station = Station(engine, driver, hop, events and events(), gate, milliamps)
-            dog = Dog(max(watchdog, 3 * station._seconds[0]) if watchdog else 0, log, hardware)
-            print("listening to %s, every %g s" % (capture.name_of(driver), station._seconds[0]))
+            dog = Dog(max(watchdog, 3 * station.every) if watchdog else 0, log, hardware)
+            print("listening to %s, every %g s" % (capture.name_of(driver), station.every))
             while not station.listener.ended:
                 if station.step() is not None:
                     lamp.flash(ON_MS)

@@ -34,6 +34,7 @@ class Listener:
         self.hop = hop
         self.gate = gate
         self.windows = self.gated = 0  # due so far; of which silence spared the inference
+        self.rows = 0  # taken in so far
         self.ended = False
         self.newest = None  # samples of the newest block, until the next step
         self.began = 0  # ticks_us() when the samples of the newest block were there
@@ -83,6 +84,7 @@ class Listener:
         else:
             window, new = self._window.push(block)
             rows = len(new) // model.channels
+        self.rows += rows
         self._missing -= rows
         if self.gate:
             self._loud = model.kept_rows + rows if self.watch.loudness >= self.gate else max(0, self._loud - rows)

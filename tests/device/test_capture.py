@@ -236,6 +236,31 @@ def test_samples_of_another_kind_are_refused_by_name(
     assert lines[-1] == "ValueError: " + said
 
 
+def test_seconds_go_on_over_rows_that_were_lost(run: Run, model: Model, tmp_path: Path) -> None:
+    """20 s of them after 300 rows; the window then starts anew."""
+    samples = np.random.default_rng(3).integers(-9000, 9000, (600, 3)).astype(np.int16)
+    (tmp_path / "samples").write_bytes(samples.tobytes())
+    said = run(
+        FAKE
+        + """
+from ditmos import alone
+class Gap(Sensor):
+    @property
+    def lost(self):
+        return 1000 * (len(self.samples) < 900)
+count = 0
+def policy(model, window):
+    global count
+    count += 1
+    model.select(window)
+    return model.classify(0)[0] * 0 + count % 2, 0
+alone.run(Gap, hop=50, policy=policy, restart=0, log="log")
+"""
+    )
+    times = [float(line.split()[0]) for line in said[1:]]
+    assert times == [4.0, 5.0, 6.0, 30.0, 31.0, 32.0]
+
+
 def test_a_wav_file_is_a_microphone(run: Run, heard: Model, tmp_path: Path) -> None:
     """Of the model's scale, at its own pace, over and over where it is told so; answers are the reference's."""
     loudness = np.repeat(2.0 ** np.random.default_rng(9).integers(2, 15, 75), 320)[:, None]

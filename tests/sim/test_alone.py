@@ -110,12 +110,11 @@ def expected(model: Model, hop: int, count: int) -> list[str]:
     rows, scores, hear = simulated_rows(count), soft(model.logit_scale), majority(windows=3, least=2)
     lines = []
     ends = [end for end in range(hop, count + 1, hop) if end >= model.window]
-    for number, end in enumerate(ends):
+    for end in ends:
         _, k = top1(model, model.quantize(rows[None, end - model.window : end])[0])
         said = hear(scores([int(v) for v in model.classify(k)]))
         if said is not None:
-            at = (model.window + number * hop) / 50
-            lines.append(f"{at:.2f} s: {model.class_names[said]} (classifier {k})")
+            lines.append(f"{end / 50:.2f} s: {model.class_names[said]} (classifier {k})")
     return lines
 
 

@@ -52,6 +52,7 @@ def test_over_the_data_set_it_is_what_the_lab_says(desk: Desk, model: tuple[Path
         ("import routing\npolicy = routing.top1\n", 1, "No module named"),
         ("x = (\n", 1, "never closed"),
         ("def policy(model, window):\n    return 99999, 0\n", None, "expected 0 to"),
+        ("def policy(model, window):\n    raise SystemExit\n", 2, "SystemExit"),
         ("def other(model, window):\n    return 0, 0\n", None, "no policy there"),
     ],
 )

@@ -83,12 +83,12 @@ class Lab:
             return Fault(str(error), line_of(error, _file(text)))
         try:
             now = decide(policy, self._model, windows, logits)
-        except Exception as error:  # whatever the user's policy raises
+        except (Exception, SystemExit) as error:  # whatever the user's policy raises
             message = str(error) if isinstance(error, DitmosError) else f"{type(error).__name__}: {error}"
             return Fault(message, line_of(error, _file(text)))
         try:
             old: Decisions | None = decide(self._policy(before), self._model, windows, logits)
-        except Exception:  # what ran before no longer does: there is nothing to compare with
+        except (Exception, SystemExit):  # what ran before no longer does: there is nothing to compare with
             old = None
         known = y >= 0
         right = now.label == y
