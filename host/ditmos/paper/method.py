@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from ditmos.errors import DitmosError
 from ditmos.paper.adversarial import train_adversarially
 from ditmos.paper.baseline import train_baseline
@@ -84,7 +86,10 @@ def train(session: Session) -> None:
     if session.network.selector is None and not session.config.baseline:
         raise DitmosError("paper.network has no selector, expected one; or set paper.baseline = true for one network")
     for stage in (train_baseline,) if session.config.baseline else STAGES:
+        # a step of 8 windows through tiny networks is done before a second thread has woken
+        torch.set_num_threads(session.threads if stage is train_strong else 1)
         stage(session)
+    torch.set_num_threads(session.threads)
     if session.best is None:
         raise DitmosError("paper: no epoch of a whole network was asked for, expected some")
     session.network.load_state_dict(session.best["state"])

@@ -77,7 +77,6 @@ class Session:
         balanced: bool = False, keep: Keep | None = None, report: Report = quiet,
     ) -> None:  # fmt: skip
         """Goes on where ``keep`` says. Raises DitmosError for a damaged piece, or one of another network."""
-        torch.set_num_threads(threads)
         torch.manual_seed(seed)
         self.config, self.parts, self.seed, self.threads, self.balanced = config, parts, seed, threads, balanced
         self.report, self.keep = report, keep or Keep()
