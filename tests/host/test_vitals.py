@@ -15,13 +15,15 @@ from ditmos.datasets.features import lost_as_samples, to_vitals
 from ditmos.datasets.units import in_whole_steps
 from ditmos.errors import DitmosError
 from ditmos.frontends import vitals
+from ditmos.keep import Keep
 from ditmos.model.policy import own_policy
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
+from ditmos.planner.budget import Budget
 from ditmos.training.choose import choose_data
 from ditmos.training.data import DataConfig, load_prepared
 from ditmos.training.learn import learn
-from ditmos.training.run import MODEL, Request, train
+from ditmos.training.run import MODEL, Request, as_suits, prepare_task, train
 from test_training import SMALL
 
 FS = 16.0
@@ -121,6 +123,24 @@ def test_one_person_and_short_windows_train_too() -> None:
         why = "0 rows of one are in a window of 60 samples, too few for a network"
         assert ("no front end", why) in [(r.what, r.why) for r in reasons]
         assert load_prepared(config, short).front is None
+
+
+def test_of_several_people_the_plainest_model_suits(tmp_path: Path) -> None:
+    """Unless a network is asked for: by what bounds it, or by a setting that nothing else reads."""
+    request = Request(save(wrist(), tmp_path / "wrist.npz"))
+    assert (as_suits(request).method, as_suits(replace(request, settings={"data": {"test": 0.3}})).method) == (
+        "linear", "linear",
+    )  # fmt: skip
+    _, reasons = prepare_task(as_suits(request), Keep())
+    assert ("method linear", as_suits(request).why) in [(reason.what, reason.why) for reason in reasons]
+    for changes in ({"budget": Budget(instructions=30_000)}, {"settings": {"fit": {"epochs": 8}}}):
+        asked = replace(request, **changes)
+        assert as_suits(asked) == asked
+    made = wrist()
+    alone = replace(made, subject=np.zeros(len(made), np.int64))
+    short = replace(made, x=made.x[:, : int(12 * FS)])  # three rows
+    for i, other in enumerate((alone, short)):
+        assert as_suits(replace(request, data=save(other, tmp_path / f"{i}.npz"))).method == "best"
 
 
 def test_a_run_says_what_a_scale_of_ones_own_is_worth(tmp_path: Path) -> None:

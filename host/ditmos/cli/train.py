@@ -58,11 +58,12 @@ def train(
     max_flash: Annotated[int | None, typer.Option(min=1, help="Bytes of the model file.")] = None,
     effort: Annotated[Effort, typer.Option(help="Minutes, half an hour, hours.")] = Effort.normal,
     method: Annotated[
-        Method,
+        Method | None,
         typer.Option(
-            help="Routed; one network; early exit; published; a forest alone, before a network, specialists; linear."
+            help="Routed; one network; early exit; published; a forest alone, before a network, specialists; linear.",
+            show_default="(best; linear for wristbands of several people)",
         ),
-    ] = Method.best,
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file: any choice, e.g. fit.epochs = 80.")] = None,
     split: Annotated[Split | None, typer.Option(help="What keeps training and test apart; else by the data.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -73,7 +74,7 @@ def train(
     compare: Annotated[bool, typer.Option("--compare", help="Also rivals, wide and exit, at the same cost.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
-    """Train, quantise, plan and verify the best routed network within a budget; Ctrl-C stops, --resume goes on."""
+    """Train, quantise, plan and verify the best model within a budget; Ctrl-C stops, --resume goes on."""
     import os
 
     # Read when torch loads: threads that wait for one another sleep instead of spinning. Where another program wants
@@ -87,15 +88,17 @@ def train(
     from ditmos.planner import chip
     from ditmos.planner.budget import Budget
     from ditmos.study.trainings import Order, fulfil
-    from ditmos.training.run import Request
+    from ditmos.training.run import Request, as_suits
     from ditmos.training.typed_toml import read
 
     terminate_as_interrupt()
     budget = Budget(max_macs, max_instructions, None if max_us is None else chip.within(max_us), max_ram, max_flash)
     request = Request(
-        data, budget, method.value, effort.value, seed, split.value if split else None,
+        data, budget, (method or Method.best).value, effort.value, seed, split.value if split else None,
         read(config) if config else None, str(config or "settings"),
     )  # fmt: skip
+    if method is None and behind is None:
+        request = as_suits(request)
     out = out or Path("runs") / data.stem
     console = Console(stderr=True, markup=False)
     try:

@@ -41,6 +41,12 @@ def read_front(reading: Reading, span: Span) -> None:
     except DitmosError as error:
         raise ModelFileError("FRNT", span.begin, str(error)) from None
     needed = memory(section.front, spec.window)
+    for name, at, begin, size in (
+        ("kept", 12, section.kept, needed.kept),
+        ("work", 16, section.work, needed.work),
+    ):
+        fits = begin + size <= plan.arena_size
+        need(fits, f"FRNT {name}", span.begin + at, f"ends at {begin + size}, the arena at {plan.arena_size}")
     reading.plan = replace(plan, feed=Feed(section.kept, needed.kept, section.work, needed.work))
     try:
         simulate(spec, reading.plan)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -18,6 +19,8 @@ from ditmos.datasets.kinds import Kind, front_end_of, kind_of
 from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_bands, log_mel, vitals
+from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.window_summary import FEWEST_BLOCKS
 from ditmos.quantize.quantize import BATCH as TUNING_BATCH
 from ditmos.training.data import DataConfig
 from ditmos.training.fit import FitConfig
@@ -54,20 +57,24 @@ class Chosen:
     reasons: tuple[Choice, ...]
 
 
+def _front_end(kind: Kind, dataset: Dataset) -> FrontEnd | None:
+    """Of its rows: real ones know the scale, too. None: that kind has none, or there is none for this rate."""
+    fs, names, name = dataset.fs, dataset.channels, front_end_of(kind, dataset)
+    with suppress(DitmosError):  # said where it is made
+        if name == "log-mel":
+            return log_mel.front_end(fs, 1.0, "", names[0])
+        if name == "log-bands":
+            return log_bands.front_end(fs, 1.0, "", names)
+        if name == "vitals":
+            return vitals.front_end(fs, 1.0, "", names, None)
+    return None
+
+
 def too_short(kind: Kind, dataset: Dataset) -> str | None:
     """Why windows are too short for the front end of that kind, if they are: a network needs some of its rows."""
-    fs, names, name = dataset.fs, dataset.channels, front_end_of(kind, dataset)
-    try:
-        if name == "log-mel":
-            front = log_mel.front_end(fs, 1.0, "", names[0])
-        elif name == "log-bands":
-            front = log_bands.front_end(fs, 1.0, "", names)
-        elif name == "vitals":
-            front = vitals.front_end(fs, 1.0, "", names, None)
-        else:
-            return None
-    except DitmosError:
-        return None  # said where it is made
+    front = _front_end(kind, dataset)
+    if front is None:
+        return None
     rows = front.rows(dataset.window)
     try:
         shape((rows, front.channels_out, dataset.classes), 1.0, bands=True)
@@ -128,6 +135,17 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
             )
         )
     return config, kind, reasons
+
+
+def usual_method(dataset: Dataset, data: DataConfig, kind: Kind) -> tuple[Method, str]:
+    """Where nobody names a method, and why: of some thirty people a network learns the people, as a forest does."""
+    front = _front_end(kind, dataset) if kind == "wrist" and data.standardise == "subject" else None
+    if front and front.rows(dataset.window) >= FEWEST_BLOCKS:
+        return (
+            "linear",
+            "of few people it is right more often than networks and forests; --method best trains a network",
+        )
+    return "best", ""
 
 
 def choose(

@@ -27,7 +27,7 @@ from ditmos.training.learn import Learned, Task
 from ditmos.training.loop import Curve
 from ditmos.training.score import value
 
-STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # scikit-learn's C, of which folds choose
+STRENGTHS = (0.001, 0.003, 0.01, 0.1, 1.0, 10.0)  # scikit-learn's C, of which folds choose
 _FOLDS = 3
 _STEPS = 300
 

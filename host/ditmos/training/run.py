@@ -38,7 +38,7 @@ from ditmos.model.spec import NetworkSpec
 from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.paths import commit
 from ditmos.planner.budget import Budget, Taken
-from ditmos.training.choose import Choice, Effort, choose, choose_data
+from ditmos.training.choose import Choice, Effort, choose, choose_data, usual_method
 from ditmos.training.data import DataConfig, load_prepared
 from ditmos.training.export import export, write
 from ditmos.training.learn import Learned, Report, Task, quiet
@@ -56,7 +56,7 @@ _UNBOUNDED = ("paper", "forest", "forest-first", "specialists", "linear")  # whe
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for. settings: of a TOML file."""
+    """What a user asks for. settings: of a TOML file. why: the method, where nobody named it."""
 
     data: Path
     budget: Budget = field(default_factory=Budget)
@@ -66,6 +66,22 @@ class Request:
     split: SplitKind | None = None
     settings: Mapping[str, Any] | None = None
     where: str = "settings"  # of `settings`, for messages
+    why: str = ""
+
+
+def as_suits(request: Request) -> Request:
+    """With the method that suits the data, for who names none. A linear model takes what it takes, and reads no setting
+    of a network: who sets one, or bounds a decision, gets a network.
+
+    Raises:
+        DitmosError: data that `load` or `choose_data` refuses.
+    """
+    if request.budget.bounded or not set(request.settings or ()) <= {"data", "int8", "threads"}:
+        return request
+    dataset = load(request.data)
+    data, kind, _ = choose_data(dataset, request.split or "random")  # no split changes what suits
+    method, why = usual_method(dataset, data, kind)
+    return replace(request, method=method, why=why)
 
 
 def prepare_task(
@@ -97,6 +113,8 @@ def prepare_task(
     if left_out:
         names = f"{', '.join(left_out[:5])}{', ...' if len(left_out) > 5 else ''}"
         reasons.append(Choice(f"without {names}", "constant in training: the network does not read it"))
+    if request.why:
+        reasons.append(Choice(f"method {request.method}", request.why))
     parts = prepare(dataset)
     chosen = choose(dataset, data, kind, request.effort, request.method, prepared.used)
     settings = chosen.settings.changed(given, request.method, request.where)
@@ -190,7 +208,7 @@ def asked_for(request: Request) -> dict[str, Any]:
     """The request as a run keeps it, as JSON has it: the data by their hash and what else is said of them."""
     dataset = load(request.data)
     split = None if dataset.split is None else hashlib.sha256(dataset.split.tobytes()).hexdigest()
-    said = asdict(replace(request, data=request.data.resolve(), where="")) | {
+    said = asdict(replace(request, data=request.data.resolve(), where="", why="")) | {
         "budget": request.budget.limits, "data": dataset.sha256, "split of the data": split, "rate": dataset.fs,
         "units": dataset.units, "channels": dataset.channels,
     }  # fmt: skip
