@@ -25,6 +25,7 @@ from ditmos.frontends.section import encode as encode_front
 from ditmos.model.inputs import InputChannel, quantize_input
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reference import Int8, Model
+from ditmos.model.spec import NetworkSpec
 from ditmos.model.writer import encode
 from ditmos.paths import data_folders
 from ditmos.planner import front
@@ -55,6 +56,12 @@ def inputs_of(rows: np.ndarray, names: tuple[str, ...]) -> tuple[InputChannel, .
         InputChannel.of(float(step), round(float(-128 - least / step)), 1.0, name, "")
         for step, least, name in zip(scale, low, names, strict=True)
     )
+
+
+def spec_of(rows: int, channels: int, classes: int) -> NetworkSpec:
+    """Of a set's windows."""
+    found = shape((rows, channels, classes), WIDTH, bands=channels > 9)
+    return replace(found, classifiers=CLASSIFIERS, selector_outputs=CLASSIFIERS)
 
 
 def vectors(model: Model, windows: Int8) -> bytes:
@@ -89,9 +96,7 @@ def check_set(folder: Path, number: int) -> tuple[int, dict[str, Any]]:
     dataset = prepared.dataset
     real = np.ascontiguousarray(dataset.real(np.arange(len(dataset))).transpose(0, 2, 1))
     rng = np.random.default_rng(number)
-    spec = replace(
-        shape((*real.shape[1:], len(dataset.class_names)), WIDTH, bands=real.shape[2] > 9), classifiers=CLASSIFIERS
-    )
+    spec = spec_of(*real.shape[1:], len(dataset.class_names))
     model = replace(random_model(rng, spec, Style.TRAINED), inputs=inputs_of(real, dataset.channels))
     windows = quantize_input(real.astype(np.float32), model.inputs)
     plans = [candidate.plan for candidate in front(spec, model, once=True)]

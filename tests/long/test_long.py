@@ -6,12 +6,18 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import longrun
+import numpy as np
 import pytest
 import run
 from ditmos.atomic import read_json, write_json
+from ditmos.bench.golden import Style, random_model
+from ditmos.model.reader import decode
+from ditmos.model.writer import encode
+from ditmos.planner import whole_plan
 from ledger import Ledger
 from longrun import LongRun, carry_on
 
@@ -110,3 +116,12 @@ def test_a_run_that_this_machine_cannot_do_is_skipped(tmp_path: Path) -> None:
 def test_every_run_is_listed() -> None:
     others = {"run", "longrun", "ledger", "firmwares", "small_board", "test_long"}
     assert {*run.MODULES, *others} == {path.stem for path in Path(run.__file__).parent.glob("*.py")}
+
+
+@pytest.mark.slow  # imports torch
+def test_the_networks_of_byte_equality_are_models() -> None:
+    spec_of = import_module("byte_equality").spec_of
+    for rows, channels, classes in ((51, 3, 8), (13, 133, 2)):
+        spec = spec_of(rows, channels, classes)
+        model = random_model(np.random.default_rng(0), spec, Style.TRAINED)
+        assert decode(encode(model, whole_plan(spec)))[0].spec == spec
