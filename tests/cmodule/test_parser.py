@@ -17,7 +17,7 @@ from ditmos.bench.golden_feeds import feed_case
 from ditmos.model import container
 from ditmos.model.forest import LEAF
 from ditmos.model.padding import edge_bytes
-from ditmos.model.plan import BufferKind, layer_table
+from ditmos.model.plan import Buffer, BufferKind, Plan, Slice, Stage, layer_table
 from ditmos.model.reader import ModelFileError, decode
 from ditmos.model.section_forest import pack_forest
 from ditmos.model.sections import KNOWN
@@ -223,6 +223,28 @@ def test_a_line_buffer_with_too_few_rows(driver):
                     break
                 decode(repaired(short))
     assert refused > 3
+
+
+def test_a_line_buffer_that_an_earlier_slice_filled(driver):
+    """All rows that the layer needs are still in it, yet only whole maps last from slice to slice: both refuse."""
+    selector, classifier = BranchSpec((ConvSpec(1, 8), ConvSpec(3, 2))), BranchSpec((), (2,))
+    spec = NetworkSpec(16, 1, 8, 2, classifier, selector, start=2, selector_outputs=8)
+    model = golden.random_model(np.random.default_rng(0), spec)
+    shapes = ((0, 16, 1), (16, 3, 1), (20, 1, 3), (24, 1, 8), (32, 1, 3), (36, 1, 2), (40, 1, 8), (48, 3, 1))
+    buffers = tuple(Buffer(BufferKind.MAP, at, rows, rows, channels) for at, rows, channels in shapes)
+    table = ((0, 0, 1), (1, 1, 2), (2, 2, 3), (0, 0, 7), (1, 7, 4), (3, 4, 5), (4, 5, 6))  # layer, in, out
+    stages = tuple(Stage(layer, source, out, 1) for layer, source, out in table)
+    slices = Slice("", 0, 3, "select"), Slice("", 3, 4, "classify")
+    good = encode(model, Plan("by hand", 52, buffers, stages, slices, window=0, logits=6, selector_logits=3))
+    decode(good)
+    assert driver.ask(good) == "ok"
+    bad = bytearray(good)
+    at = sections(good)[b"PLAN"][0] + 16 + 12 * len(buffers) + 8 * 4 + 1
+    assert bad[at] == 7
+    bad[at] = 1  # the selector's, where the first three of four rows are
+    assert driver.ask(repaired(bad)).endswith("nothing in the slice fills the line buffer")
+    with pytest.raises(ModelFileError, match=r"buffer 1 holds some rows of the map of selector\.1"):
+        decode(repaired(bad))
 
 
 def test_a_selector_with_an_output_too_few_does_not_choose(driver):

@@ -189,6 +189,8 @@ class _Run(Tables):
                 ok = content is not None and content.layer == source
                 name = "the window" if source == WINDOW else f"the map of {self.layers[source].name}"
                 checker("stage", i)(ok, f"buffer {operand} does not hold {name}")
+                ok = operand in self.producer or self._complete(operand, source)
+                checker("stage", i)(ok, f"buffer {operand} holds some rows of {name}, and no stage here makes more")
         self._finish(index, stages[-1], calls)
         for i in stages:
             if self._is_whole(plan.stages[i]):
