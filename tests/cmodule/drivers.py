@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from struct import pack
 
@@ -19,6 +22,8 @@ WITH_MICROPYTHON = {"functions.c", "module.c", "natmod.c", *(path.name for path 
 SOURCES = sorted(path for path in CMODULE.glob("*.c") if path.name not in WITH_MICROPYTHON)
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+COMPILE = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}"]
+OBJECTS = ROOT / "build" / "drivers"
 PIPE = 1 << 20  # bytes on their way to a driver
 
 
@@ -94,21 +99,37 @@ class FrontDriver(Process):
 
 def compile_module(folder: Path) -> Path:
     """The module's parts as a library, which all drivers link."""
-    commands = [
-        ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", "-c", source, "-o", folder / f"{source.stem}.o"]
-        for source in SOURCES
-    ]
-    for command in commands:
-        subprocess.run(command, check=True, timeout=120)
     library = folder / "module.a"
-    subprocess.run(["ar", "rcs", library, *sorted(folder.glob("*.o"))], check=True, timeout=60)
+    headers = b"".join(path.read_bytes() for path in sorted(CMODULE.glob("*.h")))
+    command = ["ar", "rcs", library, *(_compiled(source, headers) for source in SOURCES)]
+    subprocess.run(command, check=True, timeout=60)
     return library
+
+
+@cache
+def _compiler() -> bytes:
+    return subprocess.run(["gcc", "--version"], check=True, capture_output=True, timeout=60).stdout
+
+
+def _compiled(source: Path, headers: bytes) -> Path:
+    """Its object, in build/drivers until the file, a header or the compiler changes."""
+    text = b"\0".join([_compiler(), " ".join(COMPILE).encode(), headers, source.read_bytes()])
+    made = OBJECTS / f"{source.stem}-{sha256(text).hexdigest()[:16]}.o"
+    if not made.exists():
+        OBJECTS.mkdir(parents=True, exist_ok=True)
+        for old in OBJECTS.glob(f"{source.stem}-{'[0-9a-f]' * 16}.o"):
+            if old != made:  # another process has made it since
+                old.unlink(missing_ok=True)
+        part = made.with_suffix(f".{os.getpid()}")
+        subprocess.run([*COMPILE, "-c", source, "-o", part], check=True, timeout=120)
+        part.replace(made)
+    return made
 
 
 def compile_driver(source: str, folder: Path, library: Path | None = None) -> Path:
     """A C file of this folder together with the module's parts."""
     binary = folder / Path(source).stem
     parts = [Path(__file__).parent / source, library or compile_module(folder)]
-    command = ["gcc", *WARNINGS, *SANITIZERS, "-g", "-O1", f"-I{CMODULE}", *parts, "-o", binary]
+    command = [*COMPILE, *parts, "-o", binary]
     subprocess.run(command, check=True, timeout=120)
     return binary
