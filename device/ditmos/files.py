@@ -13,6 +13,7 @@ from array import array
 from .capture import Watch, name_of, reader, start
 
 RESERVE = 49152  # bytes of heap left to everything else
+NO_ROOM = 28  # ENOSPC, which `errno` here does not name
 
 
 def record(sensor, label, seconds=20, takes=1, folder="/flash", gap=2):
@@ -37,9 +38,11 @@ def record(sensor, label, seconds=20, takes=1, folder="/flash", gap=2):
         samples = _take(sensor, rows)
         try:
             (_write_wav if _is_sound(sensor) else _write_csv)(name, sensor, samples)
-        except OSError:
+        except OSError as error:
             _remove(name)
-            raise
+            if error.args[0] == NO_ROOM:
+                error = OSError("%s: no room there for %d rows; take another folder, such as /sd" % (name, rows))
+            raise error
         del samples
         gc.collect()
         print(name)

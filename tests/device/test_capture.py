@@ -419,9 +419,17 @@ for seconds in (0.6, 100):
         files.record(WavFile("sound.wav"), "no", seconds, folder=".")
     except (OSError, MemoryError) as error:
         print(error)
+def full(*what):
+    raise OSError(28)
+files._write_wav = full
+try:
+    files.record(WavFile("sound.wav"), "no", 0.5, folder=".")
+except OSError as error:
+    print(error)
 """)
     assert said[0] == "WavFile ended after 9000 of 9600 rows"
     assert said[1].startswith("a take of 1600000 rows, RAM has room for ")
+    assert said[2] == "./no-000.wav: no room there for 8000 rows; take another folder, such as /sd"
     assert not list(tmp_path.glob("no-*"))
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ditmos.bench.float_features import error, labels_changed
-from ditmos.bench.route import decide, quantized_windows
+from ditmos.bench.float_features import error, float_rows, labels_changed
+from ditmos.bench.route import as_sent, decide, quantized_windows
 from ditmos.cli.data.info import summarize
 from ditmos.datasets import TEST, Dataset, save
 from ditmos.datasets.features import lost_as_samples, to_vitals
@@ -107,6 +107,16 @@ def test_training_chooses_it_and_a_scale_for_each_person() -> None:
     assert load_prepared(DataConfig(front_end="vitals"), without).dataset.x.shape[2] == 3 * 7
 
 
+def test_features_of_float_rows_are_near_those_of_integers() -> None:
+    config, _, _ = choose_data(wrist(), None)
+    prepared = load_prepared(replace(config, features=True), wrist())
+    front, samples = prepared.front, prepared.sent.x[:4]
+    assert front is not None and front.features_rows
+    made, real = front(samples), float_rows(front, samples)
+    assert made.shape == real.shape == (4, 1, front.channels_out)
+    assert np.median(np.abs(made - real)) <= 1 and np.corrcoef(made.ravel(), real.ravel())[0, 1] > 0.999
+
+
 def test_one_person_and_short_windows_train_too() -> None:
     """One person has no scale of their own; windows with too few rows of a front end go without."""
     made = wrist()
@@ -157,6 +167,9 @@ def test_a_run_says_what_a_scale_of_ones_own_is_worth(tmp_path: Path) -> None:
     assert found["uncalibrated"] == (answers.label == whole.y[test]).mean()
     windows = quantized_windows(reference, wrist(), test)  # of real numbers, in the units of the set
     np.testing.assert_array_equal(windows, reference.quantize(whole.x[test]))
+    sent = as_sent(reference, wrist())  # what a board gets of them
+    assert sent.x.dtype == np.int16 and sent.channel_units == ("a.u.", "nS", "cdegC", "mg", "mg", "mg")
+    np.testing.assert_array_equal(quantized_windows(reference, sent, test), windows)
     assert labels_changed(reference, wrist(), test) <= 2
     front = reference.model.front_end
     assert front.spectrum is not None and front.spectrum.wide and error(front, whole.x[test]) < 0.002

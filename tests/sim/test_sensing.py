@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 from ditmos.bench.golden import Style, random_model
-from ditmos.datasets import load
+from ditmos.cli import stream
+from ditmos.datasets import Dataset, load, save
 from ditmos.datasets.takes import Takes
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_mel
@@ -99,6 +100,27 @@ def test_stream_of_a_sensor_gives_what_the_reference_gives(
     assert found == expected and len(found) == 18
     assert "results 18, clipped 0, lost 0" in said
     assert json.loads((tmp_path / "said.json").read_text())["results"] == 18
+
+
+def test_real_numbers_are_sent_as_the_samples_that_they_are(
+    simulated: Simulator, rom: Path, sound: np.ndarray, tmp_path: Path
+) -> None:
+    """Of a set of floats the rate tells whether they are samples or rows of the front end."""
+    model, windows = Model(read_model(rom / "model.dtm")[0]), sound[5000:36680].reshape(2, 15840, 1)
+    labels = []
+    for window in windows:
+        model.feed_reset()
+        model.feed(window)
+        labels.append(top1(model, None)[0])
+    owner = np.zeros(2, np.int64)
+    real = (windows / 2.0**15).astype(np.float32)
+    dataset = Dataset(
+        real, np.array(labels), owner, owner, model.class_names, ("mic",), 1.0, "full scale", RATE, None, "real"
+    )
+    source = str(save(dataset, tmp_path / "real.npz"))
+    stream.stream(source=source, port=simulated.port, json_file=tmp_path / "said.json")
+    said = json.loads((tmp_path / "said.json").read_text())
+    assert (said["results"], said["accuracy"]) == (2, 1.0)
 
 
 def test_the_level_of_a_sensor_that_is_faster_than_the_line(simulated: Simulator, sound: np.ndarray) -> None:

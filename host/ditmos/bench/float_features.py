@@ -15,9 +15,11 @@ from ditmos.datasets.units import in_whole_steps
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_bands, log_mel, vitals
 from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.integers import sat16
 from ditmos.frontends.log_power import ROW_SCALE
 from ditmos.frontends.operations import Affine, Norm
 from ditmos.frontends.spectrum import Spectrum
+from ditmos.frontends.window_summary import Summary
 from ditmos.model.policy import own_policy
 from ditmos.model.reference import Model
 
@@ -26,7 +28,8 @@ _BLOCK = 256  # windows whose features are in memory at a time
 
 
 def float_rows(front: FrontEnd, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    """(N, time, channels) -> rows (N, rows, channels) in steps of the integers, without any of their rounding.
+    """(N, time, channels) -> rows (N, rows, channels) in steps of the integers, without any of their rounding; features
+    made of rows by hand have no other definition than that in integers, of rounded rows.
 
     Raises:
         DitmosError: a front end that has no float definition.
@@ -53,6 +56,8 @@ def float_rows(front: FrontEnd, samples: NDArray[np.int16]) -> NDArray[np.float3
         if isinstance(operation, Affine):
             factor = operation.multiplier / 2.0 ** operation.shift.astype(np.float64)
             steps = ((steps - operation.offset) * factor).astype(np.float32)
+        elif isinstance(operation, Summary):
+            steps = front.of_window(sat16(np.rint(steps))).astype(np.float32) if front.features_rows else steps
         elif not isinstance(operation, Norm | Spectrum):
             raise DitmosError(f"front end: {type(operation).__name__} has no float definition")
     return steps

@@ -4,7 +4,7 @@ instructions from one row to the next, bytes of RAM, and how far integers are fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -170,7 +170,9 @@ def _on_set(each: OnSet, programs: Sequence[Path]) -> dict[str, Any]:
     dataset, model = each.dataset, each.model
     if model:
         front, samples = raw_samples(model, dataset)
-        window = model.window
+        window = model.kept_rows
+        if front.summary:  # rows are what is compared
+            front = replace(front, operations=front.operations[:-1])
     else:
         prepared = through(dataset, front_end_of(kind_of(dataset)[0], dataset))
         if prepared.front is None or prepared.samples is None:

@@ -105,6 +105,26 @@ def _samples(front: FrontEnd, x: NDArray) -> Int16:
     return x if x.dtype == np.int16 else sat16(np.rint(x / np.float32(front.scale)))
 
 
+def as_sent(model: Model, dataset: Dataset) -> Dataset:
+    """A set of real numbers that are samples of the model's front end as a board takes them, int16; others as they are.
+
+    Raises:
+        DitmosError: the data are not what the model was made for.
+    """
+    front = _front_for(model, dataset)
+    if front is None or dataset.x.dtype == np.int16:
+        return dataset
+    x = _sent(front, model, dataset, slice(None))
+    return replace(dataset, x=x, channels=front.channel_names, scale=front.scale, units=front.units, fs=front.fs)
+
+
+def _sent(front: FrontEnd, model: Model, dataset: Dataset, index: NDArray[np.integer] | slice) -> Int16:
+    """Windows as samples of the front end."""
+    raw = dataset.x.dtype == np.int16
+    fitted = fit(_made_for(model, dataset), replace(dataset.signal, class_names=()), dataset.name, raw=raw)
+    return _samples(front, dataset.x[index] if raw else fitted.taken(dataset.values(index)))
+
+
 def window_samples(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> Int16 | None:
     """Windows of raw samples (n, time, channels), on which a model with a forest decides; None of a model without one.
     `quantized_windows` says whether the data are what the model was made for.
@@ -119,9 +139,7 @@ def window_samples(model: Model, dataset: Dataset, index: NDArray[np.integer]) -
         raise DitmosError(
             f"{dataset.name}: channels {', '.join(dataset.channels)}; the forest reads samples of {names}"
         )
-    raw = dataset.x.dtype == np.int16
-    fitted = fit(_made_for(model, dataset), replace(dataset.signal, class_names=()), dataset.name, raw=raw)
-    return _samples(front, dataset.x[index] if raw else fitted.taken(dataset.values(index)))
+    return _sent(front, model, dataset, index)
 
 
 def window_rows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> Int16 | None:

@@ -15,6 +15,10 @@ from ditmos.errors import DitmosError
 from ditmos.routing import name_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ditmos.link.sources import Source
     from ditmos.link.stream import Result, Stream
     from ditmos.link.tape import Tape
     from ditmos.link.view import View
@@ -74,6 +78,7 @@ def stream(
 
     from ditmos.atomic import check_writable, write_json
     from ditmos.cli import terminate_as_interrupt
+    from ditmos.frontends.integers import sat16
     from ditmos.link.arrival import Arrival
     from ditmos.link.board import Board
     from ditmos.link.sources import open_source
@@ -92,12 +97,17 @@ def stream(
         running = Stream(
             board, model=model, policy=policy, hop=hop, rate=rows_per_second, logits=view or record is not None
         )
-        running.prepare(opened.dtype)
+        dtype = _sent_as(opened, running)
         fitted = fit(running.signal, opened.signal, str(source), raw=opened.dtype == np.int16)
         for note in fitted.notes:
             typer.echo(note, err=True)
+
+        def taken(x: NDArray) -> NDArray:
+            x = fitted.taken(x)
+            return x if x.dtype == dtype else sat16(np.rint(x / np.array(running.signal.scales, np.float32)))
+
         whole = opened.blocks if isinstance(opened.blocks, np.ndarray) else None
-        blocks: Iterable = map(fitted.taken, opened.blocks) if whole is None else fitted.taken(whole)
+        blocks: Iterable = map(taken, opened.blocks) if whole is None else taken(whole)
         if hop is None and opened.window and isinstance(blocks, np.ndarray):
             blocks = running.cut(blocks)
         labels = None if opened.labels is None else np.array(fitted.classes)[opened.labels]
@@ -109,7 +119,7 @@ def stream(
         right = 0
         began = time.monotonic()
         try:
-            for result in _watched(running, arrival if opened.live else blocks, opened.dtype, tape, view):
+            for result in _watched(running, arrival if opened.live else blocks, dtype, tape, view):
                 if other_rate is None and (other_rate := arrival.problem(running.signal.rate)):
                     typer.echo(f"{source}: {other_rate}", err=True)
                 if labels is not None and running.hop == running.window:
@@ -133,6 +143,21 @@ def stream(
         write_json(json_file, summary | ({"error": str(failure)} if failure else {}))
     if failure:
         raise failure
+
+
+def _sent_as(source: Source, running: Stream) -> np.dtype:
+    """Prepare the stream; the type of what is sent: real numbers that come at the rate of the samples of the model's
+    front end, not of its rows, become such samples."""
+    import numpy as np
+
+    running.prepare(source.dtype)
+    if source.dtype.kind != "f" or not source.fs or not running.signal.other_rate(source.fs):
+        return source.dtype
+    running.prepare(np.int16)
+    if not running.signal.other_rate(source.fs):
+        return np.dtype(np.int16)
+    running.prepare(source.dtype)
+    return source.dtype
 
 
 def _sense(

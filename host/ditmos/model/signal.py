@@ -63,6 +63,10 @@ class Signal:
                 raise DitmosError(f"{len(values)} {what} for {count} channels, expected one, or one a channel")
         return cls(tuple(class_names), tuple(channels), all_units, scales, float(rate))
 
+    def other_rate(self, rate: float) -> bool:
+        """Whether that is another rate than this one; 0 is none that is known."""
+        return bool(self.rate and rate and abs(rate / self.rate - 1) > RATE_TOLERANCE)
+
     @classmethod
     def of_model(cls, model: QuantizedModel) -> Signal:
         """What a model was made for: the rows of its window, or the samples of its front end."""
@@ -112,7 +116,7 @@ def fit(model: Signal, data: Signal, name: str, *, raw: bool) -> Fit:
             the model lacks.
     """
     notes = []
-    if model.rate and data.rate and abs(data.rate / model.rate - 1) > RATE_TOLERANCE:
+    if model.other_rate(data.rate):
         raise DitmosError(
             f"{name}: fs is {data.rate:g} Hz, the model was made for {model.rate:g}; resample with ditmos data import"
         )

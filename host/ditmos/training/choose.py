@@ -19,8 +19,8 @@ from ditmos.datasets.kinds import Kind, front_end_of, kind_of
 from ditmos.datasets.splits import SplitKind
 from ditmos.errors import DitmosError
 from ditmos.frontends import log_bands, log_mel, vitals
-from ditmos.frontends.frontend import FrontEnd
-from ditmos.frontends.window_summary import FEWEST_BLOCKS
+from ditmos.frontends.frontend import MOST_CHANNELS, FrontEnd
+from ditmos.frontends.window_summary import FEWEST_BLOCKS, summary_for
 from ditmos.quantize.quantize import BATCH as TUNING_BATCH
 from ditmos.training.data import DataConfig
 from ditmos.training.fit import FitConfig
@@ -140,7 +140,8 @@ def choose_data(dataset: Dataset, split: SplitKind | None) -> tuple[DataConfig, 
 def usual_method(dataset: Dataset, data: DataConfig, kind: Kind) -> tuple[Method, str]:
     """Where nobody names a method, and why: of some thirty people a network learns the people, as a forest does."""
     front = _front_end(kind, dataset) if kind == "wrist" and data.standardise == "subject" else None
-    if front and front.rows(dataset.window) >= FEWEST_BLOCKS:
+    rows = front.rows(dataset.window) if front else 0
+    if front and rows >= FEWEST_BLOCKS and summary_for(rows).count(front.channels_out) <= MOST_CHANNELS:
         return (
             "linear",
             "of few people it is right more often than networks and forests; --method best trains a network",
@@ -201,7 +202,7 @@ def choose(
             search = replace(search, folds=min(_FEW_PEOPLE, known))
             what = f"shapes judged by {search.folds} folds"
             reasons.append(Choice(what, f"{people} people validate", ("search.folds", "network.classifier")))
-    tuning = math.ceil(_TUNING[effort] * TUNING_BATCH / max(len(train), 1))
+    tuning = math.ceil(_TUNING[effort] / max(math.ceil(len(train) / TUNING_BATCH), 1))
     int8 = Int8Config(epochs=max(1 if effort == "quick" else 4, tuning))
     settings = Settings(data, views, _teachers(data, kind, effort), search, fit=fit, int8=int8)
     return Chosen(settings, kind, tuple(reasons))
@@ -228,9 +229,10 @@ def _views(kind: Kind, new_people: bool) -> tuple[ViewConfig, list[Choice]]:
 
 def _teachers(data: DataConfig, kind: Kind, effort: Effort) -> TeacherConfig:
     """Two that are soon done for a first look, as good as they get else."""
+    physiological = kind in ("electrodes", "wrist")
     if effort == "quick":
-        return TeacherConfig(epochs=16, planar=int(data.surroundings))
-    if kind in ("electrodes", "wrist"):
+        return TeacherConfig(epochs=16, planar=int(data.surroundings), handmade=physiological)
+    if physiological:
         return TeacherConfig(epochs=20, dropout=0.5, handmade=True)
     if kind in ("sound", "bands"):
         return TeacherConfig(count=3, planar=1, epochs=30 if data.surroundings else 80)

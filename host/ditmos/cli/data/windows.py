@@ -21,7 +21,7 @@ def windows(
     import numpy as np
 
     from ditmos import atomic
-    from ditmos.bench.route import part_of, quantized_windows
+    from ditmos.bench.route import as_sent, part_of, quantized_windows
     from ditmos.datasets import load
     from ditmos.datasets.board_files import write_windows
     from ditmos.model.reader import read_model
@@ -31,7 +31,9 @@ def windows(
     index = part_of(dataset, part)
     index = index[np.linspace(0, len(index) - 1, min(count, len(index))).round().astype(int)]
     if model:
-        quantized_windows(Model(read_model(model)[0]), dataset, index[:1])  # refuses what the model was not made for
+        reference = Model(read_model(model)[0])
+        quantized_windows(reference, dataset, index[:1])  # refuses what the model was not made for
+        dataset = as_sent(reference, dataset)
     write_windows(out, dataset, index)
     if model:
         atomic.write(out / "model.dtm", model.read_bytes())
