@@ -14,6 +14,14 @@ def argmax(values: Buffer | Iterable[float]) -> int:
         TypeError: a buffer of another type, or not iterable.
     """
 
+def lead(values: Buffer | Iterable[int]) -> int:
+    """By how much the largest leads the second largest, 255 without a second: of int8 logits, votes, or any iterable of
+    whole numbers.
+
+    Raises:
+        TypeError: a buffer of another type, or not iterable.
+    """
+
 def narrow(words: array[int], samples: array[int], shift: int) -> int:
     """Words of a converter, array('i') or array('h'), to `samples`, array('h') of the same length, which may be the
     same array: `shift` bits less, rounded.

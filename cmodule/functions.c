@@ -53,6 +53,48 @@ static mp_obj_t ditmos_argmax(mp_obj_t values) {
 }
 MP_DEFINE_CONST_FUN_OBJ_1(ditmos_argmax_obj, ditmos_argmax);
 
+#define NO_SECOND 255 // more than int8 logits can lead by
+
+typedef struct {
+    mp_int_t largest;
+    mp_int_t second;
+    size_t count;
+} leaders_t;
+
+static void lead_with(leaders_t *leaders, mp_int_t value) {
+    if (leaders->count == 0 || value > leaders->largest) {
+        leaders->second = leaders->largest;
+        leaders->largest = value;
+    } else if (leaders->count == 1 || value > leaders->second) {
+        leaders->second = value;
+    }
+    leaders->count++;
+}
+
+// lead(values): device/ditmos/routing.py says what it is.
+static mp_obj_t ditmos_lead(mp_obj_t values) {
+    leaders_t leaders = {0};
+    mp_buffer_info_t info;
+    if (!mp_get_buffer(values, &info, MP_BUFFER_READ)) {
+        mp_obj_iter_buf_t buffer;
+        ditmos_iterator_t iterator = mp_getiter(values, &buffer);
+        for (mp_obj_t value; (value = mp_iternext(iterator)) != MP_OBJ_STOP_ITERATION;) {
+            lead_with(&leaders, mp_obj_get_int(value));
+        }
+    } else if (info.typecode == 'H') { // votes
+        for (size_t i = 0; i < info.len / sizeof(uint16_t); i++) {
+            lead_with(&leaders, ((const uint16_t *)info.buf)[i]);
+        }
+    } else {
+        ditmos_check_int8(&info);
+        for (size_t i = 0; i < info.len; i++) {
+            lead_with(&leaders, ((const int8_t *)info.buf)[i]);
+        }
+    }
+    return MP_OBJ_NEW_SMALL_INT(leaders.count < 2 ? NO_SECOND : leaders.largest - leaders.second);
+}
+MP_DEFINE_CONST_FUN_OBJ_1(ditmos_lead_obj, ditmos_lead);
+
 static size_t count_of(mp_obj_t model, qstr name) {
     return (size_t)mp_obj_get_int(mp_load_attr(model, name));
 }

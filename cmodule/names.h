@@ -8,6 +8,7 @@
 #define DITMOS_FUNCTIONS(ENTRY) \
     ENTRY(MP_QSTR_argmax, ditmos_argmax_obj) \
     ENTRY(MP_QSTR_chosen, ditmos_chosen_obj) \
+    ENTRY(MP_QSTR_lead, ditmos_lead_obj) \
     ENTRY(MP_QSTR_narrow, ditmos_narrow_obj) \
     ENTRY(MP_QSTR_watch, ditmos_watch_obj)
 

@@ -17,8 +17,8 @@ of int8 logits, whole steps, so that host and board decide alike: one step is `m
 from .framing import ALL, FOREST, NOBODY, SELECTOR
 
 try:
-    from _ditmos import argmax as best  # the same in C: these two are most of what a policy costs
-    from _ditmos import chosen
+    from _ditmos import argmax as best  # the same in C: these are most of what a policy costs
+    from _ditmos import chosen, lead
 except ImportError:  # on the host
 
     def best(logits):
@@ -28,6 +28,12 @@ except ImportError:  # on the host
             if logits[i] > logits[top]:
                 top = i
         return top
+
+    def lead(values):
+        """By how much the largest leads the second largest; 255 where there is no second."""
+        top = best(values)
+        rest = [x for i, x in enumerate(values) if i != top]
+        return values[top] - max(rest) if rest else 255
 
     def chosen(model, logits, policy="top1"):
         """The classifier that the model's rule chooses, `logits` being the selector's. Raises as `candidates`."""
@@ -89,13 +95,6 @@ def name_of(who):
 def ranked(logits):
     """Indices from the largest to the smallest, equals in rising order (MicroPython's sort is not stable)."""
     return sorted(range(len(logits)), key=lambda i: i - 256 * logits[i])
-
-
-def lead(logits):
-    """Steps from the second largest to the largest; 255 where there is no second."""
-    top = best(logits)
-    rest = [x for i, x in enumerate(logits) if i != top]
-    return logits[top] - max(rest) if rest else 255
 
 
 def candidates(model, logits, policy):
@@ -242,10 +241,11 @@ def forest(model, window):
     return best(votes_of(model, window, "forest")), FOREST
 
 
-def first(tau=9, weight=4):
-    """The forest answers where its best class has `tau` sixteenths of all votes or more. Else the chosen classifier is
-    asked, and the class that both like best together answers, `weight` eighths of it being the forest's. Who is asked
-    is the selector's choice, or the specialist that the votes name.
+def first(tau=9, weight=4, ahead=17):
+    """The forest answers where its best class has `tau` sixteenths of all votes or more, or leads the next one by
+    `ahead` sixteenths or more (17: neither can be). Else the chosen classifier is asked, and the class that both like
+    best together answers, `weight` eighths of it being the forest's. Who is asked is the selector's choice, or the
+    specialist that the votes name.
     """
     if not 0 <= weight <= 8:
         raise ValueError("weight is %s, expected 0 to 8 eighths" % weight)
@@ -253,7 +253,8 @@ def first(tau=9, weight=4):
     def policy(model, window):
         votes = votes_of(model, window, "first")
         top = best(votes)
-        if 16 * votes[top] >= tau * VOTES * model.trees:
+        whole = VOTES * model.trees
+        if 16 * votes[top] >= tau * whole or 16 * lead(votes) >= ahead * whole:
             return top, FOREST
         logits = model.select(window)
         k = model.specialist() if model.specialists else chosen(model, logits, "first")

@@ -269,6 +269,21 @@ def check_argmax():
     assert raised(_ditmos.argmax, 3)[0] is TypeError
 
 
+def check_lead():
+    for values, steps in (
+        ([-128, 127], 255),
+        ([5, 7, 7, -9], 0),
+        ([3, 9, -4, 7], 2),
+        ([9, 3], 6),
+        ([-1], 255),
+        ([], 255),
+    ):
+        assert _ditmos.lead(array("b", values)) == _ditmos.lead(values) == steps, values
+    assert _ditmos.lead(array("H", [100, 915, 0, 600])) == 315
+    for wrong in (array("h", [1]), 3, [1, "2"]):
+        assert raised(_ditmos.lead, wrong)[0] is TypeError
+
+
 def unhex(text):
     return bytes(int(text[i : i + 2], 16) for i in range(0, len(text), 2))
 
@@ -420,6 +435,7 @@ check_features([name for name in names if name.startswith("plan")])
 check_heap(reference)
 check_quantize()
 check_argmax()
+check_lead()
 check_no_front_end(reference)
 feeds = read("feeds").decode().split()[:: 1 if arguments[1:] else 5]
 for i, name in enumerate(feeds):

@@ -11,10 +11,11 @@ import numpy as np
 from ditmos import routing
 from ditmos.bench.golden import Style, random_model, random_windows
 from ditmos.bench.golden_forests import bare_model, random_forest, random_rows
-from ditmos.forest.specialists import clustered
+from ditmos.forest.specialists import centres_of
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.window_summary import summary_for
-from ditmos.model.forest import opinions
+from ditmos.model.clusters import around
+from ditmos.model.forest import VOTES, opinions
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, without_network
@@ -61,6 +62,8 @@ POLICIES: list[tuple[str, tuple[int, ...]]] = [
     ("first", (6, 4)),
     ("first", (5, 8)),
     ("first", (17, 2)),
+    ("first", (17, 4, 3)),
+    ("first", (9, 3, 2)),
 ]
 _UNCHOSEN = "nothing chooses among the model's classifiers; use average"
 _ROUTING = ("top1", "fallback", "early", "sticky", "vote", "budgeted")
@@ -117,7 +120,9 @@ def _with_forest(
     forest = replace(forest, opinion=opinions(model.logit_scale))
     if named:
         votes = forest.walk(summary.features(rows), spec.classes)[0].astype(np.int64)
-        forest = replace(forest, clusters=clustered(votes, spec.classifiers, forest.trees, 0))
+        forest = replace(
+            forest, clusters=around(centres_of(votes, spec.classifiers, forest.trees, 0), VOTES * forest.trees)
+        )
     rule = Rule.VOTES if named else model.use.rule
     return replace(model, front_end=front, forest=forest, use=Use("first", rule, (9, 4))), rows
 

@@ -12,17 +12,21 @@ import pytest
 from ditmos.bench.golden import Style, random_model
 from ditmos.bench.route import Logits, decide, quantized_windows, window_rows
 from ditmos.cli import application
-from ditmos.datasets import TEST, VALIDATION, Dataset, load, save
+from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset, load, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
 from ditmos.forest import grow as growing
+from ditmos.forest import refit
 from ditmos.forest.convert import to_forest
 from ditmos.forest.first import ALWAYS, Opinions, Setting, choose, opinions_of, outcome
 from ditmos.forest.forest_run import train
-from ditmos.forest.specialists import clustered
+from ditmos.forest.grow import Trial
+from ditmos.forest.refit import Verdict, with_validation
+from ditmos.forest.specialists import centres_of
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.window_summary import summary_for
+from ditmos.model.clusters import around
 from ditmos.model.forest import LEAF, VOTES, check_forest, opinions
 from ditmos.model.inputs import InputChannel
 from ditmos.model.policy import own_policy, parse_policy
@@ -126,10 +130,12 @@ def test_choice_by_hand() -> None:
         np.zeros(2, int),
         np.array([0, 1]),
     )
-    setting = choose(found, model, forest, Price(500, 490), Budget(instructions=700.0), balanced=False)
-    done = outcome(found, model, setting)
+    chosen = choose(found, model, forest, Price(500, 490), Budget(instructions=700.0), balanced=False)
+    assert chosen.score == 1.0 and chosen.cost == 100 + 0.5 * 1000
+    assert chosen.setting.ahead == 2, "it leads by one of 15 votes: more than no sixteenth, less than two"
+    done = outcome(found, model, chosen.setting)
     assert done.label.tolist() == [0, 1] and done.asked.tolist() == [False, True]
-    assert choose(found, model, forest, Price(500, 490), Budget(instructions=150.0), balanced=False).tau == 0
+    assert choose(found, model, forest, Price(500, 490), Budget(instructions=150.0), balanced=False).setting.ahead == 0
     assert (
         not outcome(found, model, Setting(0, 4)).asked.any() and outcome(found, model, Setting(ALWAYS, 4)).asked.all()
     )
@@ -187,7 +193,7 @@ def test_a_stopped_forest_goes_on(data: Path, tmp_path: Path, monkeypatch: pytes
     real = growing.Ground.held_out
     monkeypatch.setattr(growing.Ground, "held_out", lambda *given: tried.append(given[1]) or real(*given))
     row = train(request, tmp_path / "run", resume=True)
-    assert [trial.copies for trial in tried] == [growing.COPIES[1]]
+    assert tried[0].copies == growing.COPIES[1] and tried[1:] == 2 * [Trial(**row["forest"]["trials"][0])]
     assert all(row[key] == whole[key] for key in row if key not in ("seconds", "origin"))
 
 
@@ -199,7 +205,7 @@ def test_first(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> N
     reference, index = Model(model), dataset.part(VALIDATION)
     windows, rows = quantized_windows(reference, dataset, index), window_rows(reference, dataset, index)
     logits = Logits.of(reference, windows, rows)
-    for text in (own_policy(model).text, "first(17, 3)", "first(9, 8)"):
+    for text in (own_policy(model).text, "first(17, 3)", "first(9, 8)", "first(12, 4, 3)"):
         setting = Setting(*map(int, text[6:-1].split(",")))
         decisions = decide(parse_policy(text), reference, windows, logits)
         found = outcome(opinions_of(reference, rows, dataset.y[index].astype(int)), reference, setting)
@@ -229,7 +235,9 @@ def decisions_of(run: Path, dataset: Dataset, part: int) -> Any:
 
 
 def test_specialists(data: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Votes name the classifier: what the row says is what the file's own policy gives, also window by window."""
+    """Votes name the classifier: what the row says is what the file's own policy gives, also window by window. Trained
+    again with the validation people, of whom it then says nothing new."""
+    monkeypatch.setattr(refit, "more_people", lambda *_: Verdict(0.5, 0.6))
     monkeypatch.setattr(export, "LOSS", -2.0)  # beyond which every network is
     settings = TINY | {"specialists": {"count": 3, "folds": 2, "asked": 0.5}}
     budget = Budget(instructions=22_000, flash=60_000)
@@ -245,6 +253,7 @@ def test_specialists(data: Path, dataset: Dataset, tmp_path: Path, monkeypatch: 
     assert reference.experts == ("forest", "specialists") and reference.specialists == reference.classifiers == 3
     assert reference.model.use == Use("first", Rule.VOTES, tuple(row["first"].values()))
     assert float((decisions.label == dataset.y[dataset.part(TEST)]).mean()) == pytest.approx(row["int8"])
+    assert row["all_people"] == {"fewer": 0.5, "more": 0.6, "done": True}
     assert row["validation"]["instructions"] <= 22_000 and row["flash_bytes"] <= 60_000
     assert sum(row["windows_of_specialists"]) == len(dataset.part(0))
     assert row["loses"][0].startswith(("classifier.", "window")) and -1 <= row["loses"][2] <= 1
@@ -257,10 +266,19 @@ def test_specialists(data: Path, dataset: Dataset, tmp_path: Path, monkeypatch: 
         assert who == reference.specialists_batch(reference.votes_batch(window[None]))[0] == reference.specialist()
 
 
+def test_validation_people_learn_too(dataset: Dataset) -> None:
+    """Every window but the test's is a training window; those of validation stay what they are besides."""
+    both, held = with_validation(dataset), dataset.part(VALIDATION)
+    assert len(both.part(TRAIN)) == len(dataset.part(TRAIN)) + len(held)
+    assert (both.x[both.part(VALIDATION)] == dataset.x[held]).all()
+    assert (both.part(TEST) == dataset.part(TEST)).all()
+    assert set(both.subject[both.part(TRAIN)]) == set(dataset.subject) - set(dataset.subject[dataset.part(TEST)])
+
+
 def test_clusters_by_hand() -> None:
     """Two groups of votes: everything near one of them goes to it, and integers say what distances say."""
     votes = np.array([[30, 0, 0], [28, 2, 0], [0, 15, 15], [0, 10, 20]])
-    clusters = clustered(votes, 2, 2, 0)
+    clusters = around(centres_of(votes, 2, 2, 0), 2 * VOTES)
     named = clusters.nearest(votes)
     assert named[0] == named[1] != named[2] == named[3]
     centres = np.array([votes[:2].mean(0), votes[2:].mean(0)])

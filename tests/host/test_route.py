@@ -124,6 +124,9 @@ def test_the_forest_answers_where_it_is_sure():
         answer = routing.first(tau, 3)(model, None)
         assert answer == ((int(np.argmax(model.said)), FOREST) if sure else (2, 1)), (tau, most)
         assert model.asked == ([] if sure else [1]) and model.weighed == ([] if sure else [(ANSWERS[1], 3)])
+    for ahead, most, sure in ((3, 36, True), (3, 35, False), (0, 30, True), (17, 60, False)):  # 11.25 votes ahead
+        model = Voting([60 - most, most, 0])
+        assert (routing.first(17, 3, ahead)(model, None)[1] == FOREST) == sure, (ahead, most)
     model = Voting([20, 20, 20], specialist=0)
     assert routing.first()(model, None) == (2, 0) and model.weighed == [(ANSWERS[0], 4)]
     assert routing.forest(Voting([20, 40, 0]), None) == (1, FOREST)

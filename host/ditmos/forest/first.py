@@ -1,4 +1,8 @@
-"""Whom `first` asks: margin and weight of the forest's votes, chosen on validation within the mean instructions."""
+"""Whom `first` asks: margin and weight of the forest's votes, chosen on validation within the mean instructions.
+
+The forest is asked whether its best class leads the next by enough. That names the windows that it gets wrong better
+than the size of the best class's share does (docs/experts.md), so only the former is searched.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,15 @@ class Setting(NamedTuple):
 
     tau: int
     weight: int
+    ahead: int = ALWAYS
+
+
+class Chosen(NamedTuple):
+    """A setting, how good it is on validation windows, and its mean instructions there."""
+
+    setting: Setting
+    score: float
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,9 @@ def outcome(found: Opinions, model: Model, setting: Setting) -> Outcome:
     forest = model.model.forest
     assert forest and forest.opinion is not None
     votes = found.votes.astype(np.int64)
-    asked = SIXTEENTHS * votes.max(1) < setting.tau * VOTES * forest.trees
+    second, top = np.sort(votes, 1)[:, -2:].T if votes.shape[1] > 1 else (votes[:, 0] - 255, votes[:, 0])
+    whole = VOTES * forest.trees
+    asked = (SIXTEENTHS * top < setting.tau * whole) & (SIXTEENTHS * (top - second) < setting.ahead * whole)
     scores = both(votes, forest.trees, found.logits, forest.opinion, setting.weight)
     return Outcome(np.where(asked, scores.argmax(1), votes.argmax(1)), asked)
 
@@ -89,7 +104,7 @@ def keeps(asked: float, spec: NetworkSpec, forest: ForestPrice, network: Price, 
 
 def choose(
     found: Opinions, model: Model, forest: ForestPrice, network: Price, budget: Budget, *, balanced: bool
-) -> Setting:
+) -> Chosen:
     """The setting that is right most often on these windows, among those that keep the budget; the cheapest of equals.
 
     Raises:
@@ -97,17 +112,18 @@ def choose(
     """
     if not keeps(0.0, model.spec, forest, network, budget):
         raise DitmosError(f"forest: it takes {forest.alone:,.0f} instructions alone, more than the budget; allow more")
-    best: tuple[float, float, Setting] | None = None
-    for tau in range(ALWAYS + 1):
+    best: Chosen | None = None
+    for ahead in range(ALWAYS + 1):
         for weight in range(EIGHTHS + 1):
-            setting = Setting(tau, weight)
+            setting = Setting(ALWAYS, weight, ahead)
             done = outcome(found, model, setting)
             asked = float(done.asked.mean())
             if not keeps(asked, model.spec, forest, network, budget):
                 continue
-            cost = forest.first(asked, network)
-            score = value(done.label == found.y, found.y, balanced=balanced)
-            if best is None or (score, -cost) > best[:2]:
-                best = score, -cost, setting
-    assert best  # tau 0 asks nobody
-    return best[2]
+            chosen = Chosen(
+                setting, value(done.label == found.y, found.y, balanced=balanced), forest.first(asked, network)
+            )
+            if best is None or (chosen.score, -chosen.cost) > (best.score, -best.cost):
+                best = chosen
+    assert best  # ahead 0 asks nobody
+    return best

@@ -1,4 +1,4 @@
-"""A model of a forest and what stands behind it, and the policy that validation chooses for it."""
+"""A model of a forest and what stands behind it."""
 
 from __future__ import annotations
 
@@ -7,35 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ditmos.datasets import TEST, TRAIN, VALIDATION
+from ditmos.datasets import TRAIN
 from ditmos.datasets.dataset import join_units
 from ditmos.datasets.features import samples_of
 from ditmos.errors import DitmosError
-from ditmos.forest.first import choose, opinions_of
-from ditmos.forest.forest_row import Figures
 from ditmos.forest.grow import Grown
 from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.window_summary import Summary
-from ditmos.model.clusters import Clusters
-from ditmos.model.forest import opinions
+from ditmos.model.clusters import around
+from ditmos.model.forest import VOTES, opinions
 from ditmos.model.inputs import MAX_ZERO_POINT, InputChannel
 from ditmos.model.quantized import QuantizedModel
-from ditmos.model.reference import Model
 from ditmos.model.spec import without_network
 from ditmos.model.use import Rule, Use, default_use
-from ditmos.planner.forest_price import ForestPrice
-from ditmos.planner.price import Price
 from ditmos.training.learn import Task
 
 
 @dataclass(frozen=True)
 class Behind:
-    """What is asked where the forest is not sure: a network or nothing; clusters of votes, where these name its
-    classifiers. how: what the row says of it."""
+    """What is asked where the forest is not sure: a network or nothing; centres (K, classes) of clusters of votes, as
+    shares, where these name its classifiers. how: what the row says of it."""
 
     network: QuantizedModel | None = None
-    clusters: Clusters | None = None
+    centres: NDArray[np.float64] | None = None
     how: dict[str, Any] = field(default_factory=dict)
 
 
@@ -71,8 +67,9 @@ def assemble(task: Task, grown: Grown, behind: Behind, metadata: dict[str, Any])
     _, scale = samples_of(dataset)
     end = front_of(task, grown.summary)
     if network:
-        forest = replace(grown.forest, opinion=opinions(network.logit_scale), clusters=behind.clusters)
-        use = Use("first", Rule.VOTES, (9, 4)) if behind.clusters else network.use
+        clusters = None if behind.centres is None else around(behind.centres, VOTES * grown.forest.trees)
+        forest = replace(grown.forest, opinion=opinions(network.logit_scale), clusters=clusters)
+        use = Use("first", Rule.VOTES if clusters else network.use.rule, (9, 4))
         return replace(network, front_end=end, forest=forest, use=use, metadata=metadata)
     spec = without_network(dataset.window, len(dataset.channels), dataset.classes)
     return QuantizedModel(
@@ -93,20 +90,3 @@ def _inputs(task: Task, scale: float) -> tuple[InputChannel, ...]:
         zero_point = int(np.clip(round(-128 - float(low) / step), -MAX_ZERO_POINT, MAX_ZERO_POINT))
         found.append(InputChannel.of(step, zero_point, scale, name, units))
     return tuple(found)
-
-
-def with_policy(
-    task: Task, model: QuantizedModel, forest: ForestPrice, network: Price
-) -> tuple[QuantizedModel, Figures]:
-    """With the policy that validation chooses, and what it is worth."""
-    reference, dataset = Model(model), task.dataset
-    rows, _ = samples_of(dataset)
-    found = {
-        name: opinions_of(reference, rows[index], dataset.y[index].astype(np.int64))
-        for name, index in (("validation", dataset.part(VALIDATION)), ("test", dataset.part(TEST)))
-    }
-    setting = None
-    if model.spec.classifiers:
-        setting = choose(found["validation"], reference, forest, network, task.budget, balanced=task.balanced)
-        model = replace(model, use=Use("first", model.use.rule, (setting.tau, setting.weight)))
-    return model, Figures(found, setting, forest, network, reference)

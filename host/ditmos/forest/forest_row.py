@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ditmos.datasets import TEST, VALIDATION
 from ditmos.forest.first import Opinions, Outcome, Setting, outcome
 from ditmos.forest.grow import Grown
 from ditmos.model.quantized import QuantizedModel
@@ -27,28 +26,29 @@ _FOREST = -1  # who answered, where it was no classifier
 
 @dataclass(frozen=True)
 class Figures:
-    """found: opinions on ``validation`` and ``test``. setting: of `first`; None of a forest alone."""
+    """Of one part of the data. setting: of `first`; None of a forest alone. people: (N,) whose windows they are."""
 
-    found: Mapping[str, Opinions]
+    found: Opinions
     setting: Setting | None
     forest: ForestPrice
     network: Price
     reference: Model
+    people: NDArray[np.int64]
 
-    def outcome(self, part: str) -> Outcome:
-        found = self.found[part]
+    @cached_property
+    def outcome(self) -> Outcome:
         if self.setting is None:
-            return Outcome(found.votes.argmax(1).astype(np.int64), np.zeros(len(found.y), bool))
-        return outcome(found, self.reference, self.setting)
+            return Outcome(self.found.votes.argmax(1).astype(np.int64), np.zeros(len(self.found.y), bool))
+        return outcome(self.found, self.reference, self.setting)
 
 
-def row(task: Task, grown: Grown, model: QuantizedModel, figures: Figures) -> dict[str, Any]:
-    """All figures. The test part is looked at here, and only here."""
+def row(task: Task, grown: Grown, model: QuantizedModel, validation: Figures, figures: Figures) -> dict[str, Any]:
+    """``figures``: of the test part, which is looked at here alone; ``validation``: of the model that has not learned
+    from validation windows."""
     dataset, spec, names = task.dataset, model.spec, task.dataset.class_names
-    parts = {}
-    for name, which in (("validation", VALIDATION), ("test", TEST)):
-        parts[name] = _part(task, grown, figures, name, dataset.subject[dataset.part(which)], spec_macs(model))
-    test, done, found = parts["test"], figures.outcome("test"), figures.found["test"]
+    each = {"validation": validation, "test": figures}
+    parts = {name: _part(task, found, spec_macs(model)) for name, found in each.items()}
+    test, done, found = parts["test"], figures.outcome, figures.found
     matrix = confusion(done.label, found.y, len(names))
     voters = {_FOREST: "forest"} | {k: f"classifier {k}" for k in range(spec.classifiers)}
     who = np.where(done.asked, found.chosen if figures.setting else _FOREST, _FOREST)
@@ -94,10 +94,8 @@ def shape(grown: Grown, model: QuantizedModel) -> str:
     return f"{words}; behind it {describe(model.spec)}" if model.spec.classifiers else words
 
 
-def _part(
-    task: Task, grown: Grown, figures: Figures, name: str, people: NDArray[np.int64], macs: int
-) -> dict[str, Any]:  # fmt: skip
-    found, done = figures.found[name], figures.outcome(name)
+def _part(task: Task, figures: Figures, macs: int) -> dict[str, Any]:
+    found, done, people = figures.found, figures.outcome, figures.people
     y, right = found.y, done.label == found.y
     asked = float(done.asked.mean())
     alone = found.votes.argmax(1) == y

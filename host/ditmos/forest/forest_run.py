@@ -21,16 +21,15 @@ import torch
 
 from ditmos import atomic
 from ditmos.atomic import write_json
-from ditmos.datasets import VALIDATION
-from ditmos.datasets.features import samples_of
+from ditmos.datasets import TEST, VALIDATION
 from ditmos.errors import DitmosError
-from ditmos.forest import room, specialists
-from ditmos.forest.forest_model import Behind, assemble, check_same, front_of, with_policy
+from ditmos.forest import refit, room, specialists
+from ditmos.forest.choice import chosen_size, judged, price_of, read_by_a_tree, with_setting
+from ditmos.forest.forest_model import Behind, assemble, check_same, front_of
 from ditmos.forest.forest_row import row
-from ditmos.forest.grow import Grown, grow
+from ditmos.forest.grow import Grown, grow, regrow
 from ditmos.frontends.window_summary import summary_for
 from ditmos.keep import Keep
-from ditmos.model.forest import Forest
 from ditmos.model.reader import read_model
 from ditmos.model.spec import without_network
 from ditmos.model.writer import write_model
@@ -38,7 +37,7 @@ from ditmos.planner import chip, default, front
 from ditmos.planner import choose as choose_plan
 from ditmos.planner.budget import Budget, NothingFits, Taken, plans_of
 from ditmos.planner.fed import describe_front
-from ditmos.planner.forest_price import ForestPrice, forest_price
+from ditmos.planner.forest_price import ForestPrice
 from ditmos.planner.price import Price, planned
 from ditmos.training import run
 from ditmos.training.choose import Choice
@@ -134,25 +133,17 @@ def _made(at: _Run, named: Path | None) -> dict[str, Any]:
     size = room.trees_flash(task, beside)
     share = room.SHARE if beside is None else 1.0
     grown = grow(task, size, room.instructions(task, share), progress=lambda done: at.report("forest", done, ""))
-    read = _read(task, grown)
-    fewer = room.within(task, grown, _price(task, grown, grown.forest, read), size, alone=beside is not None)
-    read *= fewer.forest.trees / grown.forest.trees
-    forest, grown, budget = _price(task, fewer, fewer.forest, read), fewer, task.budget
+    read = read_by_a_tree(task, grown)
+    grown = room.within(task, grown, price_of(task, grown, grown.forest, read), size, alone=beside is not None)
+    forest, budget = price_of(task, grown, grown.forest, read), task.budget
     if not budget.bounded and named is None and request.method != "forest":
         budget = replace(budget, instructions=round(room.USUAL * forest.alone))
         task = replace(task, budget=budget)
         most = f"{budget.instructions:,.0f} instructions on average"
         at.report("forest", 1.0, f"{most}: no bound on what is computed was named")
-    behind = Behind(other)
     metadata = describe(task, at.sha)
     try:
-        if request.method == "specialists":
-            count = room.specialists_within(task)
-            settings = replace(task.settings, specialists=replace(task.settings.specialists, count=count))
-            one = replace(task, settings=settings, budget=room.behind(task, forest, count))
-            behind = Behind(*specialists.learn(one, grown, metadata))
-        elif request.method == "forest-first" and named is None:
-            behind = _network(at, room.behind(task, forest))
+        behind = _behind(at, task, grown, forest, metadata) if other is None else Behind(other)
     except NothingFits as error:
         time = f"{forest.alone:,.0f} instructions ({chip.microseconds(forest.alone):,.0f} us)"
         raise NothingFits(f"behind a forest of {time}, within {budget} in all: {error}") from None
@@ -160,20 +151,56 @@ def _made(at: _Run, named: Path | None) -> dict[str, Any]:
     plans = front(model.spec, model)
     candidate = default(plans) if budget.ram is None else choose_plan(plans, budget.ram)
     cost = planned(model, candidate.plan) if model.spec.classifiers else Price(0, 0)
+    grown, setting = chosen_size(task, grown, behind, cost, read, metadata)
+    model = assemble(task, grown, behind, metadata)
+    validation = judged(task, grown, model, setting, cost, read, VALIDATION)
+    more = refit.more_people(task, grown)
+    if more.helps:
+        grown, behind = _again(at, refit.together(task), grown, behind, metadata)
+        model = assemble(task, grown, behind, metadata)
+    model = with_setting(model, setting)
     at.report("figures", 0.0, "")
-    assert model.forest
-    model, figures = with_policy(task, model, _price(task, grown, model.forest, read), cost)
     size = write_model(at.out / MODEL, model, candidate.plan)
     if budget.flash is not None and size > budget.flash:
         (at.out / MODEL).unlink()
         raise DitmosError(
             f"the model file takes {size:,} bytes of flash, expected at most {budget.flash:,}; allow more"
         )
-    return row(task, grown, model, figures) | {
+    return row(task, grown, model, validation, judged(task, grown, model, setting, cost, read, TEST)) | {
         "method": request.method, "budget": budget.limits, "arena_bytes": candidate.arena, "flash_bytes": size,
         "front_end": task.front_end and describe_front(task.front_end, task.dataset.window),
-        "behind": str(named) if named else None, "origin": metadata["origin"], **behind.how,
+        "behind": str(named) if named else None, "origin": metadata["origin"], "all_people": more.to_dict(),
+        **behind.how,
     }  # fmt: skip
+
+
+def _behind(at: _Run, task: Task, grown: Grown, forest: ForestPrice, metadata: dict[str, Any]) -> Behind:
+    """What is trained to be asked behind a forest. Raises NothingFits where the forest leaves too little."""
+    if at.request.method == "forest":
+        return Behind()
+    if at.request.method == "forest-first":
+        return _network(at, room.behind(task, forest))
+    count = room.specialists_within(task)
+    settings = replace(task.settings, specialists=replace(task.settings.specialists, count=count))
+    one = replace(task, settings=settings, budget=room.behind(task, forest, count))
+    return Behind(*specialists.learn(one, grown, metadata))
+
+
+def _again(at: _Run, task: Task, grown: Grown, behind: Behind, metadata: dict[str, Any]) -> tuple[Grown, Behind]:
+    """Forest and specialists from the windows of ``task``, all else as it was chosen; a network behind stays."""
+
+    def report(stage: str, done: float, note: str) -> None:
+        at.report("again", done, f"with the validation people, {stage}")
+
+    grown = regrow(task, grown)
+    if behind.centres is not None and behind.network:
+        count = len(behind.centres)
+        settings = replace(task.settings, specialists=replace(task.settings.specialists, count=count))
+        known = replace(task, settings=settings, report=report)
+        again = specialists.learn(known, grown, metadata, replace(behind.network.spec, classifiers=1))
+        behind = Behind(again.model, again.centres, behind.how)
+    at.report("again", 1.0, "")
+    return grown, behind
 
 
 def _network(at: _Run, budget: Budget) -> Behind:
@@ -183,15 +210,3 @@ def _network(at: _Run, budget: Budget) -> Behind:
     request = replace(at.request, method="best", budget=budget)
     found = run.train(request, folder, learn_network, resume=resume, work=at.shared, report=at.report)
     return Behind(read_model(folder / MODEL)[0], how={key: found[key] for key in ("stages", "curve", "loses")})
-
-
-def _read(task: Task, grown: Grown) -> float:
-    """Inner nodes that a validation window reads, the mean."""
-    dataset = task.dataset
-    rows, _ = samples_of(dataset)
-    return grown.forest.walk(grown.summary.features(rows[dataset.part(VALIDATION)]), dataset.classes)[1]
-
-
-def _price(task: Task, grown: Grown, forest: Forest, read: float) -> ForestPrice:
-    dataset = task.dataset
-    return forest_price(forest, grown.summary, dataset.window, len(dataset.channels), dataset.classes, read)

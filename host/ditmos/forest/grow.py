@@ -130,13 +130,11 @@ def grow(
         DitmosError: windows too short for features.
     """
     dataset = task.dataset
-    rows, _ = samples_of(dataset)
-    summary = summary_for(dataset.window)
     chosen = trials(task, flash, instructions)
     train, held = dataset.part(TRAIN), dataset.part(VALIDATION)
+    summary, ground = summary_for(dataset.window), ground_of(task, max(COPIES))
+    rows, _ = samples_of(dataset)
     x, y = summary.features(rows[held]), dataset.y.astype(np.int64)
-    copies = [summary.features(rows[train]), *(summary.features(c) for c in changed(task, max(COPIES)))]
-    ground = Ground(copies, y[train], task.seed, task.balanced)
     fold = fold_of(dataset, train, _FOLDS, task.settings.data.split)
     file = task.keep.file(f"forest-{task.digest}.json")
     done = [Trial(**row) for row in read_json(file)] if file and file.exists() else []
@@ -153,6 +151,21 @@ def grow(
         progress(len(done) / count)
     done.sort(key=lambda trial: -trial.score)  # the first of equals
     return Grown(to_forest(ground.fit(done[0]), x.shape[1]), summary, done, ground)
+
+
+def ground_of(task: Task, copies: int) -> Ground:
+    """Features of the training windows and of so many changed copies."""
+    dataset, (rows, _) = task.dataset, samples_of(task.dataset)
+    summary, train = summary_for(dataset.window), dataset.part(TRAIN)
+    found = [summary.features(rows[train]), *(summary.features(c) for c in changed(task, copies))]
+    return Ground(found, dataset.y[train].astype(np.int64), task.seed, task.balanced)
+
+
+def regrow(task: Task, grown: Grown) -> Grown:
+    """The chosen trees anew, from the training windows of ``task``."""
+    ground = ground_of(task, grown.trials[0].copies)
+    forest = to_forest(ground.fit(grown.trials[0]), grown.forest.features)
+    return replace(grown, forest=forest, ground=ground)
 
 
 def changed(task: Task, count: int) -> Iterator[Int16]:

@@ -24,6 +24,7 @@ from ditmos.forest.grow import Grown
 from ditmos.model.clusters import Clusters, around
 from ditmos.model.forest import VOTES
 from ditmos.model.quantized import QuantizedModel
+from ditmos.model.spec import NetworkSpec
 from ditmos.quantize.quantize import divergence_from, quantize
 from ditmos.training.export import check, what_loses
 from ditmos.training.fit import fit
@@ -33,21 +34,27 @@ from ditmos.training.score import answer_float, answer_integer, value
 
 
 class Learned(NamedTuple):
-    """model: the network in integers; clusters: of votes, one a classifier; how: what the row says of the training."""
+    """model: the network in integers; centres (K, classes): of clusters of votes as shares, one a classifier; how: what
+    the row says of the training."""
 
     model: QuantizedModel
-    clusters: Clusters
+    centres: NDArray[np.float64]
     how: dict[str, Any]
 
 
-def learn(task: Task, grown: Grown, metadata: dict[str, Any]) -> Learned:
-    """``task``: with the budget of one classifier. Raises DitmosError where no network keeps it."""
+def learn(task: Task, grown: Grown, metadata: dict[str, Any], shape: NetworkSpec | None = None) -> Learned:
+    """``task``: with the budget of one classifier. ``shape``: of each, if it is known.
+
+    Raises:
+        DitmosError: no network keeps the budget.
+    """
     settings, config = task.settings, task.settings.specialists
-    one, trials = shape_of(task)
+    one, trials = (shape, []) if shape else shape_of(task)
     pool = pool_of(task)
     task.report("specialists", 0.0, "votes of trees that have not seen the people")
     votes = out_of_fold(task, grown)
-    clusters = clustered(votes, config.count, grown.forest.trees, task.seed)
+    centres = centres_of(votes, config.count, grown.forest.trees, task.seed)
+    clusters = around(centres, VOTES * grown.forest.trees)
     given = torch.from_numpy(clusters.nearest(votes))  # the views of a window go where it goes
     spec = replace(one, classifiers=clusters.count)
     curve = Curve()
@@ -77,7 +84,7 @@ def learn(task: Task, grown: Grown, metadata: dict[str, Any]) -> Learned:
         "windows_of_specialists": torch.bincount(given, minlength=clusters.count).tolist(),
         "int8_choice": {"clip": tuning.clip, "epoch": tuning.epoch},
     }
-    return Learned(model, clusters, how)
+    return Learned(model, centres, how)
 
 
 def out_of_fold(task: Task, grown: Grown) -> NDArray[np.int64]:
@@ -96,11 +103,11 @@ def out_of_fold(task: Task, grown: Grown) -> NDArray[np.int64]:
     return np.rint(shares * (VOTES * grown.forest.trees)).astype(np.int64)
 
 
-def clustered(votes: NDArray[np.int64], count: int, trees: int, seed: int) -> Clusters:
-    """K-means of votes as shares; at most ``count`` clusters."""
+def centres_of(votes: NDArray[np.int64], count: int, trees: int, seed: int) -> NDArray[np.float64]:
+    """K-means of votes as shares: (K, classes), at most ``count`` clusters."""
     shares = votes / (VOTES * trees)
     found = KMeans(min(count, len(np.unique(shares, axis=0))), n_init=4, random_state=seed).fit(shares)
-    return around(found.cluster_centers_, VOTES * trees)
+    return found.cluster_centers_
 
 
 def _asked(task: Task, grown: Grown, clusters: Clusters) -> Tensor:

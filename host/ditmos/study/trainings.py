@@ -89,7 +89,9 @@ def _with_a_forest(task: Task) -> list[tuple[str, float]]:
         last, share = stages.pop()
         stages = [*stages[:-1], ("specialists", _VOTING * windows), stages[-1]]
         stages.append((last, share * max(task.settings.specialists.count / 4, 1)))
-    return [("forest", _GROWING * windows), *stages]
+    stages = [("forest", _GROWING * windows), *stages]
+    learned = [work for name, work in stages if name != "search" and (task.method == "specialists" or name == "forest")]
+    return [*stages, ("again", sum(learned))]  # with the validation people, where that helps
 
 
 def _one(request: Request, out: Path, watch: Watch, *, resume: bool, behind: Path | None = None) -> dict[str, Any]:
