@@ -46,6 +46,12 @@ def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
     return index
 
 
+def learned(model: Model, part: str) -> bool:
+    """Whether the model says that it has learned from that part, beside the training part."""
+    said = model.model.metadata.get("origin", {})
+    return isinstance(said, dict) and part in said.get("learned", ())
+
+
 def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:
     """Windows of a dataset as the model takes them, int8 (n, time, channels), channels in the model's order. Windows of
     raw samples go through the model's front end.

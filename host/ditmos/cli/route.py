@@ -35,7 +35,17 @@ def route(
     from rich.progress import track
 
     from ditmos.atomic import write_json
-    from ditmos.bench.route import Costs, Logits, class_numbers, decide, part_of, quantized_windows, report, window_rows
+    from ditmos.bench.route import (
+        Costs,
+        Logits,
+        class_numbers,
+        decide,
+        learned,
+        part_of,
+        quantized_windows,
+        report,
+        window_rows,
+    )
     from ditmos.datasets import load
     from ditmos.model.policy import own_policy, parse_policy
     from ditmos.model.reader import read_model
@@ -51,6 +61,11 @@ def route(
     windows = quantized_windows(reference, dataset, index)
     logits = Logits.of(reference, windows, window_rows(reference, dataset, index))
     numbers, notes = class_numbers(reference, dataset)
+    if learned(reference, part):
+        notes = (
+            *notes,
+            f"the model has learned from {part} windows (refit): other people's are told worse; --part test",
+        )
     for note in notes:
         typer.echo(note, err=True)
     y = numbers[np.asarray(dataset.y[index])]

@@ -154,8 +154,9 @@ def _made(at: _Run, named: Path | None) -> dict[str, Any]:
     grown, setting = chosen_size(task, grown, behind, cost, read, metadata)
     model = assemble(task, grown, behind, metadata)
     validation = judged(task, grown, model, setting, cost, read, VALIDATION)
-    more = refit.more_people(task, grown)
-    if more.helps:
+    more = refit.more_people(task, grown) if task.settings.refit else None
+    if more and more.helps:
+        metadata["origin"]["learned"] = ["train", "validation"]
         grown, behind = _again(at, refit.together(task), grown, behind, metadata)
         model = assemble(task, grown, behind, metadata)
     model = with_setting(model, setting)
@@ -169,7 +170,7 @@ def _made(at: _Run, named: Path | None) -> dict[str, Any]:
     return row(task, grown, model, validation, judged(task, grown, model, setting, cost, read, TEST)) | {
         "method": request.method, "budget": budget.limits, "arena_bytes": candidate.arena, "flash_bytes": size,
         "front_end": task.front_end and describe_front(task.front_end, task.dataset.window),
-        "behind": str(named) if named else None, "origin": metadata["origin"], "all_people": more.to_dict(),
+        "behind": str(named) if named else None, "origin": metadata["origin"], "refit": more and more.to_dict(),
         **behind.how,
     }  # fmt: skip
 

@@ -89,9 +89,10 @@ def deploy(
         fits = copied <= room["heap"] and len(data) <= room["flash"]
         place = Place.flash if fits or not room["rom"] else Place.rom
     if place != Place.rom and copied > room["heap"]:
+        to_rom = "--to rom" if place == Place.flash else f"`ditmos deploy {model} --to rom`, once,"
         raise DitmosError(
             f"{model}: in {place} it takes {copied} bytes of heap, the board has {room['heap']}; "
-            "--to rom leaves the weights where they are"
+            f"{to_rom} leaves the weights where they are"
         )
     if place == Place.ram:
         if policy:

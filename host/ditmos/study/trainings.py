@@ -91,7 +91,7 @@ def _with_a_forest(task: Task) -> list[tuple[str, float]]:
         stages.append((last, share * max(task.settings.specialists.count / 4, 1)))
     stages = [("forest", _GROWING * windows), *stages]
     learned = [work for name, work in stages if name != "search" and (task.method == "specialists" or name == "forest")]
-    return [*stages, ("again", sum(learned))]  # with the validation people, where that helps
+    return [*stages, ("again", sum(learned))] if task.settings.refit else stages
 
 
 def _one(request: Request, out: Path, watch: Watch, *, resume: bool, behind: Path | None = None) -> dict[str, Any]:

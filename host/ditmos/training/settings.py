@@ -102,7 +102,8 @@ class SpecialistsConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """See the tables above. threads: of torch; more than there are free cores is much slower."""
+    """See the tables above. threads: of torch; more than there are free cores is much slower. refit: forest and
+    specialists learn once more with the validation people, where more people help (`ditmos.forest.refit`)."""
 
     data: DataConfig = field(default_factory=DataConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
@@ -114,6 +115,7 @@ class Settings:
     specialists: SpecialistsConfig = field(default_factory=SpecialistsConfig)
     paper: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 2
+    refit: bool = False
 
     @property
     def digest(self) -> str:
@@ -166,6 +168,8 @@ _SHAPES = {  # of network: methods that have nothing of the kind
 def _unread(key: str, settings: Settings, method: Method) -> str | None:
     """Why this training does not read a key, or None."""
     table, _, name = key.partition(".")
+    if key == "refit":
+        return None if method in ("forest", "forest-first", "specialists") else f"method {method} does not learn again"
     if method == "paper":
         return None if table in ("data", "int8", "paper", "threads") else "method paper has no such choice"
     if key == "data.features" and method != "linear":
