@@ -22,6 +22,11 @@ from ditmos.routing import FOREST
 from ditmos.script import Stopwatch, option
 
 WARM_UP = 5
+try:
+    from machine import mem32
+except ImportError:  # on a PC
+    mem32 = None
+
 WEIGHT = 4  # of a forest's votes in an average, which takes as long with any
 EMULATED = b"DiTMoS-F767 "  # unique id of the emulated NUCLEO-F767ZI
 # Instrumentation trace: words written here tell the emulated board what to count.
@@ -55,11 +60,9 @@ def unit(emulated):
 
 
 def tell(emulated, word):
-    """A word to the emulator; nothing on any other machine."""
+    """A word to the emulator; nothing on any other machine. What this takes is counted: `import` looks for files first."""
     if emulated:
-        import machine
-
-        machine.mem32[STIMULUS] = word
+        mem32[STIMULUS] = word
 
 
 def first_window(engine):
@@ -73,11 +76,16 @@ def first_window(engine):
 
 
 def first_samples(engine):
-    """Of a model with a forest, whose windows are fed."""
+    """Of a model whose windows are fed."""
     try:
         return ditmos.windows()[0]
     except OSError:
         return array("h", [(37 * i) % 251 - 125 for i in range(engine.raw)])
+
+
+def reads_features(model):
+    """Whether a network reads features of the rows that are fed, as that of a linear model."""
+    return not model.trees and model.kept_rows > model.window
 
 
 def of_times(times):
@@ -121,6 +129,9 @@ def measure(engine, window, repeat):
     who = engine.decide(window)[1]
     k = who if who < model.classifiers else 0
     rows = []
+    if reads_features(model):
+        model.feed(first_samples(engine))
+        rows.append(("features",) + statistics(watch, repeat, model.summary))
     if model.trees:
         rows.append(("votes",) + statistics(watch, repeat, model.votes, window))
     if model.specialists:
@@ -163,9 +174,11 @@ def profile(engine, window):
         in_flash = _ditmos.Model(memoryview(file))
     for placement, model in (("dtcm", engine.model), ("flash", in_flash)):
         parts = []
+        if model.trees or reads_features(model):
+            model.feed(first_samples(engine))
+        if reads_features(model):
+            parts.append(("features", model.summary, ()))
         if model.trees:
-            if model is in_flash:
-                model.feed(first_samples(engine))
             parts.append(("votes", model.votes, (window,)))
         if model.specialists:
             parts.append(("specialist", model.specialist, ()))

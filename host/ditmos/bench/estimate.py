@@ -19,6 +19,7 @@ from typing import Any
 
 from ditmos.bench.cycles import cycles, find_mca
 from ditmos.emulator import EmulatedBoard
+from ditmos.errors import DitmosError
 from ditmos.firmware.targets import nucleo_image
 from ditmos.link.board import Board
 from ditmos.link.romfs import romfs_image
@@ -91,6 +92,9 @@ def estimate(model: Path, milliamps: float | None = None, report: Callable[[str]
             report("counting every access")
             printed = board.run(SOURCES / "device" / "bench.py", ["--profile"], timeout=TIMEOUT)
         parts = [line.split(None, 2)[1:] for line in printed.splitlines() if line.startswith("profiled ")]
+        if not parts:
+            said = (printed.strip().splitlines() or ["it said nothing"])[-1]
+            raise DitmosError(f"{model}: the emulated board did not run it, {said}")
         spans = [json.loads(line) for line in profile.read_text().splitlines()]
     report("estimating cycles")
     traffic = [_traffic(elf, part, placement, span) for (placement, part), span in zip(parts, spans, strict=True)]
