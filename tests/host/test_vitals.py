@@ -136,7 +136,7 @@ def test_one_person_and_short_windows_train_too() -> None:
 
 
 def test_of_several_people_the_plainest_model_suits(tmp_path: Path) -> None:
-    """Unless a network is asked for: by what bounds it, or by a setting that nothing else reads."""
+    """Of EEG, too; unless a network is asked for: by what bounds it, or by a setting that nothing else reads."""
     request = Request(save(wrist(), tmp_path / "wrist.npz"))
     assert (as_suits(request).method, as_suits(replace(request, settings={"data": {"test": 0.3}})).method) == (
         "linear", "linear",
@@ -147,6 +147,9 @@ def test_of_several_people_the_plainest_model_suits(tmp_path: Path) -> None:
         asked = replace(request, **changes)
         assert as_suits(asked) == asked
     made = wrist()
+    x, names = np.resize(made.x, (len(made), 256, 8)).astype(np.float32), tuple(f"c{i}" for i in range(8))
+    electrodes = replace(made, x=x, channels=names, fs=128.0, units="uV")
+    assert as_suits(replace(request, data=save(electrodes, tmp_path / "eeg.npz"))).method == "linear"
     alone = replace(made, subject=np.zeros(len(made), np.int64))
     short = replace(made, x=made.x[:, : int(12 * FS)])  # three rows
     for i, other in enumerate((alone, short)):

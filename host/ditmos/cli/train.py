@@ -61,7 +61,7 @@ def train(
         Method | None,
         typer.Option(
             help="Routed; one network; early exit; published; a forest alone, before a network, specialists; linear.",
-            show_default="(best; linear for wristbands of several people)",
+            show_default="(best; linear for EEG and wristbands of several people)",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file: any choice, e.g. fit.epochs = 80.")] = None,
