@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ditmos import __version__
 from ditmos.atomic import write_json
-from ditmos.bench.route import Decisions, decide, quantized_windows
+from ditmos.bench.route import Decisions, decide, of_strangers, quantized_windows
 from ditmos.datasets import TEST, Dataset, load, save
 from ditmos.datasets.board_files import write_windows
 from ditmos.datasets.features import Prepared
@@ -257,6 +257,7 @@ def figures(
         "float_accuracy": floats.value,
         "reference_accuracy": float((decisions.label == y).mean()),
         "device_accuracy": float((device.label == y).mean()),
+        "strangers": of_strangers(reference, prepared.sent),
         "union_accuracy": float((answers == y[:, None]).any(1).mean()),
         "instructions_select": int(select),
         "instructions_classify": int(classify),
@@ -302,15 +303,17 @@ def demo(named: Path | None, config: Path | None = None, report: Report = lambda
 
 def rows(result: dict[str, Any]) -> Sequence[tuple[str, str]]:
     """The result as a table for people."""
+    own = " (each person on a scale of their own)" if result["strangers"] else ""
+    strange = " (strangers: the board is not calibrated)" if result["strangers"] else ""
     return (
         ("board", result["board"]),
         ("data", result["data"]),
         ("test windows", f"{result['windows']:,} of {result['classes']} classes"),
         ("mismatches against the reference", f"{result['mismatches']}"),
         ("classifiers used", f"{result['classifiers_used']} of {result['classifiers']}"),
-        ("accuracy: float", f"{result['float_accuracy']:.4f}"),
+        ("accuracy: float", f"{result['float_accuracy']:.4f}{own}"),
         ("accuracy: int8 reference", f"{result['reference_accuracy']:.4f}"),
-        ("accuracy: device", f"{result['device_accuracy']:.4f}"),
+        ("accuracy: device", f"{result['device_accuracy']:.4f}{strange}"),
         ("accuracy: union of all classifiers", f"{result['union_accuracy']:.4f}"),
         ("instructions: select", f"{result['instructions_select']:,}"),
         ("instructions: classify", f"{result['instructions_classify']:,}"),

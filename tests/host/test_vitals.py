@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ditmos.bench.float_features import error, float_rows, labels_changed
-from ditmos.bench.route import as_sent, decide, quantized_windows
+from ditmos.bench.route import as_sent, decide, of_strangers, quantized_windows
 from ditmos.cli.data.info import summarize
 from ditmos.datasets import TEST, Dataset, save
 from ditmos.datasets.features import lost_as_samples, to_vitals
@@ -170,6 +170,7 @@ def test_a_run_says_what_a_scale_of_ones_own_is_worth(tmp_path: Path) -> None:
     assert found["uncalibrated"] == (answers.label == whole.y[test]).mean()
     windows = quantized_windows(reference, wrist(), test)  # of real numbers, in the units of the set
     np.testing.assert_array_equal(windows, reference.quantize(whole.x[test]))
+    assert of_strangers(reference, wrist())
     sent = as_sent(reference, wrist())  # what a board gets of them
     assert sent.x.dtype == np.int16 and sent.channel_units == ("a.u.", "nS", "cdegC", "mg", "mg", "mg")
     np.testing.assert_array_equal(quantized_windows(reference, sent, test), windows)

@@ -13,7 +13,7 @@ from ditmos.atomic import read_json
 from ditmos.bench.golden import random_windows
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset
 from ditmos.errors import DitmosError
-from ditmos.frontends.frontend import FrontEnd
+from ditmos.frontends.frontend import FrontEnd, own_affine
 from ditmos.frontends.integers import Int16, sat16
 from ditmos.model.forest import liked_by_both
 from ditmos.model.plan import Plan
@@ -109,6 +109,12 @@ def _through(front: FrontEnd, model: Model, x: NDArray, name: str) -> NDArray[np
 def _samples(front: FrontEnd, x: NDArray) -> Int16:
     """Windows of samples in the steps of the front end."""
     return x if x.dtype == np.int16 else sat16(np.rint(x / np.float32(front.scale)))
+
+
+def of_strangers(model: Model, dataset: Dataset) -> bool:
+    """Whether a board would be calibrated to whoever the samples are of, which nothing that compares bytes is."""
+    front = _front_for(model, dataset)
+    return front is not None and own_affine(front.operations) is not None
 
 
 def as_sent(model: Model, dataset: Dataset) -> Dataset:

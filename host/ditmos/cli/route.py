@@ -41,6 +41,7 @@ def route(
         class_numbers,
         decide,
         learned,
+        of_strangers,
         part_of,
         quantized_windows,
         report,
@@ -65,6 +66,11 @@ def route(
         notes = (
             *notes,
             f"the model has learned from {part} windows (refit): other people's are told worse; --part test",
+        )
+    if of_strangers(reference, dataset):
+        notes = (
+            *notes,
+            "the model is not calibrated to these people: it is as right as of strangers (docs/training.md)",
         )
     for note in notes:
         typer.echo(note, err=True)
