@@ -60,7 +60,7 @@ def unit(emulated):
 
 
 def tell(emulated, word):
-    """A word to the emulator; nothing on any other machine. What this takes is counted: `import` looks for files first."""
+    """A word to the emulator; nothing on any other machine. What this takes is counted, so nothing is imported here."""
     if emulated:
         mem32[STIMULUS] = word
 
