@@ -126,19 +126,32 @@ uint32_t ditmos_quantize_f32(int8_t *dst, const void *src, uint32_t rows, unsign
     return last;
 }
 
+// Samples times a multiplier, where the shift leaves less than 2^14 in size: nearly always.
+static void quantize_shifted(int8_t *dst, unsigned dst_step, const uint8_t *p, unsigned src_step, uint32_t rows,
+    const ditmos_input_t *input) {
+    const int64_t half = (int64_t)1 << (input->shift - 1);
+    const int32_t multiplier = (int32_t)input->multiplier, zero_point = input->zero_point;
+    const unsigned shift = input->shift - 32u;
+    for (uint32_t i = 0; i < rows; i++, p += sizeof(int16_t) * src_step, dst += dst_step) {
+        int64_t q = (int64_t)(int16_t)ditmos_u16(p) * multiplier + half;
+        int32_t value = ((int32_t)(q >> 32) >> shift) + zero_point;
+        value = value < INT8_MIN ? INT8_MIN : value;
+        *dst = (int8_t)(value > INT8_MAX ? INT8_MAX : value);
+    }
+}
+
 void ditmos_quantize_channel(int8_t *dst, unsigned dst_step, const void *src, unsigned src_step, uint32_t rows,
     const uint8_t *record) {
     ditmos_input_t input = ditmos_input(record);
-    int64_t half = (int64_t)1 << (input.shift - 1);
     const uint8_t *p = src;
+    if (input.shift >= 32) {
+        quantize_shifted(dst, dst_step, p, src_step, rows, &input);
+        return;
+    }
+    int64_t half = (int64_t)1 << (input.shift - 1);
     for (uint32_t i = 0; i < rows; i++, p += sizeof(int16_t) * src_step, dst += dst_step) {
-        int64_t q = (int16_t)ditmos_u16(p) * (int64_t)input.multiplier + half;
-        if (input.shift >= 32) { // nearly always: what is left is small
-            *dst = to_int8((int32_t)(q >> 32) >> (input.shift - 32), input.zero_point);
-        } else {
-            q >>= input.shift;
-            *dst = to_int8(q < -(1 << 22) ? -(1 << 22) : q > 1 << 22 ? 1 << 22 : (int32_t)q, input.zero_point);
-        }
+        int64_t q = ((int16_t)ditmos_u16(p) * (int64_t)input.multiplier + half) >> input.shift;
+        *dst = to_int8(q < -(1 << 22) ? -(1 << 22) : q > 1 << 22 ? 1 << 22 : (int32_t)q, input.zero_point);
     }
 }
 
