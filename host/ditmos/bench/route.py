@@ -46,10 +46,13 @@ def part_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
     return index
 
 
-def learned(model: Model, part: str) -> bool:
-    """Whether the model says that it has learned from that part, beside the training part."""
+def learned(model: Model, part: str) -> tuple[str, ...]:
+    """What a person should know of figures on that part, where the model says that it has learned from it beside the
+    training part; else nothing."""
     said = model.model.metadata.get("origin", {})
-    return isinstance(said, dict) and part in said.get("learned", ())
+    if not isinstance(said, dict) or part not in said.get("learned", ()):
+        return ()
+    return (f"the model has learned from {part} windows (refit): of other people it knows less than it shows on them",)
 
 
 def quantized_windows(model: Model, dataset: Dataset, index: NDArray[np.integer]) -> NDArray[np.int8]:

@@ -64,6 +64,7 @@ def live(
     from rich.console import Console
 
     from ditmos.atomic import check_writable, kind_of_picture, write_json
+    from ditmos.bench.route import learned
     from ditmos.datasets import load
     from ditmos.errors import DitmosError
     from ditmos.live.choosing import choose
@@ -83,6 +84,8 @@ def live(
             check_writable(file)
     quantized, plan = read_model(model)
     reference = Model(quantized)
+    for note in learned(reference, "validation") if data else ():
+        typer.echo(note, err=True)
     recording, dataset = load_track(track) if track else None, load(data) if data else None
     if recording:
         continuous, rate = recording.continuous, recording.fs

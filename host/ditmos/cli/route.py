@@ -62,11 +62,7 @@ def route(
     windows = quantized_windows(reference, dataset, index)
     logits = Logits.of(reference, windows, window_rows(reference, dataset, index))
     numbers, notes = class_numbers(reference, dataset)
-    if learned(reference, part):
-        notes = (
-            *notes,
-            f"the model has learned from {part} windows (refit): other people's are told worse; --part test",
-        )
+    notes = (*notes, *learned(reference, part))
     if of_strangers(reference, dataset):
         notes = (
             *notes,
