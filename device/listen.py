@@ -4,6 +4,7 @@
     --hop N        rows of the model from one window to the next; 4 of a model with a front end, else half a window
     --events EXPR  of ditmos.events, such as "events(on=0.9)"; by default each change of class is told
     --gate N       loudness below which nothing is decided
+    --calibrate N  seconds at the start that put the front end on the wearer's scale
     --led NAME     LED or pin that shows an event
 
 What `ditmos deploy --run` puts on the board does the same after each reset.
@@ -34,6 +35,7 @@ def main():
         hop=int(option("--hop", 0)),
         events=(lambda: eval(said, events.__dict__)) if said else None,
         gate=int(option("--gate", 0)),
+        calibrate=float(option("--calibrate", 0)),
         led=option("--led"),
         restart=0,
     )

@@ -144,8 +144,8 @@ def current(share, awake, asleep):
 class Station:
     """One run, from loading the model to the end of the sensor; `run` has the settings."""
 
-    def __init__(self, engine, sensor, hop, events, gate, milliamps):
-        self.listener = Listener(engine, sensor, hop, gate)
+    def __init__(self, engine, sensor, hop, events, gate, milliamps, calibrate):
+        self.listener = Listener(engine, sensor, hop, gate, calibrate)
         self.names = engine.model.class_names
         self.heard = 0
         self._events = events
@@ -217,14 +217,16 @@ def run(
     hardware=False,
     restart=RESTART,
     milliamps=(AWAKE_MA, ASLEEP_MA),
+    calibrate=0,
 ):
     """Listen until the sensor ends or Ctrl-C: prints each event, and lights `led` for half a second.
 
     sensor, events: functions that make a driver, and what `ditmos.events` makes; without events each change of class
     is one. hop: rows of the model from one window to the next; 4 of a front end, else half a window. gate: loudness
-    below which nothing is decided. milliamps: of the core awake and asleep. An error lights `error_led` and goes to
-    `log`. One of the sensor is tried again after `restart` seconds (0: not at all); a ValueError, such as a sensor that
-    is not for the model, is the end: nothing would change it.
+    below which nothing is decided. calibrate: seconds after the start that put the front end on the wearer's scale, which
+    stays. milliamps: of the core awake and asleep. An error lights `error_led` and goes to `log`. One of the sensor is
+    tried again after `restart` seconds (0: not at all); a ValueError, such as a sensor that is not for the model, is the
+    end: nothing would change it.
     """
     log = Log(log)
     lamp, warning = Lamp(led), Lamp(error_led)
@@ -236,10 +238,14 @@ def run(
             driver = sensor()
             model = engine.model
             hop = hop or (4 if model.raw_window else max(1, model.window // 2))
-            station = Station(engine, driver, hop, events and events(), gate, milliamps)
+            station = Station(engine, driver, hop, events and events(), gate, milliamps, calibrate)
             dog = Dog(max(watchdog, 3 * station.every) if watchdog else 0, log, hardware)
             print("listening to %s, every %g s" % (capture.name_of(driver), station.every))
+            if calibrate:
+                print("calibrating to the wearer for %g s" % calibrate)
             while not station.listener.ended:
+                if station.listener.uncalibrated <= 0:
+                    calibrate = 0  # once: an error of the sensor does not change who wears it
                 if station.step() is not None:
                     lamp.flash(ON_MS)
                 warning.set(0)

@@ -20,11 +20,11 @@ class Listener:
     """What `listen` does, block by block. Windows move on by `hop` rows of the model.
 
     gate: loudness, in steps of raw samples, below which nothing is decided, so that silence costs no inference; a
-    window is decided on as long as any of it was louder. 0: always. Raises ValueError where the sensor is not for the
-    model.
+    window is decided on as long as any of it was louder. 0: always. calibrate: seconds at the start, in which nothing
+    is decided, that put the front end on the wearer's scale. Raises ValueError where the sensor is not for the model.
     """
 
-    def __init__(self, engine, sensor, hop=4, gate=0):
+    def __init__(self, engine, sensor, hop=4, gate=0, calibrate=0):
         model = engine.model
         check(model, sensor)
         if not 1 <= hop <= model.kept_rows:
@@ -36,6 +36,7 @@ class Listener:
         self.windows = self.gated = 0  # due so far; of which silence spared the inference
         self.rows = 0  # taken in so far
         self.ended = False
+        self.uncalibrated = int(calibrate * sensor.rate)  # rows of the sensor that are still to come
         self.newest = None  # samples of the newest block, until the next step
         self.began = 0  # ticks_us() when the samples of the newest block were there
         fed = model.raw_window > 0
@@ -78,6 +79,12 @@ class Listener:
         if self.watch.lost != self._lost:  # there is a gap before these samples, or in them
             self.restart()
         model = self.engine.model
+        if self.uncalibrated > 0:
+            model.calibrate(block)
+            self.uncalibrated -= len(block) // model.raw_channels
+            if self.uncalibrated <= 0:
+                self.restart()
+            return None
         window = None
         if self._window is None:
             rows = model.feed(block)
@@ -107,14 +114,14 @@ class Listener:
         return label, who
 
 
-def listen(engine, sensor, hop=4, events=None, gate=0):
+def listen(engine, sensor, hop=4, events=None, gate=0, calibrate=0):
     """Yields `(class name, who answered)` of each window; the name is None where the policy abstains, and in silence.
     Windows move on by `hop` rows. With `events` (`ditmos.events`, made with settings) the name of each class that it
-    says, instead. `gate`: see `Listener`.
+    says, instead. `gate`, `calibrate`: see `Listener`.
 
     Raises ValueError where the sensor is not for the model, OSError where it sends nothing, and whatever it raises.
     """
-    listener = Listener(engine, sensor, hop, gate)
+    listener = Listener(engine, sensor, hop, gate, calibrate)
     names = engine.model.class_names
     while not listener.ended:
         answer = listener.step()

@@ -19,6 +19,7 @@ from ditmos.bench.golden import Style, made_for, random_model
 from ditmos.datasets import load
 from ditmos.frontends import log_mel
 from ditmos.frontends.memory import memory
+from ditmos.frontends.operations import affine_of
 from ditmos.model.reference import Model
 from ditmos.model.signal import Signal
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
@@ -203,6 +204,36 @@ def test_silence_spares_the_inference(run: Run, model: Model, tmp_path: Path) ->
             assert b == a
         elif not 340 <= end - 151 < 350:  # the gate may stay open for one hop more
             assert b == "None 255", end
+
+
+def test_the_first_seconds_calibrate(run: Run, heard: Model, tmp_path: Path) -> None:
+    """Then windows are those of the reference on the wearer's scale; nothing of before is in them."""
+    own = affine_of(np.full(40, -500.0), np.full(40, 900.0), own=True)
+    front = heard.model.front_end
+    assert front is not None
+    front = replace(front, operations=(*front.operations, own))
+    quantized = replace(heard.model, front_end=front)
+    spec = quantized.spec
+    write_model(tmp_path / "model.dtm", quantized, whole_plan(spec, feed=memory(front, spec.window)))
+    sound = np.random.default_rng(8).normal(0, 300, (32000, 1)).astype(np.int16)
+    save_wav(tmp_path / "sound.wav", 16 * sound)
+    said = run("""
+import ditmos
+from sensors import WavFile
+def policy(model, window):
+    print(list(model.select(window)))
+    return 0, 0
+for _ in ditmos.listen(ditmos.load(policy=policy), WavFile("sound.wav"), hop=8, calibrate=0.8):
+    pass
+""")
+    reference = Model(quantized)
+    reference.calibrate(sound[:12800])
+    reference.feed_reset()
+    reference.feed(sound[12800 : 12800 + 15840])
+    assert said[0] == str([int(v) for v in reference.select_fed()]) and len(said) == 2
+    reference = Model(quantized)
+    reference.feed(sound[12800 : 12800 + 15840])
+    assert said[0] != str([int(v) for v in reference.select_fed()])
 
 
 @pytest.mark.parametrize("value", [0, -1, 77])

@@ -50,6 +50,9 @@ def deploy(
         str | None, typer.Option(help="Of --run: events(on=0.9, windows=4) and others of ditmos.events.")
     ] = None,
     gate: Annotated[int, typer.Option(min=0, help="Of --run: loudness below which nothing is decided; 0: none.")] = 0,
+    calibrate: Annotated[
+        float, typer.Option(min=0, help="Of --run: seconds after the start that put it on the wearer's scale.")
+    ] = 0,
     led: Annotated[str | None, typer.Option(help="Of --run: LED or pin that shows an event: LED2, D7.")] = None,
 ) -> None:
     """Put MODEL on a board; the old model works until the new one is whole. With --run it works alone from then on."""
@@ -64,7 +67,7 @@ def deploy(
 
     if run and to == Place.ram:
         raise DitmosError("a model in ram is gone at the next start: --run needs --to flash or rom")
-    settings = alone.Settings(sensor, hop, events, gate, led)
+    settings = alone.Settings(sensor, hop, events, gate, calibrate, led)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

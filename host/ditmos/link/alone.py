@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ditmos.datasets.surroundings import silent_classes
+from ditmos.datasets.surroundings import SLOWEST_HZ, silent_classes
 from ditmos.errors import DitmosError
+from ditmos.frontends.frontend import own_affine
 from ditmos.link.board import Board
 from ditmos.link.record import DRIVERS, driver_file
 from ditmos.model.quantized import QuantizedModel
@@ -27,12 +28,14 @@ class Settings:
     """Of `ditmos.alone.run`, as the command line has them; None: what suits the model.
 
     sensor: a driver, as `ditmos record` takes it. events: what makes `hear`, with its settings, of ditmos.events.
+    calibrate: seconds.
     """
 
     sensor: str = "Simulated"
     hop: int | None = None
     events: str | None = None
     gate: int = 0
+    calibrate: float = 0
     led: str | None = None
 
 
@@ -42,6 +45,8 @@ def main_program(model: QuantizedModel, settings: Settings, module: str, driver:
     Raises:
         DitmosError: settings that are none.
     """
+    if settings.calibrate and (not model.front_end or own_affine(model.front_end.operations) is None):
+        raise DitmosError("calibrate: the model has no scale of a wearer, expected one of EEG or a wristband")
     hop = settings.hop or (4 if model.front_end else max(1, model.spec.window // 2))
     rows = model.front_end.kept_rows(model.spec.window) if model.front_end else model.spec.window
     if hop > rows:
@@ -63,6 +68,7 @@ def main_program(model: QuantizedModel, settings: Settings, module: str, driver:
         f"    events=lambda: {events},",
         f"    gate={settings.gate},",
         f"    led={settings.led!r},",
+        *([f"    calibrate={settings.calibrate:g},"] if settings.calibrate else []),
         ")",
         "",
     ]
@@ -71,7 +77,7 @@ def main_program(model: QuantizedModel, settings: Settings, module: str, driver:
 
 def default_events(model: QuantizedModel) -> str:
     """Words and sounds are events; of activities there always is one."""
-    if model.front_end is None:
+    if model.front_end is None or model.front_end.fs < SLOWEST_HZ:
         return "steady(on=0.6, off=0.4, windows=3)"
     return f"events(on=0.8, off=0.5, windows=4, quiet=10, silent={silent_classes(model.class_names)})"
 
