@@ -223,10 +223,10 @@ def run(
 
     sensor, events: functions that make a driver, and what `ditmos.events` makes; without events each change of class
     is one. hop: rows of the model from one window to the next; 4 of a front end, else half a window. gate: loudness
-    below which nothing is decided. calibrate: seconds after the start that put the front end on the wearer's scale, which
+    below which nothing is decided. calibrate: seconds after the start that put the front end on the wearer's scale; it
     stays. milliamps: of the core awake and asleep. An error lights `error_led` and goes to `log`. One of the sensor is
-    tried again after `restart` seconds (0: not at all); a ValueError, such as a sensor that is not for the model, is the
-    end: nothing would change it.
+    tried again after `restart` seconds (0: not at all); a ValueError, such as a sensor that is not for the model, is
+    the end: nothing would change it.
     """
     log = Log(log)
     lamp, warning = Lamp(led), Lamp(error_led)

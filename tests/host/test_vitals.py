@@ -16,6 +16,7 @@ from ditmos.datasets.units import in_whole_steps
 from ditmos.errors import DitmosError
 from ditmos.frontends import vitals
 from ditmos.keep import Keep
+from ditmos.link import alone
 from ditmos.model.policy import own_policy
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
@@ -171,6 +172,11 @@ def test_a_run_says_what_a_scale_of_ones_own_is_worth(tmp_path: Path) -> None:
     windows = quantized_windows(reference, wrist(), test)  # of real numbers, in the units of the set
     np.testing.assert_array_equal(windows, reference.quantize(whole.x[test]))
     assert of_strangers(reference, wrist())
+    main = alone.main_program(reference.model, alone.Settings(calibrate=180), "sensors", "Simulated")
+    assert "calibrate=180," in main and "events=lambda: steady(" in main
+    without = replace(reference.model, front_end=None)
+    with pytest.raises(DitmosError, match="calibrate: the model has no scale of a wearer"):
+        alone.main_program(without, alone.Settings(calibrate=180), "sensors", "Simulated")
     sent = as_sent(reference, wrist())  # what a board gets of them
     assert sent.x.dtype == np.int16 and sent.channel_units == ("a.u.", "nS", "cdegC", "mg", "mg", "mg")
     np.testing.assert_array_equal(quantized_windows(reference, sent, test), windows)
