@@ -25,7 +25,7 @@ from ditmos.quantize.quantize import BATCH as TUNING_BATCH
 from ditmos.training.data import DataConfig
 from ditmos.training.fit import FitConfig
 from ditmos.training.settings import Int8Config, Method, SearchConfig, Settings
-from ditmos.training.teachers import TeacherConfig
+from ditmos.training.teachers import TeacherConfig, batch_for
 from ditmos.training.template import shape
 from ditmos.training.views import ViewConfig
 
@@ -40,6 +40,7 @@ _STEPS = {
     "normal": 1_500,
     "full": 3_000,
 }  # of the network, at least: schedules in epochs starve small sets
+_TEACHING = 600  # steps of a teacher, at least
 _TUNING = {"quick": 150, "normal": 300, "full": 600}  # steps of fine-tuning on the int8 grid, at least
 
 
@@ -206,7 +207,11 @@ def choose(
             reasons.append(Choice(what, f"{people} people validate", ("search.folds", "network.classifier")))
     tuning = math.ceil(_TUNING[effort] / max(math.ceil(len(train) / TUNING_BATCH), 1))
     int8 = Int8Config(epochs=max(1 if effort == "quick" else 4, tuning))
-    settings = Settings(data, views, _teachers(data, kind, effort), search, fit=fit, int8=int8)
+    teachers = _teachers(data, kind, effort)
+    if kind not in ("electrodes", "wrist"):
+        steps = max(len(train) // batch_for(len(train), teachers.batch), 1)  # an epoch
+        teachers = replace(teachers, epochs=max(teachers.epochs, math.ceil(_TEACHING / steps)))
+    settings = Settings(data, views, teachers, search, fit=fit, int8=int8)
     return Chosen(settings, kind, tuple(reasons))
 
 

@@ -28,6 +28,7 @@ from ditmos.training.search import Fold, Trial, search
 from ditmos.training.settings import Method, Settings
 from ditmos.training.shapes import describe
 from ditmos.training.space import candidates, keeps
+from ditmos.training.teachers import batch_for
 from ditmos.training.template import fitted
 
 Report = Callable[[str, float, str], None]  # stage, the part of it that is done, what there is to say
@@ -157,8 +158,7 @@ def pool_of(task: Task) -> Pool:
 def ensure_pool(task: Task, dataset: Dataset, train: Windows, judged: dict[str, Windows], stage: str) -> Pool:
     """The pool of these windows, made if it is not there."""
     settings = task.settings
-    size = 1 << max(len(train) // 8, 8).bit_length() - 1  # small sets: enough steps for the schedule to mean something
-    teachers = replace(settings.teachers, batch=min(settings.teachers.batch, size))
+    teachers = replace(settings.teachers, batch=batch_for(len(train), settings.teachers.batch))
     config = PoolConfig(settings.views, teachers, task.balanced)
     name = f"pool-{pool_key(_windows(dataset), config)}"
     with task.keep.locked(name):

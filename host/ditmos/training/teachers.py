@@ -53,6 +53,11 @@ class TeacherConfig:
     seed: int = 0
 
 
+def batch_for(windows: int, most: int) -> int:
+    """Of so many training windows; small sets: enough steps for the schedule to mean something."""
+    return min(most, 1 << max(windows // 8, 8).bit_length() - 1)
+
+
 Build = Callable[[int, int, int, TeacherConfig], LargeNetwork]
 
 
