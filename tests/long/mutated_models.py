@@ -49,8 +49,10 @@ def judge(driver: Driver, number: int) -> tuple[int, dict[str, Any]]:
 def opened(_: Path) -> Iterator[Piece]:
     with tempfile.TemporaryDirectory() as folder:
         driver = Driver(compile_driver("driver.c", Path(folder)))
-        yield lambda number: judge(driver, number)
-        driver.close()
+        try:
+            yield lambda number: judge(driver, number)
+        finally:
+            driver.close()
 
 
 RUNS = [LongRun("mutated-models", 10_000_000, "files", opened, shared=True)]
