@@ -366,12 +366,28 @@ def test_what_comes_with_an_echo_is_taken():
 
 
 def test_a_frame_that_is_too_long_is_spoilt_to_its_end():
-    """However it goes on: here with what would make a right one of the kind that the one before has left."""
-    frame = bytearray((SAMPLES, 0x31, 0x32)) + bytes(range(100, 150))
+    """However it goes on: here with what would be a right one behind its first byte, `a`."""
+    run, block = bytes((framing._FULL + 5,)), b"a" * framing._RUN
+    frame = bytearray(b"a12") + bytes(range(100, 150))
     frame += framing.crc32(frame).to_bytes(4, "little")
-    assert min(frame[1:]) > 4, "choose another payload"
-    run = bytes((framing._FULL + 5,))
-    long = b"\0" + (run + b"a" * framing._RUN) * 2 + run + b"a" * 8
-    rest = frame[51:]
+    assert min(frame) > 4, "choose another payload"
+    long, rest = b"\0" + (run + block) * 2 + run + b"a" * 8, frame[51:]
     decoder, found = fed(encode(SAMPLES, 1, 2, b"x"), long, frame[1:51] + bytes((len(rest) + 5,)) + rest + b"\0")
     assert found == 1 and decoder.bad == 1
+    # The byte too many is a zero that a block stands for: 50 + 49 + 1 + 7 are as many as there may be.
+    frame = bytearray(b"a\0") + b"1234567890"
+    frame += framing.crc32(frame).to_bytes(4, "little")
+    assert min(frame[2:]) > 4, "choose another payload"
+    long = b"\0" + run + block + bytes((49 + 5,)) + block[:49] + bytes((7 + 5,)) + b"a" * 7 + bytes((5,))
+    decoder, found = fed(encode(SAMPLES, 1, 2, b"x"), long, bytes((len(frame) - 2 + 5,)) + frame[2:] + b"\0")
+    assert found == 1 and decoder.bad == 1
+
+
+def test_a_gap_that_is_told_again_is_heeded_after_20_ms():
+    link, said, now = sending()
+    link.send(SAMPLES, b"x")
+    acknowledge(link, 0, framing.NAK)  # at 0 ms it has just begun
+    assert len(said) == 1
+    for now[0], count in ((20, 1), (21, 2), (41, 2), (42, 3)):
+        acknowledge(link, 0, framing.NAK)
+        assert len(said) == count, now
