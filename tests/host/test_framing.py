@@ -341,6 +341,18 @@ def test_a_longer_way_has_more_patience():
     assert link.resent == 1
 
 
+def test_patience_begins_with_the_first_frame_that_is_on_its_way():
+    link, _, now = sending()
+    for now[0] in (1000, 1050):  # after a long silence
+        link.send(SAMPLES, b"x")
+    now[0] = 1000 + framing._PATIENCE
+    link.poll()
+    assert link.resent == 0
+    now[0] += 1
+    link.poll()
+    assert link.resent == 2
+
+
 def test_patience_shrinks_by_an_eighth():
     link, _, now = sending()
     link.send(SAMPLES, b"x")
