@@ -3,6 +3,9 @@ DITMOS_MOD_DIR := $(USERMOD_DIR)
 
 SRC_USERMOD_C += $(addprefix $(DITMOS_MOD_DIR)/, functions.c module.c model_feed.c model_forest.c model_new.c model_object.c)
 
+# A name that is new there is looked for in every file again, or a build of before fails.
+QSTR_GLOBAL_DEPENDENCIES += $(DITMOS_MOD_DIR)/names.h
+
 # These hold no qstrs.
 SRC_USERMOD_LIB_C += $(addprefix $(DITMOS_MOD_DIR)/, \
     file.c \
