@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ditmos.events import Watched, decay, events, known, lead, majority, margin_for, soft, steady
-from ditmos.routing import SELECTOR, average, early, top1
+from ditmos.events import Watched, decay, events, known, largest, lead, majority, margin_for, soft, steady, threshold
+from ditmos.routing import SELECTOR, VOTES, average, early, top1
 
 SILENCE, A, B = (0, 0, 255), (255, 0, 0), (0, 255, 0)
 
@@ -55,6 +55,16 @@ def test_majority() -> None:
     assert heard(majority(windows=3, least=2, silent=(2,)), [SILENCE] * 4 + [A, A]) == [(5, 0)]
 
 
+def test_a_majority_holds_until_it_is_none() -> None:
+    assert heard(majority(windows=3, least=2), [A, A, B, A]) == [(1, 0)]  # two of three are enough all the time
+    assert heard(majority(windows=3, least=2, silent=(2,)), [A, A, SILENCE, SILENCE, A, A]) == [(1, 0), (5, 0)]
+
+
+def test_the_first_of_equals_is_the_largest_and_thresholds_are_rounded() -> None:
+    assert largest((1, 3, 3)) == 1
+    assert threshold(0.5, 1) == 128 and threshold(0.8, 4) == 816
+
+
 def test_what_was_never_seen_is_no_event() -> None:
     unsure, sure = (130, 120, 5), (200, 50, 5)
     assert lead(unsure) == 10 and lead((7,)) == 7
@@ -91,6 +101,18 @@ def test_scores_are_those_of_whoever_was_asked() -> None:
     assert list(watched.scores()) == list(soft(0.125)([0, 50, 49])) and watched.runs == 2
     average(watched, None)
     assert list(watched.scores()) == list(soft(0.125)([0, 33, 33])) and watched.runs == 3
+
+
+def test_shares_of_a_forest_are_rounded() -> None:
+    class Forest(Told):
+        trees = 3
+
+        def votes(self, window):
+            return [VOTES, 2 * VOTES, 1]
+
+    watched = Watched(Forest())
+    watched.votes(None)
+    assert list(watched.scores()) == [85, 170, round(255 / (3 * VOTES))]
 
 
 def test_nobody_was_asked() -> None:
