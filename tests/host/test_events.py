@@ -65,6 +65,17 @@ def test_the_first_of_equals_is_the_largest_and_thresholds_are_rounded() -> None
     assert threshold(0.5, 1) == 128 and threshold(0.8, 4) == 816
 
 
+def test_a_mean_that_is_just_there_counts() -> None:
+    assert heard(events(on=1.0, windows=1, quiet=0), [A]) == [(0, 0)]
+    assert heard(steady(on=1.0, windows=1), [A, B]) == [(0, 0), (1, 1)]
+    assert heard(steady(on=0.6, off=0.333, windows=3), [A] * 3 + [B] * 3) == [(1, 0), (5, 1)]  # A: a third, not below
+
+
+def test_scores_of_another_number_of_classes() -> None:
+    scores = soft(0.125)
+    assert scores([5, 5]) is scores([5, 5]) and [len(scores([0] * n)) for n in (2, 5, 3)] == [2, 5, 3]
+
+
 def test_what_was_never_seen_is_no_event() -> None:
     unsure, sure = (130, 120, 5), (200, 50, 5)
     assert lead(unsure) == 10 and lead((7,)) == 7
@@ -77,6 +88,8 @@ def test_the_margin_is_what_validation_leaves() -> None:
     assert margin_for(windows, kept=0.95) == 5
     assert sum(lead(w) >= 5 for w in windows) == 95
     assert margin_for(windows, kept=1.0) == 0 and margin_for([]) == 0
+    assert margin_for(windows, kept=0.0) == 99
+    assert margin_for([(i // 4, 0) for i in range(1000)], kept=0.949) == 51 // 4
 
 
 class Told:
