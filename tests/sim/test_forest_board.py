@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ditmos.atomic import read_json
 from ditmos.bench.golden_forests import forest_model, linear_model, random_rows
+from ditmos.cli import stream
+from ditmos.datasets import Dataset, save
 from ditmos.frontends.window_summary import Summary
+from ditmos.link.board import Board
 from ditmos.link.deploy import Place, deploy
 from ditmos.link.stream import classify
 from ditmos.link.verify import verify
@@ -18,6 +22,7 @@ from ditmos.model.use import Rule, Use
 from ditmos.model.writer import write_model
 from ditmos.planner import feed_of, whole_plan
 from ditmos.routing import FOREST, VOTES, first, forest
+from ditmos.simulated.qemu import Simulator
 
 ALONE = (Rule.ONLY,)
 ROUTED = (Rule.ONLY, Rule.SELECTOR)
@@ -80,6 +85,35 @@ def test_a_network_that_reads_features(board, tmp_path: Path) -> None:
     logits = reference.classify_batch(reference.quantize(rows), np.zeros(12, np.int64))
     expected = [(int(label), 0) for label in logits.argmax(1)]
     assert [(r.label, r.who) for r in classify(board, rows)] == expected
+
+
+@pytest.mark.parametrize("features", [True, False])
+def test_real_numbers_are_sent_as_the_samples_that_they_are(
+    simulated: Simulator, tmp_path: Path, features: bool
+) -> None:
+    """Of a set of floats: rows as frequent as samples are told from them by channels or scale."""
+    model = linear_model(np.random.default_rng(4), most_window=64) if features else plain(0, ALONE)
+    model = model if features else replace(model, use=Use("forest", model.use.rule))
+    front, reference = model.front_end, Model(model)
+    x = random_rows(np.random.default_rng(5), 8, reference.raw_window, reference.raw_channels)
+    logits = reference.classify_batch(reference.quantize(x), np.zeros(8, np.int64)) if features else None
+    label = reference.votes_batch(x).argmax(1) if logits is None else logits.argmax(1)
+    owner, real = np.zeros(8, np.int64), (x * np.float32(front.scale)).astype(np.float32)
+    dataset = Dataset(
+        real, label.astype(np.int64), owner, owner, reference.class_names, front.channel_names, 1.0, front.units,
+        front.fs, None, "real",
+    )  # fmt: skip
+    write_model(tmp_path / "model.dtm", model, whole_plan(model.spec, feed=feed_of(model)))
+    with Board(simulated.port) as board:
+        where = deploy(board, tmp_path / "model.dtm", Place.flash)
+    try:
+        source = str(save(dataset, tmp_path / "real.npz"))
+        stream.stream(source=source, port=simulated.port, json_file=tmp_path / "said.json")
+    finally:
+        with Board(simulated.port) as board:
+            board.exec(f"import os\nos.remove({where.path!r})")
+    said = read_json(tmp_path / "said.json")
+    assert (said["results"], said["accuracy"]) == (8, 1.0)
 
 
 def test_noise_where_no_windows_are_given(board, tmp_path: Path) -> None:

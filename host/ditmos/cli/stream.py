@@ -97,7 +97,8 @@ def stream(
         running = Stream(
             board, model=model, policy=policy, hop=hop, rate=rows_per_second, logits=view or record is not None
         )
-        dtype = _sent_as(opened, running)
+        dtype = _sent_as(opened, Stream(board, model=model, policy=policy))
+        running.prepare(dtype)
         fitted = fit(running.signal, opened.signal, str(source), raw=opened.dtype == np.int16)
         for note in fitted.notes:
             typer.echo(note, err=True)
@@ -145,18 +146,23 @@ def stream(
         raise failure
 
 
-def _sent_as(source: Source, running: Stream) -> np.dtype:
-    """Prepare the stream; the type of what is sent: real numbers that come at the rate of the samples of the model's
-    front end, not of its rows, become such samples."""
+def _sent_as(source: Source, asked: Stream) -> np.dtype:
+    """The type of what is sent. Real numbers that are samples of the model's front end, not its rows, become such
+    samples. Rates tell them apart, or else channels. asked: a stream without a hop."""
     import numpy as np
 
-    running.prepare(source.dtype)
-    if source.dtype.kind != "f" or not source.fs or not running.signal.other_rate(source.fs):
+    if source.dtype.kind != "f":
         return source.dtype
-    running.prepare(np.int16)
-    if not running.signal.other_rate(source.fs):
-        return np.dtype(np.int16)
-    running.prepare(source.dtype)
+    asked.prepare(source.dtype)
+    rows = asked.signal
+    asked.prepare(np.int16)
+    samples = asked.signal
+    fed = samples.channels != rows.channels  # the board names those of rows only
+    if fed and not samples.other_rate(source.fs or 0.0):
+        same = rows.channels == source.channels and rows.scales != samples.scales
+        like_rows = same and source.units in (None, rows.units)
+        if rows.other_rate(source.fs or 0.0) or (len(source.channels or ()) == len(samples.channels) and not like_rows):
+            return np.dtype(np.int16)
     return source.dtype
 
 
