@@ -81,6 +81,7 @@ def test_what_was_never_seen_is_no_event() -> None:
     assert lead(unsure) == 10 and lead((7,)) == 7
     assert heard(events(on=0.5, windows=2, quiet=0), [unsure] * 4) == [(1, 0)]
     assert heard(known(events(on=0.5, windows=2, quiet=0), 20), [unsure] * 4 + [sure] * 2) == [(5, 0)]
+    assert heard(known(events(on=0.5, windows=2, quiet=0), 10), [unsure] * 4) == [(1, 0)]
 
 
 def test_the_margin_is_what_validation_leaves() -> None:
