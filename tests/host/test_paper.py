@@ -318,6 +318,10 @@ def test_the_command_s_way_with_the_published_method(dataset: Dataset, tmp_path:
     tight = Request(data, Budget(macs=1000), method="paper", settings=settings)
     with pytest.raises(DitmosError, match=r"no room for the published network within 1,000 MACs.*takes"):
         train_run(tight, tmp_path / "tight", method.learn)
+    wrong = Request(data, method="paper", settings={"paper": {"epochs": 3}})
+    with pytest.raises(DitmosError, match=r"unknown key paper\.epochs"):
+        train_run(wrong, tmp_path / "wrong", method.learn, begun=lambda task, _: bool(effort_of(task)))
+    assert not (tmp_path / "wrong" / "request.json").exists()  # a corrected file may have the folder
 
 
 @pytest.mark.slow

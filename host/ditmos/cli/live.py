@@ -115,6 +115,8 @@ def live(
     for name, heard in tracks.items():
         _show(name, heard, chosen, console)
     console.print(f"chosen: {chosen}", highlight=False)
+    if recording and len(tracks["track"].rows) > 1:
+        console.print("chosen on this very track, which flatters it: judge it on another one, with --events")
     if levels := result.get("levels"):
         console.print("single test windows, accuracy by level:", ", ".join(f"{k}: {v:.4f}" for k, v in levels.items()))
     if plot:

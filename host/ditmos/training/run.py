@@ -155,9 +155,9 @@ def train(
     keep = Keep(work or out / WORK)
     started, before = time.monotonic(), _spent(out)
     task, reasons = prepare_task(request, keep, report)
+    begun(task, reasons)  # it may refuse settings: nothing is left of that
     write_json(out / REQUEST, asked)
     torch.set_num_threads(task.settings.threads)
-    begun(task, reasons)
     try:
         learned = learn(task)
         metadata = describe(task, asked["data"])
