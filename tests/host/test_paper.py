@@ -19,7 +19,7 @@ from ditmos.model.spec import reference_spec
 from ditmos.networks.routed_network import choice
 from ditmos.paper import method
 from ditmos.paper.adversarial import classifier_epoch, train_adversarially
-from ditmos.paper.config import PaperConfig, Schedule, paper_config
+from ditmos.paper.config import PaperConfig, paper_config
 from ditmos.paper.method import train
 from ditmos.paper.pretraining import own_batches, pretrain_classifiers, pretrain_selector, selector_epoch
 from ditmos.paper.session import Session, Stepper
@@ -254,20 +254,6 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert again.history == whole.history
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, again.network.state_dict()[name]), name
-
-
-def test_the_rate_falls_as_the_schedule_says() -> None:
-    """Without momentum's and decay's share a step is the rate times the gradient, which is 1 here."""
-    weight = torch.nn.Parameter(torch.zeros(1))
-    stepper = Stepper([weight], Schedule(epochs=5, lr=1.0, weight_decay=0.0, factor=0.5, every=2))
-    stepper.optimizer.param_groups[0].update(momentum=0.0, nesterov=False)
-    moved = []
-    for _ in range(5):
-        before = weight.item()
-        loss = stepper.epoch_of(torch.zeros(2, 1), lambda rows: weight.sum())
-        moved.append(before - weight.item())
-        assert loss == before - moved[-1] / 4  # the mean of two steps
-    assert moved == [2.0, 2.0, 1.0, 1.0, 0.5]
 
 
 def test_strong_network_and_split_features(dataset: Dataset) -> None:

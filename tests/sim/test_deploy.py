@@ -103,7 +103,7 @@ def test_classifiers_larger_than_the_heap_run_from_rom(firmware, tmp_path):
 
 def test_a_model_larger_than_the_heap_goes_to_rom(board, tmp_path, monkeypatch):
     model = make(tmp_path / "large.dtm", reference_spec(classifiers=50), 3)
-    with pytest.raises(DitmosError, match="--to rom leaves the weights"):
+    with pytest.raises(DitmosError, match="--to rom`, once, leaves the weights"):
         deploy(board, model, Place.ram)
     chosen = Mock(side_effect=InterruptedError)  # a minute of sending is saved
     monkeypatch.setattr(ditmos.link.deploy, "_to_rom", chosen)
