@@ -2,8 +2,8 @@
 
 DITMOS = .venv/bin/ditmos
 TESTS ?= tests
-# Tests with boards wait more than they compute: three workers more than there are cores.
-WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 3)))
+# Tests with boards wait more than they compute: two workers more than there are cores.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 PYTEST = .venv/bin/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup demo test test-long test-mutants hardware lint types format sim lock browser firmware docs clean
