@@ -133,6 +133,22 @@ def test_sleep_and_poll_end_in_time(board: Board) -> None:
     assert 75 <= slept <= 95
 
 
+def test_time_does_not_go_back_where_the_timer_wraps(board: Board) -> None:
+    """The timer's interrupt is held back as it wraps: what it will count is in the readings before."""
+    code = (
+        "import time, uctypes\n"
+        "def word(address): return uctypes.struct(address, {'word': uctypes.UINT32})\n"
+        "enable, disable, timer = word(0xE000E100), word(0xE000E180), word(0x40000004)\n"
+        "disable.word = 1 << 8\ntimer.word = 25000\n"
+        "a = time.ticks_us()\nwhile timer.word <= 25000: pass\nb = time.ticks_us()\n"
+        "enable.word = 1 << 8\nc = time.ticks_us()\n"
+        "print((time.ticks_diff(b, a), time.ticks_diff(c, b)))"
+    )
+    over, counted = eval(board.exec(code))
+    assert 0 < over < 1_000_000
+    assert 0 <= counted < 1_000_000
+
+
 def test_a_board_may_take_its_time_to_take_in_code(simulated: Simulator, board: Board) -> None:
     os.kill(simulated.pid, signal.SIGSTOP)
     waking = threading.Timer(2.5, os.kill, (simulated.pid, signal.SIGCONT))
