@@ -35,7 +35,7 @@ TIMEOUT = 60.0
 EVENTS = "majority(windows=3, least=2)"
 DRIVERS = """
 from ditmos.capture import pause
-from sensors import Simulated
+from chip import Simulated
 
 class Dead:
     channels, units, scale, rate = ("ax", "ay", "az"), "g", 1 / 4096, 50
@@ -82,6 +82,7 @@ def model(tmp_path: Path) -> Path:
 def drivers(tmp_path: Path) -> Path:
     path = tmp_path / "drivers.py"
     path.write_text(DRIVERS)
+    (tmp_path / "chip.py").write_text("from sensors import Simulated\n")
     return path
 
 
@@ -169,7 +170,8 @@ def test_a_sensor_that_is_not_for_the_model_is_refused_before_main_is_written(
 def test_what_a_driver_imports_comes_with_it(simulated: Simulator, model: Path, drivers: Path) -> None:
     install(simulated, model, f"{drivers}:Same")
     with Board(simulated.port) as board:
-        assert {"drivers.py", "main.py", "sensors.py"} <= set(board.eval("__import__('os').listdir('/flash')"))
+        files = board.eval("__import__('os').listdir('/flash')")
+    assert {"drivers.py", "chip.py", "main.py", "sensors.py"} <= set(files)
 
 
 def test_a_main_of_somebody_else_stays(simulated: Simulator, model: Path) -> None:

@@ -123,18 +123,26 @@ def _is_somebodys(main: bytes) -> bool:
 
 
 def _needed(path: Path) -> list[Path]:
-    """A driver's file, and those that it imports: from beside it, or of device/."""
+    """A driver's file, those that it imports, and what they import: from beside each, or of device/."""
+    found = [path]
+    for file in found:  # which grows meanwhile
+        for name in _imported(file):
+            places = [file.with_name(f"{name}.py"), *(driver for driver in DRIVERS if driver.stem == name)]
+            there = next((place for place in places if place.is_file()), None)
+            if there and there.name not in {other.name for other in found}:
+                found.append(there)
+    return found
+
+
+def _imported(path: Path) -> list[str]:
+    """Names of modules, as a file's text has them."""
     try:
         tree = ast.parse(read_text(path)[0])
     except (SyntaxError, ValueError) as error:
         raise DitmosError(f"{path}: no Python: {error}") from None
     names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    found = [path]
-    for name in sorted(names - {path.stem}):
-        places = [path.with_name(f"{name}.py"), *(driver for driver in DRIVERS if driver.stem == name)]
-        found += [place for place in places if place.is_file()][:1]
-    return found
+    return sorted(names)
 
 
 def start(board: Board, show: Callable[[str], None]) -> None:

@@ -73,7 +73,13 @@ class Tape:
 
     def window_of(self, number: int) -> NDArray:
         """The window that a result is about (window, channels)."""
-        return self.samples[number * self.hop : number * self.hop + self.window]
+        first = number * self.hop
+        stop, start, parts = first + self.window, 0, []
+        for block in tuple(self._blocks):  # not joined: a view asks again and again while the tape grows
+            if start < stop and first < start + len(block):
+                parts.append(block[max(0, first - start) : stop - start])
+            start += len(block)
+        return np.concatenate(parts) if parts else self.samples[:0]
 
     def save(self, path: Path) -> None:
         """Raises DitmosError when it cannot be written; the old file stays until the new one is complete."""
