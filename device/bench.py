@@ -233,5 +233,5 @@ def main():
 
 try:
     main()
-except (OSError, ValueError) as error:
+except (OSError, ValueError, MemoryError) as error:
     print("bench:", error)

@@ -148,5 +148,5 @@ def main():
 
 try:
     main()
-except (OSError, ValueError, LookupError, TypeError) as error:
+except (OSError, ValueError, LookupError, TypeError, MemoryError) as error:
     print("infer:", error)

@@ -1,9 +1,11 @@
 """A model, its routing policy, and the window it works on."""
 
+import gc
 import sys
 from array import array
 
 import _ditmos
+import uctypes
 
 from . import rom, routing
 
@@ -94,17 +96,18 @@ def load_model(path=None):
 
     File and arena are put in tightly coupled memory if they fit. Else a file in ROMFS is used where it lies; one on
     another filesystem is copied to the heap.
-    Raises OSError (no file), ValueError (not a model, or a damaged one), MemoryError.
+    Raises OSError (no file), ValueError (not a model, or a damaged one), MemoryError (larger than the heap's room).
     """
     try:
-        file = open(path or find("model.dtm"), "rb")
+        found = path or find("model.dtm")
+        file = open(found, "rb")
     except OSError as error:
         raise OSError("no %s: %s" % (path, error)) if path else error
     with file:
         try:
             buffer = memoryview(file)
         except TypeError:
-            buffer = file.read()
+            buffer = _contents(file, found)
     try:
         import tcm
     except ImportError:
@@ -114,6 +117,24 @@ def load_model(path=None):
     except MemoryError:
         pass
     return _in_tcm(buffer, tcm.data) or _ditmos.Model(buffer)
+
+
+def _contents(file, path):
+    """All of a file, as bytes that the model uses where they lie. `read` of a file that mpremote has mounted takes its
+    size twice, and where the heap has no room it leaves the rest on the line, which is then out of step.
+
+    Raises MemoryError that names the file.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    gc.collect()
+    try:
+        held = bytes(size)
+    except MemoryError:
+        said = "%s has %d bytes, of the heap %d are free; `ditmos deploy` puts it into flash, which runs it in place"
+        raise MemoryError(said % (path, size, gc.mem_free()))
+    file.readinto(uctypes.bytearray_at(uctypes.addressof(held), size))
+    return held
 
 
 _taken = 0  # bytes of tcm.data that are arenas of models loaded before

@@ -159,6 +159,28 @@ def test_infer_with_a_damaged_model(run: Run, model: Model, tmp_path: Path) -> N
     assert done.stdout.startswith("infer: crc at offset 12")
 
 
+def test_a_mounted_model_takes_its_size_once(run: Run, model: Model) -> None:
+    """`read` of a file under `mpremote mount` needs twice the size, and what it cannot hold stays on the line."""
+    code = (
+        "import ditmos, ditmos.engine\n"
+        "class Mounted:\n"
+        " def __init__(self, path, mode='r'):\n  self.file = open(path, mode)\n  self.seek = self.file.seek\n"
+        "  self.readinto = self.file.readinto\n  self.close = self.file.close\n"
+        " def __enter__(self):\n  return self\n"
+        " def __exit__(self, *args):\n  self.close()\n"
+        " def read(self):\n  raise MemoryError\n"
+        "ditmos.engine.open = Mounted\nprint(ditmos.load_model().classes)"
+    )
+    assert run("-c", code).stdout.strip() == str(model.classes)
+
+
+def test_infer_with_a_model_that_the_heap_does_not_hold(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.dtm").write_bytes(bytes(1 << 21))
+    said = run(str(SOURCES / "device" / "infer.py")).stdout
+    assert said.startswith("infer: model.dtm has 2097152 bytes, of the heap ")
+    assert "`ditmos deploy` puts it into flash" in said
+
+
 def test_benchmark_of_a_plan_for_one_classify_a_window(run: Run, tmp_path: Path) -> None:
     """What it measures again and again, select has made anew."""
     spec = small_spec()
