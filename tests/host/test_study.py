@@ -90,7 +90,7 @@ def test_routed_loss_by_hand() -> None:
     rows = torch.tensor([[0, 0], [0, 1]])
     rows[0, 1] = 0
     logits[0, 1] = logits[0, 0]  # the same window twice in the same classifier
-    batch = Batch(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.ones(2), done=1.0)
+    batch = Batch(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1]), torch.ones(2), done=1.0)
     found = routed_loss(gate, logits, rows, batch, FitConfig(balance=0.0, mixture=(0.0, 0.5)))
     first = (2 * -math.log(0.9) - math.log(0.2)) / 3  # three pairs of equal gate
     torch.testing.assert_close(found, torch.tensor((first - math.log(0.6)) / 2))
@@ -98,9 +98,31 @@ def test_routed_loss_by_hand() -> None:
     torch.testing.assert_close(early, torch.tensor((-math.log((0.9 * 2 + 0.2) / 3) - math.log(0.6)) / 2))
 
 
+def test_the_papers_terms_by_hand() -> None:
+    """Window 0 is known by both classifiers, 1 by the second alone, 2 by nobody; classifier 0 does not take window 1,
+    and the selector gives 0 to the first, 1 and 2 to the second."""
+    p = {(0, 0): 0.9, (0, 2): 0.3, (1, 0): 0.6, (1, 1): 0.8, (1, 2): 0.2}  # of the class, by (classifier, window)
+    rows = torch.tensor([[0, 2, 2], [0, 1, 2]])
+    of_class = torch.tensor([[p[k, int(i)] for i in row] for k, row in enumerate(rows)])
+    logits = torch.stack([of_class, 1 - of_class], 2).log()
+    gate = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    batch = Batch(torch.tensor([[1.0, 0.0]] * 3), torch.zeros(3, dtype=torch.long), torch.ones(3), 1.0)
+    plain = FitConfig(balance=0.0)
+
+    def term(name: str) -> float:
+        more = routed_loss(gate, logits, rows, batch, replace(plain, **{name: 1.0}))
+        return (more - routed_loss(gate, logits, rows, batch, plain)).item()
+
+    ce = {where: -math.log(value) for where, value in p.items()}
+    assert term("union") == pytest.approx((ce[0, 2] + ce[1, 2]) / 2, rel=1e-5)
+    assert term("overlap") == pytest.approx(-(ce[0, 0] + ce[1, 0]) / 2, rel=1e-5)
+    assert term("single") == pytest.approx(ce[1, 1] / 2, rel=1e-5)
+    assert term("selection") == pytest.approx((ce[0, 0] + (ce[1, 1] + ce[1, 2]) / 2) / 2, rel=1e-5)
+
+
 def test_balance_is_least_for_even_use() -> None:
     rows, logits = torch.arange(4).repeat(2, 1), torch.zeros(2, 4, 3)
-    batch = Batch(torch.full((4, 3), 1 / 3), torch.ones(4), 1.0)
+    batch = Batch(torch.full((4, 3), 1 / 3), torch.zeros(4, dtype=torch.long), torch.ones(4), 1.0)
     even, uneven = torch.zeros(4, 2), torch.tensor([[4.0, 0.0]]).repeat(4, 1)
     config = FitConfig(balance=1.0)
     losses = [routed_loss(gate, logits, rows, batch, config).item() for gate in (even, uneven)]

@@ -123,7 +123,7 @@ def test_windows_that_are_given_go_to_their_classifier_alone() -> None:
     network = StudentNetwork(spec, delta=0.1).eval()
     x, given = torch.randn(5, 2, 12), torch.tensor([1, 0, 1, 3, 1])
     target = torch.softmax(torch.randn(5, 3), 1)
-    batch = Batch(target, torch.tensor([1.0, 2.0, 0.5, 1.0, 1.0]), 0.0)
+    batch = Batch(target, target.argmax(1), torch.tensor([1.0, 2.0, 0.5, 1.0, 1.0]), 0.0)
     own = network(x)[1][torch.arange(5), given].log_softmax(1)
     expected = (-(target * own).sum(1) * batch.weight).mean()
     assert given_loss(network, x, given, batch).item() == pytest.approx(expected.item(), rel=1e-5)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditmos.paper.config import AdversarialConfig
+from ditmos.training.terms import Weights, adversarial_terms
 
 
 def scores(logits: Tensor, y: Tensor) -> Tensor:
@@ -31,25 +31,12 @@ def cross_entropies(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor
     )
 
 
-def classifier_losses(logits: Tensor, y: Tensor, routed: Tensor, weights: AdversarialConfig) -> Tensor:
-    """(K,): ``L_i`` of METHOD, each term averaged over its own samples (0 where it has none).
+def classifier_losses(logits: Tensor, y: Tensor, routed: Tensor, weights: Weights) -> Tensor:
+    """(K,): ``L_i`` of METHOD (`ditmos.training.terms`).
 
     routed (N,): the classifier that the selector chooses.
     """
     right = logits.argmax(2) == y[:, None]
-    count = right.sum(1, keepdim=True)
-    union = (count == 0).expand_as(right)
-    overlap = right & (count > 1)
-    single = right & (count == 1)
-    selection = F.one_hot(routed, logits.shape[1]).bool()
-    loss = cross_entropies(logits, y)
-
-    def over(mask: Tensor) -> Tensor:
-        return (loss * mask).sum(0) / mask.sum(0).clamp(min=1)
-
-    return (
-        weights.union * over(union)
-        - weights.overlap * over(overlap)
-        + weights.single * over(single)
-        + weights.selection * over(selection)
-    )
+    count = right.sum(1, keepdim=True).expand_as(right)
+    chosen = F.one_hot(routed, logits.shape[1]).bool()
+    return adversarial_terms(cross_entropies(logits, y), right, count, chosen, weights)

@@ -157,7 +157,9 @@ def only_read(content: Mapping[str, Any], method: Method, settings: Settings | N
 
 
 _GROWING = ("stem", "delta", "own_rate")  # of fit: several classifiers from one
-_ROUTING = ("capacity", "noise", "clusters", "balance", "mixture")  # of fit
+_ROUTING = (  # of fit
+    "capacity", "noise", "clusters", "balance", "mixture", "union", "overlap", "single", "selection",
+)  # fmt: skip
 _ONE_BRANCH = ("wide", "specialists")
 _SHAPES = {  # of network: methods that have nothing of the kind
     "classifiers": (*_ONE_BRANCH, "exit"), "selector": _ONE_BRANCH, "start": _ONE_BRANCH, "aggregate": _ONE_BRANCH,
@@ -210,8 +212,9 @@ def _unread(key: str, settings: Settings, method: Method) -> str | None:
 _RANGES = {
     "0 or more": (
         "teachers.planar", "search.count", "search.epochs", "fit.weight_decay", "fit.delta", "fit.own_rate",
-        "fit.noise", "fit.clusters", "fit.balance", "fit.exit", "int8.epochs", "data.split_seed", "views.rotate",
-        "views.shift", "views.scale", "views.noise", "views.mask", "views.stretch", "views.warp", "views.offset",
+        "fit.noise", "fit.clusters", "fit.balance", "fit.exit", "fit.union", "fit.overlap", "fit.single",
+        "fit.selection", "int8.epochs", "data.split_seed", "views.rotate", "views.shift",
+        "views.scale", "views.noise", "views.mask", "views.stretch", "views.warp", "views.offset",
     ),
     "1 or more": ("views.count", "teachers.count", "teachers.epochs", "search.keep", "network.classifiers", "threads"),
     "2 or more": ("teachers.batch", "fit.batch", "specialists.count", "specialists.folds"),
