@@ -57,6 +57,7 @@ class Sensing(Answers):
             return 5
         listener = self.listener
         answer = listener.step()
+        self.decided = answer is not None
         self._hear()
         if self._show == "samples" and listener.newest is not None:
             if self.link.queued() > WAITING:  # the line is too slow, or the host: a gap, in which no window lies
@@ -70,6 +71,7 @@ class Sensing(Answers):
                 self.link.send(SAMPLES, struct.pack("<h", min(self._level, 32767)))
                 self._level = 0
             self._send(answer[0], answer[1], listener.began)
+            self.decided = 0
         if listener.ended:
             self.finish()
         return 0
