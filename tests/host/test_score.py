@@ -7,7 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from ditmos.bench import golden
+from ditmos.datasets.tensors import Windows
+from ditmos.model.reference import Model
 from ditmos.model.spec import NetworkSpec
+from ditmos.networks.routed_network import RoutedNetwork
 from ditmos.planner import price
 from ditmos.planner.budget import Budget
 from ditmos.training import score as scoring
@@ -56,6 +61,25 @@ def test_margins_keep_the_budget() -> None:
     assert scoring.pick_margins(plain, Allowed(0.0, 0.0)) == Margins()
 
 
+def test_the_cheapest_of_equals_is_taken_and_a_fixed_cost_needs_no_reserve() -> None:
+    y = np.array([0, 1, 0, 1])
+    both = np.eye(2, dtype=np.float32)[y]
+    gate = np.concatenate([np.zeros((4, 2), np.float32), both], axis=1)
+    answers = Answers(_early(), gate, np.stack([both] * 2, axis=1), y)
+    assert scoring.score(answers, scoring.pick_margins(answers, Allowed())).runs == 0.0  # the selector knows, too
+    wrong = replace(answers, gate=-gate)
+    assert scoring.pick_margins(wrong, Allowed(1.0, 0.9)) == Margins()
+
+
+def test_a_selector_answers_itself_where_it_has_logits_for_that() -> None:
+    """Behind its routing outputs; before one classifier it has none of those."""
+    one = shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", start=1, exit=True)
+    routed = shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", classifiers=2, start=1)
+    plain = shapes.build((40, 2, 2), "4k3")
+    for spec, expected in ((_early(), True), (one, True), (routed, False), (plain, False)):
+        assert scoring.answers_itself(spec) == expected
+
+
 def test_budgets_are_runs_of_classifiers() -> None:
     """Whichever limit is the tightest counts, less a reserve where the cost varies."""
     spec = _early()
@@ -79,10 +103,13 @@ def test_a_second_classifier_is_asked_where_that_pays() -> None:
     found = scoring.score(answers, Margins(second=1.0))
     assert (found.value, found.exits, found.predicted.tolist()) == (1.0, 0.0, [0, 0, 1])
     assert found.runs == pytest.approx(4 / 3)
+    assert scoring.score(answers, Margins(second=0.5)).runs == 1.0  # one is asked below the margin, not on it
     margins = scoring.pick_margins(answers, Allowed(2.0, 2.0))
     assert margins.second is not None and scoring.score(answers, margins).value == 1.0
+    assert scoring.pick_margins(answers, Allowed(worst=2.0)) == margins
     assert scoring.pick_margins(answers, Allowed(1.0, 1.0)) == Margins()  # cannot be paid
     assert scoring.pick_margins(answers, Allowed(worst=1.0)) == Margins()  # nor for a single window
+    assert [scoring.worst_runs(spec, asked) for asked in (None, Margins(), margins)] == [1, 1, 2]
 
 
 def test_margins_of_integers_lie_between_their_steps() -> None:
@@ -92,6 +119,47 @@ def test_margins_of_integers_lie_between_their_steps() -> None:
     found = np.array(scoring._between(leads * np.float32(scale), scale)) / scale
     np.testing.assert_allclose(found, leads - 0.5, atol=1e-3)
     assert scoring._between(np.array([0.3, 0.1, 0.1]), 0.0) == [0.1, 0.3]
+
+
+def test_one_classifier_has_no_second_to_ask() -> None:
+    """The selector's outputs are class logits alone; without a selector that classifier answers everything."""
+    one = shapes.build((40, 2, 2), "4k3", selector="3k3 3k3", start=1, exit=True)
+    y = np.array([0, 0, 0, 1])
+    gate, logits = np.array([[0, 2]] * 4, np.float32), np.array([[[1, 0]]] * 4, np.float32)
+    answers = Answers(one, gate, logits, y)
+    found = scoring.score(answers, Margins(second=9.0))
+    assert (found.value, found.runs, found.union, found.answered.tolist()) == (0.75, 1.0, None, [0, 0, 0, 0])
+    assert scoring.score(answers, Margins(early=2.0)).predicted.tolist() == [1, 1, 1, 1]
+    assert scoring.pick_margins(answers, Allowed()) == Margins()  # accuracy 3/4 instead of 1/4
+    assert scoring.pick_margins(answers, Allowed(), balanced=True) == Margins(2.0)  # recall 1/2 of both: the cheaper
+    plain = scoring.score(Answers(shapes.build((40, 2, 2), "4k3"), None, logits, y))
+    assert plain.answered.tolist() == [0, 0, 0, 0] and plain.runs == 1.0
+
+
+@pytest.mark.parametrize("selector", ["3k3 3k3", ""])
+def test_answers_are_those_of_each_window_by_itself(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of integers in real units; a batch of three, then one of two."""
+    monkeypatch.setattr(scoring, "_BATCH", 3)
+    rng = np.random.default_rng(0)
+    spec = shapes.build((40, 2, 2), "4k3", selector=selector, classifiers=2, exit=bool(selector))
+    quantized = golden.random_model(rng, spec, golden.Style.TRAINED)
+    network, model = RoutedNetwork(spec, (0.0, 0.0), (1.0, 1.0)).eval(), Model(quantized)
+    x = (rng.normal(size=(5, 40, 2)) * [50 * channel.scale for channel in model.inputs]).astype(np.float32)
+    windows = Windows(torch.from_numpy(x.transpose(0, 2, 1)), torch.arange(5))
+    floats, integers = scoring.answer_float(network, windows), scoring.answer_integer(quantized, windows)
+    for i, window in enumerate(x):
+        with torch.no_grad():
+            gate, logits = network(windows.x[i : i + 1])
+        q_gate = np.array(model.select(model.quantize(window)), np.float32)
+        q_logits = np.array([model.classify(k) for k in range(2)], np.float32)
+        np.testing.assert_allclose(floats.logits[i], logits[0], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(integers.logits[i], (q_logits - model.logit_zero_point) * model.logit_scale)
+        if floats.gate is not None and integers.gate is not None:
+            np.testing.assert_allclose(floats.gate[i], gate[0], rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(integers.gate[i], (q_gate - model.selector_zero_point) * model.selector_scale)
+    for answers, steps in ((floats, (0, 0)), (integers, (model.selector_scale, model.logit_scale))):
+        assert (answers.gate is None) == (not selector) and len(answers.logits) == 5
+        assert answers.steps == steps and answers.y.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_the_logits_of_an_ensemble_are_added_and_all_of_it_is_paid_for() -> None:
@@ -109,6 +177,7 @@ def test_one_classifier_of_an_ensemble_does_not_answer_for_all() -> None:
     logits = np.array([[[1, 0], [1, 0], [0, 1]], [[1, 0], [0, 4], [0, 1]]], np.float32)
     found = scoring.score(Answers(spec, None, logits, np.array([0, 1])))
     assert found.predicted.tolist() == [0, 1] and found.value == 1.0
+    assert not set(found.answered.tolist()) & {0, 1, 2}
     assert found.classifier == (0.5, 1.0, 0.5) and found.union == 1.0 and found.runs == 3
 
 

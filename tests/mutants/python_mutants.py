@@ -73,6 +73,11 @@ class Change:
     old: str
     new: str
 
+    @property
+    def of_a_type(self) -> bool:
+        """`| None` of a type that nothing evaluates became `& None`."""
+        return self.old.replace(" | None", " & None") == self.new.replace(" | None", " & None")
+
 
 def table() -> tuple[list[Module], dict[Change, str]]:
     """The modules, and the changes that no test can notice: why."""
@@ -137,12 +142,12 @@ def main() -> None:
         if options.words and not any(word in module.path for word in options.words):
             continue
         copy_checkout(copy)
-        found = run(module, copy, folder)
-        left = [change for change, outcome in found if outcome == "survived"]
-        counts = Counter(
-            "equivalent" if outcome == "survived" and change in equivalent else outcome for change, outcome in found
-        )
-        noted = [[change.function, change.old, change.new] for change in left if change not in equivalent]
+        found = [
+            (change, "equivalent" if outcome == "survived" and (change in equivalent or change.of_a_type) else outcome)
+            for change, outcome in run(module, copy, folder)
+        ]
+        counts = Counter(outcome for _, outcome in found)
+        noted = [[change.function, change.old, change.new] for change, outcome in found if outcome == "survived"]
         known[module.path] = {**counts, "survivors": noted}
         write_json(options.json, known)
         print(f"{module.path}: {', '.join(f'{count} {word}' for word, count in sorted(counts.items()))}", flush=True)

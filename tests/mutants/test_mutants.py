@@ -7,6 +7,7 @@ from pathlib import Path
 import mutants
 import pytest
 from mutants import Mutant
+from python_mutants import changed
 
 
 def test_each_mutant_can_be_made() -> None:
@@ -38,3 +39,12 @@ def test_the_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["result"] for row in mutants.run(table, tmp_path, known)] == ["killed", "killed", "equivalent"]
     with pytest.raises(ValueError, match="has 'a ! b' 0 times, expected once"):
         list(mutants.run([Mutant("x", "sums.py", "a ! b", "", ("test_sums.py",))], tmp_path, {}))
+
+
+def test_types_that_nothing_evaluates_are_told_from_code() -> None:
+    for old, new, expected in (
+        ("def f(x: int | None = None):", "def f(x: int & None = None):", True),
+        ("bits = a | b", "bits = a & b", False),
+    ):
+        change = changed("f.py", "f", f"--- a/f.py\n+++ b/f.py\n@@ -1 +1 @@\n-  {old}\n+  {new}\n")
+        assert (change.old, change.new, change.of_a_type) == (old, new, expected)
