@@ -16,7 +16,9 @@ from ditmos.datasets.surroundings import silent_classes, spoken, with_surroundin
 from ditmos.errors import DitmosError
 from ditmos.events import Watched, events
 from ditmos.frontends import log_mel
+from ditmos.frontends.frontend import FrontEnd
 from ditmos.frontends.memory import memory
+from ditmos.frontends.window_summary import summary_for
 from ditmos.live import trial
 from ditmos.live.choosing import Row, choose, parse_events, rejecting, settings
 from ditmos.live.judging import Judged, judge, said
@@ -327,8 +329,19 @@ def test_samples_in_other_steps_are_converted_and_clipping_is_counted(model: Pat
 def test_what_a_row_costs_is_near_what_was_counted() -> None:
     """`ditmos bench frontend`, on the simulated Cortex-M7."""
     for fs, counted in ((16e3, 27_919), (8e3, 14_875), (48e3, 104_322)):
-        row = price.front_row(log_mel.front_end(fs, 1 / 2048, "", "mic"))
+        row = price.front_row(log_mel.front_end(fs, 1 / 2048, "", "mic"), 49)
         assert row == pytest.approx(counted, rel=0.07)
+
+
+def test_what_a_row_of_a_forests_window_costs_is_near_what_was_counted() -> None:
+    """`device/bench.py` on the simulated Cortex-M7: a row that is fed, and int8 of the window for a network."""
+    for window, channels, row, int8 in ((151, 3, 1_058, 8_877), (64, 6, 945, 7_831)):
+        names = tuple(f"channel {i}" for i in range(channels))
+        front = FrontEnd((summary_for(window),), 50.0, 1 / 64, "", names)
+        branch = BranchSpec((ConvSpec(4, 3),), ())
+        spec = NetworkSpec(window, channels, 4, 1, branch, branch)
+        assert price.front_row(front, window) == pytest.approx(row, rel=0.03)
+        assert price.fed_window(spec) == pytest.approx(int8, rel=0.03)
 
 
 def run(*arguments: object) -> str:

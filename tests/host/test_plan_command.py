@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import typer
 from ditmos.bench import golden
+from ditmos.bench.golden_forests import linear_model
 from ditmos.cli import plan as command
 from ditmos.errors import DitmosError
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec
 from ditmos.model.writer import write_model
-from ditmos.planner import front, whole_plan
+from ditmos.planner import feed_of, front, whole_plan
+from ditmos.planner.price import summary_price
 from typer.testing import CliRunner
 
 BRANCH = BranchSpec((ConvSpec(4, 5), ConvSpec(3, 3)), (6,))
@@ -42,6 +44,15 @@ def test_shows_and_leaves_the_file_alone(model: Path) -> None:
     before = model.read_bytes()
     assert "unsliced" in run(model)
     assert model.read_bytes() == before
+
+
+def test_tells_what_features_take_beside_the_network(tmp_path: Path) -> None:
+    path = tmp_path / "linear.dtm"
+    made = linear_model(np.random.default_rng(4), most_window=64)
+    write_model(path, made, whole_plan(made.spec, feed=feed_of(made)))
+    front = made.front_end
+    price = summary_price(front.summary, front.features_rows, front.row_channels)
+    assert f"about {round(price):,} instructions for the features of a window" in " ".join(run(path).split())
 
 
 def test_puts_the_chosen_plan_into_the_file(model: Path, tmp_path: Path) -> None:

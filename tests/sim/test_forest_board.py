@@ -20,7 +20,7 @@ from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reference import Model
 from ditmos.model.use import Rule, Use
 from ditmos.model.writer import write_model
-from ditmos.planner import feed_of, whole_plan
+from ditmos.planner import feed_of, price, whole_plan
 from ditmos.routing import FOREST, VOTES, first, forest
 from ditmos.simulated.qemu import Simulator
 
@@ -122,3 +122,10 @@ def test_noise_where_no_windows_are_given(board, tmp_path: Path) -> None:
     write_model(path, model, whole_plan(model.spec, feed=feed_of(model)))
     windows = np.zeros((3, model.spec.window, model.spec.channels), np.int8)
     assert verify(board, path, windows).equal
+    code = (
+        "from array import array\nfrom ditmos.script import Stopwatch\nm, w = _model, Stopwatch()\n"
+        "m.feed(array('h', bytes(2 * m.kept_rows * m.raw_channels)))\n"
+        "print(min(w.measure(m.feed, array('h', bytes(2 * m.raw_channels))) for _ in range(3)))"
+    )
+    row = price.front_row(model.front_end, model.spec.window)
+    assert 0.6 * row < int(board.exec(code)) < 1.2 * row, "instructions of a row that moves the window on"

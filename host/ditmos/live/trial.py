@@ -107,9 +107,10 @@ def duty(model: Model, plan: Plan, hearing: Hearing, hop: int) -> float:
     anew for every window. Python around them is not in it."""
     runs, network = float(hearing.runs.mean()), price.planned(model.model, plan)
     forest = expected_price(model.model)
-    cost = forest.first(runs, network) if forest else network.of(runs)
+    spec = model.spec
+    cost = forest.first(runs, network) + runs * price.fed_window(spec) if forest else network.of(runs)
     if front := model.model.front_end:
-        cost += hop * price.front_row(front)
+        cost += hop * price.front_row(front, spec.window)
     return chip.microseconds(cost * hearing.rate) * 1e-6
 
 

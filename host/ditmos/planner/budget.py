@@ -39,7 +39,7 @@ class Taken:
         """Of a network that reads so many rows; None without a front end."""
         if front_end is None:
             return None
-        return Taken(price.front_row(front_end), len(encode(front_end, 0, 0)), memory(front_end, window))
+        return Taken(price.front_row(front_end, window), len(encode(front_end, 0, 0)), memory(front_end, window))
 
     def __str__(self) -> str:
         return (

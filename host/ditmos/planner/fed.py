@@ -33,7 +33,8 @@ def in_words(operation: Operation) -> str:
 
 
 def describe_front(front: FrontEnd, window: int) -> dict[str, Any]:
-    """Its operations, samples and rows; instructions of a row (planned); bytes of the arena for ``window`` rows."""
+    """Its operations, samples and rows; instructions of a row, and of the features that the network reads of a window
+    (planned); bytes of the arena for ``window`` rows."""
     needed = memory(front, window)
     return {
         "operations": [in_words(operation) for operation in front.operations],
@@ -42,7 +43,8 @@ def describe_front(front: FrontEnd, window: int) -> dict[str, Any]:
         "channels": front.channels,
         "row_channels": front.channels_out,
         "rows_per_second": front.fs / front.hop,
-        "instructions": round(price.front_row(front)),
+        "instructions": round(price.front_row(front, window)),
+        "features_instructions": round(price.read_features(front)),
         "kept_bytes": needed.kept,
         "work_bytes": needed.work,
     }
@@ -51,13 +53,15 @@ def describe_front(front: FrontEnd, window: int) -> dict[str, Any]:
 def lines(front: FrontEnd, window: int) -> list[str]:
     """The same to be printed."""
     found = describe_front(front, window)
-    return [
+    features = found["features_instructions"]
+    said = [
         f"front end: {found['channels']} channel(s) at {found['fs']:g} Hz to {found['row_channels']} at "
         f"{found['rows_per_second']:g} rows a second",
         *(f"  {operation}" for operation in found["operations"]),
         f"  about {found['instructions']:,} instructions a row; of the arena {found['kept_bytes']:,} bytes kept, "
         f"{found['work_bytes']:,} shared",
     ]
+    return said + ([f"  about {features:,} instructions for the features of a window"] if features else [])
 
 
 def expected_price(model: QuantizedModel) -> ForestPrice | None:
@@ -72,8 +76,8 @@ def expected_price(model: QuantizedModel) -> ForestPrice | None:
 
 
 def describe_forest(model: QuantizedModel) -> dict[str, Any] | None:
-    """Its trees; instructions of the features of a window, of the votes, of an average with a network's logits, and of
-    naming a specialist (planned); None without one."""
+    """Its trees; instructions of the features of a window, of the votes, and, where a network is asked, of its window's
+    int8, of an average with its logits, and of naming a specialist (planned); None without one."""
     forest, cost = model.forest, expected_price(model)
     if not (forest and cost):
         return None
@@ -86,6 +90,7 @@ def describe_forest(model: QuantizedModel) -> dict[str, Any] | None:
         "instructions": {
             "features": round(cost.summary),
             "votes": round(cost.votes),
+            "int8": round(price.fed_window(model.spec)) if model.classifiers else 0,
             "both": round(cost.both),
             "specialist": round(cost.named),
         },
@@ -95,10 +100,15 @@ def describe_forest(model: QuantizedModel) -> dict[str, Any] | None:
 def forest_lines(found: dict[str, Any]) -> list[str]:
     """What `describe_forest` found, to be printed."""
     cost = found["instructions"]
-    named = f"; {cost['specialist']:,} to name one of {found['clusters']} specialists" if found["clusters"] else ""
-    return [
+    said = [
         f"forest: {found['trees']} trees, {found['nodes']:,} nodes in {found['bytes']:,} bytes, "
         f"{found['features']} features",
-        f"  about {cost['features']:,} instructions for the features of a window, {cost['votes']:,} for the votes"
-        f"{named}",
+        f"  about {cost['features']:,} instructions for the features of a window, {cost['votes']:,} for the votes",
     ]
+    if cost["int8"]:
+        named = f"{cost['specialist']:,} to name one of {found['clusters']} specialists, " if found["clusters"] else ""
+        said.append(
+            f"  where the network is asked: {named}{cost['int8']:,} to make its int8 of the window (in no figure of "
+            f"training and reports), {cost['both']:,} for the average"
+        )
+    return said
