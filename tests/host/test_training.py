@@ -445,7 +445,7 @@ def test_what_integers_win_or_lose_is_said_with_its_chance() -> None:
     floats[9], integers[0] = 0, 1
 
     def said(predicted: np.ndarray) -> Score:
-        return Score(0.0, 0.0, 1.0, None, (), (), predicted, np.zeros(10, int))
+        return Score(0.0, 0.0, 1.0, None, (), (), predicted, np.zeros(10, int), np.ones(10, int))
 
     plain, low, high = gain(said(integers), said(floats), y, people, balanced=False)
     assert plain == 0 and low < 0 < high

@@ -17,7 +17,7 @@ from ditmos.planner import chip, price
 from ditmos.planner.forest_price import ForestPrice
 from ditmos.planner.price import Price
 from ditmos.training.learn import Task
-from ditmos.training.results import answered_by, confusion, interval, per_class
+from ditmos.training.results import answered_by, confusion, interval, p95, per_class
 from ditmos.training.score import value
 from ditmos.training.shapes import describe
 
@@ -53,6 +53,7 @@ def row(task: Task, grown: Grown, model: QuantizedModel, validation: Figures, fi
     voters = {_FOREST: "forest"} | {k: f"classifier {k}" for k in range(spec.classifiers)}
     who = np.where(done.asked, found.chosen if figures.setting else _FOREST, _FOREST)
     worst = figures.forest.first(1.0, figures.network) if figures.setting else figures.forest.alone
+    p95_instructions = worst if test["p95_runs"] else figures.forest.alone
     return {
         "data": dataset.name,
         "split": task.settings.data.split,
@@ -61,6 +62,7 @@ def row(task: Task, grown: Grown, model: QuantizedModel, validation: Figures, fi
         "int8": test["int8"],
         "float": test["float"],
         "instructions": test["instructions"],
+        "p95_instructions": round(p95_instructions),
         "worst_instructions": round(worst),
         "macs": test["macs"],
         "worst_macs": spec_macs(model),
@@ -111,6 +113,8 @@ def _part(task: Task, figures: Figures, macs: int) -> dict[str, Any]:
         "union": None,
         "forest": value(alone, y, balanced=False),
         "asked": asked,
+        "p95_runs": p95(done.asked),
+        "worst_runs": int(figures.setting is not None),
         "macs": round(asked * macs),
         "instructions": round(instructions),
     }

@@ -3,6 +3,7 @@
 RUN/model.dtm      the model, planned
 RUN/run.json       the row
 RUN/settings.toml  every choice that it has read
+RUN/predictions.npz  what the model says of every test window
 RUN/network        of forest-first, the training of the network behind, unless another run is named
 
 A run that was stopped goes on with what is in RUN/work.
@@ -43,6 +44,7 @@ from ditmos.training import run
 from ditmos.training.choose import Choice
 from ditmos.training.learn import Report, Task, quiet
 from ditmos.training.learn import learn as learn_network
+from ditmos.training.predictions import Predictions
 from ditmos.training.run import (
     MODEL,
     REQUEST,
@@ -167,7 +169,9 @@ def _made(at: _Run, named: Path | None) -> dict[str, Any]:
         raise DitmosError(
             f"the model file takes {size:,} bytes of flash, expected at most {budget.flash:,}; allow more"
         )
-    return row(task, grown, model, validation, judged(task, grown, model, setting, cost, read, TEST)) | {
+    test = judged(task, grown, model, setting, cost, read, TEST)
+    Predictions.of(task.dataset, test.outcome.label).save(at.out)
+    return row(task, grown, model, validation, test) | {
         "method": request.method, "budget": budget.limits, "arena_bytes": candidate.arena, "flash_bytes": size,
         "front_end": task.front_end and describe_front(task.front_end, task.dataset.window),
         "behind": str(named) if named else None, "origin": metadata["origin"], "refit": more and more.to_dict(),

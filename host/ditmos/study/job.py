@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from ditmos.atomic import write_json
+from ditmos.errors import DitmosError
 from ditmos.forest import forest_run
 from ditmos.keep import Keep
 from ditmos.study import rivals
 from ditmos.study.sweepfile import FORESTS, HANDMADE, Job, SweepFile
 from ditmos.study.trainings import LEARNERS
 from ditmos.training.learn import Report, Task, learn, quiet
+from ditmos.training.predictions import Predictions
 from ditmos.training.results import confusion
 from ditmos.training.run import REQUEST, ROW, prepare_task, train
 from ditmos.training.score import value
@@ -25,13 +27,18 @@ def run_job(sweep: SweepFile, job: Job, folder: Path, out: Path, report: Report 
     """Train into ``out``/KEY, going on where it was stopped; returns the row, which run.json there holds."""
     own, request = out / sweep.key(job), sweep.request(job, folder)
     names = {"key": sweep.key(job), "data": job.data, "method": job.method}
+    names |= {} if job.split_seed is None else {"split_seed": job.split_seed}
     if job.way in HANDMADE:
         task, _ = prepare_task(request, Keep(), report)
-        row = _handmade(task, cast(Literal["forest", "mlp"], job.way))
+        row, predictions = _handmade(task, cast(Literal["forest", "mlp"], job.way))
+        predictions.save(own)
     else:
         resume = (own / REQUEST).exists() or (own / ROW).exists()
         if job.way in FORESTS:
-            row = forest_run.train(request, own, resume=resume, work=out / WORK, report=report)
+            behind = out / job.behind if job.behind else None
+            if behind and not (behind / ROW).exists():
+                raise DitmosError(f"{behind}: the job whose network {job.method} asks has no result; run that first")
+            row = forest_run.train(request, own, behind, resume=resume, work=out / WORK, report=report)
         else:
             row = train(request, own, LEARNERS.get(job.way, learn), resume=resume, work=out / WORK, report=report)
     row |= names
@@ -39,13 +46,13 @@ def run_job(sweep: SweepFile, job: Job, folder: Path, out: Path, report: Report 
     return row
 
 
-def _handmade(task: Task, kind: Literal["forest", "mlp"]) -> dict[str, Any]:
-    """``board``: instructions of the model alone on the simulated board, or why there are none."""
+def _handmade(task: Task, kind: Literal["forest", "mlp"]) -> tuple[dict[str, Any], Predictions]:
+    """The row, and the answers. ``board``: instructions of the model alone on the simulated board, or why there are none."""
     started, parts = time.monotonic(), task.parts
     found = rivals.learn(kind, parts.train, parts.test, task.seed, balanced=task.balanced)
     y = parts.test.y.numpy()
     int8, real = (value(answer == y, y, task.balanced) for answer in (found.converted, found.original))
-    return {
+    figures = {
         "split": task.settings.data.split,
         "metric": task.settings.data.metric,
         "seed": task.seed,
@@ -64,3 +71,4 @@ def _handmade(task: Task, kind: Literal["forest", "mlp"]) -> dict[str, Any]:
         "class_names": list(task.dataset.class_names),
         "seconds": round(time.monotonic() - started, 1),
     }
+    return figures, Predictions.of(task.dataset, found.converted)

@@ -14,7 +14,7 @@ from ditmos.errors import DitmosError
 from ditmos.study import pictures
 from ditmos.study.onboard import merged
 from ditmos.study.summary import OURS, Entry, Row, budget_of, ours, summarise
-from ditmos.study.sweep import results
+from ditmos.study.sweep import results, with_predictions
 from ditmos.study.tables import answerers, classes, tables
 from ditmos.training.run import ROW
 
@@ -42,7 +42,7 @@ def gather(folders: Iterable[Path]) -> list[Row]:
             row = read_json(folder / ROW)
             if not isinstance(row, dict) or not {"data", "budget", "method", "int8", "test", "shape"} <= row.keys():
                 raise DitmosError(f"{folder / ROW}: not what ditmos train writes; train again")
-            rows.append({"key": folder.name} | row)
+            rows.append({"key": folder.name} | with_predictions(row, folder))
         elif any(folder.glob(f"*/{ROW}")):
             rows += merged(folder, results(folder))
         else:

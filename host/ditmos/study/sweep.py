@@ -18,6 +18,7 @@ from ditmos.atomic import read_json
 from ditmos.errors import DitmosError
 from ditmos.study.job import run_job
 from ditmos.study.sweepfile import Job, SweepFile
+from ditmos.training.predictions import Predictions
 from ditmos.training.run import ROW
 
 JobDone = Callable[[str, bool], None]  # key of a job, and whether it went well
@@ -66,12 +67,12 @@ def run(
         execute: where the jobs run; None: in ``processes`` of this machine.
     """
     out.mkdir(parents=True, exist_ok=True)
-    jobs = pending(sweep, out)
-    calls = [(sweep, job, folder, out, nice) for job in jobs]
-    failed = 0
-    for key, ok in execute(calls) if execute else _in_processes(calls, processes):
-        failed += not ok
-        report(key, ok)
+    jobs, failed = pending(sweep, out), 0
+    for some in ([job for job in jobs if not job.behind], [job for job in jobs if job.behind]):  # networks come first
+        calls: list[Call] = [(sweep, job, folder, out, nice) for job in some]
+        for key, ok in (execute(calls) if execute else _in_processes(calls, processes)) if calls else ():
+            failed += not ok
+            report(key, ok)
     return failed
 
 
@@ -89,9 +90,16 @@ def _in_processes(calls: list[Call], processes: int) -> Iterator[tuple[str, bool
             raise
 
 
+def with_predictions(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A row as tables and pictures take it. Raises DitmosError for damaged ones."""
+    found = Predictions.load(folder)
+    return row if found is None else row | {"predictions": found}
+
+
 def results(out: Path) -> list[dict[str, Any]]:
-    """All rows of a sweep's folder. Raises DitmosError where there are none."""
-    rows = [read_json(file) for file in sorted(out.glob(f"*/{ROW}"))]
+    """All rows of a sweep's folder, with their ``predictions``, if they have some. Raises DitmosError where there are
+    none."""
+    rows = [with_predictions(read_json(file), file.parent) for file in sorted(out.glob(f"*/{ROW}"))]
     if not rows:
         raise DitmosError(f"{out}: no results in it, expected the folder of a sweep")
     return rows

@@ -13,6 +13,11 @@ file = "sisfall.npz"         # in the data folder
 split = "random"
 settings.fit.epochs = 120    # for every job on this data that reads it
 
+[data.unimib]
+file = "unimib_falls.npz"
+split = "subject"
+splits = [1, 2, 3, 4, 5]     # seeds of splits drawn anew: each a training of its own, judged together
+
 [[job]]
 data = "sisfall-random"
 method = "best"              # a name for the tables, and how it is trained unless `by` says otherwise
@@ -25,6 +30,13 @@ by = "paper"                 # best, wide, exit, paper, linear; forest-alone, fo
                              # forest, mlp: of emlearn
 macs = 263_000
 settings.paper.adversarial.rounds = 0
+
+[[job]]
+data = "unimib"
+method = "forest first, exit"
+by = "forest-first"
+behind = { method = "exit", instructions = 50_000 }  # the job on the same windows and seed whose network is asked
+instructions = 30_000
 ```
 """
 
@@ -35,7 +47,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,16 +70,19 @@ _LIMITS = ("macs", "instructions", "worst")
 
 @dataclass(frozen=True)
 class DataEntry:
-    """One data set with one split; None: as the data ask for it."""
+    """One data set with one split; None: as the data ask for it. splits: seeds of several, drawn anew; none: one, as the
+    settings have it."""
 
     file: str
     split: SplitKind | None = None
+    splits: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training. See `Budget` for the limits (0: none)."""
+    """One training. See `Budget` for the limits (0: none). split_seed: which of the splits of its data, if there are
+    several. behind: of forest-first, the key of the job whose network is asked."""
 
     data: str
     method: str
@@ -79,6 +94,8 @@ class Job:
     flash: int = 0
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    split_seed: int | None = None
+    behind: str = ""
 
     @property
     def way(self) -> str:
@@ -106,8 +123,11 @@ class SweepFile:
         source, method = self.data[job.data], method_of(job.way)
         own = merge({"search": {"count": 0}} if self.effort == "quick" else {}, job.settings)
         shared = only_read(merge(self.settings, source.settings), method, Settings().checked(own, "settings"))
+        settings = merge(shared, job.settings)
+        if job.split_seed is not None:
+            settings = merge(settings, {"data": {"split_seed": job.split_seed}})
         return Request(
-            folder / source.file, job.budget, method, self.effort, job.seed, source.split, merge(shared, job.settings),
+            folder / source.file, job.budget, method, self.effort, job.seed, source.split, settings,
             f"job {job.method} on {job.data}",
         )  # fmt: skip
 
@@ -115,7 +135,8 @@ class SweepFile:
         """Names a job in file names, and changes with everything that changes its result."""
         text = json.dumps([asdict(job), asdict(self.data[job.data]), self.settings, self.effort], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        return f"{job.data}-{job.method}-s{job.seed}-{digest}"
+        data = job.data if job.split_seed is None else f"{job.data}-{job.split_seed}"
+        return f"{data}-{job.method}-s{job.seed}-{digest}"
 
 
 def data_folder(name: Path | None = None) -> Path:
@@ -141,33 +162,61 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
     tables = convert(content.get("data", {}), Mapping[str, Any], where, "data")
     data = {name: convert(table, DataEntry, f"{where}: data.{name}") for name, table in tables.items()}
     settings = convert(content.get("settings", {}), Mapping[str, Any], where, "settings")
+    for name, source in data.items():
+        _seeds(list(source.splits) or [0], f"{where}: data.{name}", "splits")
+        if source.splits and source.split in (None, "file"):
+            kinds = "subject, group or random"
+            raise DitmosError(f"{where}: data.{name}: split is {source.split!r}, expected {kinds}: splits are drawn")
     for name, source in data.items():  # a wrong key is named where it stands
         Settings().checked(merge(settings, source.settings), f"{where}: data.{name}")
-    jobs = []
+    jobs: list[tuple[Job, Mapping[str, Any] | None, str]] = []
     for i, given in enumerate(_listed(content.get("job", []))):
         at = f"{where}: job {i + 1}"
         if not isinstance(given, Mapping):
             raise DitmosError(f"{at} is {given!r}, expected a table")
         table = dict(given)
-        own = _seeds(table.pop("seeds", seeds), at)
+        own, behind = _seeds(table.pop("seeds", seeds), at), table.pop("behind", None)
         axes = {key: _listed(table.get(key)) for key in ("data", "method", *_LIMITS) if key in table}
         for values in itertools.product(*axes.values()):
             one = table | dict(zip(axes, values, strict=True))
             if one.get("data") not in data:
                 raise DitmosError(f"{at}: data is {one.get('data')!r}, expected one of {', '.join(data) or 'none'}")
-            jobs += [convert({**one, "seed": seed}, Job, at) for seed in own]
-            _check(jobs[-1], at)
-    jobs.sort(key=lambda job: job.seed)  # the first seed makes what the others use
-    return SweepFile(data, tuple(jobs), settings, effort)
+            for split_seed, seed in itertools.product(data[one["data"]].splits or (None,), own):
+                job = convert({**one, "seed": seed, "split_seed": split_seed}, Job, at)
+                _check(job, at)
+                jobs.append((job, behind, at))
+    jobs.sort(key=lambda found: (found[0].seed, found[0].split_seed or 0))  # the first seed makes what the others use
+    alone = SweepFile(data, tuple(job for job, behind, _ in jobs if behind is None), settings, effort)
+    found = (job if behind is None else replace(job, behind=_asked(alone, job, behind, at)) for job, behind, at in jobs)
+    return replace(alone, jobs=tuple(found))
+
+
+def _asked(sweep: SweepFile, job: Job, wanted: Any, at: str) -> str:
+    """Key of the one job on the same windows and seed that is as ``wanted`` says."""
+    if job.way != "forest-first":
+        raise DitmosError(f"{at}: behind is set, but {job.way} asks no other network; leave it out")
+    table = convert(wanted, Mapping[str, Any], at, "behind")
+    unknown = set(table) - {"method", "ram", "flash", *_LIMITS}
+    if unknown or not table:
+        named = f"unknown key behind.{min(unknown)}" if unknown else "behind is empty"
+        raise DitmosError(f"{at}: {named}, expected method and, if there are several, macs, instructions or worst")
+    same = [
+        other for other in sweep.jobs
+        if (other.data, other.split_seed, other.seed) == (job.data, job.split_seed, job.seed)
+        and all(getattr(other, key) == value for key, value in table.items())
+    ]  # fmt: skip
+    if len(same) != 1:
+        raise DitmosError(f"{at}: behind {dict(table)!r} names {len(same)} jobs on {job.data}, expected one")
+    return sweep.key(same[0])
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _seeds(value: Any, where: str) -> list[int]:
+def _seeds(value: Any, where: str, name: str = "seeds") -> list[int]:
     if not isinstance(value, list) or not value or not all(type(seed) is int and seed >= 0 for seed in value):
-        raise DitmosError(f"{where}: seeds is {value!r}, expected a list of integers, 0 or more each")
+        raise DitmosError(f"{where}: {name} is {value!r}, expected a list of integers, 0 or more each")
     return value
 
 

@@ -16,6 +16,7 @@ from ditmos.planner.fed import describe_front
 from ditmos.training.export import Exported
 from ditmos.training.learn import Learned, Task
 from ditmos.training.loop import rounded
+from ditmos.training.predictions import Predictions
 from ditmos.training.routing_figures import routing_figures
 from ditmos.training.score import (
     EVERYBODY,
@@ -34,8 +35,8 @@ _SAMPLES = 2000  # of the bootstrap
 _PEOPLE = 3  # from which on intervals are over people
 
 
-def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
-    """All figures. The test part is looked at here, and only here."""
+def row(task: Task, learned: Learned, exported: Exported) -> tuple[dict[str, Any], Predictions]:
+    """All figures, and the answers on test windows. The test part is looked at here, and only here."""
     network, model, margins = learned.network, exported.model, exported.margins
     spec, cost, classes = network.spec, exported.cost, task.dataset.class_names
     parts = {}
@@ -53,12 +54,13 @@ def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
         parts[name] |= {
             "macs": round(price.macs(spec).of(scores[name].runs)),
             "instructions": round(cost.of(scores[name].runs)),
+            "worst_runs": worst_runs(spec, margins),
         }
-    test, worst = parts["test"], worst_runs(spec, margins)
-    instructions, dearest = cost.of(scores["test"].runs), cost.of(worst)
+    test = parts["test"]
+    instructions, dearest = cost.of(scores["test"].runs), cost.of(test["worst_runs"])
     y = task.parts.test.y.numpy()
     matrix = confusion(scores["test"].predicted, y, len(classes))
-    return {
+    figures = {
         "data": task.dataset.name,
         "split": task.settings.data.split,
         "metric": task.settings.data.metric,
@@ -68,9 +70,10 @@ def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
         "int8": test["int8"],
         "float": test["float"],
         "instructions": round(instructions),
+        "p95_instructions": round(cost.of(test["p95_runs"])),
         "worst_instructions": round(dearest),
         "macs": test["macs"],
-        "worst_macs": round(price.macs(spec).of(worst)),
+        "worst_macs": round(price.macs(spec).of(test["worst_runs"])),
         "microseconds": round(chip.microseconds(instructions), 1),
         "worst_microseconds": round(chip.microseconds(dearest), 1),
         "microjoules": round(chip.microjoules(chip.microseconds(instructions)), 1),
@@ -92,6 +95,7 @@ def row(task: Task, learned: Learned, exported: Exported) -> dict[str, Any]:
         **learned.how,
         **exported.how,
     }
+    return figures, Predictions.of(task.dataset, scores["test"].predicted)
 
 
 def _part(integer: Answers, found: Score, floats: Score, people: NDArray[np.int64]) -> dict[str, Any]:
@@ -107,9 +111,15 @@ def _part(integer: Answers, found: Score, floats: Score, people: NDArray[np.int6
         "union": floats.union,
         "exits": found.exits,
         "runs": found.runs,
+        "p95_runs": p95(found.each),
         "usage": found.usage,
         "classifier": found.classifier,
     }
+
+
+def p95(runs: NDArray[np.int64] | NDArray[np.bool_]) -> int:
+    """The least number of runs that 95 % of the windows keep to."""
+    return int(np.quantile(runs.astype(np.int64), 0.95, method="inverted_cdf"))
 
 
 def interval(right: NDArray[np.bool_] | NDArray[np.float64], people: NDArray[np.int64]) -> tuple[float, float]:

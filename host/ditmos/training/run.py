@@ -4,6 +4,7 @@
     RUN/run.json       the row: what it scores, what it costs, what was chosen and why
     RUN/settings.toml  every choice that it has read: `--config` takes it again
     RUN/network.pt     the float network
+    RUN/predictions.npz  what the model says of every test window
     and, until it is finished, the folder work in RUN: unfinished work
 
 Every file is whole at any time; a run that was stopped goes on with the numbers of one that was not.
@@ -163,13 +164,14 @@ def train(
         metadata = describe(task, asked["data"])
         exported = export(task, learned.network, metadata)
         report("figures", 0.0, "")
-        result = row(task, learned, exported)
+        result, predictions = row(task, learned, exported)
         if task.settings.data.standardise == "subject" and task.front_end:
             prepared = load_prepared(task.settings.data, request.data)
             found = strangers(exported.model, exported.margins, prepared, balanced=task.balanced)
             result["strangers"] = found
         size = write(out / MODEL, exported, request.budget.flash)
         save_network(out / NETWORK, learned.network)
+        predictions.save(out)
         atomic.write(out / SETTINGS, render(settings_read(task, request)).encode())
         result |= {
             "flash_bytes": size,

@@ -127,8 +127,8 @@ class Score:
     """value: accuracy, or mean recall where the set is judged by that. predicted (N,): the answers; answered (N,): the
     classifier that gave each (where two were asked, the first), or SELECTOR, or EVERYBODY.
 
-    exits: share of the windows that the selector answered. runs: classifier runs per window. union: at least one
-    classifier is right (None: there is but one). usage: share of the windows each classifier is chosen for. classifier:
+    exits: share of the windows that the selector answered. each (N,): classifier runs of a window; runs: the mean. union:
+    at least one classifier is right (None: there is but one). usage: share of the windows each classifier is chosen for. classifier:
     accuracy of each alone.
     """
 
@@ -140,6 +140,7 @@ class Score:
     classifier: tuple[float, ...]
     predicted: NDArray[np.int64]
     answered: NDArray[np.int64]
+    each: NDArray[np.int64]
 
 
 def answers_itself(spec: NetworkSpec) -> bool:
@@ -183,26 +184,28 @@ def answer_integer(model: QuantizedModel, windows: Windows) -> Answers:
 
 def score(answers: Answers, margins: Margins | None = None, *, balanced: bool = False) -> Score:
     spec, y = answers.spec, answers.y
-    predicted, answered, runs = _outcome(answers, margins or Margins())
+    predicted, answered, each = _outcome(answers, margins or Margins())
     right = answers.logits.argmax(2) == y[:, None]
     return Score(
         value=value(predicted == y, y, balanced),
         exits=float((answered == SELECTOR).mean()),
-        runs=runs,
+        runs=float(each.mean()),
         union=float(right.any(1).mean()) if spec.classifiers > 1 else None,
         usage=tuple((np.bincount(answers.choice, minlength=spec.classifiers) / len(y)).tolist()),
         classifier=tuple(right.mean(0).tolist()),
         predicted=predicted,
         answered=answered,
+        each=each,
     )
 
 
-def _outcome(answers: Answers, margins: Margins) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
-    """Predicted classes (N,), who answered (N,), classifier runs per window."""
+def _outcome(answers: Answers, margins: Margins) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Predicted classes, who answered, classifier runs: each (N,)."""
     spec = answers.spec
     if spec.selector is None:
         predicted = answers.logits.sum(1).argmax(1)  # `average` of routing.py
-        return predicted, np.full(len(predicted), EVERYBODY if spec.classifiers > 1 else 0), float(spec.classifiers)
+        count = len(predicted)
+        return predicted, np.full(count, EVERYBODY if spec.classifiers > 1 else 0), np.full(count, spec.classifiers)
     predicted, answered = answers.first.argmax(1), answers.choice
     early = again = np.zeros(len(predicted), bool)
     if margins.early is not None and answers_itself(spec):
@@ -215,7 +218,7 @@ def _outcome(answers: Answers, margins: Margins) -> tuple[NDArray[np.int64], NDA
         assert answers.gate is not None
         predicted = np.where(early, answers.gate[:, -spec.classes :].argmax(1), predicted)
         answered = np.where(early, SELECTOR, answered)
-    return predicted, answered, float(1 - early.mean() + again.mean())
+    return predicted, answered, 1 - early.astype(np.int64) + again
 
 
 def pick_margins(answers: Answers, allowed: Allowed, *, balanced: bool = False) -> Margins:
@@ -232,7 +235,8 @@ def pick_margins(answers: Answers, allowed: Allowed, *, balanced: bool = False) 
         seconds += _between(np.quantile(answers.doubt, _SECOND), answers.steps[1])
     best: tuple[float, float, Margins] | None = None
     for margins in itertools.starmap(Margins, itertools.product(earlies, seconds)):
-        predicted, _, runs = _outcome(answers, margins)
+        predicted, _, each = _outcome(answers, margins)
+        runs = float(each.mean())
         found = value(predicted == answers.y, answers.y, balanced)
         most = allowed.always if margins == Margins() else allowed.varying
         if runs <= most and (best is None or (found, -runs) > best[:2]):
