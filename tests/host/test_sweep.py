@@ -60,6 +60,13 @@ settings.specialists = { count = 2, folds = 2, asked = 0.4 }
 settings.network = { classifier = "4k5s2 6k3 8k3" }
 [[job]]
 data = "synthetic"
+method = "forest first, exit"
+by = "forest-first"
+behind = { method = "exit", macs = 12_000 }
+instructions = 25_000
+seeds = [0]
+[[job]]
+data = "synthetic"
 method = "forest"
 macs = 12_000
 seeds = [0]
@@ -95,17 +102,24 @@ def test_every_job_leaves_a_run(content: sweepfile.SweepFile, out: Path) -> None
     rows = sweep.results(out)
     found = sorted((row["method"], row["seed"]) for row in rows)
     twice = [(method, seed) for method in ("best", "exit", "wide") for seed in (0, 1)]
-    assert found == sorted([*twice, ("forest", 0), ("paper, no split", 0), ("specialists", 0)])
+    once = ("forest", "forest first, exit", "paper, no split", "specialists")
+    assert found == sorted([*twice, *((method, 0) for method in once)])
     for row in rows:
         assert sum(map(sum, row["confusion"])) == row["test"]["windows"] and row["macs"] <= row["worst_macs"]
+        assert row["predictions"].right.mean() == pytest.approx(row["test"].get("accuracy", row["int8"]))
+        if "instructions" in row:
+            assert row["instructions"] <= row["worst_instructions"] >= row["p95_instructions"]
         if row["method"] == "specialists":
             assert read_model(out / row["key"] / "model.dtm")[0].use.rule == Rule.VOTES
+        elif row["method"] == "forest first, exit":
+            shown = next(other for other in rows if (other["method"], other["seed"]) == ("exit", 0))
+            assert row["shape"].endswith(shown["shape"]) and row["behind"] == str(out / shown["key"])
         elif row["method"] != "forest":
             model, plan = read_model(out / row["key"] / "model.dtm")
             assert plan.arena_size == row["arena_bytes"] and row["curve"]
             assert model.spec == NetworkSpec.from_dict(row["network"])
     shapes = {(row["method"], row["shape"]) for row in rows}
-    assert ("wide", "4k5s2 6k3 8k3") in shapes and len(shapes) == 6  # one search for both seeds
+    assert ("wide", "4k5s2 6k3 8k3") in shapes and len(shapes) == 7  # one search for both seeds
     assert ("paper, no split", "4k5 4k3 h8; 3 x 4k5 4k3 h8 (from 0)") in shapes
     assert len(list((out / "work").glob("pool-*/figures.pt"))) == 1  # shared by all seven
     assert len(list((out / "work").glob("search-*/trials.json"))) == 1
@@ -128,7 +142,7 @@ def test_a_failed_job_costs_the_others_nothing(folder: Path, content: sweepfile.
     error = sweep.error_file(out, key)
     assert "too few for kernel" in error.read_text()
     assert len(sweep.pending(replace(content, jobs=(*content.jobs, wrong)), out)) == 1
-    assert len(sweep.results(out)) == 9
+    assert len(sweep.results(out)) == 10
     error.unlink()
 
 
@@ -172,6 +186,7 @@ def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:
         assert "<th></th>" not in head
     keys = {"data", "split", "method", "metric", "int8", "seeds", "macs", "arena_bytes", "flash_bytes"}
     assert entries and all(keys <= set(entry) for entry in entries)
+    assert "| best | exit |" in text and "pairs on the same windows" in text
     assert "best against the best rival" in text and "| best | 12 k MACs | 0 |" in text
     best = next(e for e in entries if e["method"] == "best")
     assert best["routed"]["mean"] <= best["union"]["mean"]
@@ -203,9 +218,10 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     measured = json.loads((tmp_path / "board.json").read_text())
     rows = [row for row in onboard.merged(out, sweep.results(out)) if row["method"] != "forest"]
-    assert len(rows) == 8
+    assert len(rows) == 9
     for row in rows:
-        if row["method"] == "specialists":
+        assert row["board"]["instructions"] <= row["board"]["worst_instructions"] >= row["board"]["p95_instructions"]
+        if row["method"] in ("specialists", "forest first, exit"):
             forest = row["cost"]["forest"]
             assert row["board"]["instructions"] >= round(forest["summary"] + forest["votes"])
             continue
@@ -232,6 +248,18 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
         (SWEEP.replace("macs = 12_000\n", "macs = -1\n", 1), "macs is -1, expected 0 or more"),
         (SWEEP.replace('method = "wide"', 'method = "a/b"\nby = "wide"'), "expected names without /"),
         (SWEEP.replace('by = "paper"', 'by = "book"'), "it is trained by 'book', expected by to be one of best"),
+        (SWEEP.replace('"exit", macs = 12_000 }', '"exits" }'), "behind {'method': 'exits'} names 0 jobs on synthetic"),
+        (SWEEP.replace('"exit", macs = 12_000 }', '"exit", mac = 1 }'), "unknown key behind.mac, expected method"),
+        (SWEEP.replace('behind = { method = "exit", macs = 12_000 }', "behind = 3"), "behind is 3, expected"),
+        (SWEEP.replace('by = "forest-first"', 'by = "wide"'), "behind is set, but wide asks no other network"),
+        (
+            SWEEP.replace('split = "subject"', 'split = "file"\nsplits = [1]'),
+            "split is 'file', expected subject, group or",
+        ),
+        (
+            SWEEP.replace('split = "subject"', 'split = "subject"\nsplits = [-1]'),
+            "data.synthetic: splits is [-1], expected",
+        ),
         (SWEEP.replace('by = "paper"', 'by = "lines"'), "it is trained by 'lines', expected by to be"),
         (SWEEP + "settings.fit.epochs = 1", "forest has no settings"),
         (SWEEP.replace("settings.search = {", "settings.fit.delta = 0.1\nsettings.search = {"), "nothing to route"),
@@ -254,8 +282,50 @@ def test_methods_budgets_and_data_may_be_lists() -> None:
     assert len({parsed.key(job) for job in parsed.jobs}) == 8
 
 
-def test_the_file_of_the_results_parses() -> None:
-    content = sweepfile.read_sweep(Path(__file__).parents[2] / "docs/results/sweep.toml")
-    assert len({content.key(job) for job in content.jobs}) == len(content.jobs) > 50
+def test_the_first_split_of_all_jobs_comes_first() -> None:
+    parsed = sweepfile.parse(
+        {"seeds": [0, 1], "data": {"a": {"file": "a.npz", "split": "subject", "splits": [3, 4]}},
+         "job": [{"data": "a", "method": "wide", "macs": 1000},
+                 {"data": "a", "method": "x", "by": "forest-first", "behind": {"method": "wide"}}]}
+    )  # fmt: skip
+    found = [(job.seed, job.split_seed, job.method) for job in parsed.jobs]
+    assert found == [(seed, split, method) for seed in (0, 1) for split in (3, 4) for method in ("wide", "x")]
+    for wide, other in zip(parsed.jobs[::2], parsed.jobs[1::2], strict=True):
+        assert other.behind == parsed.key(wide)
+        settings = parsed.request(other, Path("data")).settings
+        assert settings and settings["data"]["split_seed"] == other.split_seed
+
+
+def test_a_network_that_is_not_there_yet_is_missed(folder: Path, content: sweepfile.SweepFile, tmp_path: Path) -> None:
+    job = next(job for job in content.jobs if job.behind)
+    key, ok = sweep.run_one(content, job, folder, tmp_path, 0)
+    assert (
+        not ok and "whose network forest first, exit asks has no result" in sweep.error_file(tmp_path, key).read_text()
+    )
+
+
+def test_the_command_sums_up_what_is_done(folder: Path, out: Path, tmp_path: Path) -> None:
+    arguments = [
+        "sweep",
+        str(folder / "sweep.toml"),
+        "-o",
+        str(out),
+        "--data-folder",
+        str(folder),
+        "--only",
+        "best|exit",
+    ]
+    result = CliRunner().invoke(application(), [*arguments, "--json", str(tmp_path / "summary.json")])
+    assert result.exit_code == 0, result.output
+    assert "synthetic, 12 k MACs: pairs on the same windows" in result.output and "wide" not in result.output
+    best, *_ = entries = json.loads((tmp_path / "summary.json").read_text())
+    assert {entry["method"] for entry in entries} == {"best", "exit", "forest first, exit"}
+    assert [pair["method"] for pair in best["against"]] == ["exit"] and best["against"][0]["trainings"] == 2
+
+
+@pytest.mark.parametrize("name", ["sweep", "forests", "tables"])
+def test_the_files_of_the_results_parse(name: str) -> None:
+    content = sweepfile.read_sweep(Path(__file__).parents[2] / f"docs/results/{name}.toml")
+    assert len({content.key(job) for job in content.jobs}) == len(content.jobs) > 10
     for job in content.jobs:
         content.request(job, Path("data"))

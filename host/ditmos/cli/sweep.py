@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,17 +23,22 @@ def sweep(
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster, or local.")] = None,
     nice: Annotated[int, typer.Option(min=0, max=19, help="Niceness of the workers.")] = 0,
     only: Annotated[str, typer.Option(help="Only jobs whose key matches this regular expression.")] = "",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the summary to this file.")] = None,
 ) -> None:
     """Train every job of a sweep that has no result yet, as `ditmos train` does. One that fails does not stop the
-    others."""
+    others. The summary at the end is of all jobs that have a result: what each method scores and costs, and what those
+    that route are better by than each rival on the same windows."""
     from dataclasses import replace
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from ditmos.atomic import write_json
     from ditmos.cli import terminate_as_interrupt
     from ditmos.errors import DitmosError
-    from ditmos.study.sweep import error_file, pending, run
+    from ditmos.study.onboard import merged
+    from ditmos.study.summary import summarise
+    from ditmos.study.sweep import error_file, pending, result_file, results, run
     from ditmos.study.sweepfile import data_folder as folder_of
     from ditmos.study.sweepfile import read_sweep
 
@@ -70,5 +75,32 @@ def sweep(
             nice=nice,
             report=report,
         )
+    keys = {content.key(job) for job in content.jobs}
+    entries: list[dict[str, Any]] = []
+    if any(result_file(out, key).exists() for key in keys):
+        entries = summarise(row for row in merged(out, results(out)) if row["key"] in keys)
+    _show(entries)
+    if json_file:
+        write_json(json_file, entries)
     if failed:
         raise typer.Exit(1)
+
+
+_LEFT_OUT = ("float", "union", "MACs (mean)", "arena B", "network")  # of the tables of `ditmos report`
+
+
+def _show(entries: list[dict[str, Any]]) -> None:
+    """Results and pairs of every data set and budget."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ditmos.study.tables import overview
+
+    console = Console(markup=False)
+    for data in dict.fromkeys(entry["data"] for entry in entries):
+        for table in overview([entry for entry in entries if entry["data"] == data]):
+            kept = table.only([name for name in table.head if name not in _LEFT_OUT])
+            shown = Table(*kept.head, title=kept.title, title_justify="left", box=None)
+            for row in kept.rows:
+                shown.add_row(*row)
+            console.print(shown, highlight=False)

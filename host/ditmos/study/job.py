@@ -47,7 +47,8 @@ def run_job(sweep: SweepFile, job: Job, folder: Path, out: Path, report: Report 
 
 
 def _handmade(task: Task, kind: Literal["forest", "mlp"]) -> tuple[dict[str, Any], Predictions]:
-    """The row, and the answers. ``board``: instructions of the model alone on the simulated board, or why there are none."""
+    """The row, and the answers. ``board`` of it: instructions of the model alone on the simulated board, or why there
+    are none."""
     started, parts = time.monotonic(), task.parts
     found = rivals.learn(kind, parts.train, parts.test, task.seed, balanced=task.balanced)
     y = parts.test.y.numpy()

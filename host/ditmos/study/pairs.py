@@ -1,7 +1,8 @@
 """Two methods on the same test windows: what one is better by, and how far chance goes, people drawn anew.
 
-Windows of one person are alike, so people are drawn, not windows: whoever is drawn comes with all windows of all splits
-and seeds in which that person is tested (a bootstrap of clusters; Field and Welsh, "Bootstrapping clustered data", 2007).
+Windows of one person are alike, so people are drawn, not windows: whoever is drawn comes with all windows of all
+splits and seeds in which that person is tested (a bootstrap of clusters; Field and Welsh,
+"Bootstrapping clustered data", 2007). It says what other people would have changed, not what other seeds would.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ Counts = NDArray[np.float64]  # (people, classes)
 
 @dataclass(frozen=True)
 class Paired:
-    """points: in hundredths, of accuracy or mean recall over all windows together; low, high: 95 % of it. better, worse:
-    for how many of the people."""
+    """points: in hundredths, of accuracy or mean recall over all windows together; low, high: 95 % of it. better,
+    worse: for how many of the people."""
 
     points: float
     low: float
@@ -32,9 +33,6 @@ class Paired:
     people: int
     better: int
     worse: int
-
-    def __str__(self) -> str:
-        return f"{self.points:+.1f} [{self.low:.1f}, {self.high:.1f}]"
 
 
 def paired(one: Sequence[Predictions], other: Sequence[Predictions], *, balanced: bool) -> Paired:
@@ -56,9 +54,8 @@ def paired(one: Sequence[Predictions], other: Sequence[Predictions], *, balanced
     whole = _value(hits.sum(0), total.sum(0), balanced) - _value(others.sum(0), total.sum(0), balanced)
     low, high = np.nanquantile(found, _LEVELS)
     each = hits.sum(1) - others.sum(1)
-    return Paired(
-        100 * float(whole), 100 * float(low), 100 * float(high), len(people), int((each > 0).sum()), int((each < 0).sum())
-    )  # fmt: skip
+    points, low, high = (100 * float(part) for part in (whole, low, high))
+    return Paired(points, low, high, len(people), int((each > 0).sum()), int((each < 0).sum()))
 
 
 def pooled(found: Sequence[Predictions], *, balanced: bool) -> tuple[float, float, float]:

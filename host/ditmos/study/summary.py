@@ -1,17 +1,25 @@
-"""From rows to entries: mean and spread over seeds, the best rival, the Pareto front."""
+"""From rows to entries: mean and spread over seeds and splits, what one method is better by than another on the same
+windows, the best rival, the Pareto front."""
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
+
+from ditmos.study.pairs import paired, pooled
+from ditmos.training.predictions import Predictions
 
 Row = Mapping[str, Any]
 Entry = Mapping[str, Any]
 
 OURS = "best"
-RIVALS = ("wide", "ensemble", "exit", "tiny", "forest", "mlp", "linear", "forest-alone")
+RIVALS = (
+    "wide", "ensemble", "exit", "tiny", "forest", "mlp", "linear", "forest-alone", "forest first, exit",
+    "forest first, wide",
+)  # fmt: skip
 # METHOD's recipe has a rival of its own: the shape of the paper's baseline at the same cost.
 BASES = {"paper": "paper baseline"}
 NAMES = (*RIVALS, *BASES.values())  # of what does not route
@@ -46,6 +54,9 @@ def _routed(row: Row) -> float | None:
     return known["union"] * known["selector"] if known else None
 
 
+_COSTS: dict[str, Callable[[Sequence[float]], float]] = {
+    "instructions": statistics.fmean, "p95_instructions": max, "worst_instructions": max,
+}  # fmt: skip
 _FIGURES: dict[str, Callable[[Row], float | None]] = {
     "int8": lambda row: row["int8"],
     "float": lambda row: None if "forest" in row else row["float"],  # of a forest: the forest alone
@@ -55,26 +66,31 @@ _FIGURES: dict[str, Callable[[Row], float | None]] = {
 }
 
 
-def _instructions(row: Row) -> float | None:
+def _instructions(row: Row, which: str) -> float | None:
     """Counted on the simulated board, or else the planner's estimate."""
     board = row.get("board")
-    return board["instructions"] if isinstance(board, dict) else row.get("instructions")
+    return board[which] if isinstance(board, dict) and which in board else row.get(which)
 
 
 def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """One entry per data, budget, method and shape; what `ditmos report --json` writes.
+    """One entry per data, budget, method and shape; of data with several splits, where every one has its own shape, per
+    data, budget and method. What `ditmos report --json` writes.
 
     Of test windows, each as mean and sd over seeds (that of the sample, 0 for one): int8 and float (accuracy, or mean
     recall where ``metric`` is balanced), and for routed networks, in float and without early exits, union, routed and
-    the fractions of `training.routing_figures`. macs, instructions: the mean. feature_macs: of them, for features made
-    by hand, which instructions leave out.
+    the fractions of `training.routing_figures`. macs, instructions: the mean over windows; p95_instructions: what 95 %
+    of them keep to; those and worst_instructions, worst_macs: the largest of all trainings. feature_macs: of the MACs,
+    for features made by hand, which instructions leave out. interval: 95 % of int8 over all windows together, people
+    drawn anew. against: of a method that routes, what it is better by than each other one of the budget, on the
+    trainings that both have (`ditmos.study.pairs`).
     """
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row["data"], *budget_of(row), row["method"], row["shape"]].append(row)
+        shape = "" if "split_seed" in row else row["shape"]
+        groups[row["data"], *budget_of(row), row["method"], shape].append(row)
     entries = []
-    for (data, limit, budget, method, shape), found in sorted(groups.items()):
-        first = found[0]
+    for (data, limit, budget, method, _), found in sorted(groups.items()):
+        first, shapes = found[0], len({row["shape"] for row in found})
         entry = {
             "data": data,
             "split": first["split"],
@@ -82,26 +98,58 @@ def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
             "method": method,
             "budget": budget,
             "limit": limit,
-            "shape": shape,
-            "seeds": sorted(row["seed"] for row in found),
+            "shape": first["shape"] if shapes == 1 else f"number of shapes: {shapes}",
+            "seeds": sorted({row["seed"] for row in found}),
+            "trainings": len(found),
             "macs": round(statistics.fmean(row["macs"] for row in found)),
-            "worst_macs": first["worst_macs"],
-            "arena_bytes": first["arena_bytes"],
-            "flash_bytes": first["flash_bytes"],
+            **{key: max(row[key] for row in found) for key in ("worst_macs", "arena_bytes", "flash_bytes")},
         }
-        counted = [n for row in found if (n := _instructions(row)) is not None]
-        if len(counted) == len(found):
-            entry["instructions"] = round(statistics.fmean(counted))
-        for key in ("worst_instructions", "feature_macs"):
-            if key in first:
-                entry[key] = first[key]
+        for key, over in _COSTS.items():
+            counted = [n for row in found if (n := _instructions(row, key)) is not None]
+            if len(counted) == len(found):
+                entry[key] = round(over(counted))
+        if "feature_macs" in first:
+            entry["feature_macs"] = first["feature_macs"]
+        if splits := sorted({row["split_seed"] for row in found if "split_seed" in row}):
+            entry["splits"] = splits
         for name, of in _FIGURES.items():
             values = [value for row in found if (value := of(row)) is not None]
             if values:
                 sd = statistics.stdev(values) if len(values) > 1 else 0.0
                 entry[name] = {"mean": round(statistics.fmean(values), 4), "sd": round(sd, 4)}
+        if (said := [row["predictions"] for row in found if "predictions" in row]) and len(said) == len(found):
+            entry["interval"] = [round(part, 4) for part in pooled(said, balanced=balanced(first))[1:]]
+        if against := _against(method, found, groups, (data, limit, budget)):
+            entry["against"] = against
         entries.append(entry)
     return entries
+
+
+def _against(
+    method: str, rows: Sequence[Row], groups: Mapping[tuple[Any, ...], Sequence[Row]], where: tuple[Any, ...]
+) -> list[dict[str, Any]]:
+    """What a method that routes is better by than each other one of the budget, the strongest rivals first."""
+    if not ours(method) or base_of(method) is not None:
+        return []
+    own, found = trainings(rows), []
+    for (*at, name, _), others in groups.items():
+        other = trainings(others)
+        common = [training for training in own if training in other]
+        if tuple(at) != where or name == method or not common:
+            continue
+        pair = paired([own[t] for t in common], [other[t] for t in common], balanced=balanced(rows[0]))
+        figures = {key: round(value, 2) if isinstance(value, float) else value for key, value in asdict(pair).items()}
+        found.append({"method": name, **figures, "trainings": len(common)})
+    return sorted(found, key=lambda one: one["points"])
+
+
+def balanced(row: Row) -> bool:
+    return bool(row["metric"] == "balanced")
+
+
+def trainings(rows: Iterable[Row]) -> dict[tuple[int, int], Predictions]:
+    """What is known of the answers of each, by the seeds of split and training."""
+    return {(row.get("split_seed", 0), row["seed"]): row["predictions"] for row in rows if "predictions" in row}
 
 
 def best_rival(entries: Iterable[Entry], data: str, budget: str) -> Entry | None:

@@ -70,8 +70,8 @@ _LIMITS = ("macs", "instructions", "worst")
 
 @dataclass(frozen=True)
 class DataEntry:
-    """One data set with one split; None: as the data ask for it. splits: seeds of several, drawn anew; none: one, as the
-    settings have it."""
+    """One data set with one split; None: as the data ask for it. splits: seeds of several, drawn anew; without, there
+    is one, as the settings have it."""
 
     file: str
     split: SplitKind | None = None

@@ -3,8 +3,8 @@ one training what it scores on each class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from statistics import fmean
 from typing import Any
@@ -24,9 +24,13 @@ class Table:
 
     def full(self) -> Table:
         """Without columns that say nothing."""
-        kept = [i for i in range(len(self.head)) if any(row[i] for row in self.rows)]
+        return self.only([name for i, name in enumerate(self.head) if any(row[i] for row in self.rows)])
+
+    def only(self, names: Collection[str]) -> Table:
+        """With the columns of these names alone."""
+        kept = [i for i, name in enumerate(self.head) if name in names]
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
-        return Table(self.title, tuple(self.head[i] for i in kept), rows, self.marked, self.note)
+        return replace(self, head=tuple(self.head[i] for i in kept), rows=rows)
 
     def markdown(self, level: int) -> str:
         lines = [f"{'#' * level} {self.title}", "", _line(self.head), "|---" * len(self.head) + "|"]
@@ -50,8 +54,14 @@ def tables(entries: Sequence[Entry], rows: Sequence[Row], data: str) -> list[Tab
     """All tables of one data set that have something to say."""
     here = [e for e in entries if e["data"] == data]
     own = [row for row in rows if row["data"] == data]
-    found = [results(here, budget) for budget in dict.fromkeys(e["budget"] for e in here)]
-    found += [ablation(here, own), classifiers(own), gap(here, own)]
+    found = [*overview(here), ablation(here, own), classifiers(own), gap(here, own)]
+    return [table.full() for table in found if table.rows]
+
+
+def overview(entries: Sequence[Entry]) -> list[Table]:
+    """Of one data set: results and pairs of every budget."""
+    budgets = dict.fromkeys(e["budget"] for e in entries)
+    found = [made(entries, budget) for budget in budgets for made in (results, pairs)]
     return [table.full() for table in found if table.rows]
 
 
@@ -60,19 +70,46 @@ def results(entries: Sequence[Entry], budget: str) -> Table:
     here = sorted((e for e in entries if e["budget"] == budget), key=lambda e: -e["int8"]["mean"])
     rows = tuple(
         (
-            e["method"], _spread(e.get("int8")), _mean(e.get("float")), _mean(e.get("union")), f"{e['macs']:,}",
-            _instructions(e), _count(e.get("worst_instructions")), _count(e["arena_bytes"]), _count(e["flash_bytes"]),
-            f"{len(e['seeds'])}", e["shape"],
+            e["method"], _spread(e.get("int8")), _interval(e.get("interval")), _mean(e.get("float")),
+            _mean(e.get("union")), f"{e['macs']:,}", _instructions(e), _count(e.get("p95_instructions")),
+            _count(e.get("worst_instructions")), _count(e["arena_bytes"]), _count(e["flash_bytes"]),
+            f"{len(e['splits'])}" if "splits" in e else "", f"{len(e['seeds'])}", e["shape"],
         )
         for e in here
     )  # fmt: skip
     head = (
-        "method", "int8", "float", "union", "MACs (mean)", "instructions", "worst", "arena B", "flash B", "seeds",
-        "network",
+        "method", "int8", "95 %", "float", "union", "MACs (mean)", "instructions", "95 % below", "worst", "arena B",
+        "flash B", "splits", "seeds", "network",
     )  # fmt: skip
-    kind = "balanced accuracy" if here[0]["metric"] == "balanced" else "accuracy"
+    kind = _kind(here[0])
     marked = frozenset(i for i, e in enumerate(here) if ours(e["method"]))
     return Table(f"{here[0]['data']}, {budget} ({kind})", head, rows, marked, _leads(here, budget))
+
+
+def pairs(entries: Sequence[Entry], budget: str) -> Table:
+    """What every method that routes is better by than each other one, on the same windows."""
+    here = [e for e in entries if e["budget"] == budget and "against" in e]
+    rows = tuple(
+        (
+            e["method"], other["method"], f"{other['points']:+.1f} [{other['low']:.1f}, {other['high']:.1f}]",
+            f"{other['people']}", f"{other['better']}, {other['worse']}", f"{other['trainings']}",
+        )
+        for e in here
+        for other in e["against"]
+    )  # fmt: skip
+    head = ("method", "against", "points [95 %]", "people", "better, worse for", "trainings of each")
+    title = f"{here[0]['data']}, {budget}: pairs on the same windows ({_kind(here[0])})" if here else ""
+    return Table(title, head, rows, note=_PAIRS)
+
+
+_PAIRS = (
+    "points: over all windows of these trainings together; in brackets 95 %, people drawn anew with all their windows: "
+    "where that holds 0, other people might say otherwise. better, worse for: people."
+)
+
+
+def _kind(entry: Entry) -> str:
+    return "balanced accuracy" if entry["metric"] == "balanced" else "accuracy"
 
 
 def _leads(entries: Sequence[Entry], budget: str) -> str:
@@ -190,8 +227,12 @@ def _mean(figure: Mapping[str, Any] | None) -> str:
 
 
 def _spread(figure: Mapping[str, Any] | None) -> str:
-    spread = f" ± {figure['sd']:.4f}" if figure and figure["sd"] else ""  # of one seed there is none
+    spread = f" ± {figure['sd']:.4f}" if figure and figure["sd"] else ""  # of one training there is none
     return _mean(figure) + spread
+
+
+def _interval(found: Sequence[float] | None) -> str:
+    return f"{found[0]:.3f} to {found[1]:.3f}" if found else ""
 
 
 def _share(value: float | None) -> str:

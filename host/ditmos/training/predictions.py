@@ -1,5 +1,5 @@
-"""What the int8 model of a run says of every test window, kept beside its figures: so that two methods can be compared on
-the same windows, person by person (`ditmos.study.pairs`)."""
+"""What the int8 model of a run says of every test window, kept beside its figures: so that two methods can be compared
+on the same windows, person by person (`ditmos.study.pairs`)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PREDICTIONS = "predictions.npz"  # in the folder of a run
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of N test windows: which of the data set's they are, whose, their class, and the class that was answered; each (N,)
-    int64."""
+    """Of N test windows: which of the data set's they are, whose, their class, and the class that was answered; each
+    (N,) int64."""
 
     window: NDArray[np.int64]
     person: NDArray[np.int64]

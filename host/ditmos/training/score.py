@@ -127,9 +127,9 @@ class Score:
     """value: accuracy, or mean recall where the set is judged by that. predicted (N,): the answers; answered (N,): the
     classifier that gave each (where two were asked, the first), or SELECTOR, or EVERYBODY.
 
-    exits: share of the windows that the selector answered. each (N,): classifier runs of a window; runs: the mean. union:
-    at least one classifier is right (None: there is but one). usage: share of the windows each classifier is chosen for. classifier:
-    accuracy of each alone.
+    exits: share of the windows that the selector answered. runs: classifier runs per window; each (N,): of every one.
+    union: at least one classifier is right (None: there is but one). usage: share of the windows each classifier is
+    chosen for. classifier: accuracy of each alone.
     """
 
     value: float
