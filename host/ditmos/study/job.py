@@ -26,8 +26,9 @@ WORK = "work"  # what the jobs of a sweep share: pools, searches
 def run_job(sweep: SweepFile, job: Job, folder: Path, out: Path, report: Report = quiet) -> dict[str, Any]:
     """Train into ``out``/KEY, going on where it was stopped; returns the row, which run.json there holds."""
     own, request = out / sweep.key(job), sweep.request(job, folder)
-    names = {"key": sweep.key(job), "data": job.data, "method": job.method}
-    names |= {} if job.split_seed is None else {"split_seed": job.split_seed}
+    names: dict[str, Any] = {"key": sweep.key(job), "data": job.data, "method": job.method}
+    if job.split_seed is not None:
+        names["split_seed"] = job.split_seed
     if job.way in HANDMADE:
         task, _ = prepare_task(request, Keep(), report)
         row, predictions = _handmade(task, cast(Literal["forest", "mlp"], job.way))
