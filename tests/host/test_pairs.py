@@ -79,8 +79,7 @@ def test_predictions_on_disk(tmp_path: Path) -> None:
         file.write_bytes(damaged)
         with pytest.raises(DitmosError, match="not what ditmos train writes"):
             Predictions.load(tmp_path)
-    parts = dict(window=Y, person=PEOPLE, y=Y[:3], predicted=Y)
-    np.savez(file, **parts)
+    np.savez(file, window=Y, person=PEOPLE, y=Y[:3], predicted=Y)
     with pytest.raises(DitmosError, match="parts of unlike size or type"):
         Predictions.load(tmp_path)
 

@@ -15,8 +15,8 @@ from ditmos.errors import DitmosError
 from ditmos.model.reader import read_model
 from ditmos.model.spec import NetworkSpec
 from ditmos.model.use import Rule
+from ditmos.study import counted, onboard, page, sweep, sweepfile
 from ditmos.study import job as jobs
-from ditmos.study import onboard, page, sweep, sweepfile
 from small_sweep import WIDE, sweep_text, write_sweep
 from typer.testing import CliRunner
 
@@ -217,7 +217,7 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
     result = CliRunner().invoke(application(), ["bench", "models", str(out), "--json", str(tmp_path / "board.json")])
     assert result.exit_code == 0, result.output
     measured = json.loads((tmp_path / "board.json").read_text())
-    rows = [row for row in onboard.merged(out, sweep.results(out)) if row["method"] != "forest"]
+    rows = [row for row in counted.merged(out, sweep.results(out)) if row["method"] != "forest"]
     assert len(rows) == 9
     for row in rows:
         assert row["board"]["instructions"] <= row["board"]["worst_instructions"] >= row["board"]["p95_instructions"]
@@ -229,8 +229,8 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
         assert board == row["board"] and board["arena_bytes"] == row["arena_bytes"]
         again = row["test"]["runs"] * board["classify"]
         assert board["instructions"] == pytest.approx(board["load"] + board["select"] + again, abs=1)
-        counted, estimated = board["select"] + again, row["instructions"]
-        assert counted == pytest.approx(estimated, rel=0.15)  # the planner's cost is what a board takes
+        network, estimated = board["select"] + again, row["instructions"]
+        assert network == pytest.approx(estimated, rel=0.15)  # the planner's cost is what a board takes
     assert onboard.pending(out) == []
 
 

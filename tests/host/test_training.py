@@ -78,7 +78,8 @@ def same(a: dict, b: dict) -> bool:
 
 
 def test_a_run_holds_all_that_is_promised(data: Path, finished: Path) -> None:
-    assert {file.name for file in finished.iterdir()} == {"model.dtm", "run.json", "settings.toml", "network.pt"}
+    names = {"model.dtm", "run.json", "settings.toml", "network.pt", "predictions.npz"}
+    assert {file.name for file in finished.iterdir()} == names
     row, settings = read_run(finished)
     keys = ("int8", "float", "instructions", "worst_instructions", "arena_bytes", "flash_bytes")
     assert all(isinstance(row[key], int | float) for key in keys)

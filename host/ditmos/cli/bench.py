@@ -126,7 +126,7 @@ def models(
     from rich.progress import Progress
 
     from ditmos.atomic import write_json
-    from ditmos.study import onboard
+    from ditmos.study import counted, onboard
     from ditmos.study.sweep import results as rows_of
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -138,7 +138,7 @@ def models(
 
         failed = onboard.measure(results, report)
     if json_file:
-        rows = onboard.merged(results, rows_of(results))
+        rows = counted.merged(results, rows_of(results))
         write_json(json_file, {row["key"]: row["board"] for row in rows if "board" in row})
     if failed:
         raise typer.Exit(1)

@@ -36,7 +36,7 @@ def sweep(
     from ditmos.atomic import write_json
     from ditmos.cli import terminate_as_interrupt
     from ditmos.errors import DitmosError
-    from ditmos.study.onboard import merged
+    from ditmos.study.counted import merged
     from ditmos.study.summary import summarise
     from ditmos.study.sweep import error_file, pending, result_file, results, run
     from ditmos.study.sweepfile import data_folder as folder_of

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ditmos.atomic import read_json
 from ditmos.errors import DitmosError
 from ditmos.study import pictures
-from ditmos.study.onboard import merged
+from ditmos.study.counted import merged
 from ditmos.study.summary import OURS, Entry, Row, budget_of, ours, summarise
 from ditmos.study.sweep import results, with_predictions
 from ditmos.study.tables import answerers, classes, tables
