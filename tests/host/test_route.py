@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from ditmos import routing
 from ditmos.bench import golden
-from ditmos.bench.route import PLANNED, Costs, class_numbers, decide, part_of, quantized_windows, report
+from ditmos.bench.route import PLANNED, Costs, Decisions, class_numbers, decide, part_of, quantized_windows, report
 from ditmos.cli import application
 from ditmos.datasets import save, synthetic
 from ditmos.errors import DitmosError
@@ -379,6 +380,7 @@ def test_abstaining_counts_as_wrong(model, windows, tmp_path):
     ("text", "message"),
     [
         ("nothing_like_it", "no nothing_like_it there, but top1, average"),
+        ("first", "expected first() for first(tau=9, weight=4, ahead=17)"),
         ("fallback(x)", "expected FILE.py, a name"),
         ("fallback(1, 2, 3)", "takes from 0 to 1"),
         ("fallback(0.5)", "expected whole steps of int8 logits"),
@@ -387,8 +389,20 @@ def test_abstaining_counts_as_wrong(model, windows, tmp_path):
     ],
 )
 def test_policy_errors_name_the_policy(text, message):
-    with pytest.raises(DitmosError, match=message.replace("(", r"\(")):
+    with pytest.raises(DitmosError, match=re.escape(message)):
         parse_policy(text).load()
+
+
+@pytest.mark.parametrize("text", ["nothing_like_it", "vote", "best_of(3)"])
+def test_a_shipped_policy_is_refused_before_a_board_is_asked(text):
+    with pytest.raises(DitmosError, match=f"policy {re.escape(text)}: "):
+        parse_policy(text)
+
+
+def test_naming_and_averaging_cost_where_the_forest_was_asked():
+    runs, selects, polls = ([1, 0, 2], [1, 0, 1], [1, 1, 0])
+    found = Decisions(*np.array([[0] * 3, [0] * 3, runs, selects, polls], np.int64))
+    assert Costs(30, 100, "ticks", forest=7, behind=6).mean(found) == pytest.approx(20 + 100 + 14 / 3 + 2)
 
 
 def test_a_file_without_the_name_is_refused_before_it_runs(tmp_path):

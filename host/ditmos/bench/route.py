@@ -318,12 +318,14 @@ def decide(policy: Policy, model: Model, windows: NDArray[np.int8], logits: Logi
 
 @dataclass(frozen=True)
 class Costs:
-    """Cost of the select slices, and of the classify slices once, in ``unit``; of the forest's features and votes."""
+    """Cost of the select slices, and of the classify slices once, in ``unit``; of the forest's features and votes;
+    behind: of naming a classifier, and of averaging with the forest, where the forest was asked before."""
 
     select: int
     classify: int
     unit: str
     forest: int = 0
+    behind: int = 0
 
     @classmethod
     def of_macs(cls, model: Model) -> Costs:
@@ -333,14 +335,12 @@ class Costs:
 
     @classmethod
     def planned(cls, model: Model, plan: Plan) -> Costs:
-        """Instructions, as the planner estimates them; a classifier that is asked behind a forest is named and averaged
-        with it, too."""
+        """Instructions, as the planner estimates them."""
         network = price.planned(model.model, plan) if model.classifiers else price.Price(0, 0)
         forest = expected_price(model.model)
         behind = forest.both + forest.named if forest else 0.0
-        return cls(
-            round(network.select), round(network.classify + behind), PLANNED, round(forest.alone) if forest else 0
-        )
+        alone = round(forest.alone) if forest else 0
+        return cls(round(network.select), round(network.classify), PLANNED, alone, round(behind))
 
     @classmethod
     def measured(cls, path: Path) -> Costs:
@@ -352,13 +352,14 @@ class Costs:
                 sums[row["phase"]] += int(row["ticks"])
             asked = {str(row["name"]): int(row["ticks"]) for row in measured.get("forest", ())}
             votes, named = asked.get("votes", 0), asked.get("specialist", 0)  # votes make the features themselves
-            return cls(sums["select"], sums["classify"] + named, str(measured["unit"]), votes)
+            return cls(sums["select"], sums["classify"], str(measured["unit"]), votes, named)
         except (KeyError, TypeError) as error:
             raise DitmosError(f"{path}: {error} missing, expected a file from ditmos verify --json") from None
 
     def mean(self, decisions: Decisions) -> float:
+        after = decisions.runs * (decisions.polls > 0)
         asked = self.select * float(decisions.selects.mean()) + self.classify * float(decisions.runs.mean())
-        return asked + self.forest * float(decisions.polls.mean())
+        return asked + self.forest * float(decisions.polls.mean()) + self.behind * float(after.mean())
 
 
 @dataclass(frozen=True)

@@ -93,10 +93,11 @@ def _print(reports: list[Figures], part: str, name: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{reports[0].windows} windows of {name} ({part})", box=None)
-    table.add_column("policy")
-    for unit in ("accuracy", "abstained", "extra runs", *(f"{unit} / inference" for unit in reports[0].costs)):
-        table.add_column(unit, justify="right")
+    title = f"{reports[0].windows} windows of {name} ({part}); costs are means of a window"
+    table = Table(title=title, box=None, pad_edge=False)
+    table.add_column("policy", overflow="fold", min_width=max(len(row.policy) for row in reports[1:] or reports))
+    for unit in ("accuracy", "abstained", "extra\nruns", *(unit.replace(" (", "\n(") for unit in reports[0].costs)):
+        table.add_column(unit, justify="right", no_wrap=True)
     for name in ("gained", "lost"):  # windows, against the model's own policy
         table.add_column(name, justify="right")
     for row in reports:

@@ -19,7 +19,7 @@ from ditmos.framing import SAMPLES
 from ditmos.link import policies
 from ditmos.link.board import Board
 from ditmos.link.conversation import Conversation
-from ditmos.model.policy import Policy, parse_policy
+from ditmos.model.policy import Policy, check_call, parse_policy
 from ditmos.paths import SOURCES
 from ditmos.text import read_text
 
@@ -43,12 +43,12 @@ def driver_file(driver: str) -> tuple[Path, str]:
         parsed = parse_policy(driver)
         assert parsed.path
         return parsed.path, parsed.expression
-    expression = parse_policy(driver).expression
-    name = expression.partition("(")[0]
+    check_call(driver)
+    name = driver.partition("(")[0]
     known = known_drivers()
     if name not in known:
         raise DitmosError(f"sensor {driver}: no driver of that name, but {', '.join(known)}; or FILE.py:Name")
-    return known[name], expression
+    return known[name], driver
 
 
 def known_drivers() -> dict[str, Path]:

@@ -163,8 +163,27 @@ def parse_policy(text: str, home: str = "routing") -> Policy:
             shown = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name[0] != "_"]
             raise DitmosError(f"policy {text}: no {policy.name} there, but {', '.join(shown) or 'nothing'}")
         return policy
+    return _shipped(Policy(text, text, None, home=home))
+
+
+def check_call(text: str) -> None:
+    """Raises DitmosError for what is neither a name nor a call with literal arguments or such calls."""
     _node(text)
-    return Policy(text, text, None, home=home)
+
+
+def _shipped(policy: Policy) -> Policy:
+    """One of the device file. Raises DitmosError, before a board is asked, where the file has none of this name, or
+    where one with settings stands without brackets."""
+    module, shown = _HOMES[policy.home]
+    node, made = _node(policy.expression), getattr(module, policy.name, None)
+    if not callable(made):
+        raise DitmosError(f"policy {policy.text}: no {policy.name} there, but {', '.join(shown)}")
+    if module is routing and isinstance(node, ast.Name) and node.id in {*routing.SHIPPED} - {*routing.PLAIN}:
+        usual = f"{node.id}{inspect.signature(made)}"
+        raise DitmosError(
+            f"policy {policy.text}: it takes settings, expected {node.id}() for {usual}, or with your own"
+        )
+    return policy
 
 
 def _bound(tree: ast.Module) -> set[str]:
