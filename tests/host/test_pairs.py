@@ -113,3 +113,11 @@ def test_splits_are_judged_together() -> None:
     head = found["d, 50 k instructions (accuracy)"]
     row = dict(zip(head.head, head.rows[[row[0] for row in head.rows].index("exit")], strict=True))
     assert (row["95 % below"], row["worst"], row["splits"], row["seeds"]) == ("50,003", "60,003", "3", "1")
+
+
+def test_a_forest_before_a_network_is_a_method_of_its_own() -> None:
+    """Not a "forest first" with something left out, as "best, no teachers" is."""
+    rows = [_row("forest first, best", 1, [8]), _row("forest first, exit", 1, [3, 7])]
+    routed, rival = summary.summarise(rows)
+    assert [one["method"] for one in routed["against"]] == ["forest first, exit"] and "against" not in rival
+    assert summary.base_of("best, no teachers") == "best"

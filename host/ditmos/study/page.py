@@ -123,6 +123,7 @@ def _pictures(entries: Sequence[Entry], rows: Sequence[Row], data: str) -> Itera
             ("instructions", "instructions per decision (mean)"),
             ("macs", "MACs per decision (mean)"),
             ("arena_bytes", "arena (bytes)"),
+            ("flash_bytes", "model file (bytes of flash)"),
         ):
             if sum(bool(entry.get(axis)) for entry in entries) > 1:
                 yield f"accuracy against {axis}", pictures.cost(entries, data, axis, label)

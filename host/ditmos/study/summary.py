@@ -23,6 +23,7 @@ RIVALS = (
 # METHOD's recipe has a rival of its own: the shape of the paper's baseline at the same cost.
 BASES = {"paper": "paper baseline"}
 NAMES = (*RIVALS, *BASES.values())  # of what does not route
+_FIRST = "forest first"  # and behind the comma what it asks
 _LIMITS = {"macs": "MACs", "instructions": "instructions", "worst": "instructions at worst"}
 
 
@@ -32,9 +33,10 @@ def ours(method: str) -> bool:
 
 
 def base_of(method: str) -> str | None:
-    """Of "paper, no split" or "best, one classifier" what stands before the comma; None of a whole method."""
+    """Of "paper, no split" or "best, one classifier" what stands before the comma; None of a whole method, as "forest
+    first, best" is one."""
     base, comma, rest = method.partition(", ")
-    return base if comma and rest else None
+    return base if comma and rest and base != _FIRST else None
 
 
 def budget_of(row: Row) -> tuple[float, str]:
