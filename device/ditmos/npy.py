@@ -21,7 +21,9 @@ class Windows:
             self.start, self.shape, self.typecode = self._header()
         except (ValueError, IndexError):
             self.file.close()
-            raise ValueError("%s: no NumPy array of a type in %s" % (path, " ".join(sorted(_TYPES))))
+            known = " ".join(sorted(_TYPES))
+            what = "np.save(%r, np.ascontiguousarray(x, np.float32)) writes one, int16 of raw samples" % path
+            raise ValueError("%s: no NumPy array of a type in %s; %s" % (path, known, what))
         size = 1
         for n in self.shape[1:]:
             size *= n

@@ -136,6 +136,7 @@ def test_no_numpy_file(run: Run, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
     done = run("-c", "import ditmos\nditmos.windows('a.npy')")
     assert last_line(done).startswith("ValueError: a.npy: no NumPy array of a type in"), done
+    assert "np.save('a.npy', np.ascontiguousarray(x, np.float32)) writes one" in last_line(done)
 
 
 def test_numpy_file_cut_short(run: Run, tmp_path: Path) -> None:

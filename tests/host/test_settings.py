@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ditmos.cli import application
 from ditmos.datasets import Dataset
 from ditmos.datasets.kinds import kind_of
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
+from ditmos.paper.config import PaperConfig, paper_config
 from ditmos.training.choose import choose, choose_data, choose_split
 from ditmos.training.settings import Settings, only_read
 from ditmos.training.teachers import batch_for
@@ -21,6 +23,7 @@ from ditmos.training.typed_toml import convert, merge, read, render
 from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 
 def a_set(channels: int, fs: float, units: str, *, window: int = 64, alike: bool = False) -> Dataset:
@@ -55,6 +58,8 @@ def test_splits_by_what_can_be_kept_apart() -> None:
     assert choose_split(made)[0] == "subject"
     assert choose_split(replace(made, subject=np.zeros(60, int)))[0] == "group"
     assert choose_split(split(made, "subject"))[0] == "file"
+    kind, why = choose_split(made.with_split(np.zeros(len(made), np.int8)))
+    assert kind == "subject" and "that of the file is not used, it has no test window" in why
     with pytest.raises(DitmosError, match="expected 3 or more of either"):
         choose_split(replace(made, subject=np.zeros(60, int), group=np.zeros(60, int)))
 
@@ -143,3 +148,11 @@ def test_damaged_files_raise_nothing_else(tmp_path: Path, seed: int) -> None:
         Settings().changed(read(path), "best", str(path))
     except DitmosError as error:
         assert str(error)
+
+
+def test_the_settings_that_are_printed_are_the_defaults() -> None:
+    printed = CliRunner().invoke(application(), ["train", "--settings"])
+    content = tomllib.loads(printed.stdout)
+    assert paper_config(content.pop("paper")) == PaperConfig()
+    assert Settings().checked(content, "printed") == Settings()
+    assert "what it leaves out is chosen by looking at the data" in printed.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 from ditmos import keep as keeping
 from ditmos.cli import application
+from ditmos.cli.train import show
 from ditmos.datasets import TEST, Dataset, load, save
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
@@ -37,6 +39,7 @@ from ditmos.training.run import Request, load_network, read_run, train
 from ditmos.training.score import Margins, Score, answer_integer, score
 from ditmos.training.space import fits_ram
 from ditmos.training.typed_toml import read, render
+from rich.console import Console
 from typer.testing import CliRunner
 
 SHAPE = {"classifier": "6k3", "selector": "4k5s2 4k3", "classifiers": 3, "start": 1, "aggregate": [2], "exit": True}
@@ -386,6 +389,11 @@ def test_the_command_prints_one_table_and_writes_the_row(data: Path, tmp_path: P
     row = json.loads((tmp_path / "row.json").read_text())
     assert row["seed"] == 2 and row["budget"]["macs"] == 40_000 and row["arena_bytes"] <= 4_000
     assert json.loads((tmp_path / "run" / "run.json").read_text()) == row
+    for people, said in ((9, "people drawn anew with all"), (1, "of test, with fewer than 3 people, windows drawn")):
+        printed = io.StringIO()
+        parts = {"validation": row["validation"] | {"people": 9}, "test": row["test"] | {"people": people}}
+        show(row | parts, Console(file=printed, width=200))
+        assert said in printed.getvalue()
 
 
 def test_integers_that_lose_more_than_a_point_are_said_with_the_layer(

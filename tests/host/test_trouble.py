@@ -72,6 +72,11 @@ def test_gravity_in_the_wrong_unit(sound: Dataset) -> None:
     assert "looks like g, not m/s^2" in changed(sound, x=still, units="m/s^2")[0]
     assert "looks like m/s^2, not g" in changed(sound, x=still * np.float32(9.81), units="g")[0]
     assert not any("looks like" in text for text in changed(sound, x=still, units="g"))
+    for names, unit in ((("x", "y", "z"), "g"), (("norm", "b", "c"), "g, V, V")):
+        other = still[..., ::-1] if names[0] == "norm" else still
+        assert "looks like m/s^2, not g" in " ".join(
+            changed(sound, x=other * np.float32(9.81), channels=names, units=unit)
+        )
 
 
 def test_classes(sound: Dataset) -> None:

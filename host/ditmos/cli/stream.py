@@ -55,7 +55,9 @@ def stream(
     rate: Annotated[
         str, typer.Option(help="real (the source's own rate), max (what the line takes), or rows per second.")
     ] = "max",
-    count: Annotated[int | None, typer.Option(min=1, help="Windows, or rows of text, at most.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="At most so many windows of a data set, else rows (samples of sound).")
+    ] = None,
     view: Annotated[bool, typer.Option("--view", help="Live view instead of a line per result.")] = False,
     record: Annotated[Path | None, typer.Option(help="Keep samples, results and times in this file (.npz).")] = None,
     replay: Annotated[Path | None, typer.Option(help="Show what --record kept, without a board.")] = None,
@@ -138,6 +140,9 @@ def stream(
     if opened.labels is not None and running.hop == running.window and tape.results:
         summary["accuracy"] = right / len(tape.results)
     typer.echo(", ".join(f"{key} {value}" for key, value in summary.items() if key != "device"), err=True)
+    if not tape.results and not failure:
+        rows = f"; --count {count} is of rows here, not of windows" if count and not opened.window else ""
+        typer.echo(f"{source}: no result, a window takes {running.window} rows{rows}", err=True)
     if record:
         tape.save(record)
     if json_file:

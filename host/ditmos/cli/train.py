@@ -46,6 +46,16 @@ def add(app: typer.Typer) -> None:
     app.command()(train)
 
 
+def _list_settings(wanted: bool) -> None:
+    if wanted:
+        from ditmos.paper.config import PaperConfig
+        from ditmos.training.listing import listing
+        from ditmos.training.settings import Settings
+
+        print(listing((Settings, ""), (PaperConfig, "paper")), end="")
+        raise typer.Exit
+
+
 def train(
     data: Annotated[Path, typer.Argument(help="Dataset (.npz).")],
     out: Annotated[Path | None, typer.Option(help="Folder of the run; else runs/<name of the data>.")] = None,
@@ -65,6 +75,12 @@ def train(
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file: any choice, e.g. fit.epochs = 80.")] = None,
+    settings: Annotated[
+        bool,
+        typer.Option(
+            "--settings", is_eager=True, callback=_list_settings, help="Print all such choices, with defaults, and end."
+        ),
+    ] = False,
     split: Annotated[Split | None, typer.Option(help="What keeps training and test apart; else by the data.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
@@ -181,6 +197,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         cost = f"{row['instructions']:,} instructions"
         table.add_row(f"rival {rival}, int8", f"{row['validation']['int8']:.4f}", f"{row['int8']:.4f}, {cost}")
     console.print(table)
+    console.print(_brackets(result), highlight=False)
     _classes(result, console)
     console.print(f"network: {result['shape']}", highlight=False)
     if result["loses"]:
@@ -188,6 +205,20 @@ def show(result: dict[str, Any], console: Console) -> None:
         console.print(
             f"integers lose {100 * lost:.1f} points on validation, most in {layer} ({part:.0%} of its values)"
         )
+
+
+def _brackets(result: dict[str, Any]) -> str:
+    """What the intervals of the table stand for."""
+    from ditmos.training.results import FEWEST_PEOPLE
+
+    few = [part for part in ("validation", "test") if result[part]["people"] < FEWEST_PEOPLE]
+    if not few:
+        return "in brackets 95 %, people drawn anew with all their windows"
+    rest = "" if len(few) == 2 else "people drawn anew; "
+    return (
+        f"in brackets 95 %, {rest}of {' and '.join(few)}, with fewer than {FEWEST_PEOPLE} people, windows drawn anew: "
+        "of other people that says nothing"
+    )
 
 
 def _classes(result: dict[str, Any], console: Console) -> None:

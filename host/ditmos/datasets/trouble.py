@@ -83,11 +83,14 @@ def _stuck(values: NDArray, end: float) -> float:
 
 
 def _gravity(dataset: Dataset) -> list[str]:
-    """Three accelerations whose mean is the earth's, in the other unit."""
-    names = [name.lower() for name in dataset.channels]
+    """Accelerations whose size at rest is the earth's, in the other unit: three axes, or in g whatever there is, as
+    nobody is at 9.8 g most of the time."""
+    names, units_of = [name.lower() for name in dataset.channels], dataset.channel_units
     axes = [i for i, name in enumerate(names) if name.startswith("a") and name[-1:] in "xyz"][:3]
-    units = {dataset.channel_units[i] for i in axes}
-    if len(axes) != 3 or units not in ({"g"}, {"m/s^2"}):
+    if len(axes) != 3 or len({units_of[i] for i in axes}) != 1:
+        axes = [i for i, unit in enumerate(units_of) if unit == "g"][:3]
+    units = {units_of[i] for i in axes}
+    if units not in ({"g"}, {"m/s^2"}):
         return []
     some = dataset.real(slice(None, None, max(1, len(dataset) // 500)))[:, axes]
     rest = float(np.median(np.linalg.norm(some, axis=1)))

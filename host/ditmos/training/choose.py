@@ -89,10 +89,11 @@ def choose_split(dataset: Dataset) -> tuple[SplitKind, str]:
     """Raises DitmosError where nothing can be kept apart."""
     if dataset.split is not None and (dataset.split == TEST).any():
         return "file", "the file has one"
+    own = "" if dataset.split is None else "; that of the file is not used, it has no test window (2)"
     if (people := len(np.unique(dataset.subject))) >= 3:
-        return "subject", f"{people} people: test people are new ones"
+        return "subject", f"{people} people: test people are new ones{own}"
     if (groups := len(np.unique(dataset.group))) >= 3:
-        return "group", f"people: {people}, recordings: {groups}; test recordings are new ones of known people"
+        return "group", f"people: {people}, recordings: {groups}; test recordings are new ones of known people{own}"
     raise DitmosError(
         f"{dataset.name}: number of people: {people}, of recordings: {groups}, expected 3 or more of either, to train, "
         "choose and test on different ones; record more, or take --split random, which says nothing of new recordings"

@@ -32,7 +32,7 @@ from ditmos.training.score import (
 from ditmos.training.shapes import describe
 
 _SAMPLES = 2000  # of the bootstrap
-_PEOPLE = 3  # from which on intervals are over people
+FEWEST_PEOPLE = 3  # from which on intervals are over people
 
 
 def row(task: Task, learned: Learned, exported: Exported) -> tuple[dict[str, Any], Predictions]:
@@ -126,7 +126,7 @@ def interval(right: NDArray[np.bool_] | NDArray[np.float64], people: NDArray[np.
     """95 % of the accuracy: bootstrap over people, whose windows are alike, or over windows where people are few."""
     rng = np.random.default_rng(0)
     names, unit = np.unique(people, return_inverse=True)
-    if len(names) < _PEOPLE:
+    if len(names) < FEWEST_PEOPLE:
         names, unit = np.arange(len(right)), np.arange(len(right))
     hits, sizes = np.bincount(unit, weights=right), np.bincount(unit)
     drawn = rng.integers(0, len(names), (_SAMPLES, len(names)))

@@ -102,7 +102,7 @@ class SpecialistsConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """See the tables above. threads: of torch; more than there are free cores is much slower. refit: forest and
+    """threads: of torch; more than there are free cores is much slower. refit: forest and
     specialists learn once more with the validation people, where more people help (`ditmos.forest.refit`)."""
 
     data: DataConfig = field(default_factory=DataConfig)
