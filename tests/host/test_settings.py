@@ -155,4 +155,4 @@ def test_the_settings_that_are_printed_are_the_defaults() -> None:
     content = tomllib.loads(printed.stdout)
     assert paper_config(content.pop("paper")) == PaperConfig()
     assert Settings().checked(content, "printed") == Settings()
-    assert "what it leaves out is chosen by looking at the data" in printed.stdout
+    assert "[views]\ncount = 24\n" in printed.stdout and "# rotate: largest angle in degrees" in printed.stdout
