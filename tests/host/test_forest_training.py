@@ -13,6 +13,7 @@ from ditmos.bench.golden import Style, random_model
 from ditmos.bench.route import Logits, decide, quantized_windows, window_rows
 from ditmos.cli import application
 from ditmos.datasets import TEST, TRAIN, VALIDATION, Dataset, load, save
+from ditmos.datasets.features import samples_of
 from ditmos.datasets.splits import split
 from ditmos.datasets.synthetic import generate
 from ditmos.errors import DitmosError
@@ -306,6 +307,22 @@ def test_command(data: Path, network: Path, tmp_path: Path) -> None:
     assert planned.exit_code == 0 and "where the network is asked" in planned.output, planned.output
     reported = CliRunner().invoke(application(), ["report", str(out), "--out", str(tmp_path / "page.html")])
     assert reported.exit_code == 0, reported.output
+
+
+def test_a_network_of_real_numbers_reads_the_forests_samples(dataset: Dataset, network: Path, tmp_path: Path) -> None:
+    """Its int8 of a window is that of the training, though what is fed are steps of another size."""
+    real = replace(dataset, x=dataset.values(), scale=1.0)
+    model, plan = read_model(network / "model.dtm")
+    inputs = tuple(InputChannel.of(c.scale, c.zero_point, 1.0, c.name, c.units) for c in model.inputs)
+    (tmp_path / "network").mkdir()
+    write_model(tmp_path / "network" / "model.dtm", replace(model, inputs=inputs), plan)
+    request = Request(save(real, tmp_path / "real.npz"), Budget(flash=40_000), "forest-first")
+    train(request, tmp_path / "run", tmp_path / "network")
+    made = read_model(tmp_path / "run" / "model.dtm")[0]
+    samples, step = samples_of(real)
+    assert {channel.sample_scale for channel in made.inputs} == {made.front_end.scale} == {step} != {1.0}
+    fed = Model(made).quantize_rows(samples[:9]).astype(int)
+    assert np.abs(fed - Model(replace(model, inputs=inputs)).quantize(real.x[:9])).max() <= 1 and fed.std() > 5
 
 
 def test_refused(data: Path, dataset: Dataset, network: Path, tmp_path: Path) -> None:

@@ -45,10 +45,11 @@ def check_same(model: QuantizedModel, task: Task, network: Path) -> None:
             f"{network}: its network is for windows of {have[0]} x {have[1]} and {len(have[2])} classes, the data have "
             f"{need[0]} x {need[1]} and {len(need[2])}, or classes of other names"
         )
-    steps = {channel.sample_scale for channel in model.inputs}
-    _, scale = samples_of(dataset)
-    if steps != {float(np.float32(scale))}:
-        raise DitmosError(f"{network}: its samples are in steps of {sorted(steps)}, the data's of {scale:g}")
+    found, need = (
+        [float(np.float32(s)) for s in of] for of in ([c.sample_scale for c in model.inputs], dataset.scales)
+    )
+    if found != need:
+        raise DitmosError(f"{network}: its samples are in steps of {sorted({*found})}, the data's of {sorted({*need})}")
 
 
 def front_of(task: Task, summary: Summary) -> FrontEnd:
@@ -61,6 +62,12 @@ def front_of(task: Task, summary: Summary) -> FrontEnd:
     return FrontEnd((summary,), dataset.fs, float(np.float32(scale)), units, dataset.channels)
 
 
+def in_steps(inputs: tuple[InputChannel, ...], step: float) -> tuple[InputChannel, ...]:
+    """The same int8 of samples whose steps are so many real units: those of a forest, where the network has learned
+    from real numbers or from samples with a scale for each channel."""
+    return tuple(InputChannel.of(c.scale, c.zero_point, step, c.name, c.units, c.used) for c in inputs)
+
+
 def assemble(task: Task, grown: Grown, behind: Behind, metadata: dict[str, Any]) -> QuantizedModel:
     """The model, with the policy that it has until one is chosen."""
     dataset, network = task.dataset, behind.network
@@ -70,7 +77,8 @@ def assemble(task: Task, grown: Grown, behind: Behind, metadata: dict[str, Any])
         clusters = None if behind.centres is None else around(behind.centres, VOTES * grown.forest.trees)
         forest = replace(grown.forest, opinion=opinions(network.logit_scale), clusters=clusters)
         use = Use("first", Rule.VOTES if clusters else network.use.rule, (9, 4))
-        return replace(network, front_end=end, forest=forest, use=use, metadata=metadata)
+        inputs = network.inputs if task.front_end else in_steps(network.inputs, end.scale)
+        return replace(network, inputs=inputs, front_end=end, forest=forest, use=use, metadata=metadata)
     spec = without_network(dataset.window, len(dataset.channels), dataset.classes)
     return QuantizedModel(
         spec=spec, selector=(), classifiers=(), inputs=_inputs(task, scale), selector_scale=1.0,
