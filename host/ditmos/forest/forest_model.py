@@ -45,11 +45,12 @@ def check_same(model: QuantizedModel, task: Task, network: Path) -> None:
             f"{network}: its network is for windows of {have[0]} x {have[1]} and {len(have[2])} classes, the data have "
             f"{need[0]} x {need[1]} and {len(need[2])}, or classes of other names"
         )
-    found, need = (
-        [float(np.float32(s)) for s in of] for of in ([c.sample_scale for c in model.inputs], dataset.scales)
-    )
-    if found != need:
-        raise DitmosError(f"{network}: its samples are in steps of {sorted({*found})}, the data's of {sorted({*need})}")
+    steps = [channel.sample_scale for channel in model.inputs]
+    own = [float(np.float32(scale)) for scale in dataset.scales]
+    if steps != own:
+        raise DitmosError(
+            f"{network}: its samples are in steps of {sorted(set(steps))}, the data's of {sorted(set(own))}"
+        )
 
 
 def front_of(task: Task, summary: Summary) -> FrontEnd:
