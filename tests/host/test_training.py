@@ -394,6 +394,10 @@ def test_the_command_prints_one_table_and_writes_the_row(data: Path, tmp_path: P
         parts = {"validation": row["validation"] | {"people": 9}, "test": row["test"] | {"people": people}}
         show(row | parts, Console(file=printed, width=200))
         assert said in printed.getvalue()
+    for asked in (0.0, 0.2):
+        printed = io.StringIO()
+        show(row | {part: row[part] | {"asked": asked} for part in parts}, Console(file=printed, width=200))
+        assert ("the network is never asked" in printed.getvalue()) == (asked == 0)
 
 
 def test_integers_that_lose_more_than_a_point_are_said_with_the_layer(

@@ -59,6 +59,9 @@ def test_verify_and_stream(board, tmp_path: Path, rules: tuple[Rule, ...]) -> No
     named = ["specialist"] if rules == (Rule.VOTES,) else []
     assert [part.name for part in report.forest] == ["features", "votes", *named]
     assert min(part.bytes for part in report.forest) > 0
+    planned = price.summary_price(model.front_end.summary, model.spec.window, 3)
+    if model.front_end.summary.block == 8:  # in blocks of 4 they take more than planned
+        assert 0.8 * planned < report.forest[0].ticks < 1.25 * planned, "without the clock and the call"
 
     deploy(board, path, Place.ram)
     policy = forest if alone else first(tau, 3)

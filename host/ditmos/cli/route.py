@@ -96,7 +96,8 @@ def _print(reports: list[Figures], part: str, name: str) -> None:
     title = f"{reports[0].windows} windows of {name} ({part}); costs are means of a window"
     table = Table(title=title, box=None, pad_edge=False)
     table.add_column("policy", overflow="fold", min_width=max(len(row.policy) for row in reports[1:] or reports))
-    for unit in ("accuracy", "abstained", "extra\nruns", *(unit.replace(" (", "\n(") for unit in reports[0].costs)):
+    abstained = ("abstained",) if any(row.abstained for row in reports) else ()
+    for unit in ("accuracy", *abstained, "extra\nruns", *(unit.replace(" (", "\n(") for unit in reports[0].costs)):
         table.add_column(unit, justify="right", no_wrap=True)
     for name in ("gained", "lost"):  # windows, against the model's own policy
         table.add_column(name, justify="right")
@@ -105,7 +106,7 @@ def _print(reports: list[Figures], part: str, name: str) -> None:
         table.add_row(
             row.policy,
             f"{row.accuracy:.4f}",
-            str(row.abstained),
+            *(str(row.abstained) for _ in abstained),
             f"{row.extra_runs:.3f}",
             *(f"{cost:,.0f}" for cost in row.costs.values()),
             str(gained),

@@ -200,6 +200,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(_brackets(result), highlight=False)
     _classes(result, console)
     console.print(f"network: {result['shape']}", highlight=False)
+    if "asked" in result["test"] and not any(p["asked"] for p in parts):
+        console.print("the network is never asked: --method forest answers alike, in a smaller file")
     if result["loses"]:
         layer, part, lost = result["loses"]
         console.print(
