@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ditmos.atomic import read_json
 from ditmos.bench.golden import Style, for_samples, random_model, random_windows
 from ditmos.emulator import EmulatedBoard
 from ditmos.errors import DitmosError
 from ditmos.firmware import nucleo
 from ditmos.firmware.memorymap import ITCM, ROMFS
 from ditmos.firmware.nucleo import Image
+from ditmos.firmware.targets import NUCLEO
 from ditmos.frontends import log_bands, log_mel, vitals
 from ditmos.frontends.memory import memory
 from ditmos.link.board import Board
@@ -29,7 +31,7 @@ from ditmos.link.verify import verify
 from ditmos.model.reference import Model
 from ditmos.model.spec import BranchSpec, ConvSpec, NetworkSpec, reference_spec
 from ditmos.model.writer import write_model
-from ditmos.paths import BUILD, SOURCES
+from ditmos.paths import SOURCES
 from ditmos.planner import whole_plan
 from elftools.elf.elffile import ELFFile
 
@@ -282,7 +284,7 @@ def test_files_and_rom_outlive_the_board(image: Image, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_builds_are_the_same(image: Image) -> None:
     """Built again from the same sources in an emptied folder."""
-    shutil.rmtree(BUILD / "firmware" / "nucleo")
-    given = os.environ.get("DITMOS_MICROPYTHON")
-    again = nucleo.build(Path(given) if given else BUILD / "micropython" / "git")
+    tree = Path(read_json(NUCLEO.provenance_file)["tree"])  # may be a user's own
+    shutil.rmtree(NUCLEO.folder)
+    again = nucleo.build(tree)
     assert again.sha256 == image.sha256
