@@ -21,6 +21,7 @@ from ditmos.events import majority, soft
 from ditmos.link import alone
 from ditmos.link.board import Board
 from ditmos.link.deploy import deploy
+from ditmos.link.record import Sensor
 from ditmos.model.quantized import QuantizedModel
 from ditmos.model.reader import read_model
 from ditmos.model.reference import Model
@@ -163,8 +164,12 @@ def test_a_sensor_that_is_not_for_the_model_is_refused_before_main_is_written(
         install(simulated, model, f"{drivers}:Slow")
     with pytest.raises(DitmosError, match="no driver of that name, but Simulated, WavFile"):
         install(simulated, model, "Nobody")
+    with pytest.raises(DitmosError, match="sensor MPU6050: it needs I2C, which this board's firmware has not"):
+        install(simulated, model, "MPU6050")
     with Board(simulated.port) as board:
         assert not board.exists(alone.MAIN)
+        with pytest.raises(DitmosError, match="sensor Inmp441: it needs I2S, which this board's firmware has not"):
+            Sensor(board, "Inmp441")
 
 
 def test_what_a_driver_imports_comes_with_it(simulated: Simulator, model: Path, drivers: Path) -> None:

@@ -13,7 +13,7 @@ from ditmos.datasets.surroundings import SLOWEST_HZ, silent_classes
 from ditmos.errors import DitmosError
 from ditmos.frontends.frontend import own_affine
 from ditmos.link.board import Board
-from ditmos.link.record import DRIVERS, driver_file
+from ditmos.link.record import DRIVERS, driver_file, trying
 from ditmos.model.quantized import QuantizedModel
 from ditmos.text import read_text
 
@@ -107,12 +107,13 @@ def install(board: Board, model: QuantizedModel, settings: Settings, *, replace:
         board.put(file, f"/flash/{file.name}")
     board.soft_reset()
     made = expression if "(" in expression else f"{expression}()"
-    board.exec(
-        "import ditmos\nfrom ditmos.capture import check\n"
-        f"from {path.stem} import {expression.partition('(')[0]}\n_sensor = {made}\n"
-        "check(ditmos.load_model(), _sensor)\nif hasattr(_sensor, 'close'):\n _sensor.close()\n",
-        timeout=20,
-    )
+    with trying(settings.sensor):
+        board.exec(
+            "import ditmos\nfrom ditmos.capture import check\n"
+            f"from {path.stem} import {expression.partition('(')[0]}\n_sensor = {made}\n"
+            "check(ditmos.load_model(), _sensor)\nif hasattr(_sensor, 'close'):\n _sensor.close()\n",
+            timeout=20,
+        )
     board.put(program.encode(), MAIN)
 
 

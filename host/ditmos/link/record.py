@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections import deque
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ditmos.framing import SAMPLES
 from ditmos.link import policies
 from ditmos.link.board import Board
 from ditmos.link.conversation import Conversation
+from ditmos.link.repl import BoardError
 from ditmos.model.policy import Policy, check_call, parse_policy
 from ditmos.paths import SOURCES
 from ditmos.text import read_text
@@ -52,12 +54,36 @@ def driver_file(driver: str) -> tuple[Path, str]:
 
 
 def known_drivers() -> dict[str, Path]:
-    """Files of the drivers in device/, by their names."""
+    """Files of the drivers in device/, by their names: of classes that have a rate, as a bus or a base has not."""
     found: dict[str, Path] = {}
     for path in DRIVERS:
         tree = ast.parse(path.read_text())
-        found |= {node.name: path for node in tree.body if isinstance(node, ast.ClassDef)}
+        found |= {node.name: path for node in tree.body if isinstance(node, ast.ClassDef) and _has_rate(node)}
     return found
+
+
+def _has_rate(made: ast.ClassDef) -> bool:
+    names = (getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(made) if _is_set(node))
+    return "rate" in names
+
+
+def _is_set(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store)
+
+
+@contextmanager
+def trying(driver: str) -> Iterator[None]:
+    """Inside, a driver that imports what the board's firmware lacks, as buses of a simulated board, is told so."""
+    try:
+        yield
+    except BoardError as error:
+        if lacks := re.search(r"can't import name (\w+)|no module named '(\w+)'", error.reason):
+            needed = lacks[1] or lacks[2]
+            raise DitmosError(
+                f"sensor {driver}: it needs {needed}, which this board's firmware has not (a simulated board has no "
+                "buses); expected Simulated, WavFile, or FILE.py:Name"
+            ) from None
+        raise
 
 
 class Sensor:
@@ -73,7 +99,8 @@ class Sensor:
         self.board = board
         path, expression = driver_file(driver)
         made = expression if "(" in expression else f"{expression}()"
-        policies.send(board, Policy(driver, made, read_text(path)[0], path), "_sensor")
+        with trying(driver):
+            policies.send(board, Policy(driver, made, read_text(path)[0], path), "_sensor")
         self.signal = Signal(*board.eval(_ABOUT))
         if not self.signal.channels:
             raise DitmosError(f"sensor {driver}: it names no channel")
