@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from ditmos.model.writer import write_model
 from ditmos.planner import feed_of, price, whole_plan
 from ditmos.routing import FOREST, VOTES, first, forest
 from ditmos.simulated.qemu import Simulator
+from ditmos.ui.live_board import LiveBoard
+from ditmos.ui.openers import Plugged
+from ditmos.ui.player import supply_of_dataset
 
 ALONE = (Rule.ONLY,)
 ROUTED = (Rule.ONLY, Rule.SELECTOR)
@@ -112,6 +116,16 @@ def test_real_numbers_are_sent_as_the_samples_that_they_are(
     try:
         source = str(save(dataset, tmp_path / "real.npz"))
         stream.stream(source=source, port=simulated.port, json_file=tmp_path / "said.json")
+        supply = supply_of_dataset(dataset, np.arange(8))
+        page = LiveBoard("board", Plugged(simulated.port), supply, rate=5000, hop=reference.raw_window).start()
+        for _ in range(300):
+            if page.message or (page.history and page.history.count >= 8):
+                break
+            time.sleep(0.05)
+        page.close()
+        assert page.history and page.history.count >= 8, page.message
+        shown = [(answer.result.label, answer.truth) for answer in page.history.last(1000)[:8]]
+        assert shown == [(value, value) for value in label.tolist()]
     finally:
         with Board(simulated.port) as board:
             board.exec(f"import os\nos.remove({where.path!r})")

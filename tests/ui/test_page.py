@@ -73,7 +73,7 @@ def test_a_second_page_sees_the_same_board_and_a_closed_one_costs_nothing(page) 
 def test_a_policy_is_edited_and_acts(page) -> None:
     """Tried before, put on the board in a moment, seen in the ribbon's figures; a wrong one leaves what answered."""
     page.tab("Policy")
-    page.wait_for("multiply-accumulates a window")
+    page.wait_for("instructions a window, planned")
     page.write("def policy(model, window):\n    model.select(window)\n    model.classify(2)\n    return 7, 2\n")
     page.wait_for("other answers")
     page.press("Put on the board")

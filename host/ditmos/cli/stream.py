@@ -15,10 +15,8 @@ from ditmos.errors import DitmosError
 from ditmos.routing import name_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from ditmos.link.sources import Source
     from ditmos.link.stream import Result, Stream
     from ditmos.link.tape import Tape
     from ditmos.link.view import View
@@ -80,9 +78,9 @@ def stream(
 
     from ditmos.atomic import check_writable, write_json
     from ditmos.cli import terminate_as_interrupt
-    from ditmos.frontends.integers import sat16
     from ditmos.link.arrival import Arrival
     from ditmos.link.board import Board
+    from ditmos.link.sent import in_steps, sent_as
     from ditmos.link.sources import open_source
     from ditmos.link.stream import Stream
     from ditmos.model.signal import fit
@@ -99,7 +97,7 @@ def stream(
         running = Stream(
             board, model=model, policy=policy, hop=hop, rate=rows_per_second, logits=view or record is not None
         )
-        dtype = _sent_as(opened, Stream(board, model=model, policy=policy))
+        dtype = sent_as(opened.dtype, opened.signal, Stream(board, model=model, policy=policy))
         running.prepare(dtype)
         fitted = fit(running.signal, opened.signal, str(source), raw=opened.dtype == np.int16)
         for note in fitted.notes:
@@ -107,7 +105,7 @@ def stream(
 
         def taken(x: NDArray) -> NDArray:
             x = fitted.taken(x)
-            return x if x.dtype == dtype else sat16(np.rint(x / np.array(running.signal.scales, np.float32)))
+            return x if x.dtype == dtype else in_steps(x, running.signal)
 
         whole = opened.blocks if isinstance(opened.blocks, np.ndarray) else None
         blocks: Iterable = map(taken, opened.blocks) if whole is None else taken(whole)
@@ -149,26 +147,6 @@ def stream(
         write_json(json_file, summary | ({"error": str(failure)} if failure else {}))
     if failure:
         raise failure
-
-
-def _sent_as(source: Source, asked: Stream) -> np.dtype:
-    """The type of what is sent. Real numbers that are samples of the model's front end, not its rows, become such
-    samples. Rates tell them apart, or else channels. asked: a stream without a hop."""
-    import numpy as np
-
-    if source.dtype.kind != "f":
-        return source.dtype
-    asked.prepare(source.dtype)
-    rows = asked.signal
-    asked.prepare(np.int16)
-    samples = asked.signal
-    fed = samples.channels != rows.channels  # the board names those of rows only
-    if fed and not samples.other_rate(source.fs or 0.0):
-        same = rows.channels == source.channels and rows.scales != samples.scales
-        like_rows = same and source.units in (None, rows.units)
-        if rows.other_rate(source.fs or 0.0) or (len(source.channels or ()) == len(samples.channels) and not like_rows):
-            return np.dtype(np.int16)
-    return source.dtype
 
 
 def _sense(

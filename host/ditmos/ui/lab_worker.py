@@ -23,14 +23,14 @@ from ditmos.ui.versions import line_of
 @dataclass(frozen=True)
 class Outcome:
     """What a policy makes of windows. accuracy: None where no class is known. abstained, differing: windows, the latter
-    those with another answer than before; extra_runs: classifier runs a window beyond the first; macs: a window."""
+    those with another answer than before. Of a window: extra_runs, classifier runs beyond the first; instructions."""
 
     windows: int
     accuracy: float | None
     before: float | None
     abstained: int
     extra_runs: float
-    macs: float
+    instructions: float
     differing: tuple[int, ...]
     gained: int
     lost: int
@@ -50,8 +50,9 @@ class Lab:
     """A model, and windows of a data set with their classes, if there is one."""
 
     def __init__(self, model: Path, data: Path | None, part: str) -> None:
-        self._model = Model(read_model(model)[0])
-        self._costs = Costs.of_macs(self._model)
+        read, plan = read_model(model)
+        self._model = Model(read)
+        self._costs = Costs.planned(self._model, plan)
         self._data: tuple[NDArray[np.int8], Logits, NDArray[np.int64]] | None = None
         if data:
             dataset = load(data)
@@ -100,7 +101,7 @@ class Lab:
             before=float(was[known].mean()) if known.any() and old is not None else None,
             abstained=int((now.label < 0).sum()),
             extra_runs=float(np.maximum(now.runs - 1, 0).mean()) if len(y) else 0.0,
-            macs=self._costs.mean(now) if len(y) else 0.0,
+            instructions=self._costs.mean(now) if len(y) else 0.0,
             differing=tuple(map(int, np.flatnonzero(other))),
             gained=int((known & right & ~was).sum()),
             lost=int((known & ~right & was).sum()),

@@ -21,6 +21,7 @@ from ditmos.link.deploy import installed
 from ditmos.link.record import Sensor
 from ditmos.link.repl import BoardError
 from ditmos.link.sensing import SensorStream
+from ditmos.link.sent import sent_as
 from ditmos.link.stream import Result, Stream
 from ditmos.model.policy import Policy
 from ditmos.model.signal import fit
@@ -255,7 +256,7 @@ class LiveBoard:
         stream = self._exchange.begin(first, make)
         if self._jobs.empty():
             keep = self._keeper(history, stream)
-            for result in stream.run(player.blocks(first * history.hop), supply.dtype, ahead=history.window):
+            for result in stream.run(player.blocks(first * history.hop), player.dtype, ahead=history.window):
                 start = (first + result.number) * history.hop
                 stop = start + history.window
                 rows = player.rows(history.ring.end, stop)
@@ -318,7 +319,8 @@ class LiveBoard:
     def _begin(self, board: Board, supply: Supply, rate: float | None) -> tuple[History, Player]:
         """Ask the board what its model is like, and begin a history of such a stream."""
         stream = Stream(board)
-        stream.prepare(supply.dtype)
+        dtype = sent_as(supply.dtype, supply.signal, stream)
+        stream.prepare(dtype)
         signal = stream.signal
         try:
             fitted = fit(signal, supply.signal, supply.name, raw=supply.dtype == np.int16)
@@ -327,10 +329,10 @@ class LiveBoard:
         hop = self._hop or usual_hop(stream.window, stream.hello["spare"] + 1, rate)
         if not any(signal.channels) and len(supply.signal.channels) == len(signal.channels):
             signal = replace(signal, channels=supply.signal.channels)  # samples of a front end have no names there
-        if supply.dtype != np.int16:
+        player = Player(supply, fitted, signal if dtype != supply.dtype else None)
+        if dtype != np.int16:
             signal = replace(signal, scales=(1.0,) * len(signal.channels))
-        made = History(signal, stream.window, hop, stream.hello["classifiers"], rate or 1.0, supply.dtype)
-        return made, Player(supply, fitted)
+        return History(signal, stream.window, hop, stream.hello["classifiers"], rate or 1.0, dtype), player
 
 
 def model_on(board: Board) -> tuple[str, int] | None:

@@ -137,16 +137,20 @@ class LivePage:
 
     def _label(self, history: History, answer: Answer) -> None:
         result, names = answer.result, history.signal.class_names
-        sure = 0.0 if result.confidence is None else result.confidence
+        sure, by = result.confidence, f"by {name_of(result.who)}"
         truth = "" if answer.truth is None else f"it is {names[answer.truth]}"
         if answer.truth is not None and answer.truth == result.label:
             truth = "right"
+        meter = "<div class=meter></div>"  # nobody says how sure a forest is, or a selector that answers
+        if sure is not None:
+            meter = (
+                f"<div class=meter role=meter aria-label=confidence aria-valuemin=0 aria-valuemax=1 "
+                f"aria-valuenow={sure:.2f}><div style='width:{100 * sure:.0f}%'></div></div>"
+            )
+            by = f"{sure:.2f} {by}"
         self._answer.content = (
-            f"<div class=answer>{escape(result.name or 'no answer')}</div>"
-            f"<div class=meter role=meter aria-label=confidence aria-valuemin=0 aria-valuemax=1 "
-            f"aria-valuenow={sure:.2f}>"
-            f"<div style='width:{100 * sure:.0f}%'></div></div>"
-            f"<div class='row muted num'><span>{sure:.2f} by {name_of(result.who)}</span>"
+            f"<div class=answer>{escape(result.name or 'no answer')}</div>{meter}"
+            f"<div class='row muted num'><span>{by}</span>"
             f"<span class=grow></span><span>{escape(truth)}</span></div>"
         )
         said = [a for a in history.last(2000) if a.event is not None][-_EVENTS:]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ditmos.datasets import Dataset
 from ditmos.errors import DitmosError
+from ditmos.link.sent import in_steps
 from ditmos.link.sources import Source
 from ditmos.model.signal import Fit, Signal
 
@@ -70,11 +71,14 @@ def supply_of_source(source: Source, name: str) -> Supply:
 
 
 class Player:
-    """Rows of a supply, numbered from 0, in the order and with the classes of a model (``fit``)."""
+    """Rows of a supply, numbered from 0, in the order and with the classes of a model (``fit``). sent: the signal in
+    whose steps real numbers go to the board; None: they go as they are."""
 
-    def __init__(self, supply: Supply, fit: Fit) -> None:
+    def __init__(self, supply: Supply, fit: Fit, sent: Signal | None = None) -> None:
         self._supply = supply
         self._fit = fit
+        self._sent = sent
+        self.dtype = supply.dtype if sent is None else np.dtype(np.int16)
         self._kept: deque[tuple[int, NDArray, int]] = deque()  # (first row, rows, class)
         self._end = 0
         self._turn = 0
@@ -112,6 +116,8 @@ class Player:
             return None
         block, label = made
         block = self._fit.taken(block)
+        if self._sent is not None:
+            block = in_steps(block, self._sent)
         if label != UNKNOWN and self._fit.classes:
             label = self._fit.classes[label]
         self._kept.append((self._end, block, label))
@@ -122,7 +128,7 @@ class Player:
         """Rows that have been given, and are kept."""
         parts = [rows[max(0, start - first) : max(0, stop - first)] for first, rows, _ in list(self._kept)]
         parts = [part for part in parts if len(part)]
-        return np.concatenate(parts) if parts else np.empty((0, len(self._supply.signal.channels)), self._supply.dtype)
+        return np.concatenate(parts) if parts else np.empty((0, len(self._supply.signal.channels)), self.dtype)
 
     def label(self, start: int, stop: int) -> int | None:
         """The class of most of these rows; None where the source does not say it."""

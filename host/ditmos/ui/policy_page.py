@@ -191,6 +191,6 @@ def _rows(found: list[Outcome]) -> list[list[str]]:
         ["other answers", *(f"{len(one.differing):,}" for one in found)],
         ["no answer", *(f"{one.abstained:,}" for one in found)],
         ["extra runs a window", *(f"{one.extra_runs:.3f}" for one in found)],
-        ["multiply-accumulates a window", *(f"{one.macs:,.0f}" for one in found)],
+        ["instructions a window, planned", *(f"{one.instructions:,.0f}" for one in found)],
     ]
     return rows
