@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -294,9 +295,11 @@ def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
         file.write_bytes(damaged)
         with pytest.raises(DitmosError, match=r"network\.pt: not a trained network"):
             load_network(file)
-    (tmp_path / "run" / "run.json").write_text("{")
-    with pytest.raises(DitmosError, match=r"run\.json: not JSON"):
-        read_run(tmp_path / "run")
+    for text, said in (("{", "not JSON"), ("{}", "not what ditmos train"), ("[]", "not what ditmos train")):
+        (tmp_path / "run" / "run.json").write_text(text)
+        for reader in (read_run, partial(runs.finished, asked={}, resume=True)):
+            with pytest.raises(DitmosError, match=rf"run\.json: {said}"):
+                reader(tmp_path / "run")
     with pytest.raises(DitmosError, match="expected the folder of a finished training"):
         read_run(tmp_path / "nowhere")
 

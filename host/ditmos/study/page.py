@@ -9,14 +9,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ditmos.atomic import read_json
 from ditmos.errors import DitmosError
 from ditmos.study import pictures
 from ditmos.study.counted import merged
 from ditmos.study.summary import OURS, Entry, Row, budget_of, ours, summarise
 from ditmos.study.sweep import results, with_predictions
 from ditmos.study.tables import answerers, classes, tables
-from ditmos.training.run import ROW
+from ditmos.training.run import ROW, read_row
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --ours: #d9534f22 }
@@ -39,10 +38,7 @@ def gather(folders: Iterable[Path]) -> list[Row]:
     rows: list[Row] = []
     for folder in folders:
         if (folder / ROW).is_file():
-            row = read_json(folder / ROW)
-            if not isinstance(row, dict) or not {"data", "budget", "method", "int8", "test", "shape"} <= row.keys():
-                raise DitmosError(f"{folder / ROW}: not what ditmos train writes; train again")
-            rows.append({"key": folder.name} | with_predictions(row, folder))
+            rows.append({"key": folder.name} | with_predictions(read_row(folder), folder))
         elif any(folder.glob(f"*/{ROW}")):
             rows += merged(folder, results(folder))
         else:

@@ -231,7 +231,7 @@ def finished(out: Path, asked: Mapping[str, Any], resume: bool) -> dict[str, Any
     if (out / ROW).exists():
         if not resume:
             raise DitmosError(f"{out}: there is a finished run in it, expected a new folder")
-        row: dict[str, Any] = read_json(out / ROW)
+        row = read_row(out)
         _check_same(f"{out}: the finished run in it was made", row.get("asked", {}), asked)
         return row
     if resume:
@@ -247,12 +247,20 @@ def _check_same(what: str, old: Mapping[str, Any], asked: Mapping[str, Any]) -> 
             raise DitmosError(f"{what} with {key} {value!r}{now}; expected the same to go on, or a new folder")
 
 
+def read_row(out: Path) -> dict[str, Any]:
+    """The row of a finished run. Raises DitmosError for a file that is none."""
+    row = read_json(out / ROW)
+    if not isinstance(row, dict) or not {"data", "budget", "method", "int8", "test", "shape"} <= row.keys():
+        raise DitmosError(f"{out / ROW}: not what ditmos train writes; train again")
+    return row
+
+
 def read_run(out: Path) -> tuple[dict[str, Any], Settings]:
     """Row and settings of a finished run. Raises DitmosError where there is none."""
     if not (out / ROW).exists():
         unfinished = "; the run in it is not finished, go on with --resume" if (out / REQUEST).exists() else ""
         raise DitmosError(f"{out}: no {ROW} in it, expected the folder of a finished training{unfinished}")
-    return read_json(out / ROW), convert(read(out / SETTINGS), Settings, str(out / SETTINGS))
+    return read_row(out), convert(read(out / SETTINGS), Settings, str(out / SETTINGS))
 
 
 def _spent(out: Path) -> float:
