@@ -136,6 +136,9 @@ def test_choice_by_hand() -> None:
     done = outcome(found, model, chosen.setting)
     assert done.label.tolist() == [0, 1] and done.asked.tolist() == [False, True]
     assert choose(found, model, forest, Price(500, 490), Budget(instructions=150.0), balanced=False).setting.ahead == 0
+    level = replace(found, votes=np.array([[8, 8], [5, 5]], np.uint16))  # the least lead would ask for both
+    fewer = choose(level, model, forest, Price(500, 490), Budget(instructions=700.0), balanced=False)
+    assert (fewer.score, fewer.setting.ahead, fewer.setting.tau) == (1.0, 1, 6), "80 of 240 is below 6 sixteenths"
     assert (
         not outcome(found, model, Setting(0, 4)).asked.any() and outcome(found, model, Setting(ALWAYS, 4)).asked.all()
     )

@@ -1,11 +1,13 @@
 """Whom `first` asks: margin and weight of the forest's votes, chosen on validation within the mean instructions.
 
 The forest is asked whether its best class leads the next by enough. That names the windows that it gets wrong better
-than the size of the best class's share does (docs/experts.md), so only the former is searched.
+than the size of the best class's share does (docs/experts.md), so only the former is searched; but where even the least
+lead asks for more windows than the budget allows, that share says which of them.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -112,18 +114,20 @@ def choose(
     """
     if not keeps(0.0, model.spec, forest, network, budget):
         raise DitmosError(f"forest: it takes {forest.alone:,.0f} instructions alone, more than the budget; allow more")
+    margins = [(ALWAYS, ahead) for ahead in range(ALWAYS + 1)]
+    least = float(outcome(found, model, Setting(ALWAYS, 0, 1)).asked.mean())
+    if not keeps(least, model.spec, forest, network, budget):
+        margins += [(tau, 1) for tau in range(1, ALWAYS)]
     best: Chosen | None = None
-    for ahead in range(ALWAYS + 1):
-        for weight in range(EIGHTHS + 1):
-            setting = Setting(ALWAYS, weight, ahead)
-            done = outcome(found, model, setting)
-            asked = float(done.asked.mean())
-            if not keeps(asked, model.spec, forest, network, budget):
-                continue
-            chosen = Chosen(
-                setting, value(done.label == found.y, found.y, balanced=balanced), forest.first(asked, network)
-            )
-            if best is None or (chosen.score, -chosen.cost) > (best.score, -best.cost):
-                best = chosen
+    for (tau, ahead), weight in itertools.product(margins, range(EIGHTHS + 1)):
+        setting = Setting(tau, weight, ahead)
+        done = outcome(found, model, setting)
+        asked = float(done.asked.mean())
+        if not keeps(asked, model.spec, forest, network, budget):
+            continue
+        score = value(done.label == found.y, found.y, balanced=balanced)
+        chosen = Chosen(setting, score, forest.first(asked, network))
+        if best is None or (chosen.score, -chosen.cost) > (best.score, -best.cost):
+            best = chosen
     assert best  # ahead 0 asks nobody
     return best
