@@ -121,3 +121,11 @@ def test_a_forest_before_a_network_is_a_method_of_its_own() -> None:
     routed, rival = summary.summarise(rows)
     assert [one["method"] for one in routed["against"]] == ["forest first, exit"] and "against" not in rival
     assert summary.base_of("best, no teachers") == "best"
+
+
+def test_a_part_is_worth_what_it_is_on_all_splits() -> None:
+    rows = [_row("best", split, [8]) for split in (1, 2)]
+    rows += [_row("best, no teachers", split, wrong) for split, wrong in ((1, [3, 7]), (2, []))]
+    _, without = tables.ablation(summary.summarise(rows), rows).rows
+    assert (without[0], without[2], without[-1]) == ("best, no teachers", "+0.00", "2")  # -6.25 and +6.25
+    assert [summary.training_named(row) for row in (rows[1], {"seed": 3})] == ["split 2, seed 0", "seed 3"]

@@ -278,7 +278,7 @@ def test_ablation_and_gap_by_hand() -> None:
     assert "paper, no split" not in gap
     assert found["Routed against union"].note.endswith("(float): 0.9500.")
     first = found["Classifiers, in %, the most used first"].rows[0]
-    assert first == ("best", "20 k MACs", "0", "75 25 0", "25 50 12", "38 62 -")
+    assert first == ("best", "20 k MACs", "seed 0", "75 25 0", "25 50 12", "38 62 -")
     results = found["d, 20 k MACs (accuracy)"]
     assert "paper against paper baseline: +10.00 points." in results.note
     at = results.head.index("instructions")

@@ -187,7 +187,7 @@ def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:
     keys = {"data", "split", "method", "metric", "int8", "seeds", "macs", "arena_bytes", "flash_bytes"}
     assert entries and all(keys <= set(entry) for entry in entries)
     assert "| best | exit |" in text and "pairs on the same windows" in text
-    assert "best against the best rival" in text and "| best | 12 k MACs | 0 |" in text
+    assert "best against the best rival" in text and "| best | 12 k MACs | seed 0 |" in text
     best = next(e for e in entries if e["method"] == "best")
     assert best["routed"]["mean"] <= best["union"]["mean"]
     told = {(row["method"], *row["budget"].items()) for row in sweep.results(out) if "per_class" in row}

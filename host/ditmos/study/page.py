@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ditmos.errors import DitmosError
 from ditmos.study import pictures
 from ditmos.study.counted import merged
-from ditmos.study.summary import OURS, Entry, Row, budget_of, ours, summarise
+from ditmos.study.summary import OURS, Entry, Row, budget_of, ours, summarise, training_named
 from ditmos.study.sweep import results, with_predictions
 from ditmos.study.tables import answerers, classes, tables
 from ditmos.training.run import ROW, read_row
@@ -79,8 +79,8 @@ def _folded(row: Row) -> str:
     """One training more, to be unfolded: its classes, who answers, its confusion."""
     shown = [table.html(3) for table in (classes(row), answerers(row)) if table.rows]
     if "confusion" in row:
-        shown.append(_drawn([("confusion", pictures.confusion(row, f"{row['method']}, seed {row['seed']}"))]))
-    summary = f"Classes of {row['method']}, {budget_of(row)[1]}, seed {row['seed']}"
+        shown.append(_drawn([("confusion", pictures.confusion(row, f"{row['method']}, {training_named(row)}"))]))
+    summary = f"Classes of {row['method']}, {budget_of(row)[1]}, {training_named(row)}"
     return f"<details><summary>{escape(summary)}</summary>{''.join(shown)}</details>"
 
 
@@ -131,6 +131,6 @@ def _pictures(entries: Sequence[Entry], rows: Sequence[Row], data: str) -> Itera
     if same:
         yield "routing", pictures.routing(same, f"{data}: {best['method']}, {budget_of(best)[1]}")
     if "confusion" in best:
-        yield "confusion", pictures.confusion(best, f"{data}: {best['method']}, seed {best['seed']}")
+        yield "confusion", pictures.confusion(best, f"{data}: {best['method']}, {training_named(best)}")
     for budget, learned in pictures.of_budget(rows).items():
         yield "learning curves", pictures.curves(learned, f"{data}, {budget}")

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from ditmos.study.summary import NAMES, Entry, Row, base_of, budget_of, ours, pareto
+from ditmos.study.summary import NAMES, Entry, Row, base_of, budget_of, ours, pareto, training_named
 
 _INK = "#808080"  # readable on white and on black
 _OURS = "#d9534f"
@@ -67,7 +67,7 @@ def _legend(axes: Axes, below: float = 0.22, columns: int = 3) -> None:
 
 
 def cost(entries: Sequence[Entry], title: str, axis: str, label: str) -> Figure:
-    """int8 value against a cost, with the Pareto front; a bar is one standard deviation over seeds. No ablations."""
+    """int8 value against a cost, with the Pareto front; a bar: one standard deviation over trainings. No ablations."""
     found = [e for e in entries if base_of(e["method"]) is None and e.get(axis)]
     figure, axes = _picture(3.2)
     for method in sorted({e["method"] for e in found}):
@@ -88,12 +88,12 @@ def cost(entries: Sequence[Entry], title: str, axis: str, label: str) -> Figure:
 
 
 def routing(rows: Sequence[Row], title: str) -> Figure:
-    """Share of the test windows that each classifier is chosen for, one group of bars per seed."""
+    """Share of the test windows that each classifier is chosen for, one group of bars a training."""
     figure, axes = _picture(2.4)
     count = len(rows[0]["test"]["usage"])
     width = 0.8 / len(rows)
     for i, row in enumerate(rows):
-        axes.bar(np.arange(count) + i * width, row["test"]["usage"], width, label=f"seed {row['seed']}")
+        axes.bar(np.arange(count) + i * width, row["test"]["usage"], width, label=training_named(row))
     axes.axhline(1 / count, color=_INK, lw=1, ls="--")
     axes.set_xticks(range(count))
     _label(axes, title, "classifier", "share of windows")
@@ -123,7 +123,7 @@ def confusion(row: Row, title: str) -> Figure:
 
 
 def curves(rows: Sequence[Row], title: str) -> Figure:
-    """Loss over epochs, a line per method and seed, the ends of stages dotted. Every method has a loss of its own."""
+    """Loss over epochs, a line per training, the ends of stages dotted. Every method has a loss of its own."""
     figure, axes = _picture(2.8)
     methods = sorted({row["method"] for row in rows})
     for method, dashes in zip(methods, itertools.cycle(("-", "--", "-.", ":")), strict=False):

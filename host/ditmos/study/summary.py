@@ -149,9 +149,19 @@ def balanced(row: Row) -> bool:
     return bool(row["metric"] == "balanced")
 
 
+def training_of(row: Row) -> tuple[int, int]:
+    """Seeds of split and training: what two methods are compared on."""
+    return row.get("split_seed", 0), row["seed"]
+
+
+def training_named(row: Row) -> str:
+    """The same for people."""
+    return f"split {row['split_seed']}, seed {row['seed']}" if "split_seed" in row else f"seed {row['seed']}"
+
+
 def trainings(rows: Iterable[Row]) -> dict[tuple[int, int], Predictions]:
-    """What is known of the answers of each, by the seeds of split and training."""
-    return {(row.get("split_seed", 0), row["seed"]): row["predictions"] for row in rows if "predictions" in row}
+    """What is known of the answers of each."""
+    return {training_of(row): row["predictions"] for row in rows if "predictions" in row}
 
 
 def best_rival(entries: Iterable[Entry], data: str, budget: str) -> Entry | None:

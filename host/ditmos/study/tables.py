@@ -9,7 +9,19 @@ from html import escape
 from statistics import fmean
 from typing import Any
 
-from ditmos.study.summary import BASES, OURS, Entry, Row, base_of, best_of, best_rival, budget_of, ours
+from ditmos.study.summary import (
+    BASES,
+    OURS,
+    Entry,
+    Row,
+    base_of,
+    best_of,
+    best_rival,
+    budget_of,
+    ours,
+    training_named,
+    training_of,
+)
 
 
 @dataclass(frozen=True)
@@ -128,13 +140,13 @@ def _leads(entries: Sequence[Entry], budget: str) -> str:
 
 def ablation(entries: Sequence[Entry], rows: Sequence[Row]) -> Table:
     """Each method with a part switched off ("paper, no split") below the method itself; ``points``: the difference on
-    the seeds that both have."""
-    by_seed = {(budget_of(row)[1], row["method"], row["seed"]): row["int8"] for row in rows}
+    the trainings that both have."""
+    found = {(budget_of(row)[1], row["method"], training_of(row)): row["int8"] for row in rows}
 
     def points(entry: Entry, base: str) -> str:
         budget, method = entry["budget"], entry["method"]
-        seeds = [s for b, m, s in by_seed if (b, m) == (budget, method) and (budget, base, s) in by_seed]
-        apart = [by_seed[budget, method, seed] - by_seed[budget, base, seed] for seed in seeds]
+        common = [t for b, m, t in found if (b, m) == (budget, method) and (budget, base, t) in found]
+        apart = [found[budget, method, training] - found[budget, base, training] for training in common]
         return f"{100 * fmean(apart):+.2f}" if apart else ""
 
     lines = []
@@ -145,36 +157,36 @@ def ablation(entries: Sequence[Entry], rows: Sequence[Row]) -> Table:
                 (
                     entry["method"], _spread(entry["int8"]), "" if entry is whole else points(entry, whole["method"]),
                     *(_mean(entry.get(name)) for name in ("union", "selector", "target", "overlap")),
-                    f"{entry['macs']:,}", f"{len(entry['seeds'])}",
+                    f"{entry['macs']:,}", f"{entry['trainings']}",
                 )
             )  # fmt: skip
-    head = ("method", "int8", "points", "union", "selector", "target", "overlap", "MACs (mean)", "seeds")
+    head = ("method", "int8", "points", "union", "selector", "target", "overlap", "MACs (mean)", "trainings")
     return Table("What each part is worth", head, tuple(lines), note=_ROUTING)
 
 
 _ROUTING = (
-    "points: on the seeds that both have. selector: how often it chooses a right classifier where there is one; "
+    "points: on the trainings that both have. selector: how often it chooses a right classifier where there is one; "
     "target: how often the one with METHOD's highest score; overlap: share of the other classifiers that are right "
     "too, where at least one is."
 )
 
 
 def classifiers(rows: Sequence[Row]) -> Table:
-    """Load and accuracy of every classifier of the first seed of the routed methods."""
+    """Load and accuracy of every classifier of the first training of the routed methods."""
     lines: dict[tuple[str, str], tuple[str, ...]] = {}
-    for row in sorted(rows, key=lambda r: (r["method"], budget_of(r), r["seed"])):
+    for row in sorted(rows, key=lambda r: (r["method"], budget_of(r), *training_of(r))):
         known, which = row["test"].get("routing"), (row["method"], budget_of(row)[1])
         if not known or which in lines:
             continue
         order = sorted(range(len(known["load"])), key=lambda k: -known["load"][k])
         routed = known["routed_accuracy"]
         lines[which] = (
-            *which, f"{row['seed']}",
+            *which, training_named(row),
             " ".join(f"{100 * known['load'][k]:.0f}" for k in order),
             " ".join(f"{100 * known['accuracy'][k]:.0f}" for k in order),
             " ".join("-" if routed[k] is None else f"{100 * routed[k]:.0f}" for k in order),
         )  # fmt: skip
-    head = ("method", "budget", "seed", "load", "accuracy, all windows", "accuracy, own windows")
+    head = ("method", "budget", "training", "load", "accuracy, all windows", "accuracy, own windows")
     return Table("Classifiers, in %, the most used first", head, tuple(lines.values()))
 
 
@@ -208,7 +220,7 @@ def classes(row: Row) -> Table:
              f"{name} ({count})" if count else "")
         )  # fmt: skip
     head = ("class", "windows", "recall", "precision", "most often taken for")
-    return Table(f"Classes: {row['method']}, {budget_of(row)[1]}, seed {row['seed']}", head, tuple(lines)).full()
+    return Table(f"Classes: {row['method']}, {budget_of(row)[1]}, {training_named(row)}", head, tuple(lines)).full()
 
 
 def answerers(row: Row) -> Table:
