@@ -61,6 +61,7 @@ def deploy(
 
     from ditmos.link import alone
     from ditmos.link.board import Board
+    from ditmos.link.deploy import ROM
     from ditmos.link.deploy import deploy as deploy_model
     from ditmos.model.policy import parse_policy
     from ditmos.model.reader import read_model
@@ -90,6 +91,8 @@ def deploy(
             progress=lambda sent, total: bar.update(task, completed=sent, total=total),
         )
         where = done.path or "RAM, until the next reset"
+        if where == ROM:
+            where = f"ROM ({ROM} after `import ditmos`)"
         print(f"{model}: {done.bytes} bytes in {where}, CRC {done.crc:08x} as the board computed it")
         if run:
             bar.stop()
