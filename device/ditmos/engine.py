@@ -5,7 +5,6 @@ import sys
 from array import array
 
 import _ditmos
-import uctypes
 
 from . import rom, routing
 
@@ -125,6 +124,10 @@ def _contents(file, path):
 
     Raises MemoryError that names the file.
     """
+    try:
+        import uctypes
+    except ImportError:  # a small firmware that is not ours
+        return file.read()
     size = file.seek(0, 2)
     file.seek(0)
     gc.collect()
