@@ -169,6 +169,8 @@ def report(arguments: list[str], tmp_path: Path) -> tuple[str, list[dict], str]:
         str(files["summary.json"]),
         "--markdown",
         str(files["tables.md"]),
+        "--plots",
+        str(tmp_path / "plots"),
     ]
     result = CliRunner().invoke(application(), ["report", *arguments, *options])
     assert result.exit_code == 0, result.output
@@ -190,6 +192,9 @@ def test_report_is_one_self_contained_page(out: Path, tmp_path: Path) -> None:
     assert "best against the best rival" in text and "| best | 12 k MACs | seed 0 |" in text
     best = next(e for e in entries if e["method"] == "best")
     assert best["routed"]["mean"] <= best["union"]["mean"]
+    drawn = [f"synthetic-{axis}.svg" for axis in ("flash", "instructions")]
+    assert sorted(file.name for file in (tmp_path / "plots").iterdir()) == drawn
+    assert (tmp_path / "plots" / drawn[1]).read_text().startswith("<svg")
     told = {(row["method"], *row["budget"].items()) for row in sweep.results(out) if "per_class" in row}
     assert page.count("<details>") == page.count("<summary>Classes of") == len(told) - 1 > 0  # one is unfolded
 

@@ -17,12 +17,17 @@ def report(
     out: Annotated[Path, typer.Option("-o", "--out", help="The page.")] = Path("report.html"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Mean and spread of every method.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="The same as tables in Markdown.")] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="Folder for pictures: accuracy against instructions and flash, a file a data set."),
+    ] = None,
     title: str = "DiTMoS results",
 ) -> None:
     """One self-contained HTML page: classes, confusion, learning curves, routing, cost against accuracy."""
     from ditmos import atomic
     from ditmos.atomic import write_json
     from ditmos.study import page
+    from ditmos.study.pictures import svg
     from ditmos.study.summary import summarise
     from ditmos.study.tables import markdown as tables
 
@@ -33,4 +38,8 @@ def report(
         write_json(json_file, entries)
     if markdown:
         atomic.write(markdown, tables(entries, rows).encode())
+    for data in sorted({row["data"] for row in rows}) if plots else ():
+        for axis, name in (("instructions", "instructions"), ("flash_bytes", "flash")):
+            if plots and (figure := page.against(entries, data, axis)) is not None:
+                atomic.write(plots / f"{data}-{name}.svg", svg(figure).encode())
     typer.echo(f"{out}: number of trainings: {len(rows)}, of methods: {len({e['method'] for e in entries})}")

@@ -113,16 +113,26 @@ def _shown(rows: Sequence[Row]) -> Row:
     return max(rows, key=key)
 
 
+_AXES = {
+    "instructions": "instructions per decision (mean)",
+    "macs": "MACs per decision (mean)",
+    "flash_bytes": "model file (bytes of flash)",
+    "arena_bytes": "arena (bytes)",
+}
+
+
+def against(entries: Sequence[Entry], data: str, axis: str) -> Figure | None:
+    """What the methods score on that data against what they cost; None where one point would be no picture."""
+    here = [entry for entry in entries if entry["data"] == data]
+    if sum(bool(entry.get(axis)) for entry in here) < 2:
+        return None
+    return pictures.cost(here, data, axis, _AXES[axis])
+
+
 def _pictures(entries: Sequence[Entry], rows: Sequence[Row], data: str) -> Iterator[tuple[str, Figure]]:
-    if len(entries) > 1:
-        for axis, label in (
-            ("instructions", "instructions per decision (mean)"),
-            ("macs", "MACs per decision (mean)"),
-            ("arena_bytes", "arena (bytes)"),
-            ("flash_bytes", "model file (bytes of flash)"),
-        ):
-            if sum(bool(entry.get(axis)) for entry in entries) > 1:
-                yield f"accuracy against {axis}", pictures.cost(entries, data, axis, label)
+    for axis in _AXES:
+        if (figure := against(entries, data, axis)) is not None:
+            yield f"accuracy against {axis}", figure
     if any("routed" in entry for entry in entries):
         yield "routed against union", pictures.union(entries, data)
     best = _shown(rows)
