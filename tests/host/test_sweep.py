@@ -233,6 +233,7 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
         board = measured[row["key"]]
         assert board == row["board"] and board["arena_bytes"] == row["arena_bytes"]
         again = row["test"]["runs"] * board["classify"]
+        assert board["features"] == 0  # the network reads rows
         assert board["instructions"] == pytest.approx(board["load"] + board["select"] + again, abs=1)
         network, estimated = board["select"] + again, row["instructions"]
         assert network == pytest.approx(estimated, rel=0.15)  # the planner's cost is what a board takes
@@ -334,3 +335,12 @@ def test_the_files_of_the_results_parse(name: str) -> None:
     assert len({content.key(job) for job in content.jobs}) == len(content.jobs) > 10
     for job in content.jobs:
         content.request(job, Path("data"))
+
+
+def test_features_that_a_network_reads_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "linear").mkdir()
+    board = {"features": 3000, "load": 900, "select": 10, "classify": 500, "arena_bytes": 1}
+    counted.board_file(tmp_path, "linear").write_text(json.dumps(board))
+    row = {"key": "linear", "test": {"runs": 1.0, "p95_runs": 1, "worst_runs": 1}}
+    (found,) = counted.merged(tmp_path, [row])
+    assert {found["board"][key] for key in ("instructions", "p95_instructions", "worst_instructions")} == {4410}

@@ -22,9 +22,8 @@ def merged(out: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         if (file := board_file(out, row["key"])).exists():
             counted = read_json(file)
-            row = row | {
-                "board": counted | _decisions(row, Price(counted["load"] + counted["select"], counted["classify"]))
-            }
+            before = counted.get("features", 0) + counted["load"]  # of files of older versions: without
+            row = row | {"board": counted | _decisions(row, Price(before + counted["select"], counted["classify"]))}
         result.append(row)
     return result
 

@@ -16,6 +16,7 @@ from ditmos.bench import baremetal
 from ditmos.bench.measured import run_plans
 from ditmos.errors import DitmosError
 from ditmos.model.reader import read_model
+from ditmos.planner.price import read_features
 from ditmos.study.counted import board_file
 from ditmos.study.sweep import results
 from ditmos.training.run import MODEL
@@ -53,10 +54,12 @@ def measure(out: Path, report: Callable[[str, str], None] = lambda key, problem:
 
 
 def _figures(elf: Path, file: Path) -> dict[str, Any]:
-    """Instructions to load a window, to select, and of one classifier run."""
+    """Instructions to load a window, to select, and of one classifier run; of features that the network reads, the
+    planner's price."""
     model, plan = read_model(file)
     run = run_plans(elf, model, [plan])[0].run
     parts = {"select": 0, "classify": 0}
     for part, count in zip(plan.slices, run.slices, strict=True):
         parts[part.phase] += count
-    return {"load": run.load, **parts, "arena_bytes": run.arena_bytes}
+    features = round(read_features(model.front_end)) if model.front_end else 0
+    return {"features": features, "load": run.load, **parts, "arena_bytes": run.arena_bytes}
