@@ -22,6 +22,8 @@ class Sensing(Answers):
         self.listener = Listener(Engine(model, policy), sensor, hop // step or model.kept_rows)
         self._show = show
         self._level = self._unsent = 0
+        self._deciding = False
+        self._later = []  # (text, expression) of policies that wait for the answer at hand
         if model.raw_window:
             inputs = raw_inputs(model)
             geometry = model.raw_window, step - 1, inputs, model.raw_rate
@@ -57,13 +59,26 @@ class Sensing(Answers):
             return 5
         listener = self.listener
         answer = listener.step()
-        self.decided = answer is not None
+        self._deciding = True  # a policy that comes now is for the next answer
         self._hear()
+        self._tell(answer)
+        self._deciding = False
+        while self._later:
+            self._setup.text, expression = self._later.pop(0)
+            super()._exchange(expression)
+        if listener.ended:
+            self.finish()
+        return 0
+
+    def _tell(self, answer):
+        """Samples and answer of this step, or neither: where the line or the host is too slow, there is a gap in which
+        no window lies."""
+        listener = self.listener
         if self._show == "samples" and listener.newest is not None:
-            if self.link.queued() > WAITING:  # the line is too slow, or the host: a gap, in which no window lies
+            if self.link.queued() > WAITING:
                 self._unsent += len(listener.newest) // len(listener.watch.sensor.channels)
                 listener.restart()
-                return 0
+                return
             self.link.send(SAMPLES, bytes(listener.newest))
         self._level = max(self._level, listener.watch.loudness)
         if answer is not None:
@@ -71,7 +86,10 @@ class Sensing(Answers):
                 self.link.send(SAMPLES, struct.pack("<h", min(self._level, 32767)))
                 self._level = 0
             self._send(answer[0], answer[1], listener.began)
-            self.decided = 0
-        if listener.ended:
-            self.finish()
-        return 0
+
+    def _exchange(self, expression):
+        if self._deciding:
+            self._later.append((self._setup.text, expression))
+            self._setup.text = b""
+        else:
+            super()._exchange(expression)

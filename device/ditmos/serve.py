@@ -185,7 +185,6 @@ class Answers(Server):
         self.hop = hop
         self.logits = logits
         self.number = first  # of the next result
-        self.decided = 0  # results that are still to be sent
         self._item = ITEM[typecode]
         # Values as they come; bytes are put in through a second view of the same memory.
         self._raw = memoryview(array(typecode, bytes(size * self._item)))
@@ -224,7 +223,7 @@ class Answers(Server):
     def _exchange(self, expression):
         """Another policy from the next window on; one that does not load leaves the one before."""
         setup = self._setup
-        said = {"first": self.number + self.decided}
+        said = {"first": self.number}
         try:
             setup.load_policy(expression)
             self.use(setup.names["_policy"])

@@ -28,6 +28,7 @@ def test_what_one_is_better_by() -> None:
     assert found.points == pytest.approx(100 / 16) and (found.people, found.better, found.worse) == (4, 2, 1)
     assert paired([said([8])], [said([3, 7])], balanced=True).points == pytest.approx(100 * (2 / 4 - 1 / 12) / 2)
     back = paired([said([3, 7])], [said([8])], balanced=False)
+    assert found.low is not None and found.high is not None
     assert (back.points, back.low, back.high) == pytest.approx((-found.points, -found.high, -found.low))
 
 
@@ -50,15 +51,16 @@ def test_a_person_comes_with_the_windows_of_all_splits() -> None:
     )
     right = said([], y=Y[here], people=PEOPLE[here])
     found = paired([first, right], [right, second], balanced=False)
-    assert (found.points, found.low, found.high, found.people) == (0, 0, 0, 1)
-    assert pooled([first, right], balanced=False) == (7 / 8, 7 / 8, 7 / 8)
+    assert (found.points, found.low, found.high, found.people) == (0, None, None, 1)
+    assert pooled([first, right], balanced=False) is None
 
 
 def test_a_class_that_nobody_drawn_has_does_not_count() -> None:
     y = np.array([0, 0, 0, 1])
     people = np.arange(4)
     found = paired([said([], y=y, people=people)], [said([0], y=y, people=people)], balanced=True)
-    assert found.points == pytest.approx(100 / 6) and np.isfinite([found.low, found.high]).all()
+    assert found.points == pytest.approx(100 / 6)
+    assert found.low is not None and found.high is not None and np.isfinite([found.low, found.high]).all()
 
 
 def test_other_windows_are_refused() -> None:
@@ -75,7 +77,7 @@ def test_predictions_on_disk(tmp_path: Path) -> None:
     assert again and np.flatnonzero(~again.right).tolist() == [2] and again.person.tolist() == PEOPLE.tolist()
     file = tmp_path / PREDICTIONS
     whole = file.read_bytes()
-    for damaged in (whole[:40], b"", b"nothing"):
+    for damaged in (whole[:40], b"", b"nothing", whole[:80] + bytes([whole[80] ^ 8]) + whole[81:]):
         file.write_bytes(damaged)
         with pytest.raises(DitmosError, match="not what ditmos train writes"):
             Predictions.load(tmp_path)
@@ -129,3 +131,20 @@ def test_a_part_is_worth_what_it_is_on_all_splits() -> None:
     _, without = tables.ablation(summary.summarise(rows), rows).rows
     assert (without[0], without[2], without[-1]) == ("best, no teachers", "+0.00", "2")  # -6.25 and +6.25
     assert [summary.training_named(row) for row in (rows[1], {"seed": 3})] == ["split 2, seed 0", "seed 3"]
+
+
+def test_trainings_on_other_windows_are_no_pair() -> None:
+    """As two runs of one set by other splits are: the report has both, and compares nothing."""
+    rows = [_row("best", 1, [8]), _row("exit", 1, [3])]
+    rows[1]["predictions"] = said([3], people=PEOPLE + 1)
+    assert all("against" not in entry for entry in summary.summarise(rows))
+
+
+def test_of_two_people_there_is_no_interval() -> None:
+    rows = [_row("best", 1, [8]), _row("exit", 1, [3])]
+    for row in rows:
+        row["predictions"] = said([3], people=PEOPLE % 2)
+    best, _ = entries = summary.summarise(rows)
+    assert "interval" not in best and best["against"][0]["low"] is None
+    found = {table.title: table for table in tables.overview(entries)}
+    assert found["d, 50 k instructions: pairs on the same windows (accuracy)"].rows[0][2] == "+0.0"

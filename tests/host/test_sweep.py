@@ -266,6 +266,11 @@ def test_every_model_is_measured_on_the_simulated_board(out: Path, tmp_path: Pat
             SWEEP.replace('split = "subject"', 'split = "subject"\nsplits = [-1]'),
             "data.synthetic: splits is [-1], expected",
         ),
+        (
+            SWEEP.replace('split = "subject"', 'split = "subject"\nsplits = [1]\nsettings.data.split_seed = 2'),
+            "split_seed is set beside splits",
+        ),
+        (SWEEP + "split_seed = 3", "split_seed is set; expected seeds here, or splits at the data"),
         (SWEEP.replace('by = "paper"', 'by = "lines"'), "it is trained by 'lines', expected by to be"),
         (SWEEP + "settings.fit.epochs = 1", "forest has no settings"),
         (SWEEP.replace("settings.search = {", "settings.fit.delta = 0.1\nsettings.search = {"), "nothing to route"),

@@ -38,8 +38,9 @@ def report(
         write_json(json_file, entries)
     if markdown:
         atomic.write(markdown, tables(entries, rows).encode())
-    for data in sorted({row["data"] for row in rows}) if plots else ():
-        for axis, name in (("instructions", "instructions"), ("flash_bytes", "flash")):
-            if plots and (figure := page.against(entries, data, axis)) is not None:
-                atomic.write(plots / f"{data}-{name}.svg", svg(figure).encode())
+    if plots:
+        for data in sorted({row["data"] for row in rows}):
+            for axis, name in (("instructions", "instructions"), ("flash_bytes", "flash")):
+                if (figure := page.against(entries, data, axis)) is not None:
+                    atomic.write(plots / f"{data}-{name}.svg", svg(figure).encode())
     typer.echo(f"{out}: number of trainings: {len(rows)}, of methods: {len({e['method'] for e in entries})}")

@@ -26,8 +26,8 @@ def sweep(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the summary to this file.")] = None,
 ) -> None:
     """Train every job of a sweep that has no result yet, as `ditmos train` does. One that fails does not stop the
-    others. The summary at the end is of all jobs that have a result: what each method scores and costs, and what those
-    that route are better by than each rival on the same windows."""
+    others. The summary at the end is of all jobs (of `--only`) that have a result: what each method scores and costs,
+    and what those that route are better by than each rival on the same windows."""
     from dataclasses import replace
 
     from rich.console import Console

@@ -63,10 +63,10 @@ def front_of(task: Task, summary: Summary) -> FrontEnd:
     return FrontEnd((summary,), dataset.fs, float(np.float32(scale)), units, dataset.channels)
 
 
-def in_steps(inputs: tuple[InputChannel, ...], step: float) -> tuple[InputChannel, ...]:
-    """The same int8 of samples whose steps are so many real units: those of a forest, where the network has learned
-    from real numbers or from samples with a scale for each channel."""
-    return tuple(InputChannel.of(c.scale, c.zero_point, step, c.name, c.units, c.used) for c in inputs)
+def with_sample_scale(inputs: tuple[InputChannel, ...], scale: float) -> tuple[InputChannel, ...]:
+    """The same int8 of raw samples of which one step is ``scale`` real units: those of a forest, where the network has
+    learned from real numbers, or from samples with a scale for each channel."""
+    return tuple(InputChannel.of(c.scale, c.zero_point, scale, c.name, c.units, c.used) for c in inputs)
 
 
 def assemble(task: Task, grown: Grown, behind: Behind, metadata: dict[str, Any]) -> QuantizedModel:
@@ -78,7 +78,7 @@ def assemble(task: Task, grown: Grown, behind: Behind, metadata: dict[str, Any])
         clusters = None if behind.centres is None else around(behind.centres, VOTES * grown.forest.trees)
         forest = replace(grown.forest, opinion=opinions(network.logit_scale), clusters=clusters)
         use = Use("first", Rule.VOTES if clusters else network.use.rule, (9, 4))
-        inputs = network.inputs if task.front_end else in_steps(network.inputs, end.scale)
+        inputs = network.inputs if task.front_end else with_sample_scale(network.inputs, end.scale)
         return replace(network, inputs=inputs, front_end=end, forest=forest, use=use, metadata=metadata)
     spec = without_network(dataset.window, len(dataset.channels), dataset.classes)
     return QuantizedModel(

@@ -86,11 +86,13 @@ def _folded(row: Row) -> str:
 
 def _introduction(rows: Sequence[Row]) -> str:
     seeds = sorted({row["seed"] for row in rows})
+    splits = sorted({row["split_seed"] for row in rows if "split_seed" in row})
+    drawn = f", splits {', '.join(map(str, splits))}" if splits else ""
     return (
-        f"<p>{len(rows)} trainings, seeds {', '.join(map(str, seeds))}. Mean and standard deviation over seeds on test "
-        "windows; int8 is what the reference integers give, which is what the device gives, byte for byte. MACs and "
-        "instructions are the mean per decision; instructions are counted on the simulated board where the sweep was "
-        "taken there, else the planner's estimate. Shaded: DiTMoS.</p>"
+        f"<p>{len(rows)} trainings, seeds {', '.join(map(str, seeds))}{drawn}. Mean and standard deviation over them "
+        "on test windows; int8 is what the reference integers give, which is what the device gives, byte for byte. "
+        "MACs and instructions are the mean per decision; instructions are counted on the simulated board where the "
+        "sweep was taken there, else the planner's estimate. Shaded: DiTMoS.</p>"
     )
 
 

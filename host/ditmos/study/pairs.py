@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ditmos.errors import DitmosError
 from ditmos.training.predictions import Predictions
+from ditmos.training.results import FEWEST_PEOPLE
 
 _DRAWS = 4000
 _LEVELS = (0.025, 0.975)
@@ -24,12 +25,12 @@ Counts = NDArray[np.float64]  # (people, classes)
 
 @dataclass(frozen=True)
 class Paired:
-    """points: in hundredths, of accuracy or mean recall over all windows together; low, high: 95 % of it. better,
-    worse: for how many of the people."""
+    """points: in hundredths, of accuracy or mean recall over all windows together; low, high: 95 % of it, None of
+    fewer people than `FEWEST_PEOPLE`. better, worse: for how many of the people."""
 
     points: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     people: int
     better: int
     worse: int
@@ -44,26 +45,36 @@ def paired(one: Sequence[Predictions], other: Sequence[Predictions], *, balanced
     if len(one) != len(other) or not one:
         raise DitmosError(f"pairs: {len(one)} and {len(other)} trainings, expected as many of both, one or more")
     for a, b in zip(one, other, strict=True):
-        same = (np.array_equal(getattr(a, key), getattr(b, key)) for key in ("window", "person", "y"))
-        if not all(same):
+        if not same_windows(a, b):
             raise DitmosError("pairs: two trainings were tested on other windows; compare those of one split")
     people, total = _total(one)
     hits, others = _hits(one, people, total.shape[1]), _hits(other, people, total.shape[1])
     drawn = _drawn(len(people))
     found = _value(drawn @ hits, drawn @ total, balanced) - _value(drawn @ others, drawn @ total, balanced)
     whole = _value(hits.sum(0), total.sum(0), balanced) - _value(others.sum(0), total.sum(0), balanced)
-    low, high = np.nanquantile(found, _LEVELS)
+    low, high = _middle(100 * found, len(people)) or (None, None)
     each = hits.sum(1) - others.sum(1)
-    points, low, high = (100 * float(part) for part in (whole, low, high))
-    return Paired(points, low, high, len(people), int((each > 0).sum()), int((each < 0).sum()))
+    return Paired(100 * float(whole), low, high, len(people), int((each > 0).sum()), int((each < 0).sum()))
 
 
-def pooled(found: Sequence[Predictions], *, balanced: bool) -> tuple[float, float, float]:
-    """Accuracy or mean recall over all windows of these trainings together, and 95 % of it, people drawn anew."""
+def pooled(found: Sequence[Predictions], *, balanced: bool) -> tuple[float, float] | None:
+    """95 % of accuracy or mean recall over all windows of these trainings together, people drawn anew; None of fewer
+    than `FEWEST_PEOPLE`, whom no draw parts."""
     people, total = _total(found)
     hits, drawn = _hits(found, people, total.shape[1]), _drawn(len(people))
-    low, high = np.nanquantile(_value(drawn @ hits, drawn @ total, balanced), _LEVELS)
-    return float(_value(hits.sum(0), total.sum(0), balanced)), float(low), float(high)
+    return _middle(_value(drawn @ hits, drawn @ total, balanced), len(people))
+
+
+def same_windows(one: Predictions, other: Predictions) -> bool:
+    """Whether two trainings were tested on the same windows."""
+    return all(np.array_equal(getattr(one, key), getattr(other, key)) for key in ("window", "person", "y"))
+
+
+def _middle(drawn: NDArray[np.float64], people: int) -> tuple[float, float] | None:
+    if people < FEWEST_PEOPLE:
+        return None
+    low, high = np.nanquantile(drawn, _LEVELS)
+    return float(low), float(high)
 
 
 def _drawn(people: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ditmos.study.pairs import paired, pooled
+from ditmos.study.pairs import paired, pooled, same_windows
 from ditmos.training.predictions import Predictions
 
 Row = Mapping[str, Any]
@@ -71,20 +71,21 @@ _FIGURES: dict[str, Callable[[Row], float | None]] = {
 def _instructions(row: Row, which: str) -> float | None:
     """Counted on the simulated board, or else the planner's estimate."""
     board = row.get("board")
-    return board[which] if isinstance(board, dict) and which in board else row.get(which)
+    return board.get(which) if isinstance(board, dict) and "instructions" in board else row.get(which)
 
 
 def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """One entry per data, budget, method and shape; of data with several splits, where every one has its own shape, per
     data, budget and method. What `ditmos report --json` writes.
 
-    Of test windows, each as mean and sd over seeds (that of the sample, 0 for one): int8 and float (accuracy, or mean
-    recall where ``metric`` is balanced), and for routed networks, in float and without early exits, union, routed and
-    the fractions of `training.routing_figures`. macs, instructions: the mean over windows; p95_instructions: what 95 %
-    of them keep to; those and worst_instructions, worst_macs: the largest of all trainings. feature_macs: of the MACs,
-    for features made by hand, which instructions leave out. interval: 95 % of int8 over all windows together, people
-    drawn anew. against: of a method that routes, what it is better by than each other one of the budget, on the
-    trainings that both have (`ditmos.study.pairs`).
+    Of test windows, each as mean and sd over trainings (that of the sample, 0 for one): int8 and float (accuracy, or
+    mean recall where ``metric`` is balanced), and for routed networks, in float and without early exits, union, routed
+    and the fractions of `training.routing_figures`. macs, instructions: the mean over windows; p95_instructions: what
+    95 % of them keep to; those and worst_instructions, worst_macs: the largest of all trainings, a forest's votes at
+    their mean. feature_macs: of the MACs, for features made by hand, which instructions leave out. interval: 95 % of
+    int8 over all windows together, people drawn anew, if there are enough. against: of a method that routes, what it
+    is better by than each other one of the budget, on the trainings that both have on the same windows
+    (`ditmos.study.pairs`).
     """
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
@@ -119,8 +120,9 @@ def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
             if values:
                 sd = statistics.stdev(values) if len(values) > 1 else 0.0
                 entry[name] = {"mean": round(statistics.fmean(values), 4), "sd": round(sd, 4)}
-        if (said := [row["predictions"] for row in found if "predictions" in row]) and len(said) == len(found):
-            entry["interval"] = [round(part, 4) for part in pooled(said, balanced=balanced(first))[1:]]
+        said = [row["predictions"] for row in found if "predictions" in row]
+        if said and len(said) == len(found) and (interval := pooled(said, balanced=balanced(first))):
+            entry["interval"] = [round(part, 4) for part in interval]
         if against := _against(method, found, groups, (data, limit, budget)):
             entry["against"] = against
         entries.append(entry)
@@ -136,7 +138,7 @@ def _against(
     own, found = trainings(rows), []
     for (*at, name, _), others in groups.items():
         other = trainings(others)
-        common = [training for training in own if training in other]
+        common = [training for training in own if training in other and same_windows(own[training], other[training])]
         if tuple(at) != where or name == method or not common:
             continue
         pair = paired([own[t] for t in common], [other[t] for t in common], balanced=balanced(rows[0]))

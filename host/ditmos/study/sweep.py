@@ -41,7 +41,7 @@ def run_one(sweep: SweepFile, job: Job, folder: Path, out: Path, nice: int) -> t
         os.nice(max(nice - os.nice(0), 0))
     key = sweep.key(job)
     error = error_file(out, key)
-    if result_file(out, key).exists():  # another sweep in the same folder was faster
+    if _row(result_file(out, key)):  # another sweep in the same folder was faster
         return key, True
     try:
         run_job(sweep, job, folder, out)
@@ -53,8 +53,8 @@ def run_one(sweep: SweepFile, job: Job, folder: Path, out: Path, nice: int) -> t
 
 
 def pending(sweep: SweepFile, out: Path) -> list[Job]:
-    """Jobs without a result, in the order of the file, those on the same data and seed together."""
-    return [job for job in sweep.jobs if not result_file(out, sweep.key(job)).exists()]
+    """Jobs without a result, by seed and split."""
+    return [job for job in sweep.jobs if not _row(result_file(out, sweep.key(job)))]
 
 
 def run(
@@ -90,6 +90,12 @@ def _in_processes(calls: list[Call], processes: int) -> Iterator[tuple[str, bool
             raise
 
 
+def _row(file: Path) -> dict[str, Any] | None:
+    """Of a job; None before it has one, or where its training was done and the job was stopped before its end."""
+    row = read_json(file) if file.exists() else None
+    return row if row and "key" in row else None
+
+
 def with_predictions(row: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A row as tables and pictures take it. Raises DitmosError for damaged ones."""
     found = Predictions.load(folder)
@@ -99,7 +105,8 @@ def with_predictions(row: dict[str, Any], folder: Path) -> dict[str, Any]:
 def results(out: Path) -> list[dict[str, Any]]:
     """All rows of a sweep's folder, with their ``predictions``, if they have some. Raises DitmosError where there are
     none."""
-    rows = [with_predictions(read_json(file), file.parent) for file in sorted(out.glob(f"*/{ROW}"))]
+    found = ((row, file) for file in sorted(out.glob(f"*/{ROW}")) if (row := _row(file)))
+    rows = [with_predictions(row, file.parent) for row, file in found]
     if not rows:
         raise DitmosError(f"{out}: no results in it, expected the folder of a sweep")
     return rows

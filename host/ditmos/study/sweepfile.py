@@ -133,7 +133,12 @@ class SweepFile:
 
     def key(self, job: Job) -> str:
         """Names a job in file names, and changes with everything that changes its result."""
-        text = json.dumps([asdict(job), asdict(self.data[job.data]), self.settings, self.effort], sort_keys=True)
+        said, source = asdict(job), asdict(self.data[job.data])
+        if not source["splits"]:  # keys of sweeps that were begun before there were any
+            del source["splits"]
+            if not job.behind:
+                del said["split_seed"], said["behind"]
+        text = json.dumps([said, source, self.settings, self.effort], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         data = job.data if job.split_seed is None else f"{job.data}-{job.split_seed}"
         return f"{data}-{job.method}-s{job.seed}-{digest}"
@@ -167,6 +172,8 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
         if source.splits and source.split in (None, "file"):
             kinds = "subject, group or random"
             raise DitmosError(f"{where}: data.{name}: split is {source.split!r}, expected {kinds}: splits are drawn")
+        if source.splits and "split_seed" in source.settings.get("data", {}):
+            raise DitmosError(f"{where}: data.{name}: settings.data.split_seed is set beside splits; leave it out")
     for name, source in data.items():  # a wrong key is named where it stands
         Settings().checked(merge(settings, source.settings), f"{where}: data.{name}")
     jobs: list[tuple[Job, Mapping[str, Any] | None, str]] = []
@@ -175,6 +182,8 @@ def parse(content: Mapping[str, Any], where: str = "sweep") -> SweepFile:
         if not isinstance(given, Mapping):
             raise DitmosError(f"{at} is {given!r}, expected a table")
         table = dict(given)
+        if drawn := {"seed", "split_seed"} & table.keys():
+            raise DitmosError(f"{at}: {min(drawn)} is set; expected seeds here, or splits at the data")
         own, behind = _seeds(table.pop("seeds", seeds), at), table.pop("behind", None)
         axes = {key: _listed(table.get(key)) for key in ("data", "method", *_LIMITS) if key in table}
         for values in itertools.product(*axes.values()):

@@ -103,7 +103,7 @@ def pairs(entries: Sequence[Entry], budget: str) -> Table:
     here = [e for e in entries if e["budget"] == budget and "against" in e]
     rows = tuple(
         (
-            e["method"], other["method"], f"{other['points']:+.1f} [{other['low']:.1f}, {other['high']:.1f}]",
+            e["method"], other["method"], _points(other),
             f"{other['people']}", f"{other['better']}, {other['worse']}", f"{other['trainings']}",
         )
         for e in here
@@ -115,9 +115,14 @@ def pairs(entries: Sequence[Entry], budget: str) -> Table:
 
 
 _PAIRS = (
-    "points: over all windows of these trainings together; in brackets 95 %, people drawn anew with all their windows: "
-    "where that holds 0, other people might say otherwise. better, worse for: people."
+    "points: over all windows of these trainings together; in brackets 95 %, people drawn anew with all their windows "
+    "(none of one or two people): where that holds 0, other people might say otherwise. better, worse for: people."
 )
+
+
+def _points(pair: Mapping[str, Any]) -> str:
+    interval = "" if pair["low"] is None else f" [{pair['low']:.1f}, {pair['high']:.1f}]"
+    return f"{pair['points']:+.1f}{interval}"
 
 
 def _kind(entry: Entry) -> str:
@@ -126,9 +131,9 @@ def _kind(entry: Entry) -> str:
 
 def _leads(entries: Sequence[Entry], budget: str) -> str:
     notes = []
-    pairs = [(best_of(entries, (OURS,)), best_rival(entries, entries[0]["data"], budget))]
-    pairs += [(best_of(entries, (method,)), best_of(entries, (base,))) for method, base in BASES.items()]
-    for one, other in pairs:
+    leads = [(best_of(entries, (OURS,)), best_rival(entries, entries[0]["data"], budget))]
+    leads += [(best_of(entries, (method,)), best_of(entries, (base,))) for method, base in BASES.items()]
+    for one, other in leads:
         if one and other:
             points = 100 * (one["int8"]["mean"] - other["int8"]["mean"])
             which = "the best rival, " if one["method"] == OURS else ""

@@ -47,7 +47,8 @@ class FitConfig:
     training between which the mixture becomes the expected loss. exit: weight of the selector's own answer.
 
     union, overlap, single, selection: weights of METHOD's terms (`ditmos.training.terms`) beside that loss, over the
-    windows that each classifier takes; METHOD has 0.1, 0.03, 0.1 and 1.
+    windows that each classifier takes, the mean over classifiers. Right is by the labels, the loss against the target
+    as above. METHOD has 0.1, 0.03, 0.1 and 1, of the labels alone.
     """
 
     epochs: float = 40
@@ -114,9 +115,9 @@ def routed_loss(gate: Tensor, logits: Tensor, rows: Tensor, batch: Batch, config
     if config.union or config.overlap or config.single or config.selection:
         right = logits.argmax(2) == batch.y[rows]
         known = gate.new_zeros(len(gate)).index_add(0, flat, right.reshape(-1).to(gate.dtype))[rows]
-        chosen = gate.argmax(1)[rows] == torch.arange(count)[:, None]
+        selected = gate.argmax(1)[rows] == torch.arange(count)[:, None]
         weighted = each * batch.weight[rows]
-        loss = loss + adversarial_terms(weighted.t(), right.t(), known.t(), chosen.t(), config).mean()
+        loss = loss + adversarial_terms(weighted.t(), right.t(), known.t(), selected.t(), config).mean()
     mean = log_gate.exp().mean(1)
     return loss + config.balance * (count * (mean * mean).sum() - 1)
 

@@ -4,7 +4,6 @@ on the same windows, person by person (`ditmos.study.pairs`)."""
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ditmos import atomic
 from ditmos.datasets import TEST, Dataset
+from ditmos.datasets.dataset import UNREADABLE
 from ditmos.errors import DitmosError
 
 PREDICTIONS = "predictions.npz"  # in the folder of a run
@@ -58,7 +58,7 @@ class Predictions:
         try:
             with np.load(file, allow_pickle=False) as content:
                 found = [content[field.name] for field in fields(cls)]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise DitmosError(f"{file}: not what ditmos train writes ({error}); train again") from None
         if len({(part.shape, part.dtype) for part in found}) != 1 or found[0].ndim != 1 or found[0].dtype != np.int64:
             raise DitmosError(f"{file}: not what ditmos train writes (parts of unlike size or type); train again")
