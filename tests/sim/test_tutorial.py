@@ -27,8 +27,8 @@ pytestmark = pytest.mark.timeout(900)  # it trains; other tests use the same cor
 
 
 def shape(line: str) -> str:
-    """A line without its numbers, its blanks as one, and without the commit of a MicroPython from git."""
-    line = re.sub(r"(MicroPython [\w.-]+) \([0-9a-f]{10}\+?\)$", r"\1", line)
+    """A line without its numbers, its blanks as one, and without what MicroPython from git has behind its number."""
+    line = re.sub(r"(MicroPython [\d.]+)(-preview)?( \([0-9a-f]{10}\+?\))?$", r"\1", line)
     return " ".join(re.sub(r"\b[0-9a-f]{8}\b|\d+(?:\.\d+)?", "#", line).split())
 
 
